@@ -1,0 +1,142 @@
+"""A prepared dataset as a source, without TensorFlow."""
+
+import io
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from jaxaudit.data import open_source, resolve_labels
+from jaxaudit.errors import InputError
+
+_NUM_EXAMPLES = 7
+
+
+def _picture(index: int) -> np.ndarray:
+    return np.random.default_rng(index).integers(0, 256, (4 + index, 6, 3), dtype=np.uint8)
+
+
+def _png(index: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(_picture(index)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+class TinyPictures(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    VERSION = tfds.core.Version("1.0.0")
+    FEATURES = {  # noqa: RUF012
+        "image": tfds.features.Image(encoding_format="png"),
+        "label": tfds.features.ClassLabel(num_classes=3),
+    }
+
+    def _info(self):
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(self.FEATURES))
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples(), "test": self._generate_examples()}
+
+    def _generate_examples(self):
+        for index in range(_NUM_EXAMPLES):
+            values = {"image": io.BytesIO(_png(index)), "label": index % 3, "number": index}
+            yield index, {name: values[name] for name in self.FEATURES}
+
+
+class TinyUnlabelled(TinyPictures, skip_registration=True):
+    FEATURES = {"image": tfds.features.Image(encoding_format="png")}  # noqa: RUF012
+
+
+class TinyNumbers(TinyPictures, skip_registration=True):
+    FEATURES = {"number": tfds.features.Scalar(np.int64)}  # noqa: RUF012
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tfds")
+    tfds.disable_progress_bar()
+    for builder in (TinyPictures, TinyUnlabelled, TinyNumbers):
+        builder(data_dir=folder, file_format="array_record").download_and_prepare()
+    return folder
+
+
+def test_pictures_and_labels_come_by_row(data_dir):
+    source = open_source(f"tfds:tiny_pictures/train?data_dir={data_dir}")
+    assert len(source) == _NUM_EXAMPLES
+    assert list(source.ids) == [f"tiny_pictures/1.0.0/train/{row}" for row in range(_NUM_EXAMPLES)]
+    assert source.labels is None
+    found = {}
+    for index in reversed(range(_NUM_EXAMPLES)):
+        sample = source.load(index)
+        number = sample.image.shape[0] - 4
+        np.testing.assert_array_equal(sample.image, _picture(number))
+        assert sample.label == number % 3
+        found[sample.id] = number
+    assert sorted(found.values()) == list(range(_NUM_EXAMPLES))  # stored in an order of its own
+
+
+def test_threads_read_what_one_reads(data_dir):
+    source = open_source(f"tfds:tiny_pictures/train?data_dir={data_dir}")
+    order = np.random.default_rng(0).integers(0, _NUM_EXAMPLES, 60)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(source.load, order))
+    for index, sample in zip(order, found, strict=True):
+        assert sample.id == source.ids[index]
+        np.testing.assert_array_equal(sample.image, source.load(index).image)
+
+
+def test_slices_and_shuffles_keep_rows_together(data_dir):
+    full = open_source(f"tfds:tiny_pictures/train?data_dir={data_dir}")
+    part = open_source(f"tfds:tiny_pictures/train[1:6:2]?data_dir={data_dir}&shuffle=3")
+    rows = [full.ids.index(sample_id) for sample_id in part.ids]
+    assert len(set(rows)) == 3
+    for index, row in enumerate(rows):
+        np.testing.assert_array_equal(part.load(index).image, full.load(row).image)
+        assert part.load(index).label == full.load(row).label
+
+
+def test_labels_fit_the_datasets_number_of_classes(data_dir):
+    source = open_source(f"tfds:tiny_pictures/test?data_dir={data_dir}")
+    assert resolve_labels(source, 3) is source
+    with pytest.raises(
+        InputError, match=r"tells 3 classes apart \(its feature 'label'\), but the target has 1000"
+    ):
+        resolve_labels(source, 1000)
+    assert resolve_labels(source, 0).load(0).label == 0
+
+
+def test_a_dataset_without_labels_has_none(data_dir):
+    source = open_source(f"tfds:tiny_unlabelled/train?data_dir={data_dir}")
+    assert source.load(0).label == -1
+    with pytest.raises(InputError, match="no label for 7 of its 7 pictures"):
+        resolve_labels(source, 3)
+
+
+def test_other_file_formats_are_refused(data_dir, tmp_path):
+    shutil.copytree(data_dir / "tiny_pictures", tmp_path / "tiny_pictures")
+    info = tmp_path / "tiny_pictures" / "1.0.0" / "dataset_info.json"
+    info.write_text(info.read_text().replace('"array_record"', '"tfrecord"'))
+    with pytest.raises(
+        InputError, match=r"prepared in .* as tfrecord, which has no random access; prepare it with"
+    ):
+        open_source(f"tfds:tiny_pictures/train?data_dir={tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("tiny_pictures", "names no split; write tfds:tiny_pictures/train"),
+        ("tiny_pictures/trian", r"Unknown split of tiny_pictures 'trian'; did you mean train"),
+        ("tiny_pictures:9.9.9/train", r"no dataset 'tiny_pictures:9.9.9' in .*download_and_prepare\(\)"),
+        (
+            "tiny_picture/train",
+            r"no dataset 'tiny_picture' in .*; if it knows the name, prepare it with",
+        ),
+        ("tiny_numbers/train", "has no pictures named 'image'; it has number"),
+        ("imagenet2012/train", r"'imagenet2012' is not prepared in .*file_format='array_record'\)"),
+    ],
+)
+def test_errors_say_how_to_prepare(data_dir, name, message):
+    with pytest.raises(InputError, match=message):
+        open_source(f"tfds:{name}?data_dir={data_dir}")
