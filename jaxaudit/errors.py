@@ -15,7 +15,9 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     """The error for a `name` that is not among the `known` names of that `kind`, with the nearest ones."""
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(known[:12])}" + (
-        f" and {len(known) - 12} more." if len(known) > 12 else "."
+    hint = (
+        f"did you mean {', '.join(near)}?"
+        if near
+        else f"known: {', '.join(known[:12])}" + (f" and {len(known) - 12} more." if len(known) > 12 else ".")
     )
     return InputError(f"Unknown {kind} {name!r}; {hint}")

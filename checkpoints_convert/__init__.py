@@ -1,0 +1,16 @@
+"""PyTorch checkpoints to targets of jaxaudit: a mapping table per family, the reader and the program.
+
+python -m checkpoints_convert --family=var --generator=var_d16.pth --tokenizer=vae_ch160v4096z32.pth --out=DIR
+"""
+
+from checkpoints_convert import dit, mar, rar, uvit, var
+from checkpoints_convert.records import Conversion
+
+CONVERSIONS: dict[str, Conversion] = {
+    "dit": dit.CONVERSION,
+    "mar": mar.CONVERSION,
+    "rar": rar.CONVERSION,
+    "uvit": uvit.CONVERSION,
+    "var": var.CONVERSION,
+}
+"""Every family whose checkpoints can be converted."""

@@ -1,0 +1,205 @@
+r"""From PyTorch names to Flax paths: a table that is a bijection, or one error that says why not.
+
+A table is a tuple of rows `(pattern, path, transform)`:
+
+  pattern    regular expression that the whole PyTorch key matches,
+  path       Flax path the tensor goes to, "/" between levels, `\1` for the groups of the pattern;
+             None where the tensor is no parameter of ours,
+  transform  pure function of the tensor (any object with the array methods, so that it also acts on shapes).
+
+Axes of the stored tensors: O output features, I input features, H W kernel height and width.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import flax
+import jax
+import numpy as np
+
+from jaxaudit.errors import InputError
+
+Transform = Callable[[Any], Any]
+Row = tuple[str, str | None, Transform]
+Table = tuple[Row, ...]
+
+_LINES_PER_GROUP = 12
+
+
+def keep(x: Any) -> Any:
+    """The tensor as it is: biases, norm scales, embeddings, bare parameters."""
+    return x
+
+
+def linear_kernel(x: Any) -> Any:
+    """Weight of a linear layer [O,I] -> [I,O]."""
+    return x.transpose(1, 0)
+
+
+def conv_kernel(x: Any) -> Any:
+    """Weight of a 2-D convolution [O,I,H,W] -> [H,W,I,O]."""
+    return x.transpose(2, 3, 1, 0)
+
+
+def drop(x: Any) -> None:
+    """A buffer our model computes itself."""
+
+
+def drop_if_zero(x: Any) -> None:
+    """A buffer that our model leaves out because it is zero, which is checked where there are values."""
+    if not isinstance(x, jax.ShapeDtypeStruct) and (bad := np.count_nonzero(x)):
+        raise _Problem("buffers that should be zero", f"{bad} of {x.size} values are not")
+
+
+def linear(pattern: str, path: str) -> Table:
+    """Rows of a linear layer with or without bias."""
+    return _layer(pattern, path, "kernel", linear_kernel)
+
+
+def conv(pattern: str, path: str) -> Table:
+    """Rows of a 2-D convolution with or without bias."""
+    return _layer(pattern, path, "kernel", conv_kernel)
+
+
+def norm(pattern: str, path: str) -> Table:
+    """Rows of a LayerNorm or GroupNorm with scale and bias."""
+    return _layer(pattern, path, "scale", keep)
+
+
+def _layer(pattern: str, path: str, weight: str, transform: Transform) -> Table:
+    return (rf"{pattern}\.weight", f"{path}/{weight}", transform), (rf"{pattern}\.bias", f"{path}/bias", keep)
+
+
+def convert(state_dict: Mapping[str, Any], table: Table, abstract: Any, *, source: str = "the file") -> Any:
+    """The parameters of a model, from the tensors of a PyTorch checkpoint.
+
+    Args:
+      state_dict: {PyTorch key: array}; `jax.ShapeDtypeStruct`s instead of arrays give the tree of shapes.
+      table: the rows; every key must match exactly one, and every parameter be reached by exactly one key.
+      abstract: nested dict of `jax.ShapeDtypeStruct`, the parameters the model wants.
+      source: what the error message calls the checkpoint.
+
+    Returns:
+      Nested dict of NumPy arrays with the structure, shapes and dtypes of `abstract`. Arrays that need no
+      cast are views of the input.
+
+    Raises:
+      InputError: unknown or ambiguous keys, two keys with one path, unfilled parameters, wrong shapes or
+        dtypes, NaN or infinite values, dropped buffers with unexpected values: all of them, in one message.
+    """
+    wanted = flax.traverse_util.flatten_dict(abstract, sep="/")
+    rows = [(re.compile(pattern), path, transform) for pattern, path, transform in table]
+    problems: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    filled: dict[str, Any] = {}
+    origin: dict[str, str] = {}
+    for key, tensor in state_dict.items():
+        try:
+            path, transform = _destination(key, rows)
+            if path is None:
+                transform(tensor)
+                continue
+            if path in origin:
+                raise _Problem("tensors with the same destination", f"like {origin[path]}")
+            if path not in wanted:
+                raise _Problem("tensors not part of the model", _shape(tensor))
+            origin[path] = key
+            filled[path] = _fit(tensor, transform, wanted[path])
+        except _Problem as problem:
+            problems[problem.kind].append((key, problem.detail or _shape(tensor)))
+    problems["parameters missing"] += [(path, _shape(wanted[path])) for path in wanted if path not in origin]
+    if any(problems.values()):
+        raise InputError(f"{source} does not fit the model:\n" + _diff(problems))
+    return flax.traverse_util.unflatten_dict({path: filled[path] for path in wanted}, sep="/")
+
+
+class _Problem(Exception):
+    """One tensor that cannot be converted; a `detail` of "" stands for its shape."""
+
+    def __init__(self, kind: str, detail: str = ""):
+        super().__init__(kind, detail)
+        self.kind, self.detail = kind, detail
+
+
+def _destination(
+    key: str, rows: list[tuple[re.Pattern, str | None, Transform]]
+) -> tuple[str | None, Transform]:
+    matches = [(m, path, transform) for regex, path, transform in rows if (m := regex.fullmatch(key))]
+    if not matches:
+        raise _Problem("tensors not part of the model")
+    if len(matches) > 1:
+        raise _Problem("tensors in more than one row of the table")
+    match, template, transform = matches[0]
+    return (None if template is None else match.expand(template)), transform
+
+
+def _fit(tensor: Any, transform: Transform, want: jax.ShapeDtypeStruct) -> Any:
+    """The transformed tensor, in the wanted dtype."""
+    try:
+        shape = jax.eval_shape(transform, jax.ShapeDtypeStruct(tensor.shape, np.float32)).shape
+    except (TypeError, ValueError) as error:  # the wrong number of axes
+        raise _Problem("tensors of the wrong shape", f"{_shape(tensor)}, not {_shape(want)}") from error
+    if shape != want.shape:
+        found = (
+            _shape(tensor) if shape == tuple(tensor.shape) else f"{_shape(tensor)}, turned into {list(shape)}"
+        )
+        raise _Problem("tensors of the wrong shape", f"{found}, not {_shape(want)}")
+    floating = np.issubdtype(want.dtype, np.floating)
+    if floating != jax.dtypes.issubdtype(tensor.dtype, np.floating):
+        raise _Problem("tensors of the wrong type", f"{tensor.dtype}, not {want.dtype}")
+    if isinstance(tensor, jax.ShapeDtypeStruct):
+        return jax.ShapeDtypeStruct(want.shape, want.dtype)
+    array = tensor.astype(want.dtype, copy=False)
+    if floating and (bad := array.size - np.count_nonzero(np.isfinite(array))):
+        raise _Problem("tensors with NaN or infinite values", f"{bad} of {array.size} values")
+    return transform(array)
+
+
+def _shape(x: Any) -> str:
+    return str(list(x.shape))
+
+
+def _diff(problems: Mapping[str, list[tuple[str, str]]]) -> str:
+    """One paragraph per kind of problem: its count, then its names, folded."""
+    lines = []
+    for kind, entries in problems.items():
+        if not entries:
+            continue
+        lines.append(f"  {len(entries)} {kind}:")
+        folded = fold(entries)
+        lines += [f"    {line}" for line in folded[:_LINES_PER_GROUP]]
+        if len(folded) > _LINES_PER_GROUP:
+            lines.append(f"    ... and {len(folded) - _LINES_PER_GROUP} more lines like these")
+    return "\n".join(lines)
+
+
+def fold(entries: Iterable[tuple[str, str]]) -> list[str]:
+    """Lines "name detail"; names that differ only in list indexes share one, as in `blocks.{0..29}.bias`.
+
+    A list index is a number between separators (".", "_", "/"); only names with the same detail are folded.
+    """
+    groups: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for name, detail in entries:
+        groups[_INDEX.sub("#", name), detail].append(name)
+    lines = []
+    for (_, detail), names in groups.items():
+        columns = zip(*(map(int, _INDEX.findall(name)) for name in names), strict=True)
+        spans = iter([_span(set(column)) for column in columns])
+        folded = _INDEX.sub(lambda _, spans=spans: next(spans), names[0])
+        lines.append(f"{folded} {detail}" + (f" ({len(names)} times)" if len(names) > 1 else ""))
+    return lines
+
+
+_INDEX = re.compile(r"(?<=[._])\d+(?=[./]|$)")
+
+
+def _span(numbers: set[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    if low == high:
+        return str(low)
+    if len(numbers) == high - low + 1 and len(numbers) > 2:
+        return f"{{{low}..{high}}}"
+    return "{" + ",".join(map(str, sorted(numbers))) + "}"

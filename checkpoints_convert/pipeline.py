@@ -1,0 +1,149 @@
+"""Files in, everything a target is made of out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from checkpoints_convert import CONVERSIONS
+from checkpoints_convert.mapping import convert
+from checkpoints_convert.reading import read, sha256, unwrap
+from checkpoints_convert.records import Conversion, Part
+from jaxaudit.data.preprocessing import Preprocessing
+from jaxaudit.errors import InputError, unknown_name
+from jaxaudit.families import get_family
+from jaxaudit.families.variant import Variant
+
+
+@dataclasses.dataclass(frozen=True)
+class Converted:
+    """The arguments of `jaxaudit.save_target`, but for the directory.
+
+    Attributes:
+      family: name of the family.
+      config: its config dict, read from the shapes.
+      params: {"generator": ..., "tokenizer": ...}, nested dicts of float32 NumPy arrays.
+      preprocessing: how a picture becomes the target's input.
+      provenance: "variant" and "licence" (None where not stated) and "sources": for each part the name,
+        address (None where not known), sha256 and nesting of its file.
+    """
+
+    family: str
+    config: Mapping[str, Any]
+    params: Any
+    preprocessing: Preprocessing
+    provenance: Mapping[str, Any]
+
+
+def convert_files(
+    family: str,
+    files: Mapping[str, str | Path],
+    *,
+    variant: str | None = None,
+    num_heads: int | None = None,
+) -> Converted:
+    """Reads and converts the checkpoint files of one target.
+
+    Args:
+      family: a name in `CONVERSIONS`.
+      files: {"generator": path, "tokenizer": path}; both may be the same training checkpoint.
+      variant: the released model the files are said to be. Its shape is checked, and its address and licence
+        are recorded; the weights themselves cannot be recognised.
+      num_heads: attention heads, for families whose shapes keep no trace of them; default those of the
+        released model with these shapes.
+
+    Raises:
+      InputError: if a file cannot be read, is something else (and what), or does not fit, with all that is
+        wrong in one message.
+    """
+    if family not in CONVERSIONS:
+        raise unknown_name("family", family, CONVERSIONS)
+    conversion, home = CONVERSIONS[family], get_family(family)
+    if variant is not None and variant not in home.VARIANTS:
+        raise unknown_name(f"{family} variant", variant, home.VARIANTS)
+    if num_heads is not None and not conversion.asks_heads:
+        raise InputError(f"num_heads={num_heads} is not needed: the shapes of a {family} checkpoint tell it.")
+    paths = {name: Path(files[name]) for name in conversion.parts}
+    contents = {path: read(path) for path in dict.fromkeys(paths.values())}
+    chosen = {name: _select(contents[path], conversion, name, path) for name, path in paths.items()}
+    states = {name: state for name, (_, state) in chosen.items()}
+    given = {"num_heads": num_heads} if conversion.asks_heads else {}
+    config = conversion.infer_config(states, **given)
+    released = home.VARIANTS[variant] if variant is not None else None
+    if released is not None:
+        _check_variant(variant, released, config)
+    abstract = home.abstract_params(config)
+    params, problems = {}, []
+    for name, part in conversion.parts.items():
+        try:
+            source = f"{paths[name]}, read as a {part.title},"
+            params[name] = convert(states[name], part.table, abstract[name], source=source)
+        except InputError as error:
+            problems.append(str(error))
+    if problems:
+        raise InputError("\n".join(problems))
+    sources = {
+        name: {
+            "file": path.name,
+            "url": released.sources[name] if released is not None else None,
+            "sha256": sha256(path),
+            "nesting": chosen[name][0],
+        }
+        for name, path in paths.items()
+    }
+    provenance = {"variant": variant, "licence": released and released.licence, "sources": sources}
+    return Converted(family, config, params, conversion.preprocessing(config), provenance)
+
+
+def matching_variant(converted: Converted) -> str | None:
+    """The released variant with this config, None if there is none."""
+    variants = get_family(converted.family).VARIANTS
+    return next((name for name, variant in variants.items() if variant.config == converted.config), None)
+
+
+def _select(
+    content: Mapping[str, Any], conversion: Conversion, name: str, path: Path
+) -> tuple[str, dict[str, np.ndarray]]:
+    """Where in the file the state dict of that part is, and the state dict."""
+    part = conversion.parts[name]
+    if (found := _find(content, part)) is not None:
+        return found
+    if part.raw is not None and _find(content, dataclasses.replace(part, nestings=(part.raw,))) is not None:
+        raise InputError(
+            f"{path} holds only the raw weights of a {part.title} (at {part.raw}); convert a file that also "
+            f"has their moving average (at {part.nestings[0]}), of which all released results are."
+        )
+    every = [other for conversion in CONVERSIONS.values() for other in conversion.parts.values()]
+    for other in every:
+        if _find(content, other) is not None:
+            swapped = " Are the two files swapped?" if other in conversion.parts.values() else ""
+            raise InputError(f"{path} is a {other.title}, not a {part.title}.{swapped}")
+    keys = [str(key) for key in content]
+    shown = ", ".join(keys[:5]) + (f" and {len(keys) - 5} more" if len(keys) > 5 else "")
+    raise InputError(
+        f"{path} is not a {part.title}: no tensors {' and '.join(part.landmarks)} "
+        f"at {' or '.join(nesting or 'its top' for nesting in part.nestings)}. It holds {shown or 'nothing'}."
+    )
+
+
+def _find(content: Mapping[str, Any], part: Part) -> tuple[str, dict[str, np.ndarray]] | None:
+    for nesting in part.nestings:
+        state = unwrap(content, nesting)
+        if all(key in state for key in part.landmarks):
+            return nesting, state
+    return None
+
+
+def _check_variant(name: str, released: Variant, config: Mapping[str, Any]) -> None:
+    differences = [
+        f"{part} {field} {found[field]} instead of {value}"
+        for part, found in config.items()
+        for field, value in released.config[part].items()
+        if found[field] != value
+    ]
+    if differences:
+        raise InputError(f"The files do not hold {name}: {', '.join(differences)}.")

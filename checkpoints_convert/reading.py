@@ -1,0 +1,112 @@
+"""Checkpoint files as nested dicts of NumPy arrays, in the precision they are stored in.
+
+PyTorch files (`.pth`, `.pt`, `.bin`, `.ckpt`) are read with `torch.load(weights_only=True)`, which runs no
+code from the file, and memory-mapped where the format allows it; safetensors files need no PyTorch. What a
+file is, is told from its first bytes, not from its name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import safetensors
+
+from jaxaudit.errors import InputError
+
+_ZIP, _PICKLE = b"PK\x03\x04", b"\x80\x02"
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """The content of a checkpoint file: a dict, possibly nested, whose tensors are NumPy arrays.
+
+    Arrays keep their stored dtype (bfloat16 as `ml_dtypes.bfloat16`) and may be memory-mapped: do not write
+    to them. Values that are not tensors (step counters, options) stay as they are.
+
+    Raises:
+      InputError: if the file does not exist, is truncated, is not a checkpoint, or holds pickled objects
+        other than tensors; or if it needs PyTorch and that is not installed.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+    except OSError as error:
+        raise InputError(f"Cannot read {path}: {error.strerror}.") from error
+    if head[8:9] == b"{" and not head.startswith(_PICKLE):
+        return _read_safetensors(path)
+    if head.startswith((_ZIP, _PICKLE)):
+        return _read_torch(path, mmap=head.startswith(_ZIP))
+    if head.startswith(b"version https://git-lfs"):
+        raise InputError(f"{path} is a Git LFS pointer, not the file itself; fetch it with `git lfs pull`.")
+    if head.lstrip()[:5].lower() in (b"<!doc", b"<html"):
+        raise InputError(f"{path} is a web page, not a checkpoint; the download went wrong.")
+    raise InputError(f"{path} is neither a PyTorch checkpoint nor a safetensors file.")
+
+
+def sha256(path: str | Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def unwrap(content: Mapping[str, Any], nesting: str) -> dict[str, np.ndarray]:
+    """The tensors {key: array} at `nesting` ("/" between levels, "" for the top); {} if there are none."""
+    for name in filter(None, nesting.split("/")):
+        content = content.get(name) if isinstance(content, Mapping) else None
+    if not isinstance(content, Mapping):
+        return {}
+    return {key: value for key, value in content.items() if isinstance(value, np.ndarray)}
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except safetensors.SafetensorError as error:
+        raise InputError(f"{path} is not a complete safetensors file: {error}.") from error
+
+
+def _read_torch(path: Path, *, mmap: bool) -> dict[str, Any]:
+    try:
+        import torch
+    except ImportError as error:
+        raise InputError(
+            f'Reading {path} needs PyTorch: pip install "jaxaudit[convert]", or use a safetensors file.'
+        ) from error
+    try:
+        # Training checkpoints keep their options beside the weights; a Namespace is plain data.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            content = torch.load(path, weights_only=True, map_location="cpu", mmap=mmap)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"{path} holds pickled Python objects, not only tensors, and unpickling them could run any code. "
+            "Save it again with torch.save(model.state_dict(), ...)."
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError) as error:
+        reason = str(error).partition("\n")[0].partition(". ")[0].rstrip(".")
+        raise InputError(f"{path} is not a complete PyTorch checkpoint: {reason}.") from error
+    if not isinstance(content, Mapping):
+        raise InputError(f"{path} holds a {type(content).__name__}, not a dict of tensors.")
+    return _to_numpy(content, path)
+
+
+def _to_numpy(value: Any, path: Path, name: str = "") -> Any:
+    import torch
+
+    if isinstance(value, Mapping):
+        return {str(key): _to_numpy(item, path, f"{name}/{key}") for key, item in value.items()}
+    if not isinstance(value, torch.Tensor):
+        return value
+    if value.layout != torch.strided or value.is_quantized:
+        raise InputError(f"The tensor {name[1:]} of {path} is sparse or quantised; save it as a dense one.")
+    value = value.detach().resolve_conj().resolve_neg()
+    if value.dtype == torch.bfloat16:
+        return value.view(torch.uint16).numpy().view(ml_dtypes.bfloat16)
+    return value.numpy()

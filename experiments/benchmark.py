@@ -1,0 +1,196 @@
+"""Where the time of an audit goes: images per second of every stage, against the matmul speed of this machine.
+
+python -m experiments.benchmark --target=var_d16 --random_weights
+
+The matrix product and all stages are timed in turn, round after round in one process, and compared within a
+round, so that a machine that is busy in between slows both. FLOPs are XLA's count of the stage's program.
+"""
+
+import functools
+import io
+import json
+import resource
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+from PIL import Image
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from experiments import common
+from jaxaudit import cli
+from jaxaudit.attacks.registry import ScorePlan, get_scores
+from jaxaudit.attacks.runner import Scorer
+from jaxaudit.checkpoint import load_target, random_target
+from jaxaudit.data import batches, open_source
+from jaxaudit.evidence import write_atomically
+from jaxaudit.precision import matmul_precision
+from jaxaudit.sharding import make_mesh, replicated
+from jaxaudit.targets import TokenTarget
+from jaxaudit_kernels.likelihood import guided_token_statistics
+
+common.define_target()
+common.define_seed()
+common.define_devices(batch_size=4)
+_RANDOM = flags.DEFINE_bool("random_weights", False, "Random weights in the shape of a released model.")
+_ROUNDS = flags.DEFINE_integer("rounds", 5, "Timed rounds, after one to warm up.", lower_bound=1)
+_GEMM = flags.DEFINE_integer("gemm", 4096, "Side of the square matrix product.", lower_bound=128)
+_OUT = flags.DEFINE_string("out", None, "A JSON file for the numbers.")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Times what the flags name."""
+    del argv
+    flag, console = common.FLAGS, Console()
+    mesh = make_mesh(flag.num_devices or None)
+    if _RANDOM.value:
+        target = random_target(flag.target, seed=flag.seed, dtype=flag.precision)
+    else:
+        target = load_target(flag.target, dtype=flag.precision, sharding=replicated(mesh))
+    scorer = Scorer(target, "all", mesh=mesh, parallelism=flag.parallelism)
+    with tempfile.TemporaryDirectory() as folder, console.status("Compiling and timing"):
+        stages = _stages(target, scorer, Path(folder), flag.batch_size, flag.seed)
+        seconds = _time(stages)
+    gemm_rate = 2 * _GEMM.value**3 / np.asarray(seconds["matmul"])
+    rows = {}
+    for name, stage in stages.items():
+        times = np.asarray(seconds[name])
+        rows[name] = {"images_per_s": None if name == "matmul" else flag.batch_size / float(np.median(times))}
+        if stage.flops:
+            rows[name]["gflop_per_image"] = None if name == "matmul" else stage.flops / flag.batch_size / 1e9
+            rows[name]["gflop_per_s"] = float(np.median(stage.flops / times)) / 1e9
+            rows[name]["share_of_matmul"] = float(np.median(stage.flops / times / gemm_rate))
+    result = {
+        "target": target.name,
+        "device": jax.local_devices()[0].device_kind,
+        "num_devices": mesh.size,
+        "batch_size": flag.batch_size,
+        "precision": flag.precision,
+        "peak_memory_bytes": _peak_memory(),
+        "stages": rows,
+    }
+    if _OUT.value:
+        write_atomically(Path(_OUT.value), json.dumps(result, indent=1).encode())
+    _print(result, console)
+
+
+class Stage:
+    """A callable to be timed; `flops` is what XLA counts for one call, 0 for work outside XLA."""
+
+    def __init__(self, function: Callable[..., Any], *arguments: Any):
+        self.flops = 0.0
+        if hasattr(function, "lower"):
+            self.flops = float(function.lower(*arguments).cost_analysis()["flops"])
+        self._call = functools.partial(function, *arguments)
+
+    def __call__(self) -> Any:
+        return jax.block_until_ready(self._call())
+
+
+def _stages(
+    target: TokenTarget, scorer: Scorer, folder: Path, batch_size: int, seed: int
+) -> dict[str, Stage]:
+    """The matrix product and every stage of an audit, each on its own, then the whole compiled step."""
+    generator, functions = np.random.default_rng(seed), target.functions
+    source = _write_pictures(folder, target.preprocessing.image_size, batch_size, generator)
+    batch = next(batches(source, range(batch_size), target.preprocessing, batch_size))
+    labels = jnp.asarray(generator.integers(0, target.num_classes, batch_size), jnp.int32)
+    params, images = scorer.params, jnp.asarray(batch.images)
+    tokens = target.encode(images)
+    both = jnp.stack([labels, jnp.full_like(labels, target.null_label)], axis=1).reshape(-1)
+    twice = jnp.repeat(tokens, 2, axis=0)
+    hidden = jax.jit(functions.hidden)(params, twice, both).reshape(batch_size, 2, target.num_tokens, -1)
+    plan = ScorePlan(get_scores("all"))
+
+    @jax.jit
+    def statistics(params: Any, hidden: jax.Array, tokens: jax.Array) -> dict[str, jax.Array]:
+        kernel, bias = functions.head(params)
+        return plan.device(guided_token_statistics(hidden[:, 0], hidden[:, 1], kernel, bias, tokens))
+
+    side, dtype = _GEMM.value, hidden.dtype
+    matrix = jax.random.normal(jax.random.key(seed), (side, side), dtype)
+    product = functools.partial(
+        jnp.matmul, precision=matmul_precision(dtype), preferred_element_type=jnp.float32
+    )
+    whole = Stage(lambda: scorer.submit(batch.images, np.asarray(labels)).result())
+    stages = {
+        "matmul": Stage(jax.jit(product), matrix, matrix),
+        "load": Stage(lambda: list(batches(source, range(batch_size), target.preprocessing, batch_size))),
+        "tokenise": Stage(jax.jit(functions.encode), params, images),
+        "forward": Stage(jax.jit(functions.hidden), params, twice, both),
+        "statistics": Stage(statistics, params, hidden, tokens),
+        "whole step": whole,
+    }
+    whole.flops = sum(stages[name].flops for name in ("tokenise", "forward", "statistics"))
+    return stages
+
+
+def _write_pictures(folder: Path, size: int, count: int, generator: np.random.Generator) -> Any:
+    """JPEGs a quarter larger than the target's input, as an audit would read them."""
+    side = size + size // 4 if size > 8 else size
+    for index in range(count):
+        pixels = generator.integers(0, 256, (side, side, 3), np.uint8)
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).resize((side // 4, side // 4)).resize((side, side)).save(buffer, "JPEG")
+        (folder / f"{index}.jpg").write_bytes(buffer.getvalue())
+    return open_source(f"folder:{folder}?label=0")
+
+
+def _time(stages: dict[str, Stage]) -> dict[str, list[float]]:
+    """Seconds of every stage in every round; the first round only compiles."""
+    seconds: dict[str, list[float]] = {name: [] for name in stages}
+    for round_number in range(_ROUNDS.value + 1):
+        for name, stage in stages.items():
+            start = time.perf_counter()
+            stage()
+            if round_number:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def _peak_memory() -> int:
+    """Bytes: of the device where it keeps count, of this process otherwise."""
+    statistics = jax.local_devices()[0].memory_stats() or {}
+    return statistics.get("peak_bytes_in_use", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+
+
+def _print(result: dict[str, Any], console: Console) -> None:
+    table = Table(
+        "stage",
+        "images/s",
+        "GFLOP/image",
+        "GFLOP/s",
+        "of matmul",
+        box=box.SIMPLE_HEAD,
+        title=result["target"],
+    )
+    for name, row in result["stages"].items():
+        cells = [row.get(key) for key in ("images_per_s", "gflop_per_image", "gflop_per_s")]
+        share = row.get("share_of_matmul")
+        table.add_row(
+            name,
+            *("" if cell is None else f"{cell:,.4g}" for cell in cells),
+            "" if share is None else f"{share:.0%}",
+        )
+    console.print(table)
+    console.print(
+        f"{result['device']}, {result['num_devices']} device(s), batch {result['batch_size']}, "
+        f"{result['precision']}, peak memory {result['peak_memory_bytes'] / 2**30:.2f} GiB"
+    )
+
+
+def run() -> None:
+    """The program."""
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    run()

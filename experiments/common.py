@@ -1,0 +1,96 @@
+"""The flags that several programs share. Each program defines only the groups it uses."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from absl import flags
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from jaxaudit.assess import AssessConfig
+from jaxaudit.errors import InputError
+
+FLAGS = flags.FLAGS
+
+
+def define_target() -> None:
+    """Which model is audited."""
+    flags.DEFINE_string(
+        "target",
+        "digits_var",
+        "A built-in target or a directory written by checkpoints_convert or train_target.",
+    )
+
+
+def define_devices(batch_size: int) -> None:
+    """Where and how the model runs; nothing here changes a result beyond rounding."""
+    flags.DEFINE_integer("batch_size", batch_size, "Images per step, over all devices.", lower_bound=1)
+    flags.DEFINE_enum(
+        "precision", "float32", ["float32", "bfloat16"], "Of weights and activations; scores stay float32."
+    )
+    flags.DEFINE_integer("num_devices", 0, "Devices of this process to use; 0 means all.", lower_bound=0)
+    flags.DEFINE_enum("parallelism", "jit", ["jit", "pmap"], "How rows are spread over devices.")
+    flags.DEFINE_string(
+        "distributed",
+        "",
+        "Several hosts: 'auto' (TPU pod, SLURM) or 'ADDRESS:PORT,NUM_PROCESSES,PROCESS_ID'.",
+    )
+
+
+def define_statistics() -> None:
+    """How scores become a verdict."""
+    flags.DEFINE_enum(
+        "protocol",
+        "default",
+        ["default", "paper"],
+        "'default' is the rigorous one, 'paper' the published procedure.",
+    )
+    flags.DEFINE_float(
+        "alpha", 0.01, "Significance level of dataset inference.", lower_bound=1e-6, upper_bound=0.5
+    )
+    flags.DEFINE_float("power", 0.8, "Share of draws that must reject for a number of samples to be enough.")
+
+
+def define_seed() -> None:
+    """The one seed of a program."""
+    flags.DEFINE_integer("seed", 0, "Seed of every random choice.", lower_bound=0)
+
+
+def assess_config() -> AssessConfig:
+    """What the flags of `define_statistics` and `define_seed` ask for."""
+    if not 0 < FLAGS.power < 1:
+        raise InputError(f"--power={FLAGS.power} is not between 0 and 1.")
+    return AssessConfig(FLAGS.protocol, FLAGS.alpha, FLAGS.power, FLAGS.seed)
+
+
+@contextlib.contextmanager
+def progress_bar(console: Console, description: str, *, unit: str) -> Iterator[Callable[..., None]]:
+    """A bar with rate and remaining time; yields a function of (done, in all, description)."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(description, total=None, rate="")
+
+        def update(done: int, total: int, description: str = description) -> None:
+            speed = bar.tasks[0].speed
+            rate = f"{speed:.1f} {unit}/s" if speed else ""
+            bar.update(task, completed=done, total=total, rate=rate, description=description)
+
+        yield update
+
+
+def print_scores(console: Console) -> None:
+    """Every score of every kind of target, with what it is, what it needs and who proposed it."""
+    from jaxaudit.attacks.registry import get_scores
+
+    table = Table("score", "access", "what it is", "source", box=box.SIMPLE_HEAD)
+    for score in get_scores("all"):
+        table.add_row(score.name, score.access, score.description, score.source)
+    console.print(table)

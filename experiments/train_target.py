@@ -1,0 +1,93 @@
+"""Trains a small target on any data source, to be audited like a released one.
+
+python -m experiments.train_target --family=var --data=digits:members --out=targets/digits
+
+The state of the run and the loss curves (CSV) are kept in OUT-training; a run that was killed goes on from there.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from absl import flags
+from rich.console import Console
+
+from experiments import common
+from jaxaudit import cli
+from jaxaudit.checkpoint import check_writable, save_target
+from jaxaudit.data import Preprocessing, Source, batches, open_source, resolve_labels
+from jaxaudit.training import TRAINERS
+
+_FAMILY = flags.DEFINE_enum("family", "var", sorted(TRAINERS), "Model family.")
+_DATA = flags.DEFINE_string("data", "digits:members", "Pictures to train on.")
+_OUT = flags.DEFINE_string("out", None, "Target directory to write.", required=True)
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a target that is already there.")
+_IMAGE_SIZE = flags.DEFINE_integer("image_size", 8, "Pixels per side, a power of two.", lower_bound=8)
+_NUM_CLASSES = flags.DEFINE_integer("num_classes", 10, "Classes of the labels.", lower_bound=1)
+_WIDTH = flags.DEFINE_integer("width", 128, "Channels of the generator.", lower_bound=32)
+_DEPTH = flags.DEFINE_integer("depth", 2, "Blocks of the generator.", lower_bound=1)
+_TOKENIZER_STEPS = flags.DEFINE_integer("tokenizer_steps", 500, "Optimiser steps.", lower_bound=1)
+_GENERATOR_STEPS = flags.DEFINE_integer(
+    "generator_steps", 480, "Optimiser steps: more memorise more.", lower_bound=1
+)
+common.define_seed()
+
+
+def main(argv: Sequence[str]) -> None:
+    """Trains what the flags describe and writes it as a target."""
+    del argv
+    console, out, seed = Console(), Path(_OUT.value), common.FLAGS.seed
+    check_writable(out, overwrite=_OVERWRITE.value)
+    trainer = TRAINERS[_FAMILY.value]
+    recipe = trainer.small_recipe(
+        _IMAGE_SIZE.value,
+        _NUM_CLASSES.value,
+        width=_WIDTH.value,
+        depth=_DEPTH.value,
+        tokenizer_steps=_TOKENIZER_STEPS.value,
+        generator_steps=_GENERATOR_STEPS.value,
+    )
+    source = resolve_labels(open_source(_DATA.value), _NUM_CLASSES.value)
+    images, labels = _read(source, recipe.preprocessing)
+    with common.progress_bar(console, "Training", unit="steps") as bar:
+
+        def progress(stage: str, step: int, steps: int, metrics: Mapping[str, float]) -> None:
+            bar(step, steps, f"{stage}: loss {metrics['loss']:.3f}")
+
+        params = trainer.train(
+            recipe,
+            images,
+            labels,
+            directory=out.with_name(f"{out.name}-training"),
+            seed=seed,
+            progress=progress,
+        )
+    record = save_target(
+        out,
+        family=_FAMILY.value,
+        config=recipe.config,
+        params=params,
+        preprocessing=recipe.preprocessing,
+        provenance={
+            "trained_on": {"source": source.spec, "ids_sha256": source.fingerprint, "images": len(images)},
+            "seed": seed,
+            "tokenizer_steps": _TOKENIZER_STEPS.value,
+            "generator_steps": _GENERATOR_STEPS.value,
+        },
+        overwrite=_OVERWRITE.value,
+    )
+    console.print(f"{out}: {record['num_params']:,} parameters, trained on {len(images)} pictures.")
+
+
+def _read(source: Source, preprocessing: Preprocessing) -> tuple[np.ndarray, np.ndarray]:
+    parts = list(batches(source, range(len(source)), preprocessing, 256))
+    return np.concatenate([part.images for part in parts]), np.concatenate([part.labels for part in parts])
+
+
+def run() -> None:
+    """The program."""
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,140 @@
+"""From evidence on disk to results: every statistic of an audit, without the model.
+
+Needs only the files, so a verdict can be recomputed, by anyone, under another protocol or significance level.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxaudit import stats
+from jaxaudit.data.duplicates import check_disjoint
+from jaxaudit.errors import InputError
+from jaxaudit.evidence import Evidence, Table
+
+RESULTS_FORMAT = 1
+_HISTOGRAM_BINS = 40
+_PAPER_SENTENCE = (
+    "This reproduces the published procedure, for comparison with published tables. It is no verdict: the best "
+    "score is picked on the data it is reported on, the test is two-sided, and no blind baseline is required to fail."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class AssessConfig:
+    """How scores become a verdict.
+
+    Attributes:
+      protocol: "default", or "paper" for the published procedure.
+      alpha: significance level of every test.
+      power: share of draws that must reject for a number of samples to be enough.
+      seed: of splits, permutations and draws.
+    """
+
+    protocol: str = "default"
+    alpha: float = 0.01
+    power: float = 0.8
+    seed: int = 0
+
+
+def assess(evidence: Evidence, config: AssessConfig = AssessConfig()) -> dict[str, Any]:
+    """Membership inference, dataset inference, power and verdict of one audit, as plain JSON-able data.
+
+    Raises:
+      InputError: if the evidence is incomplete or damaged, members and nonmembers share pictures, a score is
+        constant or not finite, or there are too few samples.
+    """
+    members, nonmembers = evidence.read("members"), evidence.read("nonmembers")
+    check_disjoint(_digests(members), _digests(nonmembers))
+    views = _by_view(evidence.request["scores"], config.protocol)
+    if not views:
+        raise InputError(
+            f"The evidence holds no score for --protocol={config.protocol}: "
+            f"{'published ones end in _ref' if config.protocol == 'paper' else 'all of them end in _ref'}."
+        )
+    candidates = [name for names in views.values() for name in names]
+    membership = stats.membership_inference(
+        {name: members.scores[name] for name in candidates},
+        {name: nonmembers.scores[name] for name in candidates},
+        protocol=config.protocol,
+        groups=views,
+        seed=config.seed,
+    )
+    return {
+        "format": RESULTS_FORMAT,
+        **dataclasses.asdict(config),
+        "request": dict(evidence.request),
+        "num_rows": dict(evidence.manifest["num_rows"]),
+        "run": dict(evidence.manifest["run"]),
+        "score_info": dict(evidence.request["score_info"]),
+        "membership": membership.to_dict(),
+        "histograms": {
+            name: _histogram(members.scores[name], nonmembers.scores[name])
+            for name in membership.groups.values()
+        },
+        **_infer(members, nonmembers, evidence.request["feature_sets"][config.protocol], config),
+    }
+
+
+def _infer(
+    members: Table, nonmembers: Table, feature_sets: Mapping[str, Sequence[str]], config: AssessConfig
+) -> dict[str, Any]:
+    """Everything about the set as a whole: gate, tests, power and the verdict, which rests on the main view."""
+    options = {"alpha": config.alpha, "seed": config.seed}
+    features = {
+        view: tuple(
+            np.stack([table.scores[name] for name in names], axis=1) for table in (members, nonmembers)
+        )
+        for view, names in feature_sets.items()
+    }
+    main_view = "diff" if "diff" in features else next(iter(features))
+    if config.protocol == "default":
+        verdict = stats.verdict(
+            *features[main_view],
+            p_blind=members.blind,
+            u_blind=nonmembers.blind,
+            names=feature_sets[main_view],
+            **options,
+        )
+        gate, control, testable = verdict.gate, verdict.null_control, verdict.status != "not_testable"
+        words = {"status": verdict.status, "sentence": verdict.sentence}
+    else:
+        gate, control, testable = stats.blind_gate(members.blind, nonmembers.blind, **options), None, True
+        words = {"status": "paper", "sentence": _PAPER_SENTENCE}
+    tests, curves = {}, {}
+    for view, (p, u) in features.items() if testable else ():
+        described = {"protocol": config.protocol, "names": feature_sets[view], **options}
+        tests[view] = stats.dataset_inference(p, u, **described).to_dict()
+        curves[view] = stats.power_curve(p, u, power=config.power, **described).to_dict()
+    return {
+        "main_view": main_view,
+        "verdict": words,
+        "gate": gate.to_dict(),
+        "null_control": control.to_dict() if control else None,
+        "dataset_inference": tests or None,
+        "power_curves": curves or None,
+    }
+
+
+def _digests(table: Table) -> dict[str, str]:
+    return dict(zip(table.sample_ids, table.digests, strict=True))
+
+
+def _by_view(names: Sequence[str], protocol: str) -> dict[str, list[str]]:
+    """The candidates of each view: the literature's scores, or the published code's under "paper"."""
+    chosen = [name for name in names if name.endswith("_ref") == (protocol == "paper")]
+    views = dict.fromkeys(name.partition("/")[0] for name in chosen)
+    return {view: [name for name in chosen if name.startswith(f"{view}/")] for view in views}
+
+
+def _histogram(members: np.ndarray, nonmembers: np.ndarray) -> dict[str, list[float]]:
+    """Counts of both sides in common bins between the 0.5% and 99.5% quantiles; outliers in the outer bins."""
+    pooled = np.concatenate([members, nonmembers])
+    low, high = np.quantile(pooled, [0.005, 0.995])
+    edges = np.linspace(low, high, _HISTOGRAM_BINS + 1)
+    counts = [np.histogram(np.clip(side, low, high), edges)[0] for side in (members, nonmembers)]
+    return {"edges": edges.tolist(), "members": counts[0].tolist(), "nonmembers": counts[1].tolist()}

@@ -1,0 +1,6 @@
+"""Attacks: what kernels return becomes named per-sample scores, higher = more likely a member.
+
+Importing this package registers every score.
+"""
+
+from jaxaudit.attacks import discrete as discrete

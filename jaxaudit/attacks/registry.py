@@ -1,0 +1,260 @@
+"""The scores by name: how one is declared, found and computed.
+
+A score is named `view/score` and holds one number per sample, **higher = more likely a member**: each
+function turns its quantity once, at its source. A view is what of the model the score looks at; which views
+there are depends on the kind of target (`VIEWS`). Adding a score is one decorated function:
+
+    @score("loss", source=YEOM_2018)
+    def loss(view: TokenStatistics) -> Float[Array, " B"]:
+        "Mean log-probability of the tokens."
+        return jnp.mean(view.log_prob, axis=-1)
+
+registers `cond/loss` and `diff/loss`. A name that ends in `_ref` reproduces published code where that departs
+from the literature; `ref=True` says that it does not, and registers the function under both names.
+
+A *device* score is computed from arrays on the accelerator, inside the caller's jitted step. A *host* score
+is computed from a device score and the tokens in NumPy, while the accelerator is already at the next batch.
+
+Axes: B batch, L tokens, S scores.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import functools
+import inspect
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from jaxaudit.errors import InputError, unknown_name
+
+Kind = Literal["discrete", "continuous", "diffusion"]
+Access = Literal["gray-box", "white-box"]
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+VIEWS: dict[Kind, tuple[str, ...]] = {"discrete": ("cond", "diff")}
+"""The views a score of each kind has unless it says otherwise."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """One named per-sample score, higher = more likely a member.
+
+    Attributes:
+      name: "view/score".
+      kind: the kind of target it applies to.
+      function: device: `(*inputs) -> [B]`. Host: `(base [..., B], tokens [B, L]) -> [..., B]`, in NumPy.
+      inputs: what `function` takes. Device: keys of the mapping given to `ScorePlan.device`, e.g. "cond".
+        Host: the name of the one device score it is made from.
+      on_host: whether it is a host score.
+      source: the paper that defines it.
+      access: what of the model it needs, "gray-box" or "white-box".
+      description: one line.
+    """
+
+    name: str
+    kind: Kind
+    function: Callable[..., Any]
+    inputs: tuple[str, ...]
+    on_host: bool
+    source: str
+    access: Access
+    description: str
+
+    @property
+    def reproduces_published_code(self) -> bool:
+        """Whether it is a `_ref` score."""
+        return self.name.endswith("_ref")
+
+
+_SCORES: dict[tuple[Kind, str], Score] = {}
+_PAPER: dict[Kind, tuple[str, ...]] = {}
+
+
+def score(
+    name: str,
+    *,
+    source: str,
+    kind: Kind = "discrete",
+    views: Mapping[str, tuple[str, ...]] | None = None,
+    grid: Mapping[str, Sequence[int]] | None = None,
+    access: Access = "gray-box",
+    ref: bool = False,
+) -> Callable[[Function], Function]:
+    """Declares a device score; the first line of the function's docstring describes it.
+
+    Args:
+      name: the part after the view; with a grid, a format string of its parameters ("min_k_{k}").
+      source: citation.
+      kind: the kind of target.
+      views: {view: the inputs the function takes in it}; by default every view of the kind, by itself.
+      grid: {keyword of the function: its values}; one score for every combination.
+      access: what of the model the score needs.
+      ref: the published code computes the same, so `NAME_ref` is the same function.
+
+    Raises:
+      ValueError: for a name that is taken, or a function without docstring.
+    """
+    inputs = views if views is not None else {view: (view,) for view in VIEWS[kind]}
+    return functools.partial(
+        _declare,
+        name,
+        inputs=inputs,
+        grid=grid,
+        ref=ref,
+        kind=kind,
+        source=source,
+        access=access,
+        on_host=False,
+    )
+
+
+def host_score(
+    name: str,
+    *,
+    of: str,
+    source: str,
+    kind: Kind = "discrete",
+    access: Access = "gray-box",
+    ref: bool = False,
+) -> Callable[[Function], Function]:
+    """Declares a host score made from the device score `of` (without view), in every view of its kind.
+
+    The function takes (base, tokens [B, L]) in NumPy. `base` is the device score [B], or several of them
+    [S, B]: one call serves all views, so what depends on the tokens alone is computed once per sample.
+
+    Raises:
+      ValueError: for a name that is taken, or a function without docstring.
+    """
+    inputs = {view: (f"{view}/{of}",) for view in VIEWS[kind]}
+    return functools.partial(
+        _declare,
+        name,
+        inputs=inputs,
+        grid=None,
+        ref=ref,
+        kind=kind,
+        source=source,
+        access=access,
+        on_host=True,
+    )
+
+
+def _declare(
+    name: str,
+    function: Function,
+    *,
+    inputs: Mapping[str, tuple[str, ...]],
+    grid: Mapping[str, Sequence[int]] | None,
+    ref: bool,
+    **facts: Any,
+) -> Function:
+    description = (inspect.getdoc(function) or "").partition("\n")[0]
+    if not description:
+        raise ValueError(f"Score {name!r} has no docstring to describe it.")
+    grid = grid or {}
+    for values in itertools.product(*grid.values()):
+        parameters = dict(zip(grid, values, strict=True))
+        bound = functools.partial(function, **parameters) if parameters else function
+        for suffix in ("", "_ref") if ref else ("",):
+            for view, names in inputs.items():
+                full_name = f"{view}/{name.format(**parameters)}{suffix}"
+                if (facts["kind"], full_name) in _SCORES:
+                    raise ValueError(f"There already is a score {full_name!r}.")
+                _SCORES[facts["kind"], full_name] = Score(
+                    full_name, function=bound, inputs=names, description=description, **facts
+                )
+    return function
+
+
+def declare_paper_set(kind: Kind, names: Sequence[str]) -> None:
+    """Makes `names`, in this order, the scores of `kind` that the word "paper" stands for."""
+    _PAPER[kind] = tuple(names)
+
+
+def get_scores(patterns: str | Iterable[str], kind: Kind = "discrete") -> tuple[Score, ...]:
+    """The scores that `patterns` name, each once, in the order asked for.
+
+    Args:
+      patterns: names ("diff/loss"), shell patterns ("diff/*", "*/min_k_*"; in order of declaration), or the
+        words "default" (every score of the literature), "paper" (those of the published tables, in the order
+        of their columns) and "all"; one string or several.
+      kind: the kind of target.
+
+    Raises:
+      InputError: if a pattern names no score (with the nearest names), or there is no pattern.
+    """
+    known = {name: s for (score_kind, name), s in _SCORES.items() if score_kind == kind}
+    words = {
+        "default": [name for name, s in known.items() if not s.reproduces_published_code],
+        "all": list(known),
+    }
+    if kind in _PAPER:
+        words["paper"] = list(_PAPER[kind])
+    found: dict[str, Score] = {}
+    for pattern in [patterns] if isinstance(patterns, str) else patterns:
+        names = words.get(pattern) or fnmatch.filter(known, pattern)
+        if not names:
+            raise unknown_name(f"score of a {kind} target", pattern, [*known, *words])
+        found.update({name: known[name] for name in names})
+    if not found:
+        raise InputError("No scores asked for; name some, or say 'default', 'paper' or 'all'.")
+    return tuple(found.values())
+
+
+@dataclasses.dataclass(frozen=True)
+class ScorePlan:
+    """Computes some scores together: `device` inside one jitted step, `host` later, on what came back.
+
+    For example:
+
+        plan = ScorePlan(get_scores(["diff/*"]))
+        step = jax.jit(lambda ...: plan.device(guided_token_statistics(...)))
+        device = step(...)                                   # returns at once
+        ...                                                  # dispatch the next batch
+        scores = plan.host(jax.device_get(device), tokens)   # {name: [B]}
+    """
+
+    scores: tuple[Score, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the scores, in order."""
+        return tuple(s.name for s in self.scores)
+
+    @property
+    def inputs(self) -> frozenset[str]:
+        """The keys that `device` reads from its argument."""
+        return frozenset(itertools.chain.from_iterable(s.inputs for s in self._device_scores))
+
+    @property
+    def _device_scores(self) -> tuple[Score, ...]:
+        bases = [_SCORES[s.kind, *s.inputs] for s in self.scores if s.on_host]
+        return tuple(dict.fromkeys([*(s for s in self.scores if not s.on_host), *bases]))
+
+    def device(self, inputs: Mapping[str, Any]) -> dict[str, Float[Array, " B"]]:
+        """All device scores, and those that host scores are made from: {name: [B] float32}. Jittable.
+
+        For discrete targets `inputs` is what `guided_token_statistics` returns, {view: statistics [B, L]}.
+        Parts that scores share (a sort, a normalised log-probability) are merged by the compiler.
+        """
+        return {s.name: s.function(*(inputs[key] for key in s.inputs)) for s in self._device_scores}
+
+    def host(
+        self, device: Mapping[str, Float[np.ndarray, " B"]], tokens: Int[np.ndarray, "B L"]
+    ) -> dict[str, Float[np.ndarray, " B"]]:
+        """The scores in order, {name: [B]}, from what `device` returned, as NumPy, and the tokens."""
+        values = dict(device)
+        by_function: dict[Callable[..., Any], list[Score]] = {}
+        for s in self.scores:
+            if s.on_host:
+                by_function.setdefault(s.function, []).append(s)
+        for function, group in by_function.items():
+            rows = function(np.stack([np.asarray(device[base]) for s in group for base in s.inputs]), tokens)
+            values.update(zip([s.name for s in group], rows, strict=True))
+        return {name: np.asarray(values[name]) for name in self.names}

@@ -1,0 +1,32 @@
+"""The papers that scores come from, as they are cited in reports."""
+
+BERTRAN_2023 = (
+    "Bertran, Tang, Roth, Kearns, Morgenstern, Wu: Scalable Membership Inference Attacks via Quantile "
+    "Regression. NeurIPS 2023"
+)
+CARLINI_2021 = "Carlini et al.: Extracting Training Data from Large Language Models. USENIX Security 2021"
+CHANG_2024 = (
+    "Chang, Shahin Shamsabadi, Katevas, Haddadi, Shokri: Context-Aware Membership Inference Attacks against "
+    "Pre-trained Large Language Models. arXiv 2409.13745"
+)
+KOWALCZUK_2025 = (
+    "Kowalczuk, Dubiński, Boenisch, Dziedzic: Privacy Attacks on Image AutoRegressive Models. ICML 2025, "
+    "arXiv 2502.02514"
+)
+SHI_2024 = "Shi et al.: Detecting Pretraining Data from Large Language Models. ICLR 2024"
+YEOM_2018 = (
+    "Yeom, Giacomelli, Fredrikson, Jha: Privacy Risk in Machine Learning: Analyzing the Connection to "
+    "Overfitting. CSF 2018"
+)
+YU_2025 = (
+    "Yu et al.: ICAS: Detecting Training Data from Autoregressive Image Generative Models. "
+    "ACM Multimedia 2025, arXiv 2507.05068"
+)
+ZHANG_2024 = (
+    "Zhang et al.: Min-K%++: Improved Baseline for Detecting Pre-Training Data from Large Language Models. "
+    "arXiv 2404.02936"
+)
+ZHANG_WU_2024 = (
+    "Zhang, Wu: Adaptive Pre-training Data Detection for Large Language Models via Surprising Tokens. "
+    "arXiv 2407.21248"
+)

@@ -1,0 +1,230 @@
+"""What the families of latent diffusion share: a noise prediction network beside a KL autoencoder, or alone.
+
+A config {"generator": ..., "tokenizer": None} is a model in pixel space: its latents are the images, and its
+parameters {"generator": ...}.
+
+Axes: B batch, H and W pixels, h and w latent pixels, c channels of a latent, N tokens, F hidden units.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Int, Key
+
+from jaxaudit.data.preprocessing import Preprocessing
+from jaxaudit.errors import InputError
+from jaxaudit.families.config import from_dict, to_dict
+from jaxaudit.families.rows import map_rows, rows_at_once
+from jaxaudit.families.variant import Variant
+from jaxaudit.models.variant import ModelVariant
+from jaxaudit.targets import Condition, DiffusionFunctions, DiffusionTarget, Params
+from jaxaudit.tokenizers.kl_autoencoder import KLAutoencoder, KLAutoencoderConfig
+from jaxaudit_kernels import diffusion
+
+
+class NetworkConfig(Protocol):
+    """What the configs of these networks have in common.
+
+    Attributes:
+      num_classes: class labels, 0 for none; the null label comes after the last.
+      context_shape: (tokens, channels) of a caption's embedding, None without captions.
+      latent_size: h and w.
+      latent_channels: c.
+      out_channels: of the network: c, or 2 c with a learned variance.
+      blocks: names of the blocks, in order.
+    """
+
+    num_classes: int
+    context_shape: tuple[int, int] | None
+    latent_size: int
+    latent_channels: int
+    out_channels: int
+    blocks: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class DenoiserFamily:
+    """A family of such models.
+
+    Attributes:
+      name: of the family.
+      config: the network's config class, a dataclass and a `NetworkConfig`.
+      network: (config, dtype) -> module that maps (z_t [B,h,w,c], time [B], condition) to ε̂ or [ε̂, v].
+      schedule: the process the models are trained on; its `timesteps` are the times the network is told.
+    """
+
+    name: str
+    config: type
+    network: Callable[..., nn.Module]
+    schedule: diffusion.Schedule
+
+    def build_target(
+        self,
+        name: str,
+        config: Mapping[str, Any],
+        params: Params,
+        preprocessing: Preprocessing,
+        provenance: Mapping[str, Any],
+        *,
+        dtype: DTypeLike = jnp.float32,
+    ) -> DiffusionTarget:
+        """The target with these parameters, {"generator": ..., "tokenizer": ...}.
+
+        `config` holds the fields of the network's config under "generator" and those of `KLAutoencoderConfig`
+        under "tokenizer", or None there for a model in pixel space. `dtype` is the compute dtype; parameters
+        keep their own.
+
+        Raises:
+          InputError: if the two configs, or the preprocessing, do not fit each other.
+        """
+        generator, tokenizer = self._configs(config)
+        image_size = tokenizer.image_size if tokenizer else generator.latent_size
+        if preprocessing.image_size != image_size:
+            raise InputError(
+                f"Preprocessing makes {preprocessing.image_size} px pictures; "
+                f"the model reads {image_size} px."
+            )
+        return DiffusionTarget(
+            name=name,
+            family=self.name,
+            params=params,
+            functions=_functions(self, generator, tokenizer, jnp.dtype(dtype), rows_at_once()),
+            preprocessing=preprocessing,
+            latent_shape=(generator.latent_size, generator.latent_size, generator.latent_channels),
+            num_classes=generator.num_classes,
+            context_shape=generator.context_shape,
+            schedule=self.schedule,
+            learned_variance=generator.out_channels == 2 * generator.latent_channels,
+            provenance=provenance,
+        )
+
+    def abstract_params(self, config: Mapping[str, Any]) -> Params:
+        """Shapes and dtypes of the parameters, {"generator": ..., "tokenizer": ...}; nothing is computed."""
+        generator, tokenizer = self._configs(config)
+        spec = jax.ShapeDtypeStruct
+        size = generator.latent_size
+        condition = None
+        if generator.num_classes:
+            condition = spec((1,), jnp.int32)
+        if generator.context_shape:
+            condition = spec((1, *generator.context_shape), jnp.float32)
+        key = jax.eval_shape(lambda: jax.random.key(0))
+        latents, time = spec((1, size, size, generator.latent_channels), jnp.float32), spec((1,), jnp.int32)
+        trees = {"generator": jax.eval_shape(self.network(generator).init, key, latents, time, condition)}
+        if tokenizer:
+            images = spec((1, tokenizer.image_size, tokenizer.image_size, 3), jnp.float32)
+            trees["tokenizer"] = jax.eval_shape(KLAutoencoder(tokenizer).init, key, images)
+        return {part: tree["params"] for part, tree in trees.items()}
+
+    def released(
+        self, facts: ModelVariant, autoencoder: ModelVariant, *, scale: float, resize: str = "adm"
+    ) -> Variant:
+        """A released model with the autoencoder it was trained on.
+
+        `scale` brings that autoencoder's latents to the size the model knows; pictures are resized by
+        `resize` to the model's size and mapped to [-1, 1].
+        """
+        ratio = autoencoder.config.image_size // autoencoder.config.latent_size
+        size = facts.config.latent_size * ratio
+        tokenizer = dataclasses.replace(autoencoder.config, image_size=size, scale=scale)
+        return Variant(
+            config={"generator": to_dict(facts.config), "tokenizer": to_dict(tokenizer)},
+            preprocessing=Preprocessing(image_size=size, resize=resize, short_side=size, low=-1.0, high=1.0),
+            num_params={"generator": facts.num_params, "tokenizer": autoencoder.num_params},
+            sources={"generator": facts.source, "tokenizer": autoencoder.source},
+            licence=facts.licence,
+        )
+
+    def _configs(self, config: Mapping[str, Any]) -> tuple[Any, KLAutoencoderConfig | None]:
+        generator = from_dict(self.config, config["generator"])
+        if config["tokenizer"] is None:
+            if generator.latent_channels != 3:
+                raise InputError(
+                    f"A generator without a tokenizer reads pictures: latent_channels must be 3, not "
+                    f"{generator.latent_channels}."
+                )
+            return generator, None
+        tokenizer = from_dict(KLAutoencoderConfig, config["tokenizer"])
+        for fact, found, expected in (
+            ("channels", generator.latent_channels, tokenizer.latent_channels),
+            ("pixels per side", generator.latent_size, tokenizer.latent_size),
+        ):
+            if found != expected:
+                raise InputError(
+                    f"The generator reads latents with {found} {fact}, its tokenizer makes {expected}; "
+                    "they must agree."
+                )
+        return generator, tokenizer
+
+
+@functools.cache  # equal configs share their functions, hence their compiled programs
+def _functions(
+    family: DenoiserFamily,
+    generator: Any,
+    tokenizer: KLAutoencoderConfig | None,
+    dtype: np.dtype,
+    rows: int | None,
+) -> DiffusionFunctions:
+    denoiser = family.network(generator, dtype)
+    autoencoder = KLAutoencoder(tokenizer, dtype) if tokenizer else None
+
+    def encode(
+        params: Params, images: Float[Array, "B H W 3"], key: Key[Array, " B"] | None = None
+    ) -> Float[Array, "B h w c"]:
+        if autoencoder is None:
+            return images.astype(jnp.float32)
+
+        def some(images: Array, *key: Array) -> Array:
+            return autoencoder.apply({"params": params["tokenizer"]}, images, *key, method="encode")
+
+        return map_rows(some, images, *(() if key is None else (key,)), rows=rows)
+
+    def decode(params: Params, latents: Float[Array, "B h w c"]) -> Float[Array, "B H W 3"]:
+        if autoencoder is None:
+            return jnp.clip(latents.astype(jnp.float32), -1, 1)
+
+        def some(latents: Array) -> Array:
+            return autoencoder.apply({"params": params["tokenizer"]}, latents, method="decode")
+
+        return map_rows(some, latents, rows=rows)
+
+    def over_rows(function: Callable[..., Any], z_t: Array, time: Array, condition: Condition) -> Any:
+        time = jnp.broadcast_to(time, z_t.shape[:1])
+        return map_rows(function, z_t, time, *(() if condition is None else (condition,)), rows=rows)
+
+    def network(
+        params: Params, z_t: Float[Array, "B h w c"], time: Float[Array, ...], condition: Condition
+    ) -> Float[Array, "B h w out"]:
+        def some(*inputs: Array) -> Array:
+            return denoiser.apply({"params": params["generator"]}, *inputs)
+
+        return over_rows(some, z_t, time, condition)
+
+    def told(timestep: Int[Array, ...]) -> Int[Array, ...]:
+        return jnp.asarray(family.schedule.timesteps)[timestep]
+
+    def predict_noise(
+        params: Params, z_t: Float[Array, "B h w c"], timestep: Int[Array, ...], condition: Condition
+    ) -> Float[Array, "B h w c"]:
+        return network(params, z_t, told(timestep), condition)[..., : generator.latent_channels]
+
+    def activations(
+        params: Params, z_t: Float[Array, "B h w c"], timestep: Int[Array, ...], condition: Condition
+    ) -> dict[int, Float[Array, "B N F"]]:
+        def some(*inputs: Array) -> dict[int, Array]:
+            _, sown = denoiser.apply({"params": params["generator"]}, *inputs, mutable=["activations"])
+            blocks = sown["activations"]
+            return {i: blocks[name]["mlp"]["hidden"][0] for i, name in enumerate(generator.blocks)}
+
+        return over_rows(some, z_t, told(timestep), condition)
+
+    return DiffusionFunctions(encode, decode, network, predict_noise, activations)

@@ -1,0 +1,197 @@
+"""MAR as an audit target: the KL autoencoder, the masked transformer over its latents and the diffusion head.
+
+Axes: B batch, H and W pixels, L tokens, M hidden tokens, R noises, C width, D channels of a token, F hidden
+units of an MLP.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Int, Key
+
+from jaxaudit.data.preprocessing import Preprocessing
+from jaxaudit.errors import InputError
+from jaxaudit.families.config import from_dict, to_dict
+from jaxaudit.families.variant import Variant
+from jaxaudit.models import mar, mar_generation, mar_head
+from jaxaudit.models.variant import ModelVariant
+from jaxaudit.targets import LatentFunctions, LatentTarget, Params
+from jaxaudit.tokenizers import kl_autoencoder
+from jaxaudit_kernels import diffusion
+
+_GENERATION_STEPS = 64
+_SAMPLING_STEPS = 100
+
+
+def build_target(
+    name: str,
+    config: Mapping[str, Any],
+    params: Params,
+    preprocessing: Preprocessing,
+    provenance: Mapping[str, Any],
+    *,
+    dtype: DTypeLike = jnp.float32,
+) -> LatentTarget:
+    """The target with these parameters, {"generator": ..., "tokenizer": ...}.
+
+    `config` holds the fields of `MARConfig` under "generator" and those of `KLAutoencoderConfig` under
+    "tokenizer". `dtype` is the compute dtype; parameters keep their own. An image is generated in 64 steps,
+    of 100 diffusion steps each, as the published audits do.
+
+    Raises:
+      InputError: if the two configs, or the preprocessing, do not fit each other.
+    """
+    generator, tokenizer = _configs(config)
+    if preprocessing.image_size != tokenizer.image_size:
+        raise InputError(
+            f"Preprocessing makes {preprocessing.image_size} px pictures; "
+            f"the tokenizer reads {tokenizer.image_size} px."
+        )
+    counts = mar_generation.hidden_counts(generator.num_tokens, _generation_steps(generator))
+    return LatentTarget(
+        name=name,
+        family="mar",
+        params=params,
+        functions=_functions(generator, tokenizer, jnp.dtype(dtype)),
+        preprocessing=preprocessing,
+        num_classes=generator.num_classes,
+        latent_dim=generator.token_dim,
+        num_timesteps=len(mar_head.TRAINING.timesteps),
+        steps=tuple(int(n) for n in -np.diff(counts)),
+        provenance=provenance,
+    )
+
+
+def abstract_params(config: Mapping[str, Any]) -> Params:
+    """Shapes and dtypes of the parameters, {"generator": ..., "tokenizer": ...}; nothing is computed."""
+    generator, tokenizer = _configs(config)
+    spec = jax.ShapeDtypeStruct
+    tokens = spec((1, generator.num_tokens, generator.token_dim), jnp.float32)
+    labels, hidden = spec((1,), jnp.int32), spec((1, 1), jnp.int32)
+    noised = spec((1, 1, generator.token_dim), jnp.float32)
+    images = spec((1, tokenizer.image_size, tokenizer.image_size, 3), jnp.float32)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    trees = {
+        "generator": jax.eval_shape(mar.MAR(generator).init, key, tokens, labels, hidden, noised, hidden),
+        "tokenizer": jax.eval_shape(kl_autoencoder.KLAutoencoder(tokenizer).init, key, images),
+    }
+    return {part: tree["params"] for part, tree in trees.items()}
+
+
+def _configs(config: Mapping[str, Any]) -> tuple[mar.MARConfig, kl_autoencoder.KLAutoencoderConfig]:
+    generator = from_dict(mar.MARConfig, config["generator"])
+    tokenizer = from_dict(kl_autoencoder.KLAutoencoderConfig, config["tokenizer"])
+    for fact, found, expected in (
+        ("channels", generator.latent_channels, tokenizer.latent_channels),
+        ("pixels per side", generator.side * generator.patch_size, tokenizer.latent_size),
+    ):
+        if found != expected:
+            raise InputError(
+                f"The generator reads latents with {found} {fact}, its tokenizer makes {expected}; "
+                "they must agree."
+            )
+    return generator, tokenizer
+
+
+def _generation_steps(generator: mar.MARConfig) -> int:
+    return min(_GENERATION_STEPS, generator.num_tokens)
+
+
+@functools.cache  # equal configs share their functions, hence their compiled programs
+def _functions(
+    generator_config: mar.MARConfig, tokenizer_config: kl_autoencoder.KLAutoencoderConfig, dtype: np.dtype
+) -> LatentFunctions:
+    generator = mar.MAR(generator_config, dtype)
+    head = generator_config.head(dtype)
+    tokenizer = kl_autoencoder.KLAutoencoder(tokenizer_config, dtype)
+    patch_size = generator_config.patch_size
+
+    def encode(
+        params: Params, images: Float[Array, "B H W 3"], key: Key[Array, " B"] | None = None
+    ) -> Float[Array, "B L D"]:
+        latents = tokenizer.apply({"params": params["tokenizer"]}, images, key, method="encode")
+        return mar.patchify(latents, patch_size)
+
+    def decode(params: Params, latents: Float[Array, "B L D"]) -> Float[Array, "B H W 3"]:
+        pixels = mar.unpatchify(latents, patch_size)
+        return tokenizer.apply({"params": params["tokenizer"]}, pixels, method="decode")
+
+    def conditions(
+        params: Params, latents: Float[Array, "B L D"], labels: Int[Array, " B"], hidden: Int[Array, "B M"]
+    ) -> Float[Array, "B M C"]:
+        return generator.apply({"params": params["generator"]}, latents, labels, hidden, method="conditions")
+
+    def head_losses(
+        params: Params,
+        z: Float[Array, "B M C"],
+        latents: Float[Array, "B M D"],
+        timestep: Int[Array, ...],
+        noise: Float[Array, "R B M D"],
+    ) -> dict[str, Float[Array, "R B M"]]:
+        return mar_head.losses(head, params["generator"]["diffloss"]["net"], z, latents, timestep, noise)
+
+    def sample(params: Params, z: Float[Array, "B M C"], key: Key[Array, " B"]) -> Float[Array, "B M D"]:
+        schedule = diffusion.respace(mar_head.TRAINING, _SAMPLING_STEPS)
+        start, noises = mar_head.gaussian(key, z.shape[1], generator_config.token_dim, steps=_SAMPLING_STEPS)
+        return mar_head.sample(head, params["generator"]["diffloss"]["net"], schedule, z, start, noises)
+
+    def activations(
+        params: Params, latents: Float[Array, "B L D"], labels: Int[Array, " B"], hidden: Int[Array, "B M"]
+    ) -> dict[int, Float[Array, "B N F"]]:
+        variables = {"params": params["generator"]}
+        _, sown = generator.apply(
+            variables, latents, labels, hidden, method="conditions", mutable=["activations"]
+        )
+        names = [
+            f"{part}_blocks_{i}" for part in ("encoder", "decoder") for i in range(generator_config.depth)
+        ]
+        return {i: sown["activations"][name]["mlp"]["hidden"][0] for i, name in enumerate(names)}
+
+    def complete(
+        params: Params,
+        latents: Float[Array, "B L D"],
+        labels: Int[Array, " B"],
+        prefix: int,
+        order: Int[Array, "B L"],
+        key: Key[Array, " B"],
+    ) -> Float[Array, "B L D"]:
+        def draw(step: Array, count: int) -> tuple[Array, Array]:
+            keys = jax.vmap(lambda key: jax.random.fold_in(key, step))(key)
+            return mar_head.gaussian(keys, count, generator_config.token_dim, steps=_SAMPLING_STEPS)
+
+        return mar_generation.complete(
+            generator,
+            params["generator"],
+            latents,
+            labels,
+            order,
+            draw,
+            prefix=prefix,
+            steps=_generation_steps(generator_config),
+            sampling_steps=_SAMPLING_STEPS,
+        )
+
+    return LatentFunctions(encode, decode, conditions, head_losses, sample, activations, complete)
+
+
+def _released(facts: ModelVariant) -> Variant:
+    tokenizer = kl_autoencoder.RELEASED["kl16"]
+    size = tokenizer.config.image_size
+    return Variant(
+        config={"generator": to_dict(facts.config), "tokenizer": to_dict(tokenizer.config)},
+        preprocessing=Preprocessing(image_size=size, resize="adm", short_side=size, low=-1.0, high=1.0),
+        num_params={"generator": facts.num_params, "tokenizer": tokenizer.num_params},
+        sources={"generator": facts.source, "tokenizer": tokenizer.source},
+        licence=facts.licence,
+    )
+
+
+VARIANTS: dict[str, Variant] = {name: _released(facts) for name, facts in mar.VARIANTS.items()}
+"""The released targets by name."""

@@ -1,0 +1,42 @@
+"""Working through a batch a few rows at a time, where that is faster.
+
+On a CPU the activations of one image fit its caches and those of a batch do not: one at a time, VAR-d16 and
+its tokenizer take two thirds of the processor time and a fraction of the memory. Accelerators want the whole
+batch.
+
+Axes: N rows of a batch, D rows at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+
+def rows_at_once() -> int | None:
+    """How many rows `map_rows` should take at a time: on CPUs one per device, elsewhere None (all)."""
+    return jax.device_count() if jax.default_backend() == "cpu" else None
+
+
+def map_rows(function: Callable[..., Any], *arrays: jax.Array, rows: int | None) -> Any:
+    """function(*arrays), computed for `rows` of the N rows at a time.
+
+    `function` maps arrays [D,...] to a tree of arrays [D,...] and treats rows independently. A batch split
+    evenly over `rows` devices stays split: every device works through its own rows. All N rows go at once if
+    `rows` is None or does not divide N.
+    """
+    total = arrays[0].shape[0]
+    if rows is None or total % rows or total == rows:
+        return function(*arrays)
+
+    def deal(array: jax.Array) -> jax.Array:  # [N,...] -> [N/D,D,...], a device's rows in its own column
+        return jnp.swapaxes(array.reshape(rows, total // rows, *array.shape[1:]), 0, 1)
+
+    def gather(array: jax.Array) -> jax.Array:
+        return jnp.swapaxes(array, 0, 1).reshape(total, *array.shape[2:])
+
+    outputs = jax.lax.map(lambda group: function(*group), tuple(deal(array) for array in arrays))
+    return jax.tree.map(gather, outputs)

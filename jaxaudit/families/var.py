@@ -1,0 +1,179 @@
+"""VAR as an audit target: the multi-scale VQ tokenizer and the transformer over its tokens.
+
+Axes: B batch, H and W pixels, L tokens, C width, V vocabulary, F hidden units of an MLP.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Int
+
+from jaxaudit.data.preprocessing import Preprocessing
+from jaxaudit.errors import InputError
+from jaxaudit.families.config import from_dict, to_dict
+from jaxaudit.families.rows import map_rows, rows_at_once
+from jaxaudit.families.variant import Variant
+from jaxaudit.models import var
+from jaxaudit.models.variant import ModelVariant
+from jaxaudit.precision import matmul_precision
+from jaxaudit.targets import Params, TokenFunctions, TokenTarget
+from jaxaudit.tokenizers import multiscale_vq
+
+
+def build_target(
+    name: str,
+    config: Mapping[str, Any],
+    params: Params,
+    preprocessing: Preprocessing,
+    provenance: Mapping[str, Any],
+    *,
+    dtype: DTypeLike = jnp.float32,
+) -> TokenTarget:
+    """The target with these parameters, {"generator": ..., "tokenizer": ...}.
+
+    `config` holds the fields of `VARConfig` under "generator" and those of `MultiScaleVQConfig` under
+    "tokenizer". `dtype` is the compute dtype; parameters keep their own.
+
+    Raises:
+      InputError: if the two configs, or the preprocessing, do not fit each other.
+    """
+    generator, tokenizer = _configs(config)
+    if preprocessing.image_size != tokenizer.image_size:
+        raise InputError(
+            f"The preprocessing makes pictures of {preprocessing.image_size} px; "
+            f"the tokenizer reads {tokenizer.image_size} px."
+        )
+    return TokenTarget(
+        name=name,
+        family="var",
+        params=params,
+        functions=_functions(generator, tokenizer, jnp.dtype(dtype), rows_at_once()),
+        preprocessing=preprocessing,
+        num_classes=generator.num_classes,
+        vocab_size=generator.vocab_size,
+        steps=generator.steps,
+        provenance=provenance,
+    )
+
+
+def abstract_params(config: Mapping[str, Any]) -> Params:
+    """Shapes and dtypes of the parameters, {"generator": ..., "tokenizer": ...}; nothing is computed."""
+    generator, tokenizer = _configs(config)
+    spec = jax.ShapeDtypeStruct
+    inputs = spec((1, sum(generator.steps[1:]), generator.token_dim), jnp.float32)
+    images = spec((1, tokenizer.image_size, tokenizer.image_size, 3), jnp.float32)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    trees = {
+        "generator": jax.eval_shape(var.VAR(generator).init, key, inputs, spec((1,), jnp.int32)),
+        "tokenizer": jax.eval_shape(multiscale_vq.MultiScaleVQ(tokenizer).init, key, images),
+    }
+    return {part: tree["params"] for part, tree in trees.items()}
+
+
+def _configs(config: Mapping[str, Any]) -> tuple[var.VARConfig, multiscale_vq.MultiScaleVQConfig]:
+    generator = from_dict(var.VARConfig, config["generator"])
+    tokenizer = from_dict(multiscale_vq.MultiScaleVQConfig, config["tokenizer"])
+    for ours, theirs in (("vocab_size",) * 2, ("token_dim", "z_channels"), ("patch_nums",) * 2):
+        expected, found = getattr(tokenizer, theirs), getattr(generator, ours)
+        if expected != found:
+            raise InputError(
+                f"The generator has {ours}={found}, its tokenizer {theirs}={expected}; they must agree."
+            )
+    return generator, tokenizer
+
+
+@functools.cache  # equal configs share their functions, hence their compiled programs
+def _functions(
+    generator_config: var.VARConfig,
+    tokenizer_config: multiscale_vq.MultiScaleVQConfig,
+    dtype: np.dtype,
+    rows: int | None,
+) -> TokenFunctions:
+    generator = var.VAR(generator_config, dtype)
+    tokenizer = multiscale_vq.MultiScaleVQ(tokenizer_config, dtype)
+
+    def transformer(params: Params) -> var.VAR:
+        return generator.bind({"params": params["generator"]})
+
+    def codes(params: Params) -> multiscale_vq.MultiScaleVQ:
+        return tokenizer.bind({"params": params["tokenizer"]})
+
+    def encode(params: Params, images: Float[Array, "B H W 3"]) -> Int[Array, "B L"]:
+        return map_rows(lambda images: codes(params).encode(images), images, rows=rows)
+
+    def decode(params: Params, tokens: Int[Array, "B L"]) -> Float[Array, "B H W 3"]:
+        return map_rows(lambda tokens: codes(params).decode(tokens), tokens, rows=rows)
+
+    def hidden(params: Params, tokens: Int[Array, "B L"], labels: Int[Array, " B"]) -> Float[Array, "B L C"]:
+        def some(tokens: Array, labels: Array) -> Array:
+            return transformer(params).hidden(codes(params).var_input(tokens), labels)
+
+        return map_rows(some, tokens, labels, rows=rows)
+
+    def head(params: Params) -> tuple[Float[Array, "C V"], Float[Array, " V"]]:
+        linear = params["generator"]["head"]
+        return linear["kernel"].astype(dtype), linear["bias"].astype(jnp.float32)
+
+    def activations(
+        params: Params, tokens: Int[Array, "B L"], labels: Int[Array, " B"]
+    ) -> dict[int, Float[Array, "B L F"]]:
+        def some(tokens: Array, labels: Array) -> dict[int, Array]:
+            variables, inputs = {"params": params["generator"]}, codes(params).var_input(tokens)
+            _, sown = generator.apply(variables, inputs, labels, method="hidden", mutable=["activations"])
+            blocks = sown["activations"]
+            return {i: blocks[f"blocks_{i}"]["ffn"]["hidden"][0] for i in range(generator_config.depth)}
+
+        return map_rows(some, tokens, labels, rows=rows)
+
+    def complete(
+        params: Params, tokens: Int[Array, "B L"], labels: Int[Array, " B"], prefix: int
+    ) -> Int[Array, "B L"]:
+        kernel, bias = head(params)
+        chosen = jnp.split(tokens, np.cumsum(generator_config.steps)[:-1], axis=1)[:prefix]
+        f_hat, cache, first = None, None, 0
+        inputs = jnp.zeros((tokens.shape[0], 0, generator_config.token_dim), jnp.float32)
+        for scale, length in enumerate(generator_config.steps):
+            if scale > 0:
+                f_hat = codes(params).extend(f_hat, chosen[scale - 1], scale - 1)
+                inputs = jnp.concatenate([inputs, codes(params).next_input(f_hat, scale)], axis=1)
+            if scale < prefix:
+                continue  # the whole prefix runs in one pass, with the first scale to predict
+            states, cache = transformer(params).advance(inputs, labels, cache, first=first, stop=scale + 1)
+            logits = jnp.matmul(
+                states[:, -length:],
+                kernel,
+                precision=matmul_precision(dtype),
+                preferred_element_type=jnp.float32,
+            )
+            chosen.append(jnp.argmax(logits + bias[None, None], axis=-1).astype(jnp.int32))
+            inputs, first = inputs[:, :0], scale + 1
+        return jnp.concatenate(chosen, axis=1)
+
+    return TokenFunctions(encode, decode, hidden, head, activations, complete)
+
+
+def _released(generator: ModelVariant) -> Variant:
+    tokenizer = multiscale_vq.RELEASED
+    shape = dataclasses.replace(tokenizer.config, patch_nums=generator.config.patch_nums)
+    size = shape.image_size
+    return Variant(
+        config={"generator": to_dict(generator.config), "tokenizer": to_dict(shape)},
+        preprocessing=Preprocessing(
+            image_size=size, resize="lanczos", short_side=size * 9 // 8, low=-1.0, high=1.0
+        ),
+        num_params={"generator": generator.num_params, "tokenizer": tokenizer.num_params},
+        sources={"generator": generator.source, "tokenizer": tokenizer.source},
+        licence=generator.licence,
+    )
+
+
+VARIANTS: dict[str, Variant] = {name: _released(variant) for name, variant in var.VARIANTS.items()}
+"""The released targets by name."""

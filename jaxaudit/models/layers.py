@@ -1,0 +1,52 @@
+"""Layers that transformer families share.
+
+Axes: ... any, C channels in, F features out.
+"""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax.nn.initializers import Initializer
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from jaxaudit.precision import matmul_precision
+
+
+class Dense(nn.Module):
+    """x W + b with operands in `dtype` and the sum, hence the result, in float32.
+
+    Attributes:
+      features: F.
+      use_bias: whether b is there.
+      dtype: compute dtype.
+      kernel_init: initialiser of W; b starts at zero.
+    """
+
+    features: int
+    use_bias: bool = True
+    dtype: DTypeLike = jnp.float32
+    kernel_init: Initializer = nn.initializers.lecun_normal()
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "... C"]) -> Float[Array, "... F"]:
+        """The affine map of x [...,C], float32 [...,F]."""
+        kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features), jnp.float32)
+        y = jnp.matmul(
+            x.astype(self.dtype),
+            kernel.astype(self.dtype),
+            precision=matmul_precision(self.dtype),
+            preferred_element_type=jnp.float32,
+        )
+        if self.use_bias:
+            bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
+            y = y + bias.astype(jnp.float32).reshape((1,) * (y.ndim - 1) + (-1,))
+        return y
+
+
+def layer_norm(x: Float[Array, "... C"], *, eps: float = 1e-6) -> Float[Array, "... C"]:
+    """x [...,C] with zero mean and unit variance over C, without learned parameters, float32."""
+    x = x.astype(jnp.float32)
+    centred = x - x.mean(-1, keepdims=True)
+    return centred * (jnp.square(centred).mean(-1, keepdims=True) + eps) ** -0.5

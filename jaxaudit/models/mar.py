@@ -1,0 +1,318 @@
+"""MAR: a masked autoencoder over continuous tokens.
+
+An image is L tokens, of which M are hidden. With c the class embedding (the null label has its own), K buffer
+positions and tables P, P', P'' of positions:
+
+    h = encoder(norm([c … c, linear(visible tokens)] + P))            K + L − M positions              (1)
+    z = decoder([linear(h), mask vector where hidden] + P') + P''     at the L tokens                  (2)
+
+encoder and decoder are pre-norm transformers (exact GELU) with a final norm. z conditions the diffusion head
+of `jaxaudit.models.mar_head` at the hidden tokens; no hidden token's value reaches it. Labels are never
+dropped; the null label is `num_classes`.
+Source: Li et al., "Autoregressive image generation without vector quantization", NeurIPS 2024
+(arXiv 2406.11838), section 3.
+
+Axes: B batch, L tokens, M hidden tokens, N visible (or read) tokens, K buffer positions, Q queries, H heads,
+d head width, C width, D channels of a token, F hidden units of an MLP.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Int
+
+from jaxaudit.errors import InputError
+from jaxaudit.models.layers import Dense
+from jaxaudit.models.mar_head import DiffusionHead
+from jaxaudit.models.variant import ModelVariant
+from jaxaudit.precision import matmul_precision
+
+_NORMAL = nn.initializers.normal(0.02)
+_XAVIER = nn.initializers.xavier_uniform()
+
+
+@dataclasses.dataclass(frozen=True)
+class MARConfig:
+    """Shape of a MAR; encoder and decoder have the same.
+
+    Attributes:
+      num_classes: class labels; the null label comes after the last.
+      depth: number of blocks of the encoder, and of the decoder.
+      width: C.
+      num_heads: H, a divisor of C.
+      mlp_ratio: F in units of C.
+      buffer_size: K.
+      side: tokens per side of an image.
+      latent_channels: channels of the autoencoder's latents.
+      patch_size: latent pixels per side of a token.
+      head_depth: blocks of the diffusion head.
+      head_width: width of the diffusion head.
+
+    Raises:
+      InputError: if the heads do not divide the width.
+    """
+
+    num_classes: int = 1000
+    depth: int = 12
+    width: int = 768
+    num_heads: int = 12
+    mlp_ratio: float = 4.0
+    buffer_size: int = 64
+    side: int = 16
+    latent_channels: int = 16
+    patch_size: int = 1
+    head_depth: int = 6
+    head_width: int = 1024
+
+    def __post_init__(self):
+        if self.width % self.num_heads:
+            raise InputError(f"num_heads={self.num_heads} does not divide width={self.width}.")
+
+    @property
+    def num_tokens(self) -> int:
+        """L."""
+        return self.side**2
+
+    @property
+    def token_dim(self) -> int:
+        """D."""
+        return self.latent_channels * self.patch_size**2
+
+    def head(self, dtype: DTypeLike = jnp.float32) -> DiffusionHead:
+        """The diffusion head; its parameters are at diffloss/net."""
+        return DiffusionHead(self.token_dim, self.head_depth, self.head_width, dtype)
+
+
+def patchify(latents: Float[Array, "B h w c"], patch_size: int) -> Float[Array, "B L D"]:
+    """Tokens of an image's latents, in raster order; a token's channels are (channel, row, column)."""
+    batch, height, width, channels = latents.shape
+    p = patch_size
+    x = latents.reshape(batch, height // p, p, width // p, p, channels)
+    return x.transpose(0, 1, 3, 5, 2, 4).reshape(batch, -1, channels * p * p)
+
+
+def unpatchify(tokens: Float[Array, "B L D"], patch_size: int) -> Float[Array, "B h w c"]:
+    """The latents of a square image's tokens; inverts `patchify`."""
+    batch, length, dim = tokens.shape
+    p, side = patch_size, math.isqrt(length)
+    x = tokens.reshape(batch, side, side, dim // (p * p), p, p)
+    return x.transpose(0, 1, 4, 2, 5, 3).reshape(batch, side * p, side * p, -1)
+
+
+def complement(positions: Int[Array, "B M"], length: int) -> Int[Array, "B N"]:
+    """The positions 0 .. length - 1 that are not among the given ones (all different), ascending."""
+    rows = jnp.arange(len(positions))[:, None]
+    taken = jnp.zeros((len(positions), length), bool).at[rows, positions].set(True)
+    return jnp.argsort(taken, axis=1, stable=True)[:, : length - positions.shape[1]]
+
+
+def take(x: Float[Array, "B L C"], positions: Int[Array, "B M"]) -> Float[Array, "B M C"]:
+    """The rows of x at these positions."""
+    return jnp.take_along_axis(x, positions[:, :, None], axis=1)
+
+
+def attention(
+    q: Float[Array, "B Q H d"],
+    k: Float[Array, "B Q H d"],
+    v: Float[Array, "B Q H d"],
+    shown: Array | None = None,
+) -> Float[Array, "B Q H d"]:
+    """softmax(q kᵀ / √d) v over the keys that `shown` [B,Q] marks (None: all), float32."""
+    precision = matmul_precision(q.dtype)
+    logits = jnp.einsum("bqhd,bkhd->bhqk", q, k, precision=precision, preferred_element_type=jnp.float32)
+    logits = logits * q.shape[-1] ** -0.5
+    if shown is not None:
+        logits = jnp.where(shown[:, None, None], logits, -jnp.inf)
+    weights = nn.softmax(logits, axis=-1).astype(v.dtype)
+    return jnp.einsum("bhqk,bkhd->bqhd", weights, v, precision=precision, preferred_element_type=jnp.float32)
+
+
+def _affine_norm(name: str | None = None) -> nn.LayerNorm:
+    """LayerNorm with learned scale and bias, float32."""
+    return nn.LayerNorm(epsilon=1e-6, use_fast_variance=False, name=name)
+
+
+class _SelfAttention(nn.Module):
+    """Multi-head attention over one packed projection (q, k, v)."""
+
+    config: MARConfig
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B Q C"], shown: Array | None) -> Float[Array, "B Q C"]:
+        width = self.config.width
+        qkv = Dense(3 * width, dtype=self.dtype, kernel_init=_XAVIER, name="qkv")(x).astype(self.dtype)
+        q, k, v = jnp.unstack(qkv.reshape(*x.shape[:2], 3, self.config.num_heads, -1), axis=2)
+        out = attention(q, k, v, shown).reshape(x.shape)
+        return Dense(width, dtype=self.dtype, kernel_init=_XAVIER, name="proj")(out)
+
+
+class _MLP(nn.Module):
+    """Two linear maps around an exact GELU; its hidden units are sown as ("activations", "hidden")."""
+
+    config: MARConfig
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B Q C"]) -> Float[Array, "B Q C"]:
+        width = self.config.width
+        hidden = Dense(
+            round(width * self.config.mlp_ratio), dtype=self.dtype, kernel_init=_XAVIER, name="fc1"
+        )(x)
+        hidden = nn.gelu(hidden, approximate=False).astype(self.dtype)
+        self.sow("activations", "hidden", hidden)
+        return Dense(width, dtype=self.dtype, kernel_init=_XAVIER, name="fc2")(hidden)
+
+
+class Block(nn.Module):
+    """x ← x + attention(norm1(x));  x ← x + mlp(norm2(x))."""
+
+    config: MARConfig
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B Q C"], shown: Array | None = None) -> Float[Array, "B Q C"]:
+        """The block's output, float32; only keys that `shown` [B,Q] marks are attended to (None: all)."""
+        x = x + _SelfAttention(self.config, self.dtype, name="attn")(_affine_norm("norm1")(x), shown)
+        return x + _MLP(self.config, self.dtype, name="mlp")(_affine_norm("norm2")(x))
+
+
+class _DiffusionLoss(nn.Module):
+    """The place of the diffusion head among the released keys."""
+
+    config: MARConfig
+    dtype: DTypeLike
+
+    def setup(self):
+        self.net = self.config.head(self.dtype)
+
+
+class MAR(nn.Module):
+    """The transformer, and the parameters of its diffusion head (used by `jaxaudit.models.mar_head`).
+
+    Attributes:
+      config: the shape.
+      dtype: compute dtype of matrix products; the residual stream, norms and softmax are float32.
+    """
+
+    config: MARConfig
+    dtype: DTypeLike = jnp.float32
+
+    def setup(self):
+        """The layers, named after the released keys."""
+        config, width = self.config, self.config.width
+        length = config.num_tokens
+        positions = (1, config.buffer_size + length, width)
+        self.class_emb = nn.Embed(config.num_classes, width, dtype=jnp.float32, embedding_init=_NORMAL)
+        self.fake_latent = self.param("fake_latent", _NORMAL, (1, width), jnp.float32)
+        self.z_proj = Dense(width, dtype=self.dtype, kernel_init=_XAVIER)
+        self.z_proj_ln = _affine_norm()
+        self.encoder_pos_embed_learned = self.param(
+            "encoder_pos_embed_learned", _NORMAL, positions, jnp.float32
+        )
+        self.encoder_blocks = [Block(config, self.dtype) for _ in range(config.depth)]
+        self.encoder_norm = _affine_norm()
+        self.decoder_embed = Dense(width, dtype=self.dtype, kernel_init=_XAVIER)
+        self.mask_token = self.param("mask_token", _NORMAL, (1, 1, width), jnp.float32)
+        self.decoder_pos_embed_learned = self.param(
+            "decoder_pos_embed_learned", _NORMAL, positions, jnp.float32
+        )
+        self.decoder_blocks = [Block(config, self.dtype) for _ in range(config.depth)]
+        self.decoder_norm = _affine_norm()
+        self.diffusion_pos_embed_learned = self.param(
+            "diffusion_pos_embed_learned", _NORMAL, (1, length, width), jnp.float32
+        )
+        self.diffloss = _DiffusionLoss(config, self.dtype)
+
+    def __call__(
+        self,
+        tokens: Float[Array, "B L D"],
+        labels: Int[Array, " B"],
+        hidden: Int[Array, "B M"],
+        noised: Float[Array, "B M D"],
+        timesteps: Int[Array, "B M"],
+    ) -> Float[Array, "B M 2*D"]:
+        """The head's [ε̂, v] float32 for the noised hidden tokens."""
+        return self.diffloss.net(noised, timesteps, self.conditions(tokens, labels, hidden))
+
+    def conditions(
+        self, tokens: Float[Array, "B L D"], labels: Int[Array, " B"], hidden: Int[Array, "B M"]
+    ) -> Float[Array, "B M C"]:
+        """z float32 at the `hidden` positions (all different), in their order, from all other tokens.
+
+        Under mutable=["activations"] each MLP sows its hidden units: [B,K+L-M,F] in the encoder (the buffer,
+        then the visible tokens in ascending order), [B,K+L,F] in the decoder.
+        """
+        visible = complement(hidden, self.config.num_tokens)
+        return take(self.decode(self.encode(tokens, labels, visible), visible), hidden)
+
+    def encode(
+        self,
+        tokens: Float[Array, "B L D"],
+        labels: Int[Array, " B"],
+        visible: Int[Array, "B N"],
+        shown: Array | None = None,
+    ) -> Float[Array, "B K+N C"]:
+        """h of (1), float32: the buffer, then the tokens at the `visible` positions.
+
+        `shown` [B,N] bool says which of those are visible indeed (None: all); nothing attends to the others.
+        It gives programs with a changing number of visible tokens one shape.
+        """
+        buffer = self.config.buffer_size
+        label = jnp.minimum(labels, self.config.num_classes - 1)
+        is_null = (labels == self.config.num_classes)[:, None]
+        condition = jnp.where(is_null, self.fake_latent, self.class_emb(label))
+        positions = self.encoder_pos_embed_learned
+        classes = condition[:, None] + positions[:, :buffer]
+        pixels = self.z_proj(take(tokens, visible)) + positions[0, buffer:][visible]
+        x = self.z_proj_ln(jnp.concatenate([classes, pixels], axis=1))
+        if shown is not None:
+            shown = jnp.pad(shown, ((0, 0), (buffer, 0)), constant_values=True)
+        for block in self.encoder_blocks:
+            x = block(x, shown)
+        return self.encoder_norm(x)
+
+    def decode(
+        self, encoded: Float[Array, "B K+N C"], visible: Int[Array, "B N"], shown: Array | None = None
+    ) -> Float[Array, "B L C"]:
+        """z of (2), float32, at every token, from h; `visible` and `shown` as given to `encode`."""
+        buffer, length = self.config.buffer_size, self.config.num_tokens
+        x = self.decoder_embed(encoded)
+        if shown is not None:
+            visible = jnp.where(shown, visible, length)  # out of range: dropped
+        tokens = jnp.broadcast_to(self.mask_token, (len(x), length, self.config.width)).astype(jnp.float32)
+        tokens = tokens.at[jnp.arange(len(x))[:, None], visible].set(x[:, buffer:], mode="drop")
+        x = jnp.concatenate([x[:, :buffer], tokens], axis=1) + self.decoder_pos_embed_learned
+        for block in self.decoder_blocks:
+            x = block(x)
+        return self.decoder_norm(x)[:, buffer:] + self.diffusion_pos_embed_learned
+
+
+def _released(
+    name: str, link: str, depth: int, width: int, num_heads: int, head: tuple[int, int], num_params: int
+) -> ModelVariant:
+    return ModelVariant(
+        config=MARConfig(
+            depth=depth, width=width, num_heads=num_heads, head_depth=head[0], head_width=head[1]
+        ),
+        num_params=num_params,
+        source=f"https://www.dropbox.com/scl/fi/{link}&dl=1",
+        licence="MIT",
+    )
+
+
+_BASE = "f6dpuyjb7fudzxcyhvrhk/checkpoint-last.pth?rlkey=a6i4bo71vhfo4anp33n9ukujb"
+_LARGE = "pxacc5b2mrt3ifw4cah6k/checkpoint-last.pth?rlkey=m48ovo6g7ivcbosrbdaz0ehqt"
+_HUGE = "1qmfx6fpy3k7j9vcjjs3s/checkpoint-last.pth?rlkey=4lae281yzxb406atp32vzc83o"
+
+VARIANTS: dict[str, ModelVariant] = {
+    "mar_base": _released("mar_base", _BASE, 12, 768, 12, (6, 1024), 207_924_768),
+    "mar_large": _released("mar_large", _LARGE, 16, 1024, 16, (8, 1280), 478_326_304),
+    "mar_huge": _released("mar_huge", _HUGE, 20, 1280, 16, (12, 1536), 942_403_104),
+}
+"""The released models, for 256 px pictures; the files' exponential moving averages are the ones to use."""

@@ -1,0 +1,353 @@
+"""VAR: a transformer that predicts the tokens of one scale at once from all smaller scales.
+
+With c the class embedding and x the input of scale s (scale 1: c + pos_start; later ones: a linear map of
+the tokenizer's `next_input`), plus level and position embeddings, each block computes
+
+    γ₁, γ₂, σ₁, σ₂, β₁, β₂ = linear(silu(c))                      (own per block, or shared + ada_gss)     (1)
+    x ← x + γ₁ · attention(norm(x) (1 + σ₁) + β₁)                                                          (2)
+    x ← x + γ₂ · mlp(norm(x) (1 + σ₂) + β₂),  tanh GELU                                                    (3)
+
+    attention: softmax(τ q̂ k̂ᵀ) v over the keys of scales ≤ s, with q̂, k̂ of unit length and
+               τ = min(e^scale_mul, 100)  (without attn_l2_norm: plain q, k and τ = 1 / (4 √d))            (4)
+
+Row n of the result predicts token n. Labels are never dropped; the null label is `num_classes`.
+Source: Tian et al., "Visual autoregressive modeling", NeurIPS 2024 (arXiv 2404.02905), §3 and appendix.
+
+Axes: B batch, L tokens of all scales, l tokens of the scales in one call, K keys, H heads, d head width,
+M tokens of all scales but the first, C width, Z channels of a code, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.nn.initializers import Initializer
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Int
+
+from jaxaudit.errors import InputError
+from jaxaudit.models.layers import Dense, layer_norm
+from jaxaudit.models.variant import ModelVariant
+from jaxaudit.precision import matmul_precision
+
+KeysValues = tuple[Float[Array, "B H K d"], Float[Array, "B H K d"]]
+"""Keys and values of one block, all scales so far."""
+
+Cache = tuple[KeysValues, ...]
+"""Those of every block."""
+
+_PATCHES_256 = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16)
+_PATCHES_512 = (1, 2, 3, 4, 6, 9, 13, 18, 24, 32)
+
+
+@dataclasses.dataclass(frozen=True)
+class VARConfig:
+    """Shape of a VAR transformer.
+
+    Attributes:
+      num_classes: class labels; one more embedding row is the null label.
+      depth: number of blocks.
+      width: C.
+      num_heads: H, a divisor of C.
+      mlp_ratio: hidden units of the MLP in units of C.
+      vocab_size: V.
+      token_dim: Z, channels of a code.
+      patch_nums: tokens per side of each scale, ascending.
+      shared_aln: one linear map (1) for all blocks.
+      attn_l2_norm: cosine attention, see (4).
+
+    Raises:
+      InputError: if the heads do not divide the width.
+    """
+
+    num_classes: int = 1000
+    depth: int = 16
+    width: int = 1024
+    num_heads: int = 16
+    mlp_ratio: float = 4.0
+    vocab_size: int = 4096
+    token_dim: int = 32
+    patch_nums: tuple[int, ...] = _PATCHES_256
+    shared_aln: bool = False
+    attn_l2_norm: bool = True
+
+    def __post_init__(self):
+        if self.width % self.num_heads:
+            raise InputError(f"num_heads={self.num_heads} does not divide width={self.width}.")
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Tokens of each scale."""
+        return tuple(side * side for side in self.patch_nums)
+
+
+def scale_causal_attention(
+    q: Float[Array, "B H l d"],
+    k: Float[Array, "B H K d"],
+    v: Float[Array, "B H K d"],
+    steps: tuple[int, ...],
+    *,
+    group_size: int = 128,
+) -> Float[Array, "B H l d"]:
+    """softmax(q kᵀ) v, each scale of queries over all keys up to the end of that scale; float32.
+
+    `steps` are the lengths of the scales in q; k and v hold K - l earlier positions before them. Every group
+    of scales meets only the keys it may see, so nothing is computed to be masked away, except inside the
+    first group: scales are merged up to `group_size` queries, because tiny products are slow.
+    """
+    past, precision = k.shape[2] - q.shape[2], matmul_precision(q.dtype)
+    ends = np.cumsum(steps)
+    outputs, first = [], 0
+    while first < len(steps):
+        begin = ends[first] - steps[first]
+        stop = max(first + 1, int(np.searchsorted(ends, begin + group_size, side="right")))
+        end = ends[stop - 1]
+        logits = jnp.einsum(
+            "bhqd,bhkd->bhqk",
+            q[:, :, begin:end],
+            k[:, :, : past + end],
+            precision=precision,
+            preferred_element_type=jnp.float32,
+        )
+        if stop > first + 1:
+            visible = past + np.repeat(ends[first:stop], steps[first:stop])
+            mask = np.arange(past + end) < visible[:, None]
+            logits = jnp.where(mask[None, None], logits, -jnp.inf)
+        weights = nn.softmax(logits, axis=-1).astype(v.dtype)
+        outputs.append(
+            jnp.einsum(
+                "bhqk,bhkd->bhqd",
+                weights,
+                v[:, :, : past + end],
+                precision=precision,
+                preferred_element_type=jnp.float32,
+            )
+        )
+        first = stop
+    return jnp.concatenate(outputs, axis=2)
+
+
+def _unit(x: Array) -> Array:
+    """x / max(‖x‖, 1e-12) over the last axis."""
+    return x * jax.lax.rsqrt(jnp.maximum(jnp.square(x).sum(-1, keepdims=True), 1e-24))
+
+
+def _normal(config: VARConfig, gain: float = 1.0) -> Initializer:
+    """The initialiser of every linear map and embedding: N(0, gain² / 3C)."""
+    return nn.initializers.normal(gain * (3 * config.width) ** -0.5)
+
+
+def _residual(config: VARConfig) -> Initializer:
+    """The initialiser of the maps back into the residual stream."""
+    return _normal(config, (2 * config.depth) ** -0.5)
+
+
+def _modulation(config: VARConfig) -> Initializer:
+    """The initialiser of (1), last axes γ₁, γ₂, σ₁, σ₂, β₁, β₂: gates start nearly closed."""
+
+    def init(key: Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Array:
+        gain = jnp.array([1e-5] * 2 + [0.5] * 4, dtype).reshape(1, 6, 1)
+        return (gain * _normal(config)(key, shape, dtype).reshape(-1, 6, config.width)).reshape(shape)
+
+    return init
+
+
+class _SelfAttention(nn.Module):
+    """(4), with the keys and values of earlier scales in `past`."""
+
+    config: VARConfig
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "B l C"], past: KeysValues | None, steps: tuple[int, ...]
+    ) -> tuple[Float[Array, "B l C"], KeysValues]:
+        config, heads = self.config, self.config.num_heads
+        head_dim = config.width // heads
+        q_bias = self.param("q_bias", nn.initializers.zeros, (config.width,), jnp.float32)
+        v_bias = self.param("v_bias", nn.initializers.zeros, (config.width,), jnp.float32)
+        qkv = Dense(
+            3 * config.width, use_bias=False, dtype=self.dtype, kernel_init=_normal(config), name="mat_qkv"
+        )(x)
+        qkv = qkv.reshape(*x.shape[:2], 3, heads, head_dim).transpose(2, 0, 3, 1, 4)
+        q = qkv[0] + q_bias.reshape(1, heads, 1, head_dim)
+        k = qkv[1]
+        v = qkv[2] + v_bias.reshape(1, heads, 1, head_dim)
+        if config.attn_l2_norm:
+            scale_mul = self.param(
+                "scale_mul_1H11", nn.initializers.constant(math.log(4)), (1, heads, 1, 1), jnp.float32
+            )
+            q = _unit(q) * jnp.exp(jnp.minimum(scale_mul, math.log(100)))
+            k = _unit(k)
+        else:
+            q = q * (0.25 / math.sqrt(head_dim))
+        q, k, v = (part.astype(self.dtype) for part in (q, k, v))
+        if past is not None:
+            k, v = (jnp.concatenate(pair, axis=2) for pair in zip(past, (k, v), strict=True))
+        out = scale_causal_attention(q, k, v, steps)
+        out = out.transpose(0, 2, 1, 3).reshape(x.shape)
+        return Dense(config.width, dtype=self.dtype, kernel_init=_residual(config), name="proj")(out), (k, v)
+
+
+class _MLP(nn.Module):
+    """Two linear maps around a tanh GELU; its hidden units are sown as ("activations", "hidden")."""
+
+    config: VARConfig
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B l C"]) -> Float[Array, "B l C"]:
+        config = self.config
+        hidden = Dense(
+            round(config.width * config.mlp_ratio), dtype=self.dtype, kernel_init=_normal(config), name="fc1"
+        )(x)
+        hidden = nn.gelu(hidden, approximate=True).astype(self.dtype)
+        if not self.is_initializing():
+            self.sow("activations", "hidden", hidden)
+        return Dense(config.width, dtype=self.dtype, kernel_init=_residual(config), name="fc2")(hidden)
+
+
+class Block(nn.Module):
+    """(1) to (3). `condition` is c [B,C], or the shared modulation [B,1,6,C]."""
+
+    config: VARConfig
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Float[Array, "B l C"],
+        condition: Float[Array, "B C"] | Float[Array, "B 1 6 C"],
+        past: KeysValues | None,
+        steps: tuple[int, ...],
+    ) -> tuple[Float[Array, "B l C"], KeysValues]:
+        """The residual stream after the block, and its keys and values behind those of `past`."""
+        config = self.config
+        if config.shared_aln:
+            modulation = condition + self.param(
+                "ada_gss", _modulation(config), (1, 1, 6, config.width), jnp.float32
+            )
+        else:
+            modulation = Dense(
+                6 * config.width, dtype=self.dtype, kernel_init=_modulation(config), name="ada_lin_1"
+            )(nn.silu(condition)).reshape(-1, 1, 6, config.width)
+        gamma1, gamma2, scale1, scale2, shift1, shift2 = jnp.unstack(modulation, axis=2)
+        h, present = _SelfAttention(config, self.dtype, name="attn")(
+            layer_norm(x) * (1 + scale1) + shift1, past, steps
+        )
+        x = x + gamma1 * h
+        x = x + gamma2 * _MLP(config, self.dtype, name="ffn")(layer_norm(x) * (1 + scale2) + shift2)
+        return x, present
+
+
+class _HeadNorm(nn.Module):
+    """norm(x) (1 + σ) + β with σ, β = linear(silu(c)), before the linear head."""
+
+    config: VARConfig
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "B l C"], class_embedding: Float[Array, "B C"]
+    ) -> Float[Array, "B l C"]:
+        config = self.config
+        modulation = Dense(
+            2 * config.width, dtype=self.dtype, kernel_init=_normal(config, 0.5), name="ada_lin_1"
+        )(nn.silu(class_embedding))
+        scale, shift = jnp.split(modulation[:, None], 2, axis=-1)
+        return layer_norm(x) * (1 + scale) + shift
+
+
+class VAR(nn.Module):
+    """The transformer.
+
+    Attributes:
+      config: the shape.
+      dtype: compute dtype of matrix products; the residual stream, norms and softmax are float32.
+    """
+
+    config: VARConfig
+    dtype: DTypeLike = jnp.float32
+
+    def setup(self):
+        """The layers, named after the released keys."""
+        config, normal = self.config, _normal(self.config)
+        num_tokens, first = sum(config.steps), config.steps[0]
+        self.word_embed = Dense(config.width, dtype=self.dtype, kernel_init=normal)
+        self.class_emb = nn.Embed(config.num_classes + 1, config.width, embedding_init=normal)
+        self.lvl_embed = nn.Embed(len(config.steps), config.width, embedding_init=normal)
+        self.pos_start = self.param("pos_start", normal, (1, first, config.width), jnp.float32)
+        self.pos_1LC = self.param("pos_1LC", normal, (1, num_tokens, config.width), jnp.float32)
+        if config.shared_aln:
+            self.shared_ada_lin_1 = Dense(6 * config.width, dtype=self.dtype, kernel_init=_modulation(config))
+        self.blocks = [Block(config, self.dtype) for _ in range(config.depth)]
+        self.head_nm = _HeadNorm(config, self.dtype)
+        self.head = Dense(config.vocab_size, dtype=self.dtype, kernel_init=_normal(config, 0.02))
+
+    def __call__(self, var_input: Float[Array, "B M Z"], labels: Int[Array, " B"]) -> Float[Array, "B L V"]:
+        """Teacher-forced logits [B,L,V] float32; row n predicts token n."""
+        return self.head(self.hidden(var_input, labels))
+
+    def hidden(self, var_input: Float[Array, "B M Z"], labels: Int[Array, " B"]) -> Float[Array, "B L C"]:
+        """Teacher-forced hidden states [B,L,C], ready for the linear head.
+
+        `var_input` is the tokenizer's, for all scales but the first.
+        """
+        return self.advance(var_input, labels, None, first=0, stop=len(self.config.steps))[0]
+
+    def advance(
+        self,
+        inputs: Float[Array, "B l Z"],
+        labels: Int[Array, " B"],
+        cache: Cache | None,
+        *,
+        first: int,
+        stop: int,
+    ) -> tuple[Float[Array, "B l C"], Cache]:
+        """Hidden states of the scales `first` .. `stop` - 1 (static) and the cache grown by them.
+
+        `inputs` holds the tokenizer's `next_input` of these scales, concatenated; scale 0 has none. `cache`
+        comes from the scales before `first` (None if there are none).
+        """
+        config = self.config
+        class_embedding = self.class_emb(labels)
+        x = self.word_embed(inputs)
+        if first == 0:
+            x = jnp.concatenate([class_embedding[:, None] + self.pos_start, x], axis=1)
+        steps = config.steps[first:stop]
+        begin = sum(config.steps[:first])
+        levels = np.repeat(np.arange(first, stop), steps)
+        x = x + self.lvl_embed(levels)[None] + self.pos_1LC[:, begin : begin + sum(steps)]
+
+        condition = class_embedding
+        if config.shared_aln:
+            condition = self.shared_ada_lin_1(nn.silu(class_embedding)).reshape(-1, 1, 6, config.width)
+        present = []
+        for i, block in enumerate(self.blocks):
+            x, keys_values = block(x, condition, cache[i] if cache else None, steps)
+            present.append(keys_values)
+        return self.head_nm(x, class_embedding).astype(self.dtype), tuple(present)
+
+
+def _released(depth: int, num_params: int, **options) -> ModelVariant:
+    return ModelVariant(
+        config=VARConfig(depth=depth, width=64 * depth, num_heads=depth, **options),
+        num_params=num_params,
+        source=f"https://huggingface.co/FoundationVision/var/resolve/main/var_d{depth}.pth",
+        licence="MIT",
+    )
+
+
+VARIANTS: dict[str, ModelVariant] = {
+    "var_d16": _released(16, 310_283_520),
+    "var_d20": _released(20, 600_917_136),
+    "var_d24": _released(24, 1_033_399_360),
+    "var_d30": _released(30, 2_010_020_356),
+    "var_d36": _released(36, 2_353_893_904, patch_nums=_PATCHES_512, shared_aln=True),
+}
+"""The released models, for 256 px pictures (d36: 512 px), all on the same tokenizer weights."""

@@ -1,0 +1,84 @@
+"""The report of an audit as one HTML file: no script, nothing loaded, the same bytes every time."""
+
+import re
+
+from jaxaudit.reports import background, findings, style
+from jaxaudit.reports.figures import make_figures
+from jaxaudit.reports.markup import Html, element
+from jaxaudit.reports.stylesheet import adapt_colours, stylesheet
+from jaxaudit.reports.wording import Results
+
+_PROTOCOLS = {"default": "default protocol", "paper": "published procedure"}
+_CAPTIONS = {
+    "roc": (
+        "Receiver operating characteristic, both axes logarithmic. The higher a curve, the more members are "
+        "found at that rate of false alarms; the dashed line is guessing. Bars show the uncertainty at the "
+        "false-positive rates of the table."
+    ),
+    "scores": (
+        "How the best score of each view is distributed. The less the two shapes overlap, the more an image "
+        "gives away."
+    ),
+    "p_value": (
+        "Above: how small the p-value becomes with n images; lines are medians, bands hold 90% of the "
+        "draws. Middle: how often the test rejects. Draws of many images share most of them, which widens "
+        "the intervals to the right. Below: the number of images needed and its interval, if there is one; "
+        "an arrow: perhaps more than could be drawn."
+    ),
+}
+
+
+def render_html(results: Results) -> str:
+    """The whole report as an HTML page with its figures inside.
+
+    Args:
+      results: what `results.json` holds.
+    """
+    figures = {
+        name: _figure(style.to_svg(figure, name), name) for name, figure in make_figures(results).items()
+    }
+    title = f"Audit of {results['run']['target']}"
+    body = element(
+        "main",
+        element(
+            "header",
+            element("p", f"jaxaudit report, {_PROTOCOLS[results['protocol']]}"),
+            element("h1", title),
+        ),
+        findings.verdict(results),
+        background.tested(results),
+        findings.membership(results, figures),
+        findings.inference(results),
+        findings.needed(results, figures),
+        findings.checks(results),
+        background.limits(),
+        background.reproduction(results),
+        background.sources(results),
+    )
+    return page(title, body)
+
+
+def page(title: str, body: Html) -> str:
+    """A self-contained HTML page in the house style."""
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("title", title),
+        element("style", Html(stylesheet())),
+    )
+    return f"<!DOCTYPE html>\n{element('html', head, element('body', body), lang='en')}\n"
+
+
+def _figure(svg: str, name: str) -> Html:
+    """<figure> with the SVG inline, in the page's colours and font, its ids unlike those of other figures."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'\bid="|xlink:href="#|url\(#', lambda match: match[0] + f"{name}-", svg)
+    width = re.search(r' width="([\d.]+)pt" height="[\d.]+pt"', svg)
+    svg = svg.replace(
+        width[0], f' style="max-width: {float(width[1]):.0f}pt" role="img" aria-label="{_CAPTIONS[name]}"', 1
+    )
+    return element(
+        "figure", Html(adapt_colours(svg)), element("figcaption", _CAPTIONS[name]), id=f"figure-{name}"
+    )

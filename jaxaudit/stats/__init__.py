@@ -1,0 +1,65 @@
+"""From per-sample scores to error rates, intervals and verdicts, with NumPy alone and no model.
+
+Scores are always higher = more likely a member. Every result is a frozen dataclass with `to_dict()` for JSON.
+"""
+
+from jaxaudit.stats.dataset_inference import DatasetInference, dataset_inference
+from jaxaudit.stats.gate import Gate, blind_gate
+from jaxaudit.stats.intervals import (
+    Interval,
+    auc_interval,
+    balanced_accuracy_interval,
+    clopper_pearson,
+    tpr_at_fpr_interval,
+)
+from jaxaudit.stats.membership import (
+    MeanStd,
+    MembershipInference,
+    OmittedFpr,
+    ScoreMetrics,
+    membership_inference,
+)
+from jaxaudit.stats.null_control import NullControl, null_control
+from jaxaudit.stats.power import PUBLISHED_GRID, PowerCurve, PowerPoint, RequiredSize, power_curve
+from jaxaudit.stats.published import PublishedMetrics, published_metrics
+from jaxaudit.stats.records import Record
+from jaxaudit.stats.roc import RocCurve, auc, best_threshold, roc_curve, tpr_at_fpr
+from jaxaudit.stats.verdict import Verdict, verdict
+from jaxaudit.stats.welch import WelchTest, permutation_p_value, welch
+
+__all__ = [
+    "PUBLISHED_GRID",
+    "DatasetInference",
+    "Gate",
+    "Interval",
+    "MeanStd",
+    "MembershipInference",
+    "NullControl",
+    "OmittedFpr",
+    "PowerCurve",
+    "PowerPoint",
+    "PublishedMetrics",
+    "Record",
+    "RequiredSize",
+    "RocCurve",
+    "ScoreMetrics",
+    "Verdict",
+    "WelchTest",
+    "auc",
+    "auc_interval",
+    "balanced_accuracy_interval",
+    "best_threshold",
+    "blind_gate",
+    "clopper_pearson",
+    "dataset_inference",
+    "membership_inference",
+    "null_control",
+    "permutation_p_value",
+    "power_curve",
+    "published_metrics",
+    "roc_curve",
+    "tpr_at_fpr",
+    "tpr_at_fpr_interval",
+    "verdict",
+    "welch",
+]

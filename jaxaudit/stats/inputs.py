@@ -1,0 +1,104 @@
+"""What a statistic accepts: finite scores that can tell something apart, and enough of them.
+
+Axes: n samples, F features (scores of one sample).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxaudit.errors import InputError, unknown_name
+
+PROTOCOLS = ("default", "paper")
+
+
+def score_vectors(
+    members: Float[np.ndarray, " n"], nonmembers: Float[np.ndarray, " m"]
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " m"]]:
+    """Both as float64.
+
+    Raises:
+      InputError: if a side is not one-dimensional or empty, or a score is NaN or infinite.
+    """
+    vectors = np.asarray(members, np.float64), np.asarray(nonmembers, np.float64)
+    for vector, what in zip(vectors, ("members' scores", "nonmembers' scores"), strict=True):
+        if vector.ndim != 1 or vector.size == 0:
+            raise InputError(f"{_capital(what)} have shape {vector.shape}; expected [n] with n >= 1.")
+        check_finite(vector, what)
+    return vectors
+
+
+def check_finite(vector: Float[np.ndarray, " n"], what: str) -> None:
+    """Raises InputError naming `what` and the first samples at which `vector` is NaN or infinite."""
+    (wrong,) = np.nonzero(~np.isfinite(vector))
+    if wrong.size:
+        first = ", ".join(map(str, wrong[:5]))
+        raise InputError(
+            f"{_capital(what)} are NaN or infinite for {wrong.size} of {vector.size} samples "
+            f"(indexes {first}{', ...' if wrong.size > 5 else ''}); a score must be a finite number."
+        )
+
+
+def check_not_constant(pooled: Float[np.ndarray, " n"], name: str) -> None:
+    """Raises InputError if the score `name` has one value for all samples."""
+    if pooled.min() == pooled.max():
+        raise InputError(
+            f"Score {name!r} is {pooled[0] + 0.0:g} for all {pooled.size} samples; "
+            "a constant tells nothing apart, leave it out."
+        )
+
+
+def feature_matrices(
+    p_features: Float[np.ndarray, "n F"], u_features: Float[np.ndarray, "m F"], names: Sequence[str] | None
+) -> tuple[Float[np.ndarray, "n F"], Float[np.ndarray, "m F"], tuple[str, ...]]:
+    """Both as float64, and the F names ("feature 0", ... if none are given).
+
+    Raises:
+      InputError: if the shapes or the number of names do not fit, or a set holds fewer than 2 samples.
+    """
+    p, u = np.asarray(p_features, np.float64), np.asarray(u_features, np.float64)
+    if p.ndim != 2 or u.ndim != 2 or p.shape[1] != u.shape[1] or p.shape[1] == 0:
+        raise InputError(f"Features of shapes {p.shape} and {u.shape} do not fit; expected [n,F] and [m,F].")
+    check_enough(min(len(p), len(u)), 2, "samples in each of P and U for a variance")
+    if names is not None and len(names) != p.shape[1]:
+        raise InputError(f"{len(names)} names do not fit {p.shape[1]} features.")
+    return p, u, tuple(names) if names is not None else tuple(f"feature {j}" for j in range(p.shape[1]))
+
+
+def check_features(
+    p: Float[np.ndarray, "n F"],
+    u: Float[np.ndarray, "m F"],
+    names: Sequence[str],
+    allow_constant: bool = False,
+) -> None:
+    """Raises InputError naming the first feature that is not finite, or constant over P and U."""
+    for j, name in enumerate(names):
+        check_finite(p[:, j], f"values of score {name!r} in P")
+        check_finite(u[:, j], f"values of score {name!r} in U")
+        if not allow_constant:
+            check_not_constant(np.concatenate([p[:, j], u[:, j]]), name)
+
+
+def check_enough(count: int, needed: int, what: str) -> None:
+    """Raises InputError if `count` < `needed`."""
+    if count < needed:
+        raise InputError(f"{count} are too few; at least {needed} {what} are needed.")
+
+
+def check_fraction(value: float, name: str) -> None:
+    """Raises InputError if `value` is not strictly between 0 and 1."""
+    if not 0 < value < 1:
+        raise InputError(f"{name}={value} is not between 0 and 1.")
+
+
+def check_protocol(protocol: str) -> None:
+    """Raises InputError if `protocol` is neither "default" nor "paper"."""
+    if protocol not in PROTOCOLS:
+        raise unknown_name("protocol", protocol, PROTOCOLS)
+
+
+def _capital(what: str) -> str:
+    return what[0].upper() + what[1:]

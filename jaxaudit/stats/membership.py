@@ -1,0 +1,320 @@
+"""Membership inference: how well each score tells members from nonmembers, one sample at a time.
+
+`protocol="default"`: a seeded split sets a third of both sides aside. On this third the best score is
+chosen (TPR at 1% FPR, then AUC) and thresholds are set; every number reported is measured on the rest,
+so choosing among many scores does not flatter the winner. Intervals hold for one score, not for all at once.
+
+`protocol="paper"`: the published procedure. The best score is chosen on the evaluation data itself; metrics
+are those of `jaxaudit.stats.published`, mean ± standard deviation over 250 random subsets of half the
+samples (at most 5,000). That spread is over subsets of one data set and no confidence interval.
+Source: Kowalczuk et al., ICML 2025, arXiv 2502.02514.
+
+Axes: n members, m nonmembers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxaudit.errors import InputError, unknown_name
+from jaxaudit.stats.inputs import check_enough, check_finite, check_not_constant, check_protocol
+from jaxaudit.stats.intervals import (
+    CONFIDENCE,
+    Interval,
+    auc_interval,
+    balanced_accuracy_interval,
+    tpr_at_fpr_interval,
+)
+from jaxaudit.stats.published import published_metrics
+from jaxaudit.stats.records import Record
+from jaxaudit.stats.roc import RocCurve, auc, best_threshold, roc_curve, tpr_at_fpr
+
+SELECTION_FPR = 0.01
+_PAPER_SUBSETS = 250
+_PAPER_SUBSET_SIZE = 5_000
+
+Scores = Mapping[str, Float[np.ndarray, " n"]]
+
+
+@dataclasses.dataclass(frozen=True)
+class MeanStd(Record):
+    """Mean and standard deviation (ddof 1) over random subsets: a spread, not a confidence interval."""
+
+    mean: float
+    std: float
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreMetrics(Record):
+    """What one score gives away, all in [0, 1].
+
+    Attributes:
+      tpr_at_fpr: the true-positive rate by false-positive rate.
+      auc: the area under the ROC curve.
+      balanced_accuracy: (TPR + TNR) / 2 at `threshold`.
+      threshold: of the score (default), or 0.5 of the rescaled score (paper).
+    """
+
+    tpr_at_fpr: dict[float, Interval | MeanStd]
+    auc: Interval | MeanStd
+    balanced_accuracy: Interval | MeanStd
+    threshold: float
+
+
+@dataclasses.dataclass(frozen=True)
+class OmittedFpr(Record):
+    """A false-positive rate too small for the number of nonmembers, and why."""
+
+    fpr: float
+    nonmembers_needed: int
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class MembershipInference(Record):
+    """The result of `membership_inference`.
+
+    Attributes:
+      protocol: "default" or "paper".
+      selected: name of the best score.
+      groups: name of the best score within each group.
+      per_score: metrics by score, in the order given.
+      curves: ROC curves of the selected scores, by name, on the samples reported on.
+      omitted_fprs: false-positive rates that could not be reported.
+      num_members, num_nonmembers: samples reported on (paper: per subset).
+      num_selection_members, num_selection_nonmembers: samples the choice was made on (paper: 0, the same).
+      confidence: of the intervals; None where there are none.
+      seed: of the split or the subsets.
+      notes: what was done to the scores before, in words.
+    """
+
+    protocol: str
+    selected: str
+    groups: dict[str, str]
+    per_score: dict[str, ScoreMetrics]
+    curves: dict[str, RocCurve]
+    omitted_fprs: tuple[OmittedFpr, ...]
+    num_members: int
+    num_nonmembers: int
+    num_selection_members: int
+    num_selection_nonmembers: int
+    confidence: float | None
+    seed: int
+    notes: tuple[str, ...]
+
+
+def membership_inference(
+    members: Scores,
+    nonmembers: Scores,
+    *,
+    protocol: str = "default",
+    groups: Mapping[str, Sequence[str]] | None = None,
+    fprs: Sequence[float] = (0.01, 0.001),
+    confidence: float = CONFIDENCE,
+    seed: int = 0,
+) -> MembershipInference:
+    """Measures every score and selects the best one, overall and within each group.
+
+    Args:
+      members: {score: [n]}, higher = more likely a member; the same samples in the same order in each.
+      nonmembers: {score: [m]}, the same scores.
+      protocol: "default", or "paper" for the published procedure (see the module).
+      groups: {group: names of its scores}, e.g. a baseline and a tailored attack, or the k of one attack.
+      fprs: false-positive rates to report the TPR at; one that allows no false positive is omitted, with why.
+      confidence: of the intervals.
+      seed: of the split (default) or of the subsets (paper).
+
+    Raises:
+      InputError: if a score is missing on one side, NaN, infinite or constant (named, with the first samples;
+        under "paper" NaN becomes 0 and a constant stays, as published), if samples do not align or are too
+        few, or if a group names an unknown score.
+    """
+    check_protocol(protocol)
+    members, nonmembers = _aligned(members, "members"), _aligned(nonmembers, "nonmembers")
+    if missing := members.keys() ^ nonmembers.keys():
+        raise InputError(f"Score {min(missing)!r} is there for only one of members and nonmembers.")
+    for group, names in (groups or {}).items():
+        if not names:
+            raise InputError(f"Group {group!r} holds no score.")
+        for name in names:
+            if name not in members:
+                raise unknown_name("score", name, members)
+    choose = {"default": _default, "paper": _paper}[protocol]
+    return choose(members, nonmembers, groups or {}, tuple(fprs), confidence, seed)
+
+
+def _default(
+    members: Scores,
+    nonmembers: Scores,
+    groups: Mapping[str, Sequence[str]],
+    fprs: tuple[float, ...],
+    confidence: float,
+    seed: int,
+) -> MembershipInference:
+    for name in members:
+        check_finite(members[name], f"members' values of score {name!r}")
+        check_finite(nonmembers[name], f"nonmembers' values of score {name!r}")
+        check_not_constant(np.concatenate([members[name], nonmembers[name]]), name)
+    rng = np.random.default_rng(seed)
+    choose_members, report_members = _split(_count(members), "members", rng)
+    choose_nonmembers, report_nonmembers = _split(_count(nonmembers), "nonmembers", rng)
+
+    def strength(name: str) -> tuple[float, float]:
+        x, y = members[name][choose_members], nonmembers[name][choose_nonmembers]
+        return tpr_at_fpr(x, y, SELECTION_FPR), auc(x, y)
+
+    reported, omitted = _reportable(fprs, report_nonmembers.size)
+    per_score = {}
+    for name in members:
+        x, y = members[name][report_members], nonmembers[name][report_nonmembers]
+        threshold = best_threshold(members[name][choose_members], nonmembers[name][choose_nonmembers])
+        per_score[name] = ScoreMetrics(
+            tpr_at_fpr={f: tpr_at_fpr_interval(x, y, f, confidence=confidence) for f in reported},
+            auc=auc_interval(x, y, confidence=confidence),
+            balanced_accuracy=balanced_accuracy_interval(x, y, threshold, confidence=confidence),
+            threshold=threshold,
+        )
+    selected, best_of = _select(strength, members, groups)
+    return MembershipInference(
+        protocol="default",
+        selected=selected,
+        groups=best_of,
+        per_score=per_score,
+        curves={
+            name: roc_curve(members[name][report_members], nonmembers[name][report_nonmembers])
+            for name in dict.fromkeys([selected, *best_of.values()])
+        },
+        omitted_fprs=omitted,
+        num_members=report_members.size,
+        num_nonmembers=report_nonmembers.size,
+        num_selection_members=choose_members.size,
+        num_selection_nonmembers=choose_nonmembers.size,
+        confidence=confidence,
+        seed=seed,
+        notes=(),
+    )
+
+
+def _paper(
+    members: Scores,
+    nonmembers: Scores,
+    groups: Mapping[str, Sequence[str]],
+    fprs: tuple[float, ...],
+    confidence: float,
+    seed: int,
+) -> MembershipInference:
+    del confidence  # the published procedure has no intervals
+    n = _count(members)
+    if n != _count(nonmembers):
+        raise InputError(
+            f"The published procedure needs as many members as nonmembers; got {n} and {_count(nonmembers)}."
+        )
+    size = min(n // 2, _PAPER_SUBSET_SIZE)
+    check_enough(size, 2, "samples in each half")
+    members, changed_members = _nan_to_zero(members)
+    nonmembers, changed_nonmembers = _nan_to_zero(nonmembers)
+    changed = {name: changed_members[name] + changed_nonmembers[name] for name in members}
+    for name in members:
+        check_finite(np.concatenate([members[name], nonmembers[name]]), f"pooled values of score {name!r}")
+    reported, omitted = _reportable(fprs, size)
+    read_at = tuple(dict.fromkeys([SELECTION_FPR, *reported]))
+
+    rng = np.random.default_rng(seed)
+    subsets = [rng.permutation(n)[:size] for _ in range(_PAPER_SUBSETS)]
+    tpr_selected, per_score = {}, {}
+    for name in members:
+        metrics = [published_metrics(members[name][i], nonmembers[name][i], read_at) for i in subsets]
+        tpr = {f: _mean_std([one.tpr_at_fpr[f] for one in metrics]) for f in read_at}
+        tpr_selected[name] = tpr[SELECTION_FPR].mean
+        per_score[name] = ScoreMetrics(
+            tpr_at_fpr={f: tpr[f] for f in reported},
+            auc=_mean_std([one.auc for one in metrics]),
+            balanced_accuracy=_mean_std([one.accuracy for one in metrics]),
+            threshold=0.5,
+        )
+    selected, best_of = _select(tpr_selected.__getitem__, members, groups)
+    return MembershipInference(
+        protocol="paper",
+        selected=selected,
+        groups=best_of,
+        per_score=per_score,
+        curves={
+            name: roc_curve(members[name], nonmembers[name])
+            for name in dict.fromkeys([selected, *best_of.values()])
+        },
+        omitted_fprs=omitted,
+        num_members=size,
+        num_nonmembers=size,
+        num_selection_members=0,
+        num_selection_nonmembers=0,
+        confidence=None,
+        seed=seed,
+        notes=tuple(
+            f"Score {name!r}: {count} NaN replaced by 0, as published."
+            for name, count in changed.items()
+            if count
+        ),
+    )
+
+
+def _select(
+    strength: Callable[[str], float | tuple[float, float]], names: Scores, groups: Mapping[str, Sequence[str]]
+) -> tuple[str, dict[str, str]]:
+    """The strongest of all names and of each group; the first named wins a tie."""
+    strengths = {name: strength(name) for name in names}
+    return max(names, key=strengths.get), {
+        group: max(few, key=strengths.get) for group, few in groups.items()
+    }
+
+
+def _reportable(fprs: tuple[float, ...], m: int) -> tuple[tuple[float, ...], tuple[OmittedFpr, ...]]:
+    """Splits `fprs` into those with room for a false positive among m nonmembers, and the others."""
+    omitted = []
+    for fpr in fprs:
+        if not 0 < fpr <= 1:
+            raise InputError(f"A false-positive rate of {fpr} is not in (0, 1].")
+        needed = int(np.ceil(1 / fpr - 1e-9))
+        if m < needed:
+            reason = (
+                f"A TPR at {fpr:.4g} FPR needs at least {needed} nonmembers to report on, "
+                f"one false positive among them being allowed; there are {m}."
+            )
+            omitted.append(OmittedFpr(fpr=fpr, nonmembers_needed=needed, reason=reason))
+    left_out = {one.fpr for one in omitted}
+    return tuple(fpr for fpr in fprs if fpr not in left_out), tuple(omitted)
+
+
+def _aligned(scores: Scores, side: str) -> dict[str, np.ndarray]:
+    if not scores:
+        raise InputError(f"There is no score for the {side}.")
+    arrays = {name: np.asarray(values) for name, values in scores.items()}
+    count = next(iter(arrays.values())).size
+    for name, values in arrays.items():
+        if values.shape != (count,):
+            raise InputError(f"Score {name!r} has shape {values.shape} for the {side}; expected ({count},).")
+    return arrays
+
+
+def _count(scores: Scores) -> int:
+    return next(iter(scores.values())).size
+
+
+def _split(n: int, side: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    check_enough(n, 4, f"{side} (two to select on, two to report on)")
+    order, third = rng.permutation(n), max(2, n // 3)
+    return np.sort(order[:third]), np.sort(order[third:])
+
+
+def _nan_to_zero(scores: Scores) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+    return (
+        {name: np.where(np.isnan(values), 0, values) for name, values in scores.items()},
+        {name: int(np.isnan(values).sum()) for name, values in scores.items()},
+    )
+
+
+def _mean_std(values: Sequence[float]) -> MeanStd:
+    return MeanStd(mean=float(np.mean(values)), std=float(np.std(values, ddof=1)))

@@ -1,0 +1,265 @@
+"""How many samples does dataset inference need?
+
+The test is repeated on random subsets of n samples of P and n of U, for a grid of n.
+  paper:   P = the smallest n with mean p-value <= alpha                                               (1)
+  default: P = the smallest n at which at least `power` (80%) of the draws reject                      (2)
+Each repetition shuffles P and U once and takes the first n for every n: the draws of one n are distributed
+as if made alone, and all n together cost one pass. The scaling to [0, 1] is redone in every draw. With n
+against n samples Welch's test needs no permutation beside it: the skew of the two sides cancels.
+
+The interval of (2): draws overlap, so 1,000 of them are not 1,000 independent experiments. An average over
+random subsets varies no more than one over floor(N/n) disjoint subsets (Hoeffding, JASA 1963), so the
+rejection rate gets the Clopper–Pearson interval of that many draws. P lies between the smallest n whose
+upper limit reaches the power and the smallest n whose lower limit does. Near n = N all draws are one, and
+the interval says so.
+
+Source: Kowalczuk et al., ICML 2025, arXiv 2502.02514 (1).
+
+Axes: R repetitions, n or N samples, F features (scores), G grid of sizes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+from scipy import special
+
+from jaxaudit.errors import InputError
+from jaxaudit.stats.dataset_inference import prepare
+from jaxaudit.stats.inputs import check_enough, check_fraction
+from jaxaudit.stats.intervals import CONFIDENCE, Interval, clopper_pearson
+from jaxaudit.stats.records import Record
+from jaxaudit.stats.welch import fewest_permutable, welch_statistic
+
+PUBLISHED_GRID = (*range(2, 11), *range(20, 101, 10), *range(200, 1001, 100), *range(2000, 10_001, 1000))
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+_CHUNK = 4_000_000  # elements of one block of shuffled features: 32 MB
+
+
+@dataclasses.dataclass(frozen=True)
+class PowerPoint(Record):
+    """Dataset inference with n samples of P and n of U.
+
+    Attributes:
+      n: samples of each.
+      mean_p: mean p-value over the draws (paper: two-sided; default: one-sided).
+      p_quantiles: {level: quantile of the p-value}.
+      rejection_rate: fraction of draws that reject.
+      independent_draws: min(floor(N / n), repetitions), behind the interval of the rejection rate.
+    """
+
+    n: int
+    mean_p: float
+    p_quantiles: dict[float, float]
+    rejection_rate: Interval
+    independent_draws: int
+
+
+@dataclasses.dataclass(frozen=True)
+class RequiredSize(Record):
+    """The number of samples needed.
+
+    Attributes:
+      estimate: equation (1) or (2); None if no size of the grid is enough.
+      low, high: limits of (2); None where no size of the grid reaches them, and both under "paper".
+      reason: why `estimate`, or under "default" `high`, is None; None otherwise.
+    """
+
+    estimate: int | None
+    low: int | None
+    high: int | None
+    reason: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class PowerCurve(Record):
+    """The result of `power_curve`.
+
+    Attributes:
+      protocol: "default" or "paper".
+      alpha: the significance level.
+      power: fraction of draws that must reject, equation (2).
+      required: the number of samples needed.
+      points: the repeated tests, by ascending n.
+      repetitions: draws of each size.
+      num_p, num_u: samples drawn from.
+      confidence: of the intervals.
+      seed: of the draws.
+      notes: what was done to the scores before, in words.
+    """
+
+    protocol: str
+    alpha: float
+    power: float
+    required: RequiredSize
+    points: tuple[PowerPoint, ...]
+    repetitions: int
+    num_p: int
+    num_u: int
+    confidence: float
+    seed: int
+    notes: tuple[str, ...]
+
+
+def power_curve(
+    p_features: Float[np.ndarray, "n F"],
+    u_features: Float[np.ndarray, "m F"],
+    *,
+    protocol: str = "default",
+    alpha: float = 0.01,
+    power: float = 0.8,
+    repetitions: int = 1_000,
+    grid: Sequence[int] = PUBLISHED_GRID,
+    names: Sequence[str] | None = None,
+    confidence: float = CONFIDENCE,
+    seed: int = 0,
+) -> PowerCurve:
+    """Repeats dataset inference on random subsets and finds the size it needs.
+
+    Args:
+      p_features: [n,F] scores of P, higher = more likely a member.
+      u_features: [m,F] scores of U.
+      protocol: "default" (one-sided) or "paper" (two-sided, the same rows drawn from P and U).
+      alpha: significance level.
+      power: fraction of draws that must reject.
+      repetitions: draws of each size.
+      grid: sizes; those above min(n, m), or too small for `dataset_inference` to reject, are left out.
+      names: of the F scores, for the errors.
+      confidence: of the intervals.
+      seed: of the draws.
+
+    Raises:
+      InputError: as `dataset_inference`, or if no size of the grid can be drawn.
+    """
+    check_fraction(alpha, "alpha")
+    check_fraction(power, "power")
+    check_enough(repetitions, 1, "repetitions")
+    p, u, _, notes = prepare(p_features, u_features, names, protocol)
+    largest = min(len(p), len(u))
+    smallest = 2 if protocol == "paper" else fewest_permutable(alpha)
+    sizes = sorted({n for n in grid if smallest <= n <= largest})
+    if not sizes:
+        raise InputError(
+            f"No size of the grid lies between {smallest}, the fewest samples that can reject at "
+            f"alpha={alpha:g}, and {largest}, the fewer of P and U."
+        )
+    t, p_values = _draw(p, u, sizes, repetitions, protocol, np.random.default_rng(seed))
+    rejected = (p_values <= alpha) & (t > 0)
+    points = []
+    for g, n in enumerate(sizes):
+        independent = min(largest // n, repetitions)
+        rate = rejected[:, g].mean()
+        quantiles = np.quantile(p_values[:, g], QUANTILES).tolist()
+        points.append(
+            PowerPoint(
+                n=n,
+                mean_p=float(p_values[:, g].mean()),
+                p_quantiles=dict(zip(QUANTILES, quantiles, strict=True)),
+                rejection_rate=clopper_pearson(rate * independent, independent, confidence=confidence),
+                independent_draws=independent,
+            )
+        )
+    return PowerCurve(
+        protocol=protocol,
+        alpha=alpha,
+        power=power,
+        required=_required(points, protocol, alpha, power),
+        points=tuple(points),
+        repetitions=repetitions,
+        num_p=len(p),
+        num_u=len(u),
+        confidence=confidence,
+        seed=seed,
+        notes=notes,
+    )
+
+
+def _draw(
+    p: Float[np.ndarray, "n F"],
+    u: Float[np.ndarray, "m F"],
+    sizes: Sequence[int],
+    repetitions: int,
+    protocol: str,
+    rng: np.random.Generator,
+) -> tuple[Float[np.ndarray, "R G"], Float[np.ndarray, "R G"]]:
+    """t statistic and p-value of every draw."""
+    # Min-max scaling undoes any shift and scale of a column; standardised columns keep the moments accurate.
+    pooled = np.concatenate([p, u])
+    center, spread = pooled.mean(axis=0), pooled.std(axis=0)
+    spread[spread == 0] = 1.0
+    p, u = (np.ascontiguousarray(((x - center) / spread).T) for x in (p, u))
+
+    def orders(samples: int, count: int) -> np.ndarray:
+        return np.stack([rng.permutation(samples)[: sizes[-1]] for _ in range(count)])
+
+    rows = max(1, _CHUNK // (sizes[-1] * p.shape[0]))
+    blocks = []
+    for start in range(0, repetitions, rows):
+        count = min(rows, repetitions - start)
+        p_order = orders(p.shape[1], count)
+        u_order = p_order if protocol == "paper" else orders(u.shape[1], count)
+        blocks.append(_prefix_tests(p[:, p_order], u[:, u_order], sizes))
+    t, df = np.concatenate(blocks, axis=1)
+    return t, 2 * special.stdtr(df, -np.abs(t)) if protocol == "paper" else special.stdtr(df, -t)
+
+
+def _prefix_tests(
+    p: Float[np.ndarray, "F R N"], u: Float[np.ndarray, "F R N"], sizes: Sequence[int]
+) -> Float[np.ndarray, "2 R G"]:
+    """t and df of the test on the first n samples of every repetition, for every n in `sizes`.
+
+    The summed score is linear in the features, w · x + constant with w = 1 / (max - min), so its mean and
+    variance follow from the running extremes, sums and second moments of the features. Where neither side
+    varies, t = 0.
+    """
+    features, count = p.shape[:2]
+    low, high = np.full((features, count), np.inf), np.full((features, count), -np.inf)
+    sums = np.zeros((2, features, count))
+    moments = np.zeros((2, count, features, features))
+    t, df = np.zeros((count, len(sizes))), np.ones((count, len(sizes)))
+    start = 0
+    for g, n in enumerate(sizes):
+        for side, x in enumerate((p, u)):
+            added = x[:, :, start:n]
+            low, high = np.minimum(low, added.min(axis=2)), np.maximum(high, added.max(axis=2))
+            sums[side] += added.sum(axis=2)
+            by_draw = added.transpose(1, 0, 2)
+            moments[side] += by_draw @ by_draw.transpose(0, 2, 1)
+        start = n
+        w = np.divide(1, high - low, out=np.zeros_like(low), where=high > low)
+        means = (sums * w).sum(axis=1) / n
+        variances = (np.einsum("srij,ir,jr->sr", moments, w, w, optimize=True) - n * means**2) / (n - 1)
+        varies = variances.sum(axis=0) > 1e-12
+        var_p, var_u = np.where(varies, np.maximum(variances, 0), 1)
+        statistic, df[:, g] = welch_statistic(means[0] - means[1], var_p, n, var_u, n)
+        t[:, g] = np.where(varies, statistic, 0)
+    return np.stack([t, df])
+
+
+def _required(points: Sequence[PowerPoint], protocol: str, alpha: float, power: float) -> RequiredSize:
+    def smallest(enough: list[bool]) -> int | None:
+        return next((point.n for point, yes in zip(points, enough, strict=True) if yes), None)
+
+    last, reason = points[-1], None
+    if protocol == "paper":
+        estimate = smallest([point.mean_p <= alpha for point in points])
+        if estimate is None:
+            reason = f"With {last.n} samples, the most drawn, the mean p-value is {last.mean_p:.2g}."
+        return RequiredSize(estimate=estimate, low=None, high=None, reason=reason)
+    rates = [point.rejection_rate for point in points]
+    estimate = smallest([rate.estimate >= power for rate in rates])
+    low, high = (
+        smallest([rate.high >= power for rate in rates]),
+        smallest([rate.low >= power for rate in rates]),
+    )
+    if estimate is None:
+        reason = (
+            f"With {last.n} samples, the most drawn, {last.rejection_rate.estimate:.0%} of the draws reject."
+        )
+    elif high is None:
+        (draws,) = (point.independent_draws for point in points if point.n == estimate)
+        reason = f"There is no upper limit: at {estimate} samples only {draws} draws are independent."
+    return RequiredSize(estimate=estimate, low=low, high=high, reason=reason)

@@ -1,0 +1,147 @@
+"""The optimisation loop that every trainer of a target shares.
+
+A step depends only on the seed and its number, so a run that is killed and resumed ends where an uninterrupted
+one ends.
+"""
+
+import csv
+import dataclasses
+import os
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import orbax.checkpoint as ocp
+from jaxtyping import Array
+
+Params = Any
+Batch = Mapping[str, np.ndarray]
+LossFunction = Callable[[Params, Batch, jax.Array], tuple[Array, Mapping[str, Array]]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """How long and how fast a stage is trained.
+
+    Attributes:
+      steps: optimiser steps. batch_size: images per step.
+      learning_rate: peak of a linear warm-up (5% of the steps) and cosine decay to a tenth of it.
+      weight_decay: of AdamW, on every parameter.
+      checkpoint_every: steps between checkpoints.
+    """
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float = 0.05
+    checkpoint_every: int = 1000
+
+    def optimizer(self) -> optax.GradientTransformation:
+        """AdamW (betas 0.9, 0.95) with clipped gradients."""
+        rate = optax.warmup_cosine_decay_schedule(
+            0.0, self.learning_rate, max(1, self.steps // 20), self.steps, self.learning_rate / 10
+        )
+        return optax.chain(
+            optax.clip_by_global_norm(1.0),
+            optax.adamw(rate, b1=0.9, b2=0.95, weight_decay=self.weight_decay),
+        )
+
+
+def fit(
+    loss_function: LossFunction,
+    params: Params,
+    make_batch: Callable[[np.ndarray], Batch],
+    num_examples: int,
+    schedule: Schedule,
+    *,
+    directory: str | os.PathLike,
+    seed: int,
+    progress: Callable[[int, Mapping[str, float]], None] = lambda step, metrics: None,
+    record_every: int = 20,
+) -> Params:
+    """Minimises a loss, with checkpoints, resumption and the loss curve in a file.
+
+    Args:
+      loss_function: (params, batch, key) -> (loss scalar, metrics {name: scalar}).
+      params: where to start; not modified.
+      make_batch: example indices [batch_size] -> batch, leaves [batch_size, ...].
+      num_examples: indices are drawn from 0 .. num_examples - 1, each once per epoch, in a new order every epoch.
+      schedule: steps, rates, batch size.
+      directory: keeps `checkpoints/` and `loss.csv` (step, loss, metrics).
+      seed: of the order of the examples and of the keys.
+      progress: called with the steps done and the latest metrics.
+      record_every: steps between rows of `loss.csv`.
+
+    Returns:
+      The parameters after the last step.
+    """
+    directory = pathlib.Path(directory).absolute()
+    directory.mkdir(parents=True, exist_ok=True)
+    optimizer = schedule.optimizer()
+    batch_size = min(schedule.batch_size, num_examples)
+
+    @jax.jit
+    def train_step(state: Any, batch: Batch, key: jax.Array) -> tuple[Any, Mapping[str, Array]]:
+        (loss, metrics), gradients = jax.value_and_grad(loss_function, has_aux=True)(
+            state["params"], batch, key
+        )
+        updates, optimizer_state = optimizer.update(gradients, state["optimizer"], state["params"])
+        return {
+            "params": optax.apply_updates(state["params"], updates),
+            "optimizer": optimizer_state,
+        }, {"loss": loss, **metrics}
+
+    state = {"params": params, "optimizer": jax.jit(optimizer.init)(params)}
+    options = ocp.CheckpointManagerOptions(max_to_keep=1, enable_async_checkpointing=False)
+    with ocp.CheckpointManager(directory / "checkpoints", options=options) as manager:
+        done = manager.latest_step() or 0
+        if done:
+            state = manager.restore(done, args=ocp.args.StandardRestore(jax.eval_shape(lambda: state)))
+        rows = _read_rows(directory / "loss.csv", done)
+        for step in range(done, schedule.steps):
+            batch = make_batch(_example_indices(step, batch_size, num_examples, seed))
+            key = jax.random.fold_in(jax.random.key(seed), step)
+            state, metrics = train_step(state, batch, key)
+            last = step + 1 == schedule.steps
+            if (step + 1) % record_every == 0 or last:
+                values = {name: float(value) for name, value in metrics.items()}
+                rows.append({"step": step + 1, **values})
+                progress(step + 1, values)
+            if (step + 1) % schedule.checkpoint_every == 0 or last:
+                _write_rows(directory / "loss.csv", rows)
+                manager.save(step + 1, args=ocp.args.StandardSave(state))
+    return jax.tree.map(jnp.asarray, state["params"])
+
+
+def _example_indices(step: int, batch_size: int, num_examples: int, seed: int) -> np.ndarray:
+    """The examples of a step: consecutive pieces of a fresh permutation per epoch."""
+    positions = np.arange(step * batch_size, (step + 1) * batch_size)
+    epochs = positions // num_examples
+    return np.concatenate(
+        [
+            np.random.default_rng((seed, epoch)).permutation(num_examples)[
+                positions[epochs == epoch] % num_examples
+            ]
+            for epoch in np.unique(epochs)
+        ]
+    )
+
+
+def _read_rows(path: pathlib.Path, up_to: int) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    with open(path, newline="") as file:
+        return [row for row in csv.DictReader(file) if int(row["step"]) <= up_to]
+
+
+def _write_rows(path: pathlib.Path, rows: list[dict[str, Any]]) -> None:
+    partial = path.with_suffix(".partial")
+    with open(partial, "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(partial, path)

@@ -1,0 +1,111 @@
+"""The program, from the official files to the official logits."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from absl.testing import flagsaver
+from safetensors.numpy import save_file
+
+from checkpoints_convert import __main__ as program
+from jaxaudit.checkpoint import load_target
+from tests.golden import weights
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """The golden weights as official .pth and as .safetensors files."""
+    folder = tmp_path_factory.mktemp("official")
+    for name, case in (("var", "var"), ("vae", "var_tokenizer")):
+        state = weights.state_dict(*weights.load(case))
+        torch.save({key: torch.from_numpy(value) for key, value in state.items()}, folder / f"{name}.pth")
+        save_file(state, folder / f"{name}.safetensors")
+    return folder
+
+
+def run(monkeypatch, *arguments):
+    """Exit code of the program in this process."""
+    monkeypatch.setattr(sys, "argv", ["checkpoints_convert", *map(str, arguments)])
+    with flagsaver.flagsaver(), pytest.raises(SystemExit) as exit_:
+        program.run()
+    return exit_.value.code or 0
+
+
+def arguments(files, out, kind="pth"):
+    return (
+        "--family=var",
+        f"--generator={files}/var.{kind}",
+        f"--tokenizer={files}/vae.{kind}",
+        f"--out={out}",
+    )
+
+
+def test_official_files_give_official_logits(files, tmp_path, monkeypatch, capfd):
+    out, records = tmp_path / "targets" / "small", {}
+    for kind in ("pth", "safetensors"):
+        overwrite = ["--overwrite"] if records else []
+        assert run(monkeypatch, *arguments(files, out, kind), *overwrite) == 0
+        records[kind] = json.loads((out / "target.json").read_text())
+        assert records[kind]["provenance"]["sources"]["generator"]["file"] == f"var.{kind}"
+        assert list(out.parent.iterdir()) == [out]
+    assert records["pth"]["fingerprint"] == records["safetensors"]["fingerprint"]
+    printed = capfd.readouterr()
+    assert "depth 2" in printed.out
+    assert printed.err == ""
+    assert run(monkeypatch, *arguments(files, out)) == 2
+    assert capfd.readouterr().err == f"{out} already holds a target; choose another, or say overwrite.\n"
+
+    target = load_target(out)
+    config, io = weights.load("var")
+    inputs, tokens = weights.inputs(config), weights.load("var_tokenizer")[1]["token_indices"]
+    np.testing.assert_array_equal(target.encode(inputs["images"].transpose(0, 2, 3, 1)), tokens)
+    np.testing.assert_allclose(
+        target.logits(tokens, inputs["labels"]), io["logits_cond"], atol=1e-4, rtol=1e-4
+    )
+    null = np.full_like(inputs["labels"], target.null_label)
+    np.testing.assert_allclose(target.logits(tokens, null), io["logits_uncond"], atol=1e-4, rtol=1e-4)
+    assert (target.num_classes, target.vocab_size, target.steps) == (10, 64, (1, 4, 9, 16, 25))
+    assert (target.preprocessing.image_size, target.preprocessing.short_side) == (80, 90)
+    assert target.num_params == records["pth"]["num_params"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({}, "Flag --out must have a value"),
+        ({"out": "{out}", "family": "vqgan"}, "vqgan"),
+        (
+            {"out": "{out}", "generator": "{files}/vae.pth"},
+            "vae.pth is a VAR tokenizer, not a VAR generator.",
+        ),
+        (
+            {"out": "{out}", "generator": "/nothing.pth"},
+            "Cannot read /nothing.pth: No such file or directory.",
+        ),
+        ({"out": "{out}", "stray": None}, "Unexpected argument 'stray'"),
+        ({"out": "{out}", "widht": "3"}, "Unknown command line flag 'widht'"),
+    ],
+)
+def test_mistakes_are_one_message_and_exit_code_2(files, tmp_path, monkeypatch, capfd, changed, reason):
+    out = tmp_path / "out"
+    flags = {"family": "var", "generator": f"{files}/var.pth", "tokenizer": f"{files}/vae.pth"} | changed
+    given = [
+        name if value is None else f"--{name}={value}".format(files=files, out=out)
+        for name, value in flags.items()
+    ]
+    assert run(monkeypatch, *given) == 2
+    printed = capfd.readouterr()
+    assert reason in printed.err
+    assert "Traceback" not in printed.err
+    assert printed.out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_as_a_module():
+    command = [sys.executable, "-m", "checkpoints_convert", "--family=var"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "--generator must have a value" in done.stderr

@@ -1,0 +1,119 @@
+"""Reading checkpoint files: formats, precisions, and what a broken file is said to be."""
+
+import argparse
+import builtins
+import hashlib
+
+import ml_dtypes
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from checkpoints_convert.reading import read, sha256, unwrap
+from jaxaudit.errors import InputError
+
+TENSORS = {
+    "a": torch.arange(6, dtype=torch.float32).reshape(2, 3),
+    "half": torch.tensor([1.5, -2.0], dtype=torch.float16),
+    "brain": torch.tensor([1.5, -2.0], dtype=torch.bfloat16),
+    "index": torch.tensor([[3, 4]]),
+}
+
+
+def write(path, kind):
+    if kind == "safetensors":
+        save_file(TENSORS, path)
+    else:
+        torch.save(TENSORS, path, _use_new_zipfile_serialization=kind == "zip")
+    return path
+
+
+@pytest.mark.parametrize("kind", ["zip", "legacy", "safetensors"])
+def test_tensors_come_out_as_they_were_stored(tmp_path, kind):
+    content = read(write(tmp_path / "model.bin", kind))
+    assert set(content) == set(TENSORS)
+    np.testing.assert_array_equal(content["a"], [[0, 1, 2], [3, 4, 5]])
+    assert [content[name].dtype for name in TENSORS] == [np.float32, np.float16, ml_dtypes.bfloat16, np.int64]
+    np.testing.assert_array_equal(content["brain"].astype(np.float32), [1.5, -2.0])
+    np.testing.assert_array_equal(content["index"], [[3, 4]])
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("zip", "is not a complete PyTorch"),
+        ("legacy", "is not a complete PyTorch"),
+        ("safetensors", "safetensors"),
+    ],
+)
+def test_truncated_files(tmp_path, kind, reason):
+    path = write(tmp_path / "model.pth", kind)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(InputError, match=reason) as error:
+        read(path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "neither a PyTorch checkpoint nor"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "Git LFS pointer"),
+        (b"\n<!DOCTYPE html><html>", "web page"),
+        (b"\x93NUMPY\x01\x00", "neither a PyTorch checkpoint nor"),
+    ],
+)
+def test_files_that_are_no_checkpoint(tmp_path, content, reason):
+    path = tmp_path / "model.pth"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=reason):
+        read(path)
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(InputError, match=r"nothing\.pth: No such file"):
+        read(tmp_path / "nothing.pth")
+
+
+def test_a_pickled_module_is_refused(tmp_path):
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "module.pth")
+    with pytest.raises(InputError, match="pickled Python objects"):
+        read(tmp_path / "module.pth")
+
+
+def test_a_lone_tensor_and_a_sparse_one_are_refused(tmp_path):
+    torch.save(torch.zeros(3), tmp_path / "tensor.pth")
+    with pytest.raises(InputError, match="holds a Tensor, not a dict"):
+        read(tmp_path / "tensor.pth")
+    torch.save({"model": {"w": torch.eye(3).to_sparse()}}, tmp_path / "sparse.pth")
+    with pytest.raises(InputError, match=r"model/w of .* is sparse"):
+        read(tmp_path / "sparse.pth")
+
+
+def test_training_checkpoints_nest_the_weights(tmp_path):
+    content = {"trainer": {"vae": TENSORS, "step": 7}, "args": argparse.Namespace(lr=0.1), "epoch": 3}
+    torch.save(content, tmp_path / "last.ckpt")
+    content = read(tmp_path / "last.ckpt")
+    assert set(unwrap(content, "trainer/vae")) == set(TENSORS)
+    assert unwrap(content, "") == unwrap(content, "trainer") == unwrap(content, "trainer/step/x") == {}
+
+
+def test_without_torch(tmp_path, monkeypatch):
+    path, other = write(tmp_path / "m.pth", "zip"), write(tmp_path / "m.safetensors", "safetensors")
+    original = builtins.__import__
+
+    def no_torch(name, *args, **kwargs):
+        if name.partition(".")[0] == "torch":
+            raise ImportError(name)
+        return original(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", no_torch)
+    with pytest.raises(InputError, match=r'pip install "jaxaudit\[convert\]"'):
+        read(path)
+    assert set(read(other)) == set(TENSORS)
+
+
+def test_sha256(tmp_path):
+    (tmp_path / "file").write_bytes(b"x" * 100_000)
+    assert sha256(tmp_path / "file") == hashlib.sha256(b"x" * 100_000).hexdigest()

@@ -1,0 +1,133 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+import jaxaudit
+from jaxaudit import collect
+from jaxaudit.collect import CollectConfig, collect_evidence
+from jaxaudit.data import open_source, preprocess
+from jaxaudit.errors import InputError
+from tests.tiny import var_target
+
+CONFIG = CollectConfig(scores=("cond/loss", "diff/zlib", "diff/icas"), batch_size=8, shard_size=16)
+
+
+def collected(directory, config=CONFIG, nonmembers="digits:nonmembers[:20]", **options):
+    return collect_evidence(
+        var_target(),
+        open_source("digits:members[:40]"),
+        open_source(nonmembers),
+        directory,
+        config,
+        **options,
+    )
+
+
+@pytest.fixture(scope="module")
+def evidence(tmp_path_factory):
+    return collected(tmp_path_factory.mktemp("evidence"))
+
+
+def test_rows_hold_the_scores_of_their_pictures(evidence):
+    table = evidence.read("members")
+    source = open_source("digits:members[:40]")
+    assert list(table.sample_ids) == list(source.ids)
+    np.testing.assert_array_equal(table.labels, source.labels)
+    images = np.stack([preprocess(source.load(i).image, var_target().preprocessing) for i in range(40)])
+    expected = jaxaudit.score(var_target(), images, table.labels, names=CONFIG.scores)
+    assert list(table.scores) == list(CONFIG.scores)
+    for name, values in expected.items():
+        np.testing.assert_allclose(table.scores[name], values, atol=1e-5)
+    assert len(evidence.read("nonmembers")) == 20
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("config", [CONFIG, dataclasses.replace(CONFIG, num_devices=1, batch_size=5)])
+def test_a_killed_run_is_finished_by_the_next(tmp_path, evidence, monkeypatch, config):
+    def kill(done, total):
+        assert total == 60
+        if done > 16:
+            raise Killed
+
+    with pytest.raises(Killed):
+        collected(tmp_path, progress=kill)
+    kept = {path.name: path.read_bytes() for path in tmp_path.glob("*.parquet")}
+    assert list(kept) == ["members-00000-of-00003.parquet"]
+    scored = []
+    score_shard = collect._score_shard
+    monkeypatch.setattr(
+        collect,
+        "_score_shard",
+        lambda *arguments: scored.append(arguments[2].filename) or score_shard(*arguments),
+    )
+    resumed = collected(tmp_path, config)
+    assert kept.items() <= {path.name: path.read_bytes() for path in tmp_path.glob("*.parquet")}.items()
+    assert len(scored) == 4
+    for split in ("members", "nonmembers"):
+        ours, whole = resumed.read(split), evidence.read(split)
+        assert list(ours.sample_ids) == list(whole.sample_ids)
+        for name in CONFIG.scores:
+            np.testing.assert_allclose(ours.scores[name], whole.scores[name], atol=1e-5)
+
+
+def test_a_resumed_run_with_the_same_devices_writes_the_same_bytes(tmp_path, evidence):
+    collected(tmp_path)
+    (tmp_path / "members-00001-of-00003.parquet").unlink()
+    collected(tmp_path)
+    for path in evidence.directory.glob("*.parquet"):
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+
+
+def test_another_request_is_refused(evidence):
+    with pytest.raises(InputError, match=r"seed is 0, now 1"):
+        collected(evidence.directory, dataclasses.replace(CONFIG, seed=1))
+
+
+def test_a_picture_on_both_sides_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"share 5 pictures with identical pixels"):
+        collected(tmp_path / "new", nonmembers="digits:members[35:60]")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_draw_is_seeded_and_keeps_the_order(tmp_path):
+    ids = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        config = dataclasses.replace(CONFIG, num_samples=12, seed=seed)
+        ids.append(list(collected(tmp_path / name, config).read("members").sample_ids))
+    assert len(ids[0]) == 12
+    assert ids[0] == ids[1] == sorted(ids[0])
+    assert ids[0] != ids[2]
+
+
+def test_scores_that_are_not_finite_are_named(tmp_path, monkeypatch):
+    score_names = ("diff/icas",)
+    config = dataclasses.replace(CONFIG, scores=score_names)
+    result = collect.Scorer.submit
+
+    class Broken:
+        def __init__(self, pending):
+            self.pending = pending
+
+        def result(self):
+            scores = self.pending.result()
+            scores["diff/icas"] = scores["diff/icas"].copy()
+            scores["diff/icas"][3] = np.nan
+            return scores
+
+    monkeypatch.setattr(collect.Scorer, "submit", lambda *args, **options: Broken(result(*args, **options)))
+    with pytest.raises(InputError, match=r"Score diff/icas is nan for 2 of 16 samples, first 'digits/"):
+        collected(tmp_path, config)
+    assert not list(tmp_path.glob("*.parquet"))
+
+
+def test_feature_sets_are_the_published_ones():
+    sets = collect._feature_sets([s.name for s in collect.get_scores("all")])
+    assert list(sets) == ["default", "paper"]
+    assert list(sets["default"]) == ["cond", "diff"]
+    assert len(sets["paper"]["diff"]) == len(sets["default"]["diff"]) == 18
+    assert sets["paper"]["diff"][8] == "diff/min_k_pp_10_ref"
+    assert sets["default"]["diff"][8] == "diff/min_k_pp_10"

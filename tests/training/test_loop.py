@@ -1,0 +1,64 @@
+import csv
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxaudit.training.loop import Schedule, _example_indices, fit
+
+TARGETS = 2 + np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
+SCHEDULE = Schedule(steps=60, batch_size=8, learning_rate=0.1, weight_decay=0.0, checkpoint_every=20)
+
+
+class Killed(Exception):
+    pass
+
+
+def train(directory, kill_at=None):
+    def loss(params, batch, key):
+        del key
+        loss = jnp.mean((params["w"][None] - batch["x"]) ** 2)
+        return loss, {"norm": jnp.linalg.norm(params["w"])}
+
+    def make_batch(indices):
+        return {"x": TARGETS[indices]}
+
+    def progress(step, metrics):
+        if kill_at is not None and step >= kill_at:
+            raise Killed
+
+    return fit(
+        loss, {"w": jnp.zeros(3)}, make_batch, len(TARGETS), SCHEDULE,
+        directory=directory, seed=3, progress=progress, record_every=10,
+    )  # fmt: skip
+
+
+def test_the_minimum_is_found(tmp_path):
+    params = train(tmp_path)
+    np.testing.assert_allclose(params["w"], TARGETS.mean(0), atol=0.2)
+
+
+def test_a_killed_run_ends_where_an_uninterrupted_one_does(tmp_path):
+    whole = train(tmp_path / "whole")
+    with pytest.raises(Killed):
+        train(tmp_path / "killed", kill_at=50)
+    resumed = train(tmp_path / "killed")
+    np.testing.assert_array_equal(whole["w"], resumed["w"])
+    files = [(tmp_path / name / "loss.csv").read_text() for name in ("whole", "killed")]
+    assert files[0] == files[1]
+    rows = list(csv.DictReader(files[0].splitlines()))
+    assert [int(row["step"]) for row in rows] == [10, 20, 30, 40, 50, 60]
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path):
+    first = train(tmp_path)
+    second = train(tmp_path, kill_at=0)
+    np.testing.assert_array_equal(first["w"], second["w"])
+
+
+def test_every_epoch_sees_every_example_once():
+    indices = np.concatenate([_example_indices(step, 8, 20, seed=1) for step in range(5)])
+    epochs = indices.reshape(2, 20)
+    assert all(sorted(epoch) == list(range(20)) for epoch in epochs)
+    assert list(epochs[0]) != list(epochs[1])
