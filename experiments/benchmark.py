@@ -1,4 +1,4 @@
-"""Where the time of an audit goes: images per second of every stage, against the matmul speed of this machine.
+"""Where the time of an audit goes: images per second of every stage, against this machine's matmul speed.
 
 python -m experiments.benchmark --target=var_d16 --random_weights
 
@@ -92,6 +92,7 @@ class Stage:
         self._call = functools.partial(function, *arguments)
 
     def __call__(self) -> Any:
+        """Runs it and waits for the result."""
         return jax.block_until_ready(self._call())
 
 

@@ -17,4 +17,4 @@ def write_report(results: dict[str, Any], directory: Path, console: Console) -> 
     draw_figures(results, directory / "figures")
     write_atomically(directory / "report.html", render_html(results).encode())
     print_results(results, console)
-    console.print(f"Report: {directory / 'report.html'}")
+    console.print(f"Report: {directory / 'report.html'}", soft_wrap=True)

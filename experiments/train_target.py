@@ -2,7 +2,7 @@
 
 python -m experiments.train_target --family=var --data=digits:members --out=targets/digits
 
-The state of the run and the loss curves (CSV) are kept in OUT-training; a run that was killed goes on from there.
+The state of the run and its loss curves (CSV) are kept in OUT-training; a killed run goes on from there.
 """
 
 from collections.abc import Mapping, Sequence
@@ -76,7 +76,7 @@ def main(argv: Sequence[str]) -> None:
         },
         overwrite=_OVERWRITE.value,
     )
-    console.print(f"{out}: {record['num_params']:,} parameters, trained on {len(images)} pictures.")
+    console.print(f"{out}: {record['num_params']:,} parameters, trained on {len(images)} pictures.", soft_wrap=True)
 
 
 def _read(source: Source, preprocessing: Preprocessing) -> tuple[np.ndarray, np.ndarray]:

@@ -225,6 +225,7 @@ def _run(target: TokenTarget, config: CollectConfig) -> dict[str, Any]:
     devices = jax.local_devices()
     return {
         "target": target.name,
+        "scores": list(config.scores),
         "provenance": dict(target.provenance),
         "platform": devices[0].platform,
         "device": devices[0].device_kind,

@@ -6,7 +6,8 @@ A family is a module with
     abstract_params(config) -> Params      shapes and dtypes, {"generator": ..., "tokenizer": ...}
     build_target(name, config, params, preprocessing, provenance, *, dtype=float32) -> Target
 
-where `config` is a plain JSON-able dict {"generator": {...}, "tokenizer": {...}}.
+where `config` is a plain JSON-able dict {"generator": {...}, "tokenizer": {...}}; a diffusion model in pixel
+space has "tokenizer": None and no parameters of that name.
 """
 
 from types import ModuleType

@@ -1,7 +1,7 @@
 """What the families of latent diffusion share: a noise prediction network beside a KL autoencoder, or alone.
 
 A config {"generator": ..., "tokenizer": None} is a model in pixel space: its latents are the images, and its
-parameters {"generator": ...}.
+parameters {"generator": ...}. Images are in [-1, 1] either way.
 
 Axes: B batch, H and W pixels, h and w latent pixels, c channels of a latent, N tokens, F hidden units.
 """

@@ -133,7 +133,7 @@ def reproduction(results: Results) -> Html:
         "seed": str(request["seed"]),
         "precision": request["precision"],
         "shard_size": str(request["shard_size"]),
-        "scores": ",".join(request["scores"]),
+        "scores": ",".join(results["run"]["scores"]),
         "out": "DIR",
     }
     assess = {

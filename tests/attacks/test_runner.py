@@ -1,13 +1,13 @@
 import jax
 import numpy as np
 import pytest
-from jaxaudit_kernels.likelihood import token_statistics
 
 import jaxaudit
 from jaxaudit.attacks.registry import ScorePlan, get_scores
 from jaxaudit.attacks.runner import Scorer
 from jaxaudit.errors import InputError
 from jaxaudit.sharding import make_mesh
+from jaxaudit_kernels.likelihood import token_statistics
 from tests.tiny import var_target
 
 NAMES = [

@@ -23,14 +23,14 @@ CONFIG = {
     "tokenizer": {
         "latent_channels": 4,
         "ch": 32,
-        "ch_mult": [1, 1],
+        "ch_mult": [1],
         "num_res_blocks": 1,
         "encoder_attention_levels": [],
         "scale": 0.18215,
-        "image_size": 16,
+        "image_size": 8,
     },
 }
-PREPROCESSING = Preprocessing(16, "none", 16, -1.0, 1.0)
+PREPROCESSING = Preprocessing(8, "none", 8, -1.0, 1.0)
 PIXELS = {
     "generator": {
         "num_classes": 2,
@@ -100,7 +100,7 @@ def test_noise_levels():
 
 def test_pictures_to_latents_and_back():
     target, *_ = golden()
-    images = np.random.default_rng(0).uniform(-1, 1, (2, 16, 16, 3)).astype(np.float32)
+    images = np.random.default_rng(0).uniform(-1, 1, (2, 8, 8, 3)).astype(np.float32)
     tokenizer = KLAutoencoder(from_dict(KLAutoencoderConfig, CONFIG["tokenizer"]))
 
     @jax.jit
@@ -144,7 +144,7 @@ def test_a_batch_may_be_worked_through_row_by_row(monkeypatch):
     whole, inputs, io = golden()
     target = dit.build_target("rows", CONFIG, whole.params, PREPROCESSING, {})
     close(target.predict_noise(inputs["x"], inputs["t"], inputs["y"]), nhwc(io["out"])[..., :4])
-    images = np.random.default_rng(0).uniform(-1, 1, (2, 16, 16, 3)).astype(np.float32)
+    images = np.random.default_rng(0).uniform(-1, 1, (2, 8, 8, 3)).astype(np.float32)
     keys = jax.random.split(jax.random.key(0), 2)
     close(target.encode(images, keys), whole.encode(images, keys), atol=1e-5)
 
@@ -211,7 +211,7 @@ def test_unusable_configs(part, fields, message):
 
 
 def test_unusable_preprocessing_and_images():
-    with pytest.raises(InputError, match="makes 256 px pictures; the model reads 16 px"):
+    with pytest.raises(InputError, match="makes 256 px pictures; the model reads 8 px"):
         dit.build_target("wrong", CONFIG, {}, Preprocessing(256, "adm", 256, -1.0, 1.0), {})
-    with pytest.raises(InputError, match=r"expected \[B,16,16,3\]"):
-        golden()[0].encode(np.zeros((2, 8, 8, 3)))
+    with pytest.raises(InputError, match=r"expected \[B,8,8,3\]"):
+        golden()[0].encode(np.zeros((2, 8, 7, 3)))

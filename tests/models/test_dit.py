@@ -154,6 +154,7 @@ def test_half_precision_computes_about_the_same():
     [
         ({"num_heads": 7}, "num_heads=7 does not divide width=1152"),
         ({"width": 66, "num_heads": 6}, "width=66 is not a multiple of 4"),
+        ({"num_classes": 0}, "num_classes=0: a DiT needs at least one class"),
         ({"latent_size": 33}, "patch_size=2 does not divide latent_size=33"),
     ],
 )

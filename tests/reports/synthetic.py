@@ -81,6 +81,7 @@ def _results(protocol: str, effect: float, samples: int, gate_shift: float) -> s
         "num_rows": {"members": samples, "nonmembers": samples},
         "run": {
             "target": "digits_var",
+            "scores": ["all"],
             "provenance": {"trained_by": "experiments.train_target", "licence": "Apache-2.0"},
             "platform": "cpu",
             "device": "cpu",

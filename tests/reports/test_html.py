@@ -167,7 +167,7 @@ def test_the_commands_carry_the_flags_of_the_request():
     )
     assert "--members='folder:/my data[:9]' \\" in audit
     assert "--nonmembers='digits:nonmembers?shuffle=3' \\" in audit
-    assert f"--scores={','.join(results['request']['scores'])} \\" in audit
+    assert "--scores=all \\" in audit
     assert "--seed=0 \\" in audit
     assert verdict.startswith("  --evidence=DIR/evidence \\\n  --protocol=default \\\n  --alpha=0.05")
     assert "--seed=3" in verdict

@@ -1,0 +1,100 @@
+"""DiT and Stable Diffusion's autoencoder: the generator's table of names, the config read from the shapes.
+
+Axes: L tokens, C width, F hidden units, c channels of a latent, p latent pixels per side of a token.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from checkpoints_convert import kl_autoencoder
+from checkpoints_convert.heads import with_heads
+from checkpoints_convert.mapping import Table, conv, keep, linear
+from checkpoints_convert.records import Conversion, Part, StateDict, count, shape
+from jaxaudit.data.preprocessing import Preprocessing
+from jaxaudit.errors import InputError
+from jaxaudit.families.config import from_dict, to_dict
+from jaxaudit.models.dit import VARIANTS, DiTConfig
+from jaxaudit.tokenizers.kl_autoencoder import RELEASED, KLAutoencoderConfig
+
+_BLOCK, _BLOCK_PATH = r"blocks\.(\d+)", r"blocks_\1"
+
+GENERATOR: Table = (
+    (r"pos_embed", "pos_embed", keep),
+    *conv(r"x_embedder\.proj", "x_embedder/proj"),
+    *linear(r"t_embedder\.mlp\.([02])", r"t_embedder/mlp_\1"),
+    (r"y_embedder\.embedding_table\.weight", "y_embedder/embedding_table/embedding", keep),
+    *linear(rf"{_BLOCK}\.(attn|mlp)\.(qkv|proj|fc1|fc2)", rf"{_BLOCK_PATH}/\2/\3"),
+    *linear(rf"{_BLOCK}\.adaLN_modulation\.1", f"{_BLOCK_PATH}/adaLN_modulation_1"),
+    *linear(r"final_layer\.linear", "final_layer/linear"),
+    *linear(r"final_layer\.adaLN_modulation\.1", "final_layer/adaLN_modulation_1"),
+)
+
+
+def infer_config(states: Mapping[str, StateDict], *, num_heads: int | None = None) -> dict[str, Any]:
+    """The config of `jaxaudit.families.dit`, from the shapes of both state dicts.
+
+    Args:
+      states: {"generator": ..., "tokenizer": ...}.
+      num_heads: attention heads, of which the shapes keep no trace; default those of the released model with
+        these shapes.
+
+    Raises:
+      InputError: if a tensor that tells the shape is missing, the two parts do not fit each other, or the
+        heads are neither given nor those of a released model.
+    """
+    generator = states["generator"]
+    width, channels, patch_size, _ = shape(generator, "x_embedder.proj.weight", 4)
+    hidden, _ = shape(generator, "blocks.0.mlp.fc1.weight", 2)
+    rows, _ = shape(generator, "y_embedder.embedding_table.weight", 2)
+    outputs, _ = shape(generator, "final_layer.linear.weight", 2)
+    length = shape(generator, "pos_embed", 3)[1]
+    side = math.isqrt(length)
+    if side * side != length:
+        raise InputError(f"The generator has {length} tokens, which is no square.")
+    config = DiTConfig(
+        num_classes=rows - 1,
+        depth=count(generator, "blocks"),
+        width=width,
+        num_heads=1,
+        mlp_ratio=hidden / width,
+        latent_size=side * patch_size,
+        latent_channels=channels,
+        patch_size=patch_size,
+        learned_variance=outputs == 2 * channels * patch_size**2,
+    )
+    config = with_heads(config, num_heads, released=VARIANTS, title="DiT generator")
+    tokenizer = kl_autoencoder.infer_config(
+        states["tokenizer"],
+        scale=RELEASED["sd-vae-ft-mse"].config.scale,
+        latent_size=config.latent_size,
+    )
+    return {"generator": to_dict(config), "tokenizer": to_dict(tokenizer)}
+
+
+def preprocessing(config: Mapping[str, Any]) -> Preprocessing:
+    """DiT's own: ADM's centre crop, [-1, 1]."""
+    size = from_dict(KLAutoencoderConfig, config["tokenizer"]).image_size
+    return Preprocessing(image_size=size, resize="adm", short_side=size, low=-1.0, high=1.0)
+
+
+CONVERSION = Conversion(
+    parts={
+        "generator": Part(
+            title="DiT generator",
+            landmarks=("x_embedder.proj.weight", "y_embedder.embedding_table.weight"),
+            nestings=("ema", ""),
+            table=GENERATOR,
+        ),
+        "tokenizer": Part(
+            title="KL autoencoder in the diffusers layout",
+            landmarks=kl_autoencoder.LANDMARKS_DIFFUSERS,
+            nestings=("",),
+            table=kl_autoencoder.diffusers(),
+        ),
+    },
+    infer_config=infer_config,
+    preprocessing=preprocessing,
+)

@@ -1,0 +1,234 @@
+"""DiT: a transformer that predicts the noise in an image's latents, and the variance of the reverse step.
+
+With a noised latent z_t, a time t (0 .. 999) and a class label y:
+
+    c = mlp(sinusoids(t)) + embedding(y);   x = linear(patches of z_t) + positions                    (1)
+    β₁, σ₁, γ₁, β₂, σ₂, γ₂ = linear(silu(c))                                    per block             (2)
+    x ← x + γ₁ · attention(norm(x) (1 + σ₁) + β₁)                                                     (3)
+    x ← x + γ₂ · mlp(norm(x) (1 + σ₂) + β₂),  tanh GELU                                               (4)
+    [ε̂, v] = linear(norm(x) (1 + σ) + β),  β, σ = linear(silu(c)),  patch by patch                     (5)
+
+v places the variance of the reverse step, see `jaxaudit_kernels.diffusion`. Labels are never dropped; the
+null label is `num_classes`.
+Source: Peebles & Xie, "Scalable diffusion models with transformers", ICCV 2023 (arXiv 2212.09748), §3.2 and
+appendix.
+
+Axes: B batch, h and w latent pixels, c channels of a latent, L tokens, C width.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Int
+
+from jaxaudit.errors import InputError
+from jaxaudit.models.layers import Dense, layer_norm
+from jaxaudit.models.variant import ModelVariant
+from jaxaudit.models.vit import MLP, PatchEmbed, SelfAttention, unpatchify
+from jaxaudit_kernels import diffusion
+
+TRAINING = diffusion.linear_schedule(1000)
+"""The process the released models were trained on."""
+
+_TIME_CHANNELS = 256
+_NORMAL = nn.initializers.normal(0.02)
+_XAVIER = nn.initializers.xavier_uniform()
+_ZEROS = nn.initializers.zeros
+
+
+@dataclasses.dataclass(frozen=True)
+class DiTConfig:
+    """Shape of a DiT; the defaults are those of XL/2 for 256 px pictures.
+
+    Attributes:
+      num_classes: class labels; one more embedding row is the null label.
+      depth: number of blocks.
+      width: C, a multiple of 4.
+      num_heads: a divisor of C.
+      mlp_ratio: hidden units of an MLP in units of C.
+      latent_size: h and w.
+      latent_channels: c.
+      patch_size: latent pixels per side of a token, a divisor of `latent_size`.
+      learned_variance: whether v of (5) is there.
+
+    Raises:
+      InputError: if something does not divide what it should, or there are no classes.
+    """
+
+    num_classes: int = 1000
+    depth: int = 28
+    width: int = 1152
+    num_heads: int = 16
+    mlp_ratio: float = 4.0
+    latent_size: int = 32
+    latent_channels: int = 4
+    patch_size: int = 2
+    learned_variance: bool = True
+
+    def __post_init__(self):
+        if self.num_classes < 1:
+            raise InputError(f"num_classes={self.num_classes}: a DiT needs at least one class.")
+        if self.width % self.num_heads:
+            raise InputError(f"num_heads={self.num_heads} does not divide width={self.width}.")
+        if self.width % 4:
+            raise InputError(f"width={self.width} is not a multiple of 4, which the position table needs.")
+        if self.latent_size % self.patch_size:
+            raise InputError(f"patch_size={self.patch_size} does not divide latent_size={self.latent_size}.")
+
+    @property
+    def num_tokens(self) -> int:
+        """L."""
+        return (self.latent_size // self.patch_size) ** 2
+
+    @property
+    def out_channels(self) -> int:
+        """Channels of the network's output."""
+        return self.latent_channels * (2 if self.learned_variance else 1)
+
+    @property
+    def context_shape(self) -> None:
+        """Captions are not among the conditions."""
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """The blocks' names, in order."""
+        return tuple(f"blocks_{i}" for i in range(self.depth))
+
+
+def position_table(width: int, side: int) -> Float[np.ndarray, "L C"]:
+    """What the positions of (1) are initialised with, float32: sines and cosines of column, then of row.
+
+    Either half has the sines, then the cosines, at the frequencies 10⁴^(−i / (C/4)).
+    """
+    frequencies = 10_000.0 ** -(np.arange(width // 4) / (width / 4))
+    row, column = np.divmod(np.arange(side * side), side)
+    angles = [place[:, None] * frequencies for place in (column, row)]
+    return np.concatenate([f(a) for a in angles for f in (np.sin, np.cos)], axis=1).astype(np.float32)
+
+
+class _TimeEmbedding(nn.Module):
+    """The MLP of (1) over the sinusoids of t."""
+
+    width: int
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(self, t: Int[Array, " B"]) -> Float[Array, "B C"]:
+        h = diffusion.timestep_embedding(t, _TIME_CHANNELS)
+        h = nn.silu(Dense(self.width, dtype=self.dtype, kernel_init=_NORMAL, name="mlp_0")(h))
+        return Dense(self.width, dtype=self.dtype, kernel_init=_NORMAL, name="mlp_2")(h)
+
+
+class _LabelEmbedding(nn.Module):
+    """The embedding of (1)."""
+
+    rows: int
+    width: int
+
+    def setup(self):
+        self.embedding_table = nn.Embed(self.rows, self.width, dtype=jnp.float32, embedding_init=_NORMAL)
+
+    def __call__(self, labels: Int[Array, " B"]) -> Float[Array, "B C"]:
+        return self.embedding_table(labels)
+
+
+class Block(nn.Module):
+    """(2) to (4)."""
+
+    config: DiTConfig
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B L C"], condition: Float[Array, "B C"]) -> Float[Array, "B L C"]:
+        """The residual stream after the block, float32; `condition` is silu(c)."""
+        config = self.config
+        modulation = Dense(6 * config.width, dtype=self.dtype, kernel_init=_ZEROS, name="adaLN_modulation_1")(
+            condition
+        )
+        shift1, scale1, gate1, shift2, scale2, gate2 = jnp.split(modulation[:, None], 6, axis=-1)
+        attention = SelfAttention(config.num_heads, True, self.dtype, _XAVIER, name="attn")
+        mlp = MLP(round(config.width * config.mlp_ratio), True, self.dtype, _XAVIER, name="mlp")
+        x = x + gate1 * attention(layer_norm(x) * (1 + scale1) + shift1)
+        return x + gate2 * mlp(layer_norm(x) * (1 + scale2) + shift2)
+
+
+class _FinalLayer(nn.Module):
+    """(5)."""
+
+    features: int
+    width: int
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B L C"], condition: Float[Array, "B C"]) -> Float[Array, "B L F"]:
+        modulation = Dense(2 * self.width, dtype=self.dtype, kernel_init=_ZEROS, name="adaLN_modulation_1")(
+            condition
+        )
+        shift, scale = jnp.split(modulation[:, None], 2, axis=-1)
+        linear = Dense(self.features, dtype=self.dtype, kernel_init=_ZEROS, name="linear")
+        return linear(layer_norm(x) * (1 + scale) + shift)
+
+
+class DiT(nn.Module):
+    """The network.
+
+    Attributes:
+      config: the shape.
+      dtype: compute dtype of matrix products; the residual stream, norms and softmax are float32.
+    """
+
+    config: DiTConfig
+    dtype: DTypeLike = jnp.float32
+
+    def setup(self):
+        """The layers, named after the released keys."""
+        config, width = self.config, self.config.width
+        side = config.latent_size // config.patch_size
+        self.x_embedder = PatchEmbed(width, config.patch_size, self.dtype, _flattened(_XAVIER))
+        self.pos_embed = self.param("pos_embed", lambda _: jnp.asarray(position_table(width, side))[None])
+        self.t_embedder = _TimeEmbedding(width, self.dtype)
+        self.y_embedder = _LabelEmbedding(config.num_classes + 1, width)
+        self.blocks = [Block(config, self.dtype) for _ in range(config.depth)]
+        self.final_layer = _FinalLayer(config.out_channels * config.patch_size**2, width, self.dtype)
+
+    def __call__(
+        self, z_t: Float[Array, "B h w c"], t: Int[Array, " B"], labels: Int[Array, " B"]
+    ) -> Float[Array, "B h w out"]:
+        """[ε̂, v] float32 of noised latents at the times t, v only with `learned_variance`.
+
+        The positions are a parameter, but get no gradient: training leaves them as they are.
+        """
+        condition = nn.silu(self.t_embedder(t) + self.y_embedder(labels))
+        x = self.x_embedder(z_t) + jax.lax.stop_gradient(self.pos_embed)
+        for block in self.blocks:
+            x = block(x, condition)
+        return unpatchify(self.final_layer(x, condition), self.config.patch_size)
+
+
+def _flattened(init: nn.initializers.Initializer) -> nn.initializers.Initializer:
+    """`init` of a kernel [...,C] as that of the matrix [-1,C]."""
+    return lambda key, shape, dtype=jnp.float32: init(key, (np.prod(shape[:-1]), shape[-1]), dtype).reshape(
+        shape
+    )
+
+
+def _released(size: int, num_params: int) -> ModelVariant:
+    return ModelVariant(
+        config=DiTConfig(latent_size=size // 8),
+        num_params=num_params,
+        source=f"https://dl.fbaipublicfiles.com/DiT/models/DiT-XL-2-{size}x{size}.pt",
+        licence="CC-BY-NC-4.0",
+    )
+
+
+VARIANTS: dict[str, ModelVariant] = {
+    "dit_xl_2_256": _released(256, 675_129_632),
+    "dit_xl_2_512": _released(512, 676_014_368),
+}
+"""The released models, trained on ImageNet; parameters with the fixed positions."""

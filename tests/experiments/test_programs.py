@@ -1,0 +1,170 @@
+"""The programs as people run them: in a process of their own, with flags, files and exit codes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from jaxaudit.checkpoint import save_target
+from jaxaudit.evidence import Evidence
+from tests import tiny
+
+
+def command(program, **flags):
+    return [
+        sys.executable,
+        "-m",
+        f"experiments.{program}",
+        *(f"--{name}={value}" for name, value in flags.items()),
+    ]
+
+
+def run(program, **flags):
+    environment = {**os.environ, "COLUMNS": "100", "XLA_FLAGS": ""}
+    return subprocess.run(
+        command(program, **flags), capture_output=True, text=True, env=environment, timeout=300
+    )
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("targets") / "tiny"
+    target = tiny.var_target()
+    save_target(
+        directory,
+        family="var",
+        config=tiny.VAR_CONFIG,
+        params=target.params,
+        preprocessing=target.preprocessing,
+        provenance={},
+    )
+    return directory
+
+
+@pytest.fixture(scope="module")
+def audit(target, tmp_path_factory):
+    """An audit of 128 pictures by each side, and what it printed."""
+    out = tmp_path_factory.mktemp("audit") / "out"
+    return out, run("audit", target=target, num_samples=128, shard_size=32, batch_size=32, out=out)
+
+
+def test_an_audit_leaves_table_evidence_results_figures_and_report(audit):
+    out, process = audit
+    assert process.returncode == 0, process.stderr
+    assert process.stderr == ""
+    for words in ("No evidence", "AUC", "p-value", "report.html"):
+        assert words.lower() in process.stdout.lower()
+    results = json.loads((out / "results.json").read_text())
+    assert results["verdict"]["status"] == "no_evidence"  # the target is untrained
+    assert results["verdict"]["sentence"] in (out / "report.html").read_text()
+    assert {path.name for path in (out / "figures").iterdir()} == {
+        f"{name}.{kind}" for name in ("roc", "scores", "p_value") for kind in ("png", "svg")
+    }
+    table = Evidence.open(out / "evidence").read("members")
+    assert len(table) == 128
+    assert len(table.scores) > 150
+
+
+def test_a_verdict_needs_nothing_but_the_evidence(audit, tmp_path):
+    out, _ = audit
+    again = run("verdict", evidence=out / "evidence", out=tmp_path)
+    assert again.returncode == 0, again.stderr
+    for name in ("results.json", "report.html", "figures/roc.svg"):
+        assert (tmp_path / name).read_bytes() == (out / name).read_bytes()
+    paper = run("verdict", evidence=out / "evidence", out=tmp_path / "paper", protocol="paper")
+    assert paper.returncode == 0, paper.stderr
+    assert json.loads((tmp_path / "paper" / "results.json").read_text())["verdict"]["status"] == "paper"
+
+
+def test_a_killed_audit_ends_with_the_same_evidence(audit, target, tmp_path):
+    whole, _ = audit
+    flags = {"target": target, "num_samples": 128, "shard_size": 32, "batch_size": 32, "out": tmp_path}
+    process = subprocess.Popen(
+        command("audit", **flags), env={**os.environ, "XLA_FLAGS": ""}, stdout=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("evidence/*.parquet")) and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kept = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("evidence/*.parquet")}
+    assert kept
+    assert not (tmp_path / "results.json").exists()
+    assert run("audit", **flags).returncode == 0
+    for path in (whole / "evidence").glob("*.parquet"):
+        assert (tmp_path / "evidence" / path.name).read_bytes() == path.read_bytes()
+    assert (
+        kept.items()
+        <= {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("evidence/*.parquet")}.items()
+    )
+
+
+def test_the_list_of_scores_cites_its_sources():
+    process = run("audit", list_scores=True)
+    assert process.returncode == 0
+    assert "diff/min_k_pp_20" in process.stdout
+    assert "2404.02936" in process.stdout
+
+
+def test_a_target_is_trained_audited_and_resumed(tmp_path):
+    flags = {
+        "data": "digits:members[:64]",
+        "tokenizer_steps": 2,
+        "generator_steps": 2,
+        "width": 32,
+        "depth": 1,
+    }
+    trained = run("train_target", out=tmp_path / "small", **flags)
+    assert trained.returncode == 0, trained.stderr
+    assert "parameters, trained on 64 pictures" in trained.stdout
+    curve = (tmp_path / "small-training" / "generator" / "loss.csv").read_text()
+    assert curve.startswith("step,loss")
+    refused = run("train_target", out=tmp_path / "small", **flags)
+    assert refused.returncode == 2
+    assert "already holds a target" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ({"target": "digits_vra"}, "Unknown target 'digits_vra'; did you mean digits_var"),
+        ({"target": "var_d16"}, "weights of var_d16 do not come with jaxaudit"),
+        (
+            {"scores": "diff/min_k_25"},
+            "Unknown score of a discrete target 'diff/min_k_25'; did you mean diff/min_k_",
+        ),
+        ({"members": "folder:/nowhere"}, "/nowhere"),
+        ({"members": "digits:members", "nonmembers": "digits:members"}, "identical pixels"),
+        ({"members": "digits:members[5:5]"}, "is empty"),
+        ({"members": "digit:members"}, "did you mean digits"),
+        ({"num_devices": 64}, "num_devices=64, but this process has"),
+        ({"protocol": "papr"}, "protocol"),
+        ({"members": "digits:members[:3]", "nonmembers": "digits:nonmembers[:3]"}, "needed"),
+        ({"power": 1.5}, "--power=1.5"),
+    ],
+)
+def test_wrong_input_is_one_sentence_and_exit_code_2(target, tmp_path, flags, words):
+    process = run("audit", **{"target": target, "out": tmp_path, "scores": "diff/loss,diff/icas", **flags})
+    assert process.returncode == 2, process.stdout + process.stderr
+    assert words in process.stderr
+    assert "Traceback" not in process.stderr
+    assert len(process.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "results.json").exists()
+
+
+def test_images_that_do_not_fit_are_refused(target, tmp_path):
+    images = np.zeros((30, 6, 8, 3), np.uint8)
+    np.savez(tmp_path / "small.npz", images=images, labels=np.zeros(30, np.int64))
+    small = run("audit", target=target, members=f"npz:{tmp_path}/small.npz", out=tmp_path / "out")
+    assert small.returncode == 2
+    assert "8x6 pixels, the target takes exactly 8x8" in small.stderr
+    np.savez(tmp_path / "labels.npz", images=np.zeros((30, 8, 8, 3), np.uint8), labels=np.full(30, 12))
+    labels = run("audit", target=target, members=f"npz:{tmp_path}/labels.npz", out=tmp_path / "out")
+    assert labels.returncode == 2
+    assert "the target's classes are 0..9" in labels.stderr
+    assert not (tmp_path / "out").exists()
