@@ -110,4 +110,5 @@ CONVERSION = Conversion(
     },
     infer_config=infer_config,
     preprocessing=preprocessing,
+    asks_heads=True,
 )

@@ -34,7 +34,7 @@ from jaxaudit.errors import InputError, unknown_name
 from jaxaudit.families import FAMILIES, get_family
 from jaxaudit.families.random import random_params
 from jaxaudit.families.variant import Variant
-from jaxaudit.targets import LatentTarget, Params, TokenTarget
+from jaxaudit.targets import Params, Target
 
 _FORMAT = 1
 _RECORD, _PARAMS = "target.json", "params"
@@ -95,6 +95,7 @@ def save_target(
             )
         with ocp.StandardCheckpointer() as checkpointer:
             checkpointer.save(work / _PARAMS, params)
+        (work / _PARAMS / "commit_success.txt").unlink(missing_ok=True)  # names `work`, which is renamed
         record["files"] = {str(path.relative_to(work)): path.stat().st_size for path in _files(work)}
         (work / _RECORD).write_text(json.dumps(record, indent=1))
         for path in (*_files(work), *_directories(work)):
@@ -109,7 +110,7 @@ def save_target(
 
 def load_target(
     name: str | Path, *, dtype: DTypeLike = jnp.float32, sharding: jax.sharding.Sharding | None = None
-) -> TokenTarget | LatentTarget:
+) -> Target:
     """The built-in target of that name, or the one in that directory.
 
     Args:
@@ -137,7 +138,7 @@ def load_target(
     )
 
 
-def random_target(name: str, *, seed: int = 0, dtype: DTypeLike = jnp.float32) -> TokenTarget | LatentTarget:
+def random_target(name: str, *, seed: int = 0, dtype: DTypeLike = jnp.float32) -> Target:
     """A released model's shape with random weights: for benchmarks, its scores mean nothing.
 
     Args:
@@ -210,7 +211,7 @@ def _find(name: str | Path) -> Path:
         raise InputError(f"{directory} is a file; a target is a directory.")
     if str(name) in variants:
         family, variant = variants[str(name)]
-        files = " ".join(f"--{part}={url.rsplit('/', 1)[-1]}" for part, url in variant.sources.items())
+        files = " ".join(f"--{part}={url.partition('?')[0].rsplit('/', 1)[-1]}" for part, url in variant.sources.items())
         raise InputError(
             f"The weights of {name} do not come with jaxaudit. "
             f"Download {' and '.join(variant.sources.values())}, run `python -m checkpoints_convert "

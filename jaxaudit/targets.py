@@ -564,3 +564,7 @@ class DiffusionTarget:
         if condition is not None:
             raise InputError("The model is unconditional; its condition must be None.")
         return None
+
+
+Target = TokenTarget | LatentTarget | DiffusionTarget
+"""Whatever can be audited."""
