@@ -2,31 +2,46 @@
 
 python -m experiments.audit                                              the built-in target, on digits
 python -m experiments.audit --target=DIR --members=folder:/imagenet/train --nonmembers=folder:/imagenet/val
+python -m experiments.audit --target=DIR --scores=cond/unified_loss      one attack that every family has
 
 Writes to --out: evidence/ (one row per picture), results.json, figures/ and report.html. A killed run
 goes on where it stopped; `experiments.verdict` repeats the statistics from the evidence alone.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 from rich.console import Console
 
 from experiments import common
-from experiments.reporting import write_report
+from experiments.reporting import show
 from jaxaudit import cli
+from jaxaudit.errors import InputError
 
 common.define_target()
-_MEMBERS = flags.DEFINE_string("members", "digits:members", "Pictures the target was trained on.")
-_NONMEMBERS = flags.DEFINE_string("nonmembers", "digits:nonmembers", "Pictures it was not trained on.")
-_NUM_SAMPLES = flags.DEFINE_integer(
-    "num_samples", 0, "Pictures drawn from each side; 0 means all.", lower_bound=0
-)
+common.define_data()
 _SCORES = flags.DEFINE_list("scores", ["all"], "Scores, patterns such as diff/*, or default, paper, all.")
+_MAR_SETTING = flags.DEFINE_enum(
+    "mar_setting",
+    None,
+    ["default", "mask", "timestep", "noise"],
+    "Continuous tokens (MAR): a row of the published ablation. 'default' measures the loss as in training; "
+    "'mask' also hides 95% of the tokens, 'timestep' also fixes t = 500, 'noise' also takes 64 noises and is "
+    "the attack. The next three flags change one thing of it.",
+)
+_MASK_RATIO = flags.DEFINE_float("mask_ratio", None, "MAR: share of the tokens that are hidden.")
+_TIMESTEP = flags.DEFINE_string(
+    "timestep", None, "MAR: timestep of the diffusion loss, 0 to 999 or 'random'."
+)
+_NUM_NOISES = flags.DEFINE_integer("num_noises", None, "MAR: noises the loss is averaged over.")
 _LIST_SCORES = flags.DEFINE_bool("list_scores", False, "Print every score with its source, and stop.")
-_SKIP = flags.DEFINE_bool("skip_unreadable", False, "Leave out pictures that cannot be used, and list them.")
 _SHARD_SIZE = flags.DEFINE_integer("shard_size", 512, "Pictures per evidence file.", lower_bound=1)
+_DISTRIBUTED = flags.DEFINE_string(
+    "distributed", "", "Several hosts: 'auto' (TPU pod, SLURM) or 'ADDRESS:PORT,NUM_PROCESSES,PROCESS_ID'."
+)
 _OUT = flags.DEFINE_string("out", None, "Where everything goes; default audits/TARGET.")
 common.define_statistics()
 common.define_seed()
@@ -45,25 +60,23 @@ def main(argv: Sequence[str]) -> None:
     from jaxaudit.assess import assess
     from jaxaudit.checkpoint import load_target
     from jaxaudit.collect import CollectConfig, collect_evidence
-    from jaxaudit.data import open_source
     from jaxaudit.sharding import initialize_processes, make_mesh, replicated
 
     flag = common.FLAGS
     assess_config = common.assess_config()
     config = CollectConfig(
         scores=tuple(_SCORES.value),
-        num_samples=_NUM_SAMPLES.value,
+        num_samples=flag.num_samples,
         seed=flag.seed,
+        options=_options(),
         precision=flag.precision,
         batch_size=flag.batch_size,
         num_devices=flag.num_devices,
         parallelism=flag.parallelism,
         shard_size=_SHARD_SIZE.value,
     )
-    members, nonmembers = (
-        open_source(spec, skip_unreadable=_SKIP.value) for spec in (_MEMBERS.value, _NONMEMBERS.value)
-    )
-    initialize_processes(flag.distributed)
+    members, nonmembers = common.open_sources()
+    initialize_processes(_DISTRIBUTED.value)
     mesh = make_mesh(flag.num_devices or None)
     target = load_target(flag.target, dtype=flag.precision, sharding=replicated(mesh))
     directory = Path(_OUT.value or Path("audits") / Path(flag.target).name)
@@ -77,7 +90,23 @@ def main(argv: Sequence[str]) -> None:
     if jax.process_index() == 0:
         with console.status("Computing statistics"):
             results = assess(evidence, assess_config)
-        write_report(results, directory, console)
+        show(results, directory, console)
+
+
+def _options() -> Any:
+    """What the MAR flags ask for; None if there are none."""
+    from jaxaudit.attacks.continuous import SETTINGS
+
+    timestep = _TIMESTEP.value
+    if timestep is not None and timestep != "random":
+        if not timestep.isdecimal():
+            raise InputError(f"--timestep={timestep} is neither 'random' nor 0, 1, 2, ...")
+        timestep = int(timestep)
+    given = {"mask_ratio": _MASK_RATIO.value, "timestep": timestep, "num_noises": _NUM_NOISES.value}
+    changes = {name: value for name, value in given.items() if value is not None}
+    if _MAR_SETTING.value is None and not changes:
+        return None
+    return dataclasses.replace(SETTINGS[_MAR_SETTING.value or "noise"], **changes)
 
 
 def run() -> None:

@@ -3,7 +3,7 @@
 python -m experiments.benchmark --target=var_d16 --random_weights
 
 The matrix product and all stages are timed in turn, round after round in one process, and compared within a
-round, so that a machine that is busy in between slows both. FLOPs are XLA's count of the stage's program.
+round, so that a machine that is busy in between slows both. FLOPs: matrix products and convolutions.
 """
 
 import functools
@@ -32,6 +32,7 @@ from jaxaudit.attacks.runner import Scorer
 from jaxaudit.checkpoint import load_target, random_target
 from jaxaudit.data import batches, open_source
 from jaxaudit.evidence import write_atomically
+from jaxaudit.flops import count_flops
 from jaxaudit.precision import matmul_precision
 from jaxaudit.sharding import make_mesh, replicated
 from jaxaudit.targets import TokenTarget
@@ -83,12 +84,10 @@ def main(argv: Sequence[str]) -> None:
 
 
 class Stage:
-    """A callable to be timed; `flops` is what XLA counts for one call, 0 for work outside XLA."""
+    """A callable to be timed; `flops` of one call, 0 for work outside JAX."""
 
     def __init__(self, function: Callable[..., Any], *arguments: Any):
-        self.flops = 0.0
-        if hasattr(function, "lower"):
-            self.flops = float(function.lower(*arguments).cost_analysis()["flops"])
+        self.flops = count_flops(function, *arguments) if hasattr(function, "lower") else 0
         self._call = functools.partial(function, *arguments)
 
     def __call__(self) -> Any:

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from jaxaudit.assess import AssessConfig
+from jaxaudit.data import Source, open_source
 from jaxaudit.errors import InputError
 
 FLAGS = flags.FLAGS
@@ -24,6 +25,21 @@ def define_target() -> None:
     )
 
 
+def define_data() -> None:
+    """Which pictures it is audited with."""
+    flags.DEFINE_string("members", "digits:members", "Pictures the target was trained on.")
+    flags.DEFINE_string("nonmembers", "digits:nonmembers", "Pictures it was not trained on.")
+    flags.DEFINE_integer("num_samples", 0, "Pictures drawn from each side; 0 means all.", lower_bound=0)
+    flags.DEFINE_bool("skip_unreadable", False, "Leave out pictures that cannot be used, and list them.")
+
+
+def open_sources() -> tuple[Source, Source]:
+    """Members and nonmembers, as the flags of `define_data` name them."""
+    return tuple(
+        open_source(spec, skip_unreadable=FLAGS.skip_unreadable) for spec in (FLAGS.members, FLAGS.nonmembers)
+    )
+
+
 def define_devices(batch_size: int) -> None:
     """Where and how the model runs; nothing here changes a result beyond rounding."""
     flags.DEFINE_integer("batch_size", batch_size, "Images per step, over all devices.", lower_bound=1)
@@ -32,11 +48,6 @@ def define_devices(batch_size: int) -> None:
     )
     flags.DEFINE_integer("num_devices", 0, "Devices of this process to use; 0 means all.", lower_bound=0)
     flags.DEFINE_enum("parallelism", "jit", ["jit", "pmap"], "How rows are spread over devices.")
-    flags.DEFINE_string(
-        "distributed",
-        "",
-        "Several hosts: 'auto' (TPU pod, SLURM) or 'ADDRESS:PORT,NUM_PROCESSES,PROCESS_ID'.",
-    )
 
 
 def define_statistics() -> None:
@@ -88,9 +99,10 @@ def progress_bar(console: Console, description: str, *, unit: str) -> Iterator[C
 
 def print_scores(console: Console) -> None:
     """Every score of every kind of target, with what it is, what it needs and who proposed it."""
-    from jaxaudit.attacks.registry import get_scores
+    from jaxaudit.attacks.registry import VIEWS, get_scores
 
-    table = Table("score", "access", "what it is", "source", box=box.SIMPLE_HEAD)
-    for score in get_scores("all"):
-        table.add_row(score.name, score.access, score.description, score.source)
+    table = Table("tokens", "score", "access", "what it is", "source", box=box.SIMPLE_HEAD)
+    for kind in VIEWS:
+        for score in get_scores("all", kind):
+            table.add_row(kind, score.name, score.access, score.description, score.source)
     console.print(table)

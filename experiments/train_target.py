@@ -24,12 +24,15 @@ _OUT = flags.DEFINE_string("out", None, "Target directory to write.", required=T
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a target that is already there.")
 _IMAGE_SIZE = flags.DEFINE_integer("image_size", 8, "Pixels per side, a power of two.", lower_bound=8)
 _NUM_CLASSES = flags.DEFINE_integer("num_classes", 10, "Classes of the labels.", lower_bound=1)
-_WIDTH = flags.DEFINE_integer("width", 128, "Channels of the generator.", lower_bound=32)
-_DEPTH = flags.DEFINE_integer("depth", 2, "Blocks of the generator.", lower_bound=1)
-_TOKENIZER_STEPS = flags.DEFINE_integer("tokenizer_steps", 500, "Optimiser steps.", lower_bound=1)
-_GENERATOR_STEPS = flags.DEFINE_integer(
-    "generator_steps", 480, "Optimiser steps: more memorise more.", lower_bound=1
-)
+_OPTIONS = {
+    name: flags.DEFINE_integer(name, None, f"{words}; default: the family's recipe.", lower_bound=lowest)
+    for name, words, lowest in (
+        ("width", "Channels of the generator", 32),
+        ("depth", "Blocks of the generator", 1),
+        ("tokenizer_steps", "Optimiser steps", 1),
+        ("generator_steps", "Optimiser steps: more memorise more", 1),
+    )
+}
 common.define_seed()
 
 
@@ -42,10 +45,7 @@ def main(argv: Sequence[str]) -> None:
     recipe = trainer.small_recipe(
         _IMAGE_SIZE.value,
         _NUM_CLASSES.value,
-        width=_WIDTH.value,
-        depth=_DEPTH.value,
-        tokenizer_steps=_TOKENIZER_STEPS.value,
-        generator_steps=_GENERATOR_STEPS.value,
+        **{name: flag.value for name, flag in _OPTIONS.items() if flag.value is not None},
     )
     source = resolve_labels(open_source(_DATA.value), _NUM_CLASSES.value)
     images, labels = _read(source, recipe.preprocessing)
@@ -71,12 +71,14 @@ def main(argv: Sequence[str]) -> None:
         provenance={
             "trained_on": {"source": source.spec, "ids_sha256": source.fingerprint, "images": len(images)},
             "seed": seed,
-            "tokenizer_steps": _TOKENIZER_STEPS.value,
-            "generator_steps": _GENERATOR_STEPS.value,
+            "tokenizer_steps": recipe.tokenizer_schedule.steps,
+            "generator_steps": recipe.generator_schedule.steps,
         },
         overwrite=_OVERWRITE.value,
     )
-    console.print(f"{out}: {record['num_params']:,} parameters, trained on {len(images)} pictures.", soft_wrap=True)
+    console.print(
+        f"{out}: {record['num_params']:,} parameters, trained on {len(images)} pictures.", soft_wrap=True
+    )
 
 
 def _read(source: Source, preprocessing: Preprocessing) -> tuple[np.ndarray, np.ndarray]:

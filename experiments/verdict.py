@@ -10,7 +10,7 @@ from absl import flags
 from rich.console import Console
 
 from experiments import common
-from experiments.reporting import write_report
+from experiments.reporting import show
 from jaxaudit import cli
 from jaxaudit.assess import assess
 from jaxaudit.evidence import Evidence
@@ -26,7 +26,7 @@ def main(argv: Sequence[str]) -> None:
     del argv
     evidence = Evidence.open(_EVIDENCE.value)
     directory = Path(_OUT.value) if _OUT.value else evidence.directory.parent
-    write_report(assess(evidence, common.assess_config()), directory, Console())
+    show(assess(evidence, common.assess_config()), directory, Console())
 
 
 def run() -> None:

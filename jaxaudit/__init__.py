@@ -1,10 +1,10 @@
 """jaxaudit audits image generators for what they leak about their training images.
 
     target = jaxaudit.load_target("digits_var")
-    scores = jaxaudit.score(target, images, labels, names=["diff/loss"])   # {name: [B]}, higher = member
+    scores = jaxaudit.score(target, images, labels, names=["diff/loss"])  # {name: [B]}, higher = member
 
-Names are imported when they are first used, so that the statistics (`jaxaudit.stats`) and reports can be rerun
-from saved evidence without loading JAX.
+Names are imported when they are first used, so that the statistics (`jaxaudit.stats`) and reports can be
+rerun from saved evidence without loading JAX.
 """
 
 import importlib

@@ -19,8 +19,9 @@ from jaxaudit.evidence import Evidence, Table
 RESULTS_FORMAT = 1
 _HISTOGRAM_BINS = 40
 _PAPER_SENTENCE = (
-    "This reproduces the published procedure, for comparison with published tables. It is no verdict: the best "
-    "score is picked on the data it is reported on, the test is two-sided, and no blind baseline is required to fail."
+    "This reproduces the published procedure, for comparison with published tables. It is no verdict: the "
+    "best score is picked on the data it is reported on, the test is two-sided, and no blind baseline is "
+    "required to fail."
 )
 
 
@@ -50,6 +51,9 @@ def assess(evidence: Evidence, config: AssessConfig = AssessConfig()) -> dict[st
     """
     members, nonmembers = evidence.read("members"), evidence.read("nonmembers")
     check_disjoint(_digests(members), _digests(nonmembers))
+    if config.protocol == "paper":  # the published procedure takes as many members as nonmembers
+        size, rng = min(len(members), len(nonmembers)), np.random.default_rng(config.seed)
+        members, nonmembers = (_draw(table, size, rng) for table in (members, nonmembers))
     views = _by_view(evidence.request["scores"], config.protocol)
     if not views:
         raise InputError(
@@ -57,12 +61,9 @@ def assess(evidence: Evidence, config: AssessConfig = AssessConfig()) -> dict[st
             f"{'published ones end in _ref' if config.protocol == 'paper' else 'all of them end in _ref'}."
         )
     candidates = [name for names in views.values() for name in names]
+    member_scores, nonmember_scores = _scores(members, nonmembers, candidates, config.seed)
     membership = stats.membership_inference(
-        {name: members.scores[name] for name in candidates},
-        {name: nonmembers.scores[name] for name in candidates},
-        protocol=config.protocol,
-        groups=views,
-        seed=config.seed,
+        member_scores, nonmember_scores, protocol=config.protocol, groups=views, seed=config.seed
     )
     return {
         "format": RESULTS_FORMAT,
@@ -73,17 +74,33 @@ def assess(evidence: Evidence, config: AssessConfig = AssessConfig()) -> dict[st
         "score_info": dict(evidence.request["score_info"]),
         "membership": membership.to_dict(),
         "histograms": {
-            name: _histogram(members.scores[name], nonmembers.scores[name])
+            name: _histogram(member_scores[name], nonmember_scores[name])
             for name in membership.groups.values()
         },
-        **_infer(members, nonmembers, evidence.request["feature_sets"][config.protocol], config),
+        **_infer(members, nonmembers, evidence.request, config),
     }
 
 
+def _scores(
+    members: Table, nonmembers: Table, names: Sequence[str], seed: int
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The named scores of both sides; those that must be fitted are, for membership inference by `seed`."""
+    sides = {}, {}
+    for name in names:
+        if name in members.features:
+            pair = stats.fitted_scores(members.features[name], nonmembers.features[name], seed=seed)
+        else:
+            pair = members.scores[name], nonmembers.scores[name]
+        for side, values in zip(sides, pair, strict=True):
+            side[name] = values
+    return sides
+
+
 def _infer(
-    members: Table, nonmembers: Table, feature_sets: Mapping[str, Sequence[str]], config: AssessConfig
+    members: Table, nonmembers: Table, request: Mapping[str, Any], config: AssessConfig
 ) -> dict[str, Any]:
-    """Everything about the set as a whole: gate, tests, power and the verdict, which rests on the main view."""
+    """About the set as a whole: gate, tests, power, and the verdict, which rests on the main view."""
+    feature_sets = request["feature_sets"][config.protocol]
     options = {"alpha": config.alpha, "seed": config.seed}
     features = {
         view: tuple(
@@ -91,7 +108,7 @@ def _infer(
         )
         for view, names in feature_sets.items()
     }
-    main_view = "diff" if "diff" in features else next(iter(features))
+    main_view = request["main_view"] if request["main_view"] in features else next(iter(features))
     if config.protocol == "default":
         verdict = stats.verdict(
             *features[main_view],
@@ -124,6 +141,10 @@ def _digests(table: Table) -> dict[str, str]:
     return dict(zip(table.sample_ids, table.digests, strict=True))
 
 
+def _draw(table: Table, size: int, rng: np.random.Generator) -> Table:
+    return table.take(np.sort(rng.choice(len(table), size, replace=False)))
+
+
 def _by_view(names: Sequence[str], protocol: str) -> dict[str, list[str]]:
     """The candidates of each view: the literature's scores, or the published code's under "paper"."""
     chosen = [name for name in names if name.endswith("_ref") == (protocol == "paper")]
@@ -132,7 +153,7 @@ def _by_view(names: Sequence[str], protocol: str) -> dict[str, list[str]]:
 
 
 def _histogram(members: np.ndarray, nonmembers: np.ndarray) -> dict[str, list[float]]:
-    """Counts of both sides in common bins between the 0.5% and 99.5% quantiles; outliers in the outer bins."""
+    """Counts of both sides in common bins between the 0.5% and 99.5% quantiles, outliers in the outer."""
     pooled = np.concatenate([members, nonmembers])
     low, high = np.quantile(pooled, [0.005, 0.995])
     edges = np.linspace(low, high, _HISTOGRAM_BINS + 1)

@@ -211,7 +211,8 @@ def _find(name: str | Path) -> Path:
         raise InputError(f"{directory} is a file; a target is a directory.")
     if str(name) in variants:
         family, variant = variants[str(name)]
-        files = " ".join(f"--{part}={url.partition('?')[0].rsplit('/', 1)[-1]}" for part, url in variant.sources.items())
+        names = {part: url.partition("?")[0].rsplit("/", 1)[-1] for part, url in variant.sources.items()}
+        files = " ".join(f"--{part}={file}" for part, file in names.items())
         raise InputError(
             f"The weights of {name} do not come with jaxaudit. "
             f"Download {' and '.join(variant.sources.values())}, run `python -m checkpoints_convert "

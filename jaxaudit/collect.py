@@ -1,7 +1,7 @@
 """From a target and two sources to evidence on disk: the part of an audit that needs the model.
 
-The pictures are looked at once before the model is: unusable files, wrong labels and pictures on both sides are
-found in minutes, not after a night of scoring.
+The pictures are looked at once before the model is: unusable files, wrong labels and pictures on both sides
+are found in minutes, not after a night of scoring.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ import jax
 import numpy as np
 
 import jaxaudit
-from jaxaudit.attacks.registry import ScorePlan, get_scores
+from jaxaudit.attacks.continuous import MaskedLossConfig
+from jaxaudit.attacks.registry import MAIN_VIEW, Kind, ScorePlan, inference_set
 from jaxaudit.attacks.runner import Scorer
 from jaxaudit.data import BLIND_NAMES, Source, batches, check_disjoint, resolve_labels, scan
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import BLIND_PREFIX, SPLITS, Evidence, Shard
 from jaxaudit.sharding import Parallelism, make_mesh, wait_for_all_processes
-from jaxaudit.targets import TokenTarget
+from jaxaudit.targets import LatentTarget, TokenTarget
 
 _VERSIONED = ("jax", "jaxlib", "flax", "numpy", "pillow")
 
@@ -38,6 +39,8 @@ class CollectConfig:
       scores: score names or patterns (`jaxaudit.attacks.registry.get_scores`).
       num_samples: pictures of each side, drawn without replacement; 0 takes all.
       seed: of the draw and of every stochastic score.
+      options: how stochastic scores are measured, for continuous tokens a `MaskedLossConfig`; None is the
+        published attack.
       precision: the dtype the target was loaded in, for the record.
       batch_size: images per step over all devices. num_devices: 0 takes all. parallelism: "jit" or "pmap".
         None of the three changes a score beyond rounding.
@@ -47,6 +50,7 @@ class CollectConfig:
     scores: tuple[str, ...] = ("default",)
     num_samples: int = 0
     seed: int = 0
+    options: MaskedLossConfig | None = None
     precision: str = "float32"
     batch_size: int = 64
     num_devices: int = 0
@@ -55,7 +59,7 @@ class CollectConfig:
 
 
 def collect_evidence(
-    target: TokenTarget,
+    target: TokenTarget | LatentTarget,
     members: Source,
     nonmembers: Source,
     directory: str | os.PathLike,
@@ -76,11 +80,19 @@ def collect_evidence(
       progress: called with (images scored so far, images of this process).
 
     Raises:
-      InputError: if pictures cannot be used, labels do not mean the target's classes, the sources share
-        pictures, the folder holds evidence of another request, or a score is not a finite number.
+      InputError: if the scores or options do not fit the target, pictures cannot be used, labels do not mean
+        the target's classes, the sources share pictures, the folder holds evidence of another request, or a
+        score is not a finite number.
     """
     mesh = make_mesh(config.num_devices or None)
-    scorer = Scorer(target, config.scores, mesh=mesh, parallelism=config.parallelism)
+    scorer = Scorer(
+        target,
+        config.scores,
+        key=jax.random.key(config.seed),
+        options=config.options,
+        mesh=mesh,
+        parallelism=config.parallelism,
+    )
     sources = {
         split: _draw(resolve_labels(source, target.num_classes), config.num_samples, config.seed)
         for split, source in zip(SPLITS, (members, nonmembers), strict=True)
@@ -88,8 +100,8 @@ def collect_evidence(
     sources = _usable_and_disjoint(sources, target)
     evidence = Evidence.create(
         directory,
-        _request(target, sources, scorer.plan, config),
-        _run(target, config),
+        _request(target, sources, scorer, config),
+        _run(scorer, config),
         num_rows={split: len(source) for split, source in sources.items()},
     )
     mine = evidence.shards()[jax.process_index() :: jax.process_count()]
@@ -120,7 +132,7 @@ def _draw(source: Source, num_samples: int, seed: int) -> Source:
     return source.take(np.sort(rows).tolist())
 
 
-def _usable_and_disjoint(sources: dict[str, Source], target: TokenTarget) -> dict[str, Source]:
+def _usable_and_disjoint(sources: dict[str, Source], target: TokenTarget | LatentTarget) -> dict[str, Source]:
     usable, digests = {}, {}
     for split, source in sources.items():
         found = scan(source, target.preprocessing)
@@ -140,13 +152,13 @@ def _score_shard(
     loaded, pending, parts = [], [], []
     for batch in batches(source, rows, scorer.target.preprocessing, batch_size):
         loaded.append(batch)
-        pending.append(scorer.submit(batch.images, batch.labels, padded_size=batch_size))
+        pending.append(scorer.submit(batch.images, batch.labels, ids=batch.ids, padded_size=batch_size))
         if len(pending) > 1:
             parts.append(pending.pop(0).result())
             progress(sum(len(part.ids) for part in loaded[:-1]))
     parts.extend(scores.result() for scores in pending)
     ids = [sample_id for batch in loaded for sample_id in batch.ids]
-    scores = {name: np.concatenate([part[name] for part in parts]) for name in scorer.plan.names}
+    scores = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     _check_finite(scores, ids)
     blind = np.concatenate([batch.blind for batch in loaded])
     return {
@@ -163,15 +175,16 @@ def _check_finite(scores: dict[str, np.ndarray], ids: Sequence[str]) -> None:
         wrong = np.flatnonzero(~np.isfinite(values))
         if wrong.size:
             raise InputError(
-                f"Score {name} is {values[wrong[0]]} for {wrong.size} of {len(ids)} samples, first {ids[wrong[0]]!r}; "
-                "leave the score out with --scores, or remove the samples."
+                f"Score {name} is {values[wrong[0]]} for {wrong.size} of {len(ids)} samples, first "
+                f"{ids[wrong[0]]!r}; leave the score out with --scores, or remove the samples."
             )
 
 
 def _request(
-    target: TokenTarget, sources: dict[str, Source], plan: ScorePlan, config: CollectConfig
+    target: TokenTarget | LatentTarget, sources: dict[str, Source], scorer: Scorer, config: CollectConfig
 ) -> dict[str, Any]:
-    """Everything a score depends on."""
+    """Everything a score depends on, and what dataset inference will rest on."""
+    plan, options = scorer.plan, scorer.step.options
     return {
         "target": {
             "family": target.family,
@@ -185,11 +198,13 @@ def _request(
         },
         "preprocessing": dataclasses.asdict(target.preprocessing),
         "scores": list(plan.names),
+        "options": dataclasses.asdict(options) if options else {},
         "score_info": {
             s.name: {"description": s.description, "source": s.source, "access": s.access}
             for s in plan.scores
         },
-        "feature_sets": _feature_sets(plan.names),
+        "main_view": MAIN_VIEW[scorer.step.kind],
+        "feature_sets": _feature_sets(plan, scorer.step.kind),
         "num_samples": config.num_samples,
         "seed": config.seed,
         "precision": config.precision,
@@ -202,31 +217,40 @@ def _request(
     }
 
 
-def _feature_sets(names: Sequence[str]) -> dict[str, dict[str, list[str]]]:
+def _feature_sets(plan: ScorePlan, kind: Kind) -> dict[str, dict[str, list[str]]]:
     """{protocol: {view: scores that enter dataset inference}}, fixed before any picture is scored.
 
-    The published set, in every view: as the literature defines its scores, and as the published code does.
+    The published set, in every view: as the literature defines its scores, and as the published code does. If
+    nothing of it was asked for, all that was. Fitted scores never enter: they have seen some of the samples.
     """
-    published = [s.name.partition("/")[2] for s in get_scores("paper")]
-    protocols = {"default": [name.removesuffix("_ref") for name in published], "paper": published}
-    views = dict.fromkeys(name.partition("/")[0] for name in names)
-    sets = {
-        protocol: {view: [f"{view}/{name}" for name in wanted if f"{view}/{name}" in names] for view in views}
-        for protocol, wanted in protocols.items()
-    }
-    return {
-        protocol: {view: found for view, found in by_view.items() if found}
-        for protocol, by_view in sets.items()
-    }
+    published = [name.partition("/")[2] for name in inference_set(kind)]
+    known = [s for s in plan.scores if s.made != "fitted"]
+    if not known:
+        raise InputError(
+            f"Dataset inference cannot rest on {', '.join(plan.fitted)}, fitted to the samples in question; "
+            "ask for another score as well, with --scores."
+        )
+    sets = {}
+    for protocol, wanted in (
+        ("default", [name.removesuffix("_ref") for name in published]),
+        ("paper", published),
+    ):
+        names = [s.name for s in known if s.reproduces_published_code == (protocol == "paper")]
+        views = dict.fromkeys(name.partition("/")[0] for name in names)
+        chosen = [f"{view}/{name}" for view in views for name in wanted if f"{view}/{name}" in names] or names
+        by_view = {view: [name for name in chosen if name.startswith(f"{view}/")] for view in views}
+        sets[protocol] = {view: found for view, found in by_view.items() if found}
+    return sets
 
 
-def _run(target: TokenTarget, config: CollectConfig) -> dict[str, Any]:
+def _run(scorer: Scorer, config: CollectConfig) -> dict[str, Any]:
     """What is recorded of the machine that began the evidence."""
-    devices = jax.local_devices()
+    target, devices = scorer.target, jax.local_devices()
     return {
         "target": target.name,
         "scores": list(config.scores),
         "provenance": dict(target.provenance),
+        "gflop_per_image": scorer.flops_per_image() / 1e9,
         "platform": devices[0].platform,
         "device": devices[0].device_kind,
         "num_devices": config.num_devices or len(devices),

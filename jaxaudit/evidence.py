@@ -4,10 +4,11 @@
     DIR/members-00000-of-00004.parquet      rows 0 .. shard_size - 1 of the source, in its order
     DIR/nonmembers-00000-of-00004.parquet
 
-A shard appears whole or not at all (written beside, then renamed), so whatever kills a run, the shards that are
-there are right, and the next run computes only the missing ones. The cut into shards depends on the request
-alone: the number of devices and of processes may change in between. Columns: `sample_id`, `label`, `digest`
-(of the pixels), one per score (`cond/loss`, ...) and one per picture feature of the blind baseline (`blind/...`).
+A shard appears whole or not at all (written beside, then renamed), so whatever kills a run, the shards that
+are there are right, and the next run computes only the missing ones. The cut into shards depends on the
+request alone: the number of devices and of processes may change in between. Columns: `sample_id`, `label`,
+`digest` (of the pixels), one per score (`cond/loss`, ...), one per feature of a score that is still to be
+fitted (`diff/prada/...`) and one per picture feature of the blind baseline (`blind/...`).
 """
 
 import dataclasses
@@ -51,6 +52,7 @@ class Table:
     Attributes:
       sample_ids: [N] str. labels: [N] int. digests: [N] str, of the decoded pixels.
       scores: {name: [N] float}, higher = more likely a member.
+      features: {name: [N,F] float} of scores that must be fitted (`jaxaudit.stats.fitted_scores`).
       blind: [N,K] float, features of the picture that never saw the model; blind_names: their K names.
     """
 
@@ -58,11 +60,24 @@ class Table:
     labels: np.ndarray
     digests: np.ndarray
     scores: dict[str, np.ndarray]
+    features: dict[str, np.ndarray]
     blind: np.ndarray
     blind_names: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.sample_ids)
+
+    def take(self, rows: np.ndarray) -> "Table":
+        """The table of these rows, in this order."""
+        return Table(
+            self.sample_ids[rows],
+            self.labels[rows],
+            self.digests[rows],
+            {name: values[rows] for name, values in self.scores.items()},
+            {name: values[rows] for name, values in self.features.items()},
+            self.blind[rows],
+            self.blind_names,
+        )
 
 
 class Evidence:
@@ -174,12 +189,18 @@ class Evidence:
         table = pa.concat_tables(tables)
         columns = {name: table.column(name).to_numpy(zero_copy_only=False) for name in table.column_names}
         blind = {name: column for name, column in columns.items() if name.startswith(BLIND_PREFIX)}
-        scores = {n: column for n, column in columns.items() if n not in _NOT_SCORES and n not in blind}
+        rest = {n: column for n, column in columns.items() if n not in _NOT_SCORES and n not in blind}
+        scores = {n: column for n, column in rest.items() if n.count("/") == 1}
+        features: dict[str, list[np.ndarray]] = {}
+        for name, column in rest.items():
+            if name not in scores:
+                features.setdefault(name.rpartition("/")[0], []).append(column)
         return Table(
             columns["sample_id"],
             columns["label"],
             columns["digest"],
             scores,
+            {name: np.stack(group, axis=1) for name, group in features.items()},
             np.stack(list(blind.values()), axis=1) if blind else np.zeros((table.num_rows, 0)),
             tuple(name.removeprefix(BLIND_PREFIX) for name in blind),
         )

@@ -71,9 +71,9 @@ def data_parallel(
       parallelism: "jit" (jit with NamedSharding) or "pmap"; both give the same numbers.
 
     Returns:
-      `run(params, batch, padded_size) -> Pending`. The batch is filled up to `padded_size` rows, rounded up to
-      a multiple of the devices, by repeating its last row (so that every batch of an audit has one shape and
-      is compiled once); the filling never comes back. `run` returns before the devices have finished.
+      `run(params, batch, padded_size) -> Pending`. The batch is filled up to `padded_size` rows, rounded up
+      to a multiple of the devices, by repeating its last row (so that every batch of an audit has one shape
+      and is compiled once); the filling never comes back. `run` returns before the devices have finished.
     """
     num_devices = mesh.size
     if parallelism == "pmap":

@@ -1,21 +1,29 @@
 import dataclasses
 
+import jax
 import numpy as np
 import pytest
 
 import jaxaudit
 from jaxaudit import collect
+from jaxaudit.attacks.continuous import MaskedLossConfig
+from jaxaudit.attacks.prada import COND_KNOTS, GAIN_KNOTS
+from jaxaudit.attacks.registry import ScorePlan, get_scores
 from jaxaudit.collect import CollectConfig, collect_evidence
 from jaxaudit.data import open_source, preprocess
 from jaxaudit.errors import InputError
-from tests.tiny import var_target
+from jaxaudit.sharding import make_mesh
+from tests.tiny import MAR_OPTIONS, MAR_SCORES, mar_target, var_target
 
 CONFIG = CollectConfig(scores=("cond/loss", "diff/zlib", "diff/icas"), batch_size=8, shard_size=16)
+CONTINUOUS = CollectConfig(scores=MAR_SCORES, options=MAR_OPTIONS, batch_size=8, shard_size=16)
 
 
-def collected(directory, config=CONFIG, nonmembers="digits:nonmembers[:20]", **options):
+def collected(
+    directory, config=CONFIG, nonmembers="digits:nonmembers[:20]", *, make_target=var_target, **options
+):
     return collect_evidence(
-        var_target(),
+        make_target(),
         open_source("digits:members[:40]"),
         open_source(nonmembers),
         directory,
@@ -27,6 +35,11 @@ def collected(directory, config=CONFIG, nonmembers="digits:nonmembers[:20]", **o
 @pytest.fixture(scope="module")
 def evidence(tmp_path_factory):
     return collected(tmp_path_factory.mktemp("evidence"))
+
+
+@pytest.fixture(scope="module")
+def continuous(tmp_path_factory):
+    return collected(tmp_path_factory.mktemp("continuous"), CONTINUOUS, make_target=mar_target)
 
 
 def test_rows_hold_the_scores_of_their_pictures(evidence):
@@ -42,19 +55,62 @@ def test_rows_hold_the_scores_of_their_pictures(evidence):
     assert len(evidence.read("nonmembers")) == 20
 
 
+def test_stochastic_scores_follow_from_seed_and_sample_id(continuous):
+    table = continuous.read("members")
+    source = open_source("digits:members[:40]")
+    rows = [3, 17, 30]
+    images = np.stack([preprocess(source.load(i).image, mar_target().preprocessing) for i in rows])
+    key, mesh = jax.random.key(CONTINUOUS.seed), make_mesh()
+    scorer = collect.Scorer(mar_target(), MAR_SCORES, key=key, options=MAR_OPTIONS, mesh=mesh)
+    expected = scorer.submit(images, table.labels[rows], ids=table.sample_ids[rows], padded_size=8)
+    assert list(table.scores) == list(MAR_SCORES)
+    for name, values in expected.result().items():
+        np.testing.assert_allclose(table.scores[name][rows], values, rtol=1e-5)
+    assert continuous.request["options"] == {"mask_ratio": 0.95, "timestep": 500, "num_noises": 3}
+    assert continuous.request["main_view"] == "cond"
+
+
+def test_other_options_are_another_request(continuous):
+    other = dataclasses.replace(CONTINUOUS, options=MaskedLossConfig(timestep="random", num_noises=3))
+    with pytest.raises(InputError, match=r"options.timestep is 500, now \"random\""):
+        collected(continuous.directory, other, make_target=mar_target)
+    with pytest.raises(InputError, match="does not apply to tiny: its tokens are discrete"):
+        collected(continuous.directory, CONTINUOUS)
+
+
+def test_fitted_scores_leave_their_features(tmp_path, evidence):
+    config = dataclasses.replace(CONFIG, scores=("diff/prada", "cond/loss"))
+    table = collected(tmp_path, config).read("nonmembers")
+    assert list(table.scores) == ["cond/loss"]
+    assert table.features.keys() == {"diff/prada"}
+    features = table.features["diff/prada"]
+    assert features.shape == (20, 3 * (len(COND_KNOTS) + len(GAIN_KNOTS)))
+    np.testing.assert_allclose(features.sum(1), 6, rtol=1e-5)  # in 3 scales two partitions of unity
+
+
 class Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize("config", [CONFIG, dataclasses.replace(CONFIG, num_devices=1, batch_size=5)])
-def test_a_killed_run_is_finished_by_the_next(tmp_path, evidence, monkeypatch, config):
+@pytest.mark.parametrize(
+    ("make_target", "config"),
+    [
+        (var_target, CONFIG),
+        (var_target, dataclasses.replace(CONFIG, num_devices=1, batch_size=5)),
+        (mar_target, dataclasses.replace(CONTINUOUS, num_devices=1, batch_size=11)),
+    ],
+)
+def test_a_killed_run_is_finished_by_the_next(tmp_path, request, monkeypatch, make_target, config):
+    evidence = request.getfixturevalue("evidence" if make_target is var_target else "continuous")
+    request_config = CONFIG if make_target is var_target else CONTINUOUS
+
     def kill(done, total):
         assert total == 60
         if done > 16:
             raise Killed
 
     with pytest.raises(Killed):
-        collected(tmp_path, progress=kill)
+        collected(tmp_path, request_config, make_target=make_target, progress=kill)
     kept = {path.name: path.read_bytes() for path in tmp_path.glob("*.parquet")}
     assert list(kept) == ["members-00000-of-00003.parquet"]
     scored = []
@@ -64,13 +120,13 @@ def test_a_killed_run_is_finished_by_the_next(tmp_path, evidence, monkeypatch, c
         "_score_shard",
         lambda *arguments: scored.append(arguments[2].filename) or score_shard(*arguments),
     )
-    resumed = collected(tmp_path, config)
+    resumed = collected(tmp_path, config, make_target=make_target)
     assert kept.items() <= {path.name: path.read_bytes() for path in tmp_path.glob("*.parquet")}.items()
     assert len(scored) == 4
     for split in ("members", "nonmembers"):
         ours, whole = resumed.read(split), evidence.read(split)
         assert list(ours.sample_ids) == list(whole.sample_ids)
-        for name in CONFIG.scores:
+        for name in config.scores:
             np.testing.assert_allclose(ours.scores[name], whole.scores[name], atol=1e-5)
 
 
@@ -124,10 +180,38 @@ def test_scores_that_are_not_finite_are_named(tmp_path, monkeypatch):
     assert not list(tmp_path.glob("*.parquet"))
 
 
+def feature_sets(names, kind="discrete"):
+    return collect._feature_sets(ScorePlan(get_scores(names, kind)), kind)
+
+
 def test_feature_sets_are_the_published_ones():
-    sets = collect._feature_sets([s.name for s in collect.get_scores("all")])
+    sets = feature_sets("all")
     assert list(sets) == ["default", "paper"]
     assert list(sets["default"]) == ["cond", "diff"]
     assert len(sets["paper"]["diff"]) == len(sets["default"]["diff"]) == 18
     assert sets["paper"]["diff"][8] == "diff/min_k_pp_10_ref"
     assert sets["default"]["diff"][8] == "diff/min_k_pp_10"
+
+
+def test_feature_sets_of_continuous_tokens_leave_camia_out():
+    names = ["loss", "zlib", *(f"min_k_{k}" for k in (10, 20, 30, 40, 50))]
+    assert feature_sets("all", "continuous") == {
+        "default": {view: [f"{view}/{name}" for name in names] for view in ("cond", "diff")},
+        "paper": {"cond": [f"cond/{name}_ref" for name in names]},
+    }
+
+
+def test_feature_sets_without_a_published_score_are_what_was_asked_for():
+    for kind in ("discrete", "continuous"):
+        assert feature_sets("cond/unified_loss", kind) == {
+            "default": {"cond": ["cond/unified_loss"]},
+            "paper": {},
+        }
+    mixed = feature_sets(["cond/unified_loss", "diff/icas", "diff/prada", "diff/surp_10_2_ref"])
+    assert mixed == {
+        "default": {"cond": ["cond/unified_loss"], "diff": ["diff/icas"]},
+        "paper": {"diff": ["diff/surp_10_2_ref"]},
+    }
+    assert feature_sets(["cond/loss", "diff/icas"])["default"] == {"cond": ["cond/loss"]}
+    with pytest.raises(InputError, match="cannot rest on diff/prada"):
+        feature_sets("diff/prada")

@@ -11,9 +11,10 @@ entropy. ⟨·⟩ is the mean over the L tokens of an image.
     (6)  surp       mean of eˣ over {n : H_n < e, eˣ_n < the k% quantile of eˣ}
     (7)  camia      how x moves along the image: shares of tokens below its (running) mean, and its slope
     (8)  icas       ⟨d / (1.75 + e^{1.3 d})⟩,  d = x_cond − x_null
+    (9)  calibrated_loss  ⟨d⟩
 
-Sources are cited at each function. Except (8) all exist in two views: `cond`, on the logits given the class
-label, and `diff`, on their difference from the logits given the null label. Every score is oriented
+Sources are cited at each function. Except (8) and (9) all exist in two views: `cond`, on the logits given
+the class label, and `diff`, on their difference from the logits given the null label. Every score is oriented
 higher = more likely a member. `_ref` scores are the features of the code published with Kowalczuk et al. 2025
 (their negatives: that code means lower = member) where it departs from the literature.
 
@@ -23,13 +24,22 @@ Axes: B batch, L tokens. Functions take `TokenStatistics` [B, L] and return [B] 
 from __future__ import annotations
 
 import math
-import zlib
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from jaxaudit.attacks.reductions import (
+    PERCENTS,
+    compressed_sizes,
+    mean_of_lowest,
+    percentage,
+    share_below_mean,
+    share_below_running_mean,
+    share_of_tokens,
+    slope,
+)
 from jaxaudit.attacks.registry import declare_paper_set, host_score, score
 from jaxaudit.attacks.sources import (
     BERTRAN_2023,
@@ -37,6 +47,7 @@ from jaxaudit.attacks.sources import (
     CHANG_2024,
     KOWALCZUK_2025,
     SHI_2024,
+    WATSON_2022,
     YEOM_2018,
     YU_2025,
     ZHANG_2024,
@@ -44,7 +55,6 @@ from jaxaudit.attacks.sources import (
 )
 from jaxaudit_kernels.likelihood import TokenStatistics
 
-PERCENTS = (10, 20, 30, 40, 50)
 MAX_ENTROPIES = (2, 4, 8, 16)
 """Limits on the entropy, nats."""
 
@@ -70,11 +80,6 @@ def zlib_ratio(
     return loss / compressed_sizes(tokens)
 
 
-def compressed_sizes(tokens: Int[np.ndarray, "B L"]) -> Int[np.ndarray, " B"]:
-    """Bytes of the zlib-compressed text of each row of tokens, "[3, 17, 5]"; level 6."""
-    return np.array([len(zlib.compress(str(row).encode())) for row in np.asarray(tokens).tolist()])
-
-
 @score("hinge", source=BERTRAN_2023, ref=True)
 def hinge(view: TokenStatistics) -> Float[Array, " B"]:
     """Mean margin of the tokens' logits over the best other logit.
@@ -90,13 +95,13 @@ def min_k(view: TokenStatistics, *, k: int) -> Float[Array, " B"]:
 
     (4), Shi et al. 2024. A member has fewer outlying tokens of low probability.
     """
-    return _mean_of_lowest(view.log_prob, max(1, _share(view, k)))
+    return mean_of_lowest(view.log_prob, max(1, percentage(view.log_prob, k)))
 
 
 @score("min_k_{k}_ref", grid={"k": PERCENTS}, source=KOWALCZUK_2025)
 def min_k_ref(view: TokenStatistics, *, k: int) -> Float[Array, " B"]:
     """Mean of the k% lowest log-probabilities as published: NaN if that is less than one token."""
-    return _mean_of_lowest(view.log_prob, _share(view, k))
+    return mean_of_lowest(view.log_prob, percentage(view.log_prob, k))
 
 
 @score("min_k_pp_{k}", grid={"k": PERCENTS}, source=ZHANG_2024)
@@ -105,13 +110,13 @@ def min_k_pp(view: TokenStatistics, *, k: int) -> Float[Array, " B"]:
 
     (5), Zhang et al. 2024. The tokens of members are modes of the model's distribution.
     """
-    return _mean_of_lowest(_standardised(view), max(1, _share(view, k)))
+    return mean_of_lowest(_standardised(view), max(1, percentage(view.log_prob, k)))
 
 
 @score("min_k_pp_{k}_ref", grid={"k": PERCENTS}, source=KOWALCZUK_2025)
 def min_k_pp_ref(view: TokenStatistics, *, k: int) -> Float[Array, " B"]:
     """Mean of the k% lowest (log p − μ)/(σ² + 1e-6) as published; NaN if that is less than one token."""
-    return _mean_of_lowest(_standardised_ref(view), _share(view, k))
+    return mean_of_lowest(_standardised_ref(view), percentage(view.log_prob, k))
 
 
 @score("surp_{k}_{e}", grid={"k": PERCENTS, "e": MAX_ENTROPIES}, source=ZHANG_WU_2024)
@@ -144,7 +149,7 @@ def surp_ref(view: TokenStatistics, *, k: int, e: int) -> Float[Array, " B"]:
 def surp_count_ref(view: TokenStatistics, *, k: int, e: int) -> Float[Array, " B"]:
     """Share of the tokens with entropy below e, as published; k has no effect, see `surp_ref`."""
     del k
-    return _share_of_tokens(view.entropy < e)
+    return share_of_tokens(view.entropy < e)
 
 
 @score("camia_below_mean", source=CHANG_2024, ref=True)
@@ -153,7 +158,7 @@ def camia_below_mean(view: TokenStatistics) -> Float[Array, " B"]:
 
     (7), Chang et al. 2024. In a member, few unlikely tokens stand out from many likely ones.
     """
-    return -_share_of_tokens(_below_mean(view.log_prob))
+    return -share_below_mean(view.log_prob)
 
 
 @score("camia_below_mean_pp", source=CHANG_2024)
@@ -162,13 +167,13 @@ def camia_below_mean_pp(view: TokenStatistics) -> Float[Array, " B"]:
 
     (7) on the quantity of (5).
     """
-    return -_share_of_tokens(_below_mean(_standardised(view)))
+    return -share_below_mean(_standardised(view))
 
 
 @score("camia_below_mean_pp_ref", source=KOWALCZUK_2025)
 def camia_below_mean_pp_ref(view: TokenStatistics) -> Float[Array, " B"]:
     """Minus the share of tokens whose (log p − μ)/(σ² + 1e-6) is below its mean, as published."""
-    return -_share_of_tokens(_below_mean(_standardised_ref(view)))
+    return -share_below_mean(_standardised_ref(view))
 
 
 @score("camia_below_running_mean", source=CHANG_2024, ref=True)
@@ -178,7 +183,7 @@ def camia_below_running_mean(view: TokenStatistics) -> Float[Array, " B"]:
     (7), Chang et al. 2024. The running mean includes the token itself, so the first never counts. Sign as in
     the published features.
     """
-    return _share_of_tokens(_below_running_mean(view.log_prob))
+    return share_below_running_mean(view.log_prob)
 
 
 @score("camia_below_running_mean_pp", source=CHANG_2024)
@@ -187,13 +192,13 @@ def camia_below_running_mean_pp(view: TokenStatistics) -> Float[Array, " B"]:
 
     (7) on the quantity of (5).
     """
-    return _share_of_tokens(_below_running_mean(_standardised(view)))
+    return share_below_running_mean(_standardised(view))
 
 
 @score("camia_below_running_mean_pp_ref", source=KOWALCZUK_2025)
 def camia_below_running_mean_pp_ref(view: TokenStatistics) -> Float[Array, " B"]:
     """Share of tokens whose (log p − μ)/(σ² + 1e-6) is below its running mean, as published."""
-    return _share_of_tokens(_below_running_mean(_standardised_ref(view)))
+    return share_below_running_mean(_standardised_ref(view))
 
 
 @score("camia_slope", source=CHANG_2024, ref=True)
@@ -203,10 +208,17 @@ def camia_slope(view: TokenStatistics) -> Float[Array, " B"]:
     (7), Chang et al. 2024. Context makes the later tokens of any image more likely; those of a member are
     likely from the start.
     """
-    x = view.log_prob
-    offset = jax.lax.broadcasted_iota(jnp.float32, x.shape, x.ndim - 1) - (x.shape[-1] - 1) / 2
-    deviation = x - jnp.mean(x, axis=-1, keepdims=True)
-    return -jnp.sum(offset * deviation, axis=-1) / jnp.sum(jnp.square(offset), axis=-1)
+    return -slope(view.log_prob)
+
+
+@score("calibrated_loss", views={"diff": ("cond", "null")}, source=WATSON_2022)
+def calibrated_loss(cond: TokenStatistics, null: TokenStatistics) -> Float[Array, " B"]:
+    """Mean log-probability gained by knowing the class: the loss, calibrated by the model's own null view.
+
+    (9), Watson et al. 2022, eq. 1, whose reference model is here the same model given no class. It takes off
+    what makes an image hard for anyone; what training on the image with its class has added remains.
+    """
+    return jnp.mean(cond.log_prob - null.log_prob, axis=-1)
 
 
 @score("icas", views={"diff": ("cond", "null")}, source=YU_2025)
@@ -237,15 +249,6 @@ declare_paper_set(
 )
 
 
-def _share(view: TokenStatistics, k: int) -> int:
-    """k% of the tokens, rounded down."""
-    return int(k / 100 * view.log_prob.shape[-1])
-
-
-def _mean_of_lowest(values: Array, count: int) -> Array:
-    return jnp.mean(jnp.sort(values, axis=-1)[..., :count], axis=-1)
-
-
 def _standardised(view: TokenStatistics) -> Array:
     """(x − μ)/σ; 0 where x = μ, the limit for a distribution whose log p does not vary."""
     deviation = view.log_prob - view.mean
@@ -268,16 +271,3 @@ def _lower_quantile(values: Array, k: int) -> Array:
 def _mean_over(values: Array, mask: Array) -> Array:
     """Mean of the values where the mask is set; 0 where it never is."""
     return jnp.sum(values, axis=-1, where=mask) / jnp.maximum(jnp.sum(mask, axis=-1), 1)
-
-
-def _share_of_tokens(mask: Array) -> Array:
-    return jnp.mean(mask, axis=-1, dtype=jnp.float32)
-
-
-def _below_mean(values: Array) -> Array:
-    return values < jnp.mean(values, axis=-1, keepdims=True)
-
-
-def _below_running_mean(values: Array) -> Array:
-    count = 1 + jax.lax.broadcasted_iota(jnp.float32, values.shape, values.ndim - 1)
-    return values < jnp.cumsum(values, axis=-1) / count

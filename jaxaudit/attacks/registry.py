@@ -13,7 +13,9 @@ registers `cond/loss` and `diff/loss`. A name that ends in `_ref` reproduces pub
 from the literature; `ref=True` says that it does not, and registers the function under both names.
 
 A *device* score is computed from arrays on the accelerator, inside the caller's jitted step. A *host* score
-is computed from a device score and the tokens in NumPy, while the accelerator is already at the next batch.
+is computed from a device score and the tokens in NumPy, while the accelerator is already at the next batch. A
+*fitted* score is a function of several features of a sample, whose weights are fitted to known members and
+nonmembers afterwards (`jaxaudit.stats.fitted_scores`); the step computes its features.
 
 Axes: B batch, L tokens, S scores.
 """
@@ -29,16 +31,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Num
 
 from jaxaudit.errors import InputError, unknown_name
 
 Kind = Literal["discrete", "continuous", "diffusion"]
 Access = Literal["gray-box", "white-box"]
+Made = Literal["device", "host", "fitted"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-VIEWS: dict[Kind, tuple[str, ...]] = {"discrete": ("cond", "diff")}
+VIEWS: dict[Kind, tuple[str, ...]] = {"discrete": ("cond", "diff"), "continuous": ("cond", "diff")}
 """The views a score of each kind has unless it says otherwise."""
+
+MAIN_VIEW: dict[Kind, str] = {"discrete": "diff", "continuous": "cond"}
+"""The view of the published attack, on which a verdict rests."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,9 +55,10 @@ class Score:
       name: "view/score".
       kind: the kind of target it applies to.
       function: device: `(*inputs) -> [B]`. Host: `(base [..., B], tokens [B, L]) -> [..., B]`, in NumPy.
-      inputs: what `function` takes. Device: keys of the mapping given to `ScorePlan.device`, e.g. "cond".
-        Host: the name of the one device score it is made from.
-      on_host: whether it is a host score.
+        Fitted: `(*inputs, steps) -> {feature: [B]}`, `steps` the numbers of tokens predicted together.
+      inputs: what `function` takes. Device and fitted: keys of the mapping given to `ScorePlan.device`, e.g.
+        "cond". Host: the name of the one device score it is made from.
+      made: "device", "host" or "fitted".
       source: the paper that defines it.
       access: what of the model it needs, "gray-box" or "white-box".
       description: one line.
@@ -61,7 +68,7 @@ class Score:
     kind: Kind
     function: Callable[..., Any]
     inputs: tuple[str, ...]
-    on_host: bool
+    made: Made
     source: str
     access: Access
     description: str
@@ -74,6 +81,7 @@ class Score:
 
 _SCORES: dict[tuple[Kind, str], Score] = {}
 _PAPER: dict[Kind, tuple[str, ...]] = {}
+_INFERENCE: dict[Kind, tuple[str, ...]] = {}
 
 
 def score(
@@ -110,7 +118,7 @@ def score(
         kind=kind,
         source=source,
         access=access,
-        on_host=False,
+        made="device",
     )
 
 
@@ -120,18 +128,20 @@ def host_score(
     of: str,
     source: str,
     kind: Kind = "discrete",
+    views: Sequence[str] | None = None,
     access: Access = "gray-box",
     ref: bool = False,
 ) -> Callable[[Function], Function]:
-    """Declares a host score made from the device score `of` (without view), in every view of its kind.
+    """Declares a host score made from the device score `of` (without view); default: all views of its kind.
 
-    The function takes (base, tokens [B, L]) in NumPy. `base` is the device score [B], or several of them
-    [S, B]: one call serves all views, so what depends on the tokens alone is computed once per sample.
+    The function takes (base, tokens) in NumPy, tokens [B, L] or latents [B, L, D]. `base` is the device score
+    [B], or several of them [S, B]: one call serves all views, so what depends on the tokens alone is computed
+    once per sample.
 
     Raises:
       ValueError: for a name that is taken, or a function without docstring.
     """
-    inputs = {view: (f"{view}/{of}",) for view in VIEWS[kind]}
+    inputs = {view: (f"{view}/{of}",) for view in (views or VIEWS[kind])}
     return functools.partial(
         _declare,
         name,
@@ -141,7 +151,32 @@ def host_score(
         kind=kind,
         source=source,
         access=access,
-        on_host=True,
+        made="host",
+    )
+
+
+def fitted_score(
+    name: str,
+    *,
+    source: str,
+    views: Mapping[str, tuple[str, ...]],
+    kind: Kind = "discrete",
+    access: Access = "gray-box",
+) -> Callable[[Function], Function]:
+    """Declares a fitted score by the function that computes its features.
+
+    The function is `(*inputs, steps) -> {feature: [B]}`; arguments and errors are those of `score`.
+    """
+    return functools.partial(
+        _declare,
+        name,
+        inputs=views,
+        grid=None,
+        ref=False,
+        kind=kind,
+        source=source,
+        access=access,
+        made="fitted",
     )
 
 
@@ -172,9 +207,18 @@ def _declare(
     return function
 
 
-def declare_paper_set(kind: Kind, names: Sequence[str]) -> None:
-    """Makes `names`, in this order, the scores of `kind` that the word "paper" stands for."""
+def declare_paper_set(kind: Kind, names: Sequence[str], *, inference: Sequence[str] | None = None) -> None:
+    """Makes `names`, in this order, the scores of `kind` that the word "paper" stands for.
+
+    `inference` are those that entered the published dataset inference (None: all).
+    """
     _PAPER[kind] = tuple(names)
+    _INFERENCE[kind] = tuple(names if inference is None else inference)
+
+
+def inference_set(kind: Kind) -> tuple[str, ...]:
+    """The scores that entered the published dataset inference, in order; all are `_ref` scores."""
+    return _INFERENCE[kind]
 
 
 def get_scores(patterns: str | Iterable[str], kind: Kind = "discrete") -> tuple[Score, ...]:
@@ -209,7 +253,7 @@ def get_scores(patterns: str | Iterable[str], kind: Kind = "discrete") -> tuple[
 
 @dataclasses.dataclass(frozen=True)
 class ScorePlan:
-    """Computes some scores together: `device` inside one jitted step, `host` later, on what came back.
+    """Computes some scores together: `device` and `features` inside one jitted step, `host` later, outside.
 
     For example:
 
@@ -229,13 +273,22 @@ class ScorePlan:
 
     @property
     def inputs(self) -> frozenset[str]:
-        """The keys that `device` reads from its argument."""
-        return frozenset(itertools.chain.from_iterable(s.inputs for s in self._device_scores))
+        """The keys that `device` and `features` read from their argument."""
+        scores = (*self._device_scores, *self._made("fitted"))
+        return frozenset(itertools.chain.from_iterable(s.inputs for s in scores))
+
+    @property
+    def fitted(self) -> tuple[str, ...]:
+        """The names of those scores that are fitted."""
+        return tuple(s.name for s in self._made("fitted"))
 
     @property
     def _device_scores(self) -> tuple[Score, ...]:
-        bases = [_SCORES[s.kind, *s.inputs] for s in self.scores if s.on_host]
-        return tuple(dict.fromkeys([*(s for s in self.scores if not s.on_host), *bases]))
+        bases = [_SCORES[s.kind, *s.inputs] for s in self._made("host")]
+        return tuple(dict.fromkeys([*self._made("device"), *bases]))
+
+    def _made(self, made: Made) -> tuple[Score, ...]:
+        return tuple(s for s in self.scores if s.made == made)
 
     def device(self, inputs: Mapping[str, Any]) -> dict[str, Float[Array, " B"]]:
         """All device scores, and those that host scores are made from: {name: [B] float32}. Jittable.
@@ -245,16 +298,29 @@ class ScorePlan:
         """
         return {s.name: s.function(*(inputs[key] for key in s.inputs)) for s in self._device_scores}
 
+    def features(self, inputs: Mapping[str, Any], steps: tuple[int, ...]) -> dict[str, Float[Array, " B"]]:
+        """The features of the fitted scores, {"view/score/feature": [B] float32}. Jittable.
+
+        `inputs` is that of `device`, `steps` the numbers of tokens predicted together, in order.
+        """
+        return {
+            f"{s.name}/{feature}": values
+            for s in self._made("fitted")
+            for feature, values in s.function(*(inputs[key] for key in s.inputs), steps).items()
+        }
+
     def host(
-        self, device: Mapping[str, Float[np.ndarray, " B"]], tokens: Int[np.ndarray, "B L"]
+        self, device: Mapping[str, Float[np.ndarray, " B"]], tokens: Num[np.ndarray, "B L ..."]
     ) -> dict[str, Float[np.ndarray, " B"]]:
-        """The scores in order, {name: [B]}, from what `device` returned, as NumPy, and the tokens."""
+        """The scores in order, {name: [B]}, from what `device` returned, as NumPy, and the tokens.
+
+        Fitted scores are left out: they are not known yet.
+        """
         values = dict(device)
         by_function: dict[Callable[..., Any], list[Score]] = {}
-        for s in self.scores:
-            if s.on_host:
-                by_function.setdefault(s.function, []).append(s)
+        for s in self._made("host"):
+            by_function.setdefault(s.function, []).append(s)
         for function, group in by_function.items():
             rows = function(np.stack([np.asarray(device[base]) for s in group for base in s.inputs]), tokens)
             values.update(zip([s.name for s in group], rows, strict=True))
-        return {name: np.asarray(values[name]) for name in self.names}
+        return {s.name: np.asarray(values[s.name]) for s in self.scores if s.made != "fitted"}

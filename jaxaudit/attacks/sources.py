@@ -9,11 +9,19 @@ CHANG_2024 = (
     "Chang, Shahin Shamsabadi, Katevas, Haddadi, Shokri: Context-Aware Membership Inference Attacks against "
     "Pre-trained Large Language Models. arXiv 2409.13745"
 )
+DAMM_2026 = (
+    "Damm, Ricker, Petzka, Fischer: PRADA: Probability-Ratio-Based Attribution and Detection of "
+    "Autoregressive-Generated Images. CVPR Findings 2026, arXiv 2511.20068"
+)
 KOWALCZUK_2025 = (
     "Kowalczuk, Dubiński, Boenisch, Dziedzic: Privacy Attacks on Image AutoRegressive Models. ICML 2025, "
     "arXiv 2502.02514"
 )
 SHI_2024 = "Shi et al.: Detecting Pretraining Data from Large Language Models. ICLR 2024"
+WATSON_2022 = (
+    "Watson, Guo, Cormode, Sablayrolles: On the Importance of Difficulty Calibration in Membership Inference "
+    "Attacks. ICLR 2022, arXiv 2111.08440"
+)
 YEOM_2018 = (
     "Yeom, Giacomelli, Fredrikson, Jha: Privacy Risk in Machine Learning: Analyzing the Connection to "
     "Overfitting. CSF 2018"

@@ -1,0 +1,1 @@
+"""The networks: one Flax module file per family, pure functions of parameters and arrays."""

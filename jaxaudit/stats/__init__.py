@@ -4,6 +4,7 @@ Scores are always higher = more likely a member. Every result is a frozen datacl
 """
 
 from jaxaudit.stats.dataset_inference import DatasetInference, dataset_inference
+from jaxaudit.stats.fitted import fitted_scores
 from jaxaudit.stats.gate import Gate, blind_gate
 from jaxaudit.stats.intervals import (
     Interval,
@@ -52,6 +53,7 @@ __all__ = [
     "blind_gate",
     "clopper_pearson",
     "dataset_inference",
+    "fitted_scores",
     "membership_inference",
     "null_control",
     "permutation_p_value",

@@ -147,6 +147,18 @@ def membership_inference(
     return choose(members, nonmembers, groups or {}, tuple(fprs), confidence, seed)
 
 
+def selection_split(
+    num_members: int, num_nonmembers: int, seed: int
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Of members and of nonmembers: the indexes set aside to select on, a third, and those reported on.
+
+    Raises:
+      InputError: if there are fewer than 4 of either.
+    """
+    rng = np.random.default_rng(seed)
+    return _split(num_members, "members", rng), _split(num_nonmembers, "nonmembers", rng)
+
+
 def _default(
     members: Scores,
     nonmembers: Scores,
@@ -159,9 +171,8 @@ def _default(
         check_finite(members[name], f"members' values of score {name!r}")
         check_finite(nonmembers[name], f"nonmembers' values of score {name!r}")
         check_not_constant(np.concatenate([members[name], nonmembers[name]]), name)
-    rng = np.random.default_rng(seed)
-    choose_members, report_members = _split(_count(members), "members", rng)
-    choose_nonmembers, report_nonmembers = _split(_count(nonmembers), "nonmembers", rng)
+    split = selection_split(_count(members), _count(nonmembers), seed)
+    (choose_members, report_members), (choose_nonmembers, report_nonmembers) = split
 
     def strength(name: str) -> tuple[float, float]:
         x, y = members[name][choose_members], nonmembers[name][choose_nonmembers]

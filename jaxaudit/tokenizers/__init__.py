@@ -1,0 +1,1 @@
+"""Images to tokens or latents, and back."""

@@ -1,7 +1,7 @@
 """The optimisation loop that every trainer of a target shares.
 
-A step depends only on the seed and its number, so a run that is killed and resumed ends where an uninterrupted
-one ends.
+A step depends only on the seed and its number, so a run that is killed and resumed ends where an
+uninterrupted one ends.
 """
 
 import csv
@@ -29,7 +29,8 @@ class Schedule:
 
     Attributes:
       steps: optimiser steps. batch_size: images per step.
-      learning_rate: peak of a linear warm-up (5% of the steps) and cosine decay to a tenth of it.
+      learning_rate: reached by a linear warm-up over the first 5% of the steps.
+      final_rate: the share of it that a cosine decay ends at; 1 keeps the rate constant.
       weight_decay: of AdamW, on every parameter.
       checkpoint_every: steps between checkpoints.
     """
@@ -37,13 +38,15 @@ class Schedule:
     steps: int
     batch_size: int
     learning_rate: float
+    final_rate: float = 0.1
     weight_decay: float = 0.05
     checkpoint_every: int = 1000
 
     def optimizer(self) -> optax.GradientTransformation:
         """AdamW (betas 0.9, 0.95) with clipped gradients."""
+        warm_up = min(max(1, self.steps // 20), self.steps - 1)
         rate = optax.warmup_cosine_decay_schedule(
-            0.0, self.learning_rate, max(1, self.steps // 20), self.steps, self.learning_rate / 10
+            0.0, self.learning_rate, warm_up, self.steps, self.final_rate * self.learning_rate
         )
         return optax.chain(
             optax.clip_by_global_norm(1.0),
@@ -69,7 +72,7 @@ def fit(
       loss_function: (params, batch, key) -> (loss scalar, metrics {name: scalar}).
       params: where to start; not modified.
       make_batch: example indices [batch_size] -> batch, leaves [batch_size, ...].
-      num_examples: indices are drawn from 0 .. num_examples - 1, each once per epoch, in a new order every epoch.
+      num_examples: indices are drawn from 0 .. num_examples - 1, each once per epoch, always in a new order.
       schedule: steps, rates, batch size.
       directory: keeps `checkpoints/` and `loss.csv` (step, loss, metrics).
       seed: of the order of the examples and of the keys.

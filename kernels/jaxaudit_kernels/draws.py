@@ -1,13 +1,15 @@
 """The random draws behind stochastic scores, one key per image.
 
 Every draw follows from the key of its image alone: it depends neither on the rest of the batch, nor on its
-order, nor on the devices. Draws of different kinds from one key are independent, and the first draws of a
-longer series are those of a shorter one.
+order, nor on the devices. Draws of different kinds from one key are independent, and a longer series begins
+with the shorter one.
 
 Axes: B images, L tokens of an image, M hidden tokens, R repetitions.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -31,31 +33,21 @@ def hidden_positions(key: Key[Array, " B"], length: int, count: int) -> Int[Arra
     """
     if not 1 <= count <= length:
         raise ValueError(f"{count} of {length} tokens cannot be hidden.")
-
-    def one(key: Array) -> Array:
-        order = jax.random.permutation(jax.random.fold_in(key, _MASK), length)
-        return jnp.sort(order[:count])
-
-    return jax.vmap(one)(key).astype(jnp.int32)
+    order = _per_image(lambda key: jax.random.permutation(key, length), key, _MASK)
+    return jnp.sort(order[:, :count], axis=1).astype(jnp.int32)
 
 
-def timesteps(key: Key[Array, " B"], repetitions: int, tokens: int, steps: int) -> Int[Array, "R B M"]:
-    """Uniform in 0 .. steps - 1, a new one for every token and repetition; int32."""
-
-    def draw(key: Array) -> Array:
-        return jax.random.randint(key, (tokens,), 0, steps, jnp.int32)
-
-    return _repeated(draw, key, _TIME, repetitions)
+def timesteps(key: Key[Array, " B"], repetitions: int, count: int, steps: int) -> Int[Array, "R B M"]:
+    """Uniform in 0 .. steps - 1, int32, a new one for each of `count` tokens and each repetition."""
+    share = _per_image(lambda key: jax.random.uniform(key, (repetitions, count)), key, _TIME)
+    return jnp.floor(jnp.moveaxis(share, 1, 0) * steps).astype(jnp.int32)
 
 
 def noises(key: Key[Array, " B"], repetitions: int, shape: tuple[int, ...]) -> Float[Array, "R B *shape"]:
-    """Standard Gaussian of `shape` for every image and repetition; float32."""
-    return _repeated(lambda key: jax.random.normal(key, shape, jnp.float32), key, _NOISE, repetitions)
+    """Standard Gaussian of `shape` for every image and repetition, float32."""
+    noise = _per_image(lambda key: jax.random.normal(key, (repetitions, *shape)), key, _NOISE)
+    return jnp.moveaxis(noise, 1, 0)
 
 
-def _repeated(draw, key: Array, kind: int, repetitions: int) -> Array:
-    def one(key: Array, repetition: Array) -> Array:
-        return draw(jax.random.fold_in(jax.random.fold_in(key, kind), repetition))
-
-    over_images = jax.vmap(one, in_axes=(0, None))
-    return jax.vmap(over_images, in_axes=(None, 0))(key, jnp.arange(repetitions))
+def _per_image(draw: Callable[[Array], Array], key: Array, kind: int) -> Array:
+    return jax.vmap(lambda key: draw(jax.random.fold_in(key, kind)))(key)

@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 
 from jaxaudit.attacks import registry
-from jaxaudit.attacks.registry import VIEWS, ScorePlan, get_scores, host_score, score
+from jaxaudit.attacks.registry import (
+    MAIN_VIEW,
+    VIEWS,
+    ScorePlan,
+    fitted_score,
+    get_scores,
+    host_score,
+    inference_set,
+    score,
+)
 from jaxaudit.errors import InputError
 from jaxaudit_kernels.likelihood import token_statistics
 
@@ -53,23 +62,36 @@ def test_every_score_is_cited_and_described():
 
 def test_both_views_unless_declared_otherwise():
     per_view = {view: {name.partition("/")[2] for name in names(f"{view}/*")} for view in VIEWS["discrete"]}
-    assert per_view["diff"] - per_view["cond"] == {"icas"}
-    assert per_view["cond"] < per_view["diff"]
+    assert per_view["diff"] - per_view["cond"] == {"calibrated_loss", "icas", "prada"}
+    assert per_view["cond"] - per_view["diff"] == {"unified_loss"}
+
+
+def test_every_kind_has_the_unified_attack_and_a_published_set_in_its_main_view():
+    for kind, views in VIEWS.items():
+        (unified,) = get_scores("*/unified_loss", kind)
+        assert unified.name == "cond/unified_loss"
+        assert MAIN_VIEW[kind] in views
+        published = [s.name for s in get_scores("paper", kind)]
+        assert {name.partition("/")[0] for name in published} == {MAIN_VIEW[kind]}
+        assert set(inference_set(kind)) <= set(published)
+        assert all(name.endswith("_ref") for name in published)
 
 
 def test_every_literature_score_of_the_design_exists():
     grids = [f"{family}_{k}" for family in ("min_k", "min_k_pp") for k in (10, 20, 30, 40, 50)]
     grids += [f"surp_{k}_{e}" for k, e in itertools.product((10, 20, 30, 40, 50), (2, 4, 8, 16))]
     camia = ["below_mean", "below_mean_pp", "below_running_mean", "below_running_mean_pp", "slope"]
-    expected = ["loss", "zlib", "hinge", "icas", *grids, *(f"camia_{name}" for name in camia)]
+    expected = ["loss", "zlib", "hinge", *grids, *(f"camia_{name}" for name in camia)]
+    expected += ["calibrated_loss", "icas", "prada"]
     default = names("default")
     assert {name for name in default if name.startswith("diff/")} == {f"diff/{name}" for name in expected}
     assert not any(s.reproduces_published_code for s in get_scores("default"))
 
 
-def test_every_score_but_icas_has_a_ref():
+def test_every_score_of_the_published_code_has_a_ref():
     everything = set(names("all"))
-    assert {n for n in names("default") if f"{n}_ref" not in everything} == {"diff/icas"}
+    without = {name for name in names("default") if f"{name}_ref" not in everything}
+    assert without == {"cond/unified_loss", "diff/calibrated_loss", "diff/icas", "diff/prada"}
 
 
 def test_paper_is_the_published_matrix_in_its_order():
@@ -142,6 +164,24 @@ def test_host_scores_share_one_call_and_leave_their_base_out():
     np.testing.assert_array_equal(scores["diff/per_token"], np.asarray(device["diff/loss"]) / 9)
     np.testing.assert_array_equal(scores["diff/per_token_ref"], scores["diff/per_token"])
     np.testing.assert_array_equal(scores["cond/hinge"], device["cond/hinge"])
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_a_fitted_score_leaves_its_features_and_no_value():
+    @fitted_score("learned", views={"diff": ("cond", "null")}, source="A paper that learns")
+    def learned(cond, null, steps):
+        """A function of two features."""
+        return {"gain": jnp.mean(cond.log_prob - null.log_prob, axis=-1), "steps": jnp.full(3, len(steps))}
+
+    inputs, tokens = views()
+    plan = ScorePlan(get_scores(["diff/learned", "cond/loss"]))
+    assert plan.inputs == {"cond", "null"}
+    assert plan.names == ("diff/learned", "cond/loss")
+    assert plan.fitted == ("diff/learned",)
+    assert tuple(plan.host(plan.device(inputs), tokens)) == ("cond/loss",)
+    features = plan.features(inputs, (4, 5))
+    assert features.keys() == {"diff/learned/gain", "diff/learned/steps"}
+    np.testing.assert_array_equal(features["diff/learned/steps"], 2)
 
 
 def test_a_plan_says_which_statistics_it_needs():

@@ -3,12 +3,13 @@ import numpy as np
 import pytest
 
 import jaxaudit
+from jaxaudit.attacks import steps
 from jaxaudit.attacks.registry import ScorePlan, get_scores
 from jaxaudit.attacks.runner import Scorer
 from jaxaudit.errors import InputError
 from jaxaudit.sharding import make_mesh
 from jaxaudit_kernels.likelihood import token_statistics
-from tests.tiny import var_target
+from tests.tiny import MAR_OPTIONS, MAR_SCORES, mar_target, rar_target, var_target
 
 NAMES = [
     "cond/loss",
@@ -71,11 +72,71 @@ def test_devices_do_not_change_scores(batch, scores, num_devices, parallelism):
 
 
 def test_without_a_difference_score_the_null_label_is_not_evaluated(batch, scores, monkeypatch):
-    from jaxaudit.attacks import runner
-
-    monkeypatch.setattr(runner, "guided_token_statistics", None)
-    alone = jaxaudit.score(var_target(), *batch, names=["cond/loss", "cond/min_k_10"])
+    monkeypatch.setattr(steps, "guided_token_statistics", None)
+    alone = jaxaudit.score(var_target(), *batch, names=["cond/loss", "cond/unified_loss"])
     np.testing.assert_allclose(alone["cond/loss"], scores["cond/loss"], atol=1e-5)
+    np.testing.assert_array_equal(alone["cond/unified_loss"], alone["cond/loss"])
+
+
+def test_models_that_predict_one_token_at_a_time(batch):
+    images, labels = batch
+    target = rar_target()
+    tokens = target.encode(images)
+    x_c, x_0 = (
+        token_statistics(target.logits(tokens, each), tokens).log_prob
+        for each in (labels, np.full_like(labels, target.null_label))
+    )
+    scores = jaxaudit.score(target, images, labels, names=["cond/loss", "diff/icas", "cond/unified_loss"])
+    gain = np.asarray(x_c - x_0)
+    icas = (gain / (1.75 + np.exp(1.3 * gain))).mean(1)
+    np.testing.assert_allclose(scores["cond/loss"], x_c.mean(1), rtol=1e-5)
+    np.testing.assert_allclose(scores["diff/icas"], icas, rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(scores["cond/unified_loss"], scores["cond/loss"])
+
+
+# Continuous tokens: random masks and noises.
+
+IDS = [f"train/{i}.png" for i in range(11)]
+
+
+@pytest.fixture(scope="module")
+def continuous(batch):
+    return jaxaudit.score(mar_target(), *batch, names=MAR_SCORES, ids=IDS, options=MAR_OPTIONS)
+
+
+def test_a_stochastic_score_depends_on_image_id_and_key_alone(batch, continuous):
+    images, labels = batch
+    options = {"names": MAR_SCORES, "options": MAR_OPTIONS}
+    same = jaxaudit.score(mar_target(), *batch, ids=IDS, **options)
+    back = jaxaudit.score(mar_target(), images[::-1], labels[::-1], ids=IDS[::-1], **options)
+    others = np.random.default_rng(9).permutation(images.reshape(11, -1), axis=1).reshape(images.shape)
+    others[4], other_ids = images[4], [f"{i}" for i in range(11)]
+    other_ids[4] = IDS[4]
+    among_others = jaxaudit.score(mar_target(), others, labels, ids=other_ids, **options)
+    other_key = jaxaudit.score(mar_target(), *batch, ids=IDS, key=jax.random.key(1), **options)
+    by_place = jaxaudit.score(mar_target(), *batch, **options)
+    for name, values in continuous.items():
+        np.testing.assert_array_equal(same[name], values)
+        np.testing.assert_allclose(back[name][::-1], values, rtol=1e-5)
+        np.testing.assert_allclose(among_others[name][4], values[4], rtol=1e-5)
+        assert not np.isclose(other_key[name], values).any()
+        assert not np.isclose(by_place[name], values).any()
+
+
+@pytest.mark.parametrize("parallelism", ["jit", "pmap"])
+def test_devices_do_not_change_stochastic_scores(batch, continuous, parallelism):
+    scorer = Scorer(mar_target(), MAR_SCORES, options=MAR_OPTIONS, mesh=make_mesh(8), parallelism=parallelism)
+    images, labels = batch
+    spread = scorer.submit(images[:7], labels[:7], ids=IDS[:7], padded_size=8).result()
+    for name, values in continuous.items():
+        np.testing.assert_allclose(spread[name], values[:7], rtol=1e-5)
+
+
+def test_fitted_scores_belong_to_audits(batch):
+    for names in ("diff/prada", ["cond/loss", "diff/prada"], "diff/prad*"):
+        with pytest.raises(InputError, match="diff/prada is fitted to known members and nonmembers"):
+            jaxaudit.score(var_target(), *batch, names=names)
+    assert list(jaxaudit.score(var_target(), *batch, names=[*NAMES, "diff/prad*"])) == NAMES
 
 
 def test_wrong_input_is_refused(batch):
@@ -86,3 +147,5 @@ def test_wrong_input_is_refused(batch):
         jaxaudit.score(var_target(), images, np.full(11, 11))
     with pytest.raises(InputError, match="did you mean .*diff/loss"):
         jaxaudit.score(var_target(), images, labels, names="diff/los")
+    with pytest.raises(InputError, match="3 ids do not fit 11 images"):
+        jaxaudit.score(var_target(), images, labels, ids=["a", "b", "c"])

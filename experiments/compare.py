@@ -1,0 +1,73 @@
+"""Puts targets side by side: what each gives away, by size.
+
+python -m experiments.compare --targets=digits_var,digits_rar,digits_mar
+
+Every target is audited with the same pictures, in OUT/TARGET (an audit that is there already is continued);
+then a table, comparison.csv, comparison.tex and a figure show them together.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+from rich.console import Console
+
+from experiments import common
+from experiments.reporting import write_report
+from jaxaudit import cli
+from jaxaudit.assess import assess
+from jaxaudit.checkpoint import load_target
+from jaxaudit.collect import CollectConfig, collect_evidence
+from jaxaudit.errors import InputError
+from jaxaudit.reports.comparison import comparison_row, print_comparison, write_comparison
+from jaxaudit.sharding import make_mesh, replicated
+
+_TARGETS = flags.DEFINE_list(
+    "targets", ["digits_var", "digits_rar", "digits_mar"], "Targets, in the order to show."
+)
+_OUT = flags.DEFINE_string("out", "audits/comparison", "Where everything goes.")
+common.define_data()
+common.define_statistics()
+common.define_seed()
+common.define_devices(batch_size=64)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Audits the targets the flags name and compares them."""
+    del argv
+    flag, console, directory = common.FLAGS, Console(), Path(_OUT.value)
+    names = [Path(name).name for name in _TARGETS.value]
+    if len(set(names)) < len(names) or not names:
+        raise InputError(f"--targets={','.join(_TARGETS.value)} must name each target once.")
+    config = CollectConfig(
+        scores=("all",),
+        num_samples=flag.num_samples,
+        seed=flag.seed,
+        precision=flag.precision,
+        batch_size=flag.batch_size,
+        num_devices=flag.num_devices,
+        parallelism=flag.parallelism,
+    )
+    sharding = replicated(make_mesh(flag.num_devices or None))
+    rows = []
+    for name, path in zip(names, _TARGETS.value, strict=True):
+        target = load_target(path, dtype=flag.precision, sharding=sharding)
+        with common.progress_bar(console, f"Scoring with {name}", unit="images") as progress:
+            evidence = collect_evidence(
+                target, *common.open_sources(), directory / name / "evidence", config, progress=progress
+            )
+        results = assess(evidence, common.assess_config())
+        write_report(results, directory / name)
+        rows.append(comparison_row(results))
+    print_comparison(rows, console)
+    for written in write_comparison(rows, directory):
+        console.print(str(written), soft_wrap=True)
+
+
+def run() -> None:
+    """The program."""
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    run()

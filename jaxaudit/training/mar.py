@@ -1,0 +1,235 @@
+"""Trains a MAR target: first the autoencoder, then the transformer and its diffusion head on its latents.
+
+    autoencoder:  mean (x − x̂)² + λ mean KL(q(z | x) ‖ N(0, 1)),  z drawn from q                          (1)
+    standardised: μ ← (μ − m) / s per channel, with the mean m and deviation s of μ over the training images;
+                  the 1×1 convolutions around the latents absorb it, and the decoder undoes it            (2)
+    generator:    mean over hidden tokens and noises of mse + vb (`jaxaudit_kernels.diffusion`) given the
+                  visible tokens and c, at random times; c is replaced by the null label with probability
+                  `label_dropout`                                                                         (3)
+    hidden:       of L tokens ⌈r L⌉ in a random place, r from N(1, ¼²) truncated to [0.7, 1]              (4)
+
+Sources: Rombach et al. 2022 (arXiv 2112.10752), §3.1, for (1), without the perceptual and adversarial losses;
+Li et al. 2024 (arXiv 2406.11838), §3 and §4, for (3) and (4), with r drawn per image instead of per batch.
+
+Axes: N training images, B batch, H and W pixels, L tokens, M visible tokens at most, R noises of a token,
+D channels of a token.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float32, Int, Int32, Key
+
+from jaxaudit.data.preprocessing import Preprocessing
+from jaxaudit.families.config import to_dict
+from jaxaudit.models import mar_head
+from jaxaudit.models.mar import MAR, MARConfig, patchify
+from jaxaudit.tokenizers.kl_autoencoder import KLAutoencoder, KLAutoencoderConfig, posterior, sample
+from jaxaudit.training.loop import Batch, Params, Schedule
+from jaxaudit.training.stages import Progress, check_sizes, drop_labels, encode_all, fit_stage
+
+_LEAST_HIDDEN = 0.7  # of (4)
+_NOISES = 1  # R of (3)
+
+
+@dataclasses.dataclass(frozen=True)
+class MARRecipe:
+    """A MAR target and how it is trained.
+
+    Attributes:
+      tokenizer, generator: the shapes of the two networks, which must agree.
+      tokenizer_schedule, generator_schedule: steps, rates and batch sizes of the two stages.
+      kl_weight: λ of (1).
+      label_dropout: probability that a label is replaced by the null label while the generator trains.
+    """
+
+    tokenizer: KLAutoencoderConfig
+    generator: MARConfig
+    tokenizer_schedule: Schedule
+    generator_schedule: Schedule
+    kl_weight: float = 1e-4
+    label_dropout: float = 0.1
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The config of `jaxaudit.families`, JSON-able."""
+        return {"generator": to_dict(self.generator), "tokenizer": to_dict(self.tokenizer)}
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Pictures of any size, shorter side to the image size, in [-1, 1]; exact for those of that size."""
+        size = self.tokenizer.image_size
+        return Preprocessing(image_size=size, resize="adm", short_side=size, low=-1.0, high=1.0)
+
+
+def small_recipe(
+    image_size: int,
+    num_classes: int,
+    *,
+    width: int = 64,
+    depth: int = 2,
+    tokenizer_steps: int = 500,
+    generator_steps: int = 1000,
+) -> MARRecipe:
+    """A recipe for a small MAR; with the defaults and 8 px digits, the one behind `digits_mar`.
+
+    Args:
+      image_size: pixels per side, a power of two from 8.
+      num_classes: of the labels.
+      width, depth: of encoder and decoder; `width` a multiple of 32.
+      tokenizer_steps, generator_steps: optimiser steps of the two stages, 64 images each.
+
+    Raises:
+      InputError: if a size does not fit.
+    """
+    check_sizes(image_size, width)
+    side = min(image_size, 16)
+    return MARRecipe(
+        tokenizer=KLAutoencoderConfig(
+            latent_channels=4,
+            ch=16,
+            ch_mult=(1,) * (image_size // side).bit_length(),
+            num_res_blocks=1,
+            encoder_attention_levels=(),
+            scale=1.0,
+            image_size=image_size,
+        ),
+        generator=MARConfig(
+            num_classes=num_classes,
+            depth=depth,
+            width=width,
+            num_heads=width // 32,
+            buffer_size=4,
+            side=side,
+            latent_channels=4,
+            head_depth=2,
+            head_width=width,
+        ),
+        tokenizer_schedule=Schedule(tokenizer_steps, 64, learning_rate=3e-3, weight_decay=0.01),
+        generator_schedule=Schedule(generator_steps, 64, learning_rate=2e-3),
+    )
+
+
+def train(
+    recipe: MARRecipe,
+    images: Float32[np.ndarray, "N H W 3"],
+    labels: Int32[np.ndarray, " N"],
+    *,
+    directory: str | os.PathLike,
+    seed: int = 0,
+    progress: Progress = lambda stage, step, steps, metrics: None,
+) -> Params:
+    """Trains both networks; a run that was killed goes on from its last checkpoint.
+
+    Args:
+      recipe: what to train and how.
+      images: in [-1, 1]. labels: 0 .. num_classes - 1.
+      directory: keeps checkpoints and loss curves of both stages.
+      seed: of initial weights, order of the images, dropped labels, masks, times and noises.
+      progress: see `Progress`.
+
+    Returns:
+      The parameters {"generator": ..., "tokenizer": ...}.
+    """
+    tokenizer, generator = KLAutoencoder(recipe.tokenizer), MAR(recipe.generator)
+    head, config = recipe.generator.head(), recipe.generator
+    keys = jax.random.split(jax.random.key(seed))
+    options = {"directory": directory, "seed": seed, "progress": progress}
+
+    def autoencoder_loss(params: Params, batch: Batch, key: jax.Array) -> tuple[Array, dict[str, Array]]:
+        def apply(x: Array, method: str) -> Array:
+            return tokenizer.apply({"params": params}, x, method=method)
+
+        moments = apply(batch["images"], "moments")
+        mean, log_variance = posterior(moments)
+        latents = recipe.tokenizer.scale * sample(moments, jax.random.normal(key, mean.shape))
+        error = jnp.square(apply(latents, "reconstruct") - batch["images"]).mean()
+        divergence = 0.5 * (jnp.square(mean) + jnp.exp(log_variance) - 1.0 - log_variance).mean()
+        return error + recipe.kl_weight * divergence, {"reconstruction": error, "kl": divergence}  # (1)
+
+    tokenizer_params = fit_stage(
+        "tokenizer",
+        autoencoder_loss,
+        jax.jit(tokenizer.init)(keys[0], images[:1])["params"],
+        {"images": images},
+        recipe.tokenizer_schedule,
+        **options,
+    )
+
+    def encode(params: Params, images: Array) -> Array:
+        return tokenizer.apply({"params": params}, images, method="encode")
+
+    means = encode_all(encode, tokenizer_params, images) / recipe.tokenizer.scale
+    tokenizer_params = _standardise(tokenizer_params, means)
+    latents = encode_all(encode, tokenizer_params, images)
+    tokens = np.asarray(patchify(latents, config.patch_size))
+
+    def denoising_loss(params: Params, batch: Batch, key: jax.Array) -> tuple[Array, dict[str, Array]]:
+        clean, variables = batch["tokens"], {"params": params}
+        label_key, mask_key, time_key, noise_key = jax.random.split(key, 4)
+        labels = drop_labels(label_key, batch["labels"], recipe.label_dropout, config.num_classes)
+        visible, shown, hidden = _masks(mask_key, len(clean), config.num_tokens)
+        encoded = generator.apply(variables, clean, labels, visible, shown, method="encode")
+        z = generator.apply(variables, encoded, visible, shown, method="decode")
+        times = jax.random.randint(
+            time_key, (_NOISES, len(clean), 1), 0, len(mar_head.TRAINING.timesteps)
+        )
+        noise = jax.random.normal(noise_key, (_NOISES, *clean.shape))
+        losses = mar_head.losses(head, params["diffloss"]["net"], z, clean, times, noise)
+        share = hidden / hidden.sum()
+        loss, mse = (jnp.sum(losses[name].mean(0) * share) for name in ("loss", "mse"))  # (3)
+        return loss, {"mse": mse}
+
+    position = np.zeros((1, 1), np.int32)
+    initial = jax.jit(generator.init)(keys[1], tokens[:1], labels[:1], position, tokens[:1, :1], position)
+    generator_params = fit_stage(
+        "generator",
+        denoising_loss,
+        initial["params"],
+        {"tokens": tokens, "labels": labels},
+        recipe.generator_schedule,
+        **options,
+    )
+    return {"generator": generator_params, "tokenizer": tokenizer_params}
+
+
+def _masks(
+    key: Key[Array, ""], batch: int, length: int
+) -> tuple[Int[Array, "B M"], Bool[Array, "B M"], Bool[Array, "B L"]]:
+    """(4): positions that may be visible, which of those are, and which of all positions are hidden."""
+    order_key, ratio_key = jax.random.split(key)
+    order = jnp.argsort(jax.random.uniform(order_key, (batch, length)), axis=1)
+    least = (_LEAST_HIDDEN - 1.0) / 0.25
+    ratio = 1.0 + 0.25 * jax.random.truncated_normal(ratio_key, least, 0.0, (batch,))
+    count = length - jnp.ceil(ratio * length).astype(jnp.int32)
+    most = max(1, length - math.ceil(_LEAST_HIDDEN * length))
+    shown = jnp.arange(most)[None] < count[:, None]
+    rank = jnp.argsort(order, axis=1)
+    return order[:, :most], shown, rank >= count[:, None]
+
+
+def _standardise(params: Params, means: Float32[np.ndarray, "N h w c"]) -> Params:
+    """(2) for the posterior's `means` of the training images: the same pictures, standardised latents."""
+    m, s = means.mean((0, 1, 2)), means.std((0, 1, 2))
+    into, out = params["quant_conv"], params["post_quant_conv"]
+    same = np.ones_like(s)
+    shift, deviation = np.concatenate([m, 0 * same]), np.concatenate([s, same])
+    log_variance = np.concatenate([0 * same, 2 * np.log(s)])
+    return {
+        **params,
+        "quant_conv": {
+            "kernel": into["kernel"] / deviation[None, None, None],
+            "bias": (into["bias"] - shift) / deviation - log_variance,
+        },
+        "post_quant_conv": {
+            "kernel": out["kernel"] * s[None, None, :, None],
+            "bias": out["bias"] + jnp.einsum("i,io->o", m, out["kernel"][0, 0]),
+        },
+    }

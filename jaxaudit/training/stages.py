@@ -1,0 +1,81 @@
+"""What the trainers of the families share: checked sizes, a stage of training, dropped labels, encoding.
+
+Axes: N training images, B batch.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int, Key
+
+from jaxaudit.errors import InputError
+from jaxaudit.training.loop import LossFunction, Params, Schedule, fit
+
+Progress = Callable[[str, int, int, Mapping[str, float]], None]
+"""Called with the stage, the steps done, the steps of the stage and the latest metrics."""
+
+
+def check_sizes(image_size: int, width: int) -> None:
+    """Refuses what no small recipe fits.
+
+    Raises:
+      InputError: if `image_size` is no power of two from 8, or `width` no multiple of 32.
+    """
+    if image_size < 8 or image_size & (image_size - 1):
+        raise InputError(f"image_size={image_size} is not a power of two from 8.")
+    if width % 32 or width < 32:
+        raise InputError(f"width={width} is not a multiple of 32.")
+
+
+def fit_stage(
+    stage: str,
+    loss_function: LossFunction,
+    params: Params,
+    data: Mapping[str, np.ndarray],
+    schedule: Schedule,
+    *,
+    directory: str | os.PathLike,
+    seed: int,
+    progress: Progress,
+) -> Params:
+    """The parameters after `fit` on rows of `data` (leaves [N, ...]); its state is in `directory`/`stage`."""
+    return fit(
+        loss_function,
+        params,
+        lambda rows: {name: values[rows] for name, values in data.items()},
+        len(next(iter(data.values()))),
+        schedule,
+        directory=Path(directory) / stage,
+        seed=seed,
+        progress=lambda step, metrics: progress(stage, step, schedule.steps, metrics),
+    )
+
+
+def drop_labels(
+    key: Key[Array, ""], labels: Int[Array, " B"], probability: float, null_label: int
+) -> Int[Array, " B"]:
+    """The labels, each replaced by the null label with this probability.
+
+    Without it a model never learns the null label, on which the `diff` view of the attacks rests.
+    Source: Ho & Salimans 2022 (arXiv 2207.12598).
+    """
+    return jnp.where(jax.random.bernoulli(key, probability, labels.shape), null_label, labels)
+
+
+def encode_all(
+    encode: Callable[[Params, Array], Any], params: Params, images: np.ndarray, batch_size: int = 64
+) -> Any:
+    """encode(params, images [B,H,W,3]) of all N images, leaves [N, ...]: once, not once per epoch."""
+    encode = jax.jit(encode)
+    parts = [
+        jax.device_get(encode(params, images[start : start + batch_size]))
+        for start in range(0, len(images), batch_size)
+    ]
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)

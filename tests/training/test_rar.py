@@ -1,0 +1,91 @@
+import csv
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxaudit.data import batches, open_source
+from jaxaudit.errors import InputError
+from jaxaudit.families import get_family
+from jaxaudit.tokenizers.maskgit_vq import MaskGITVQ, MaskGITVQConfig
+from jaxaudit.training import rar
+
+RECIPE = rar.small_recipe(8, 10, width=32, depth=1, tokenizer_steps=40, generator_steps=40)
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    source = open_source("digits:members[:64]")
+    (batch,) = batches(source, range(64), RECIPE.preprocessing, 64)
+    return batch.images, batch.labels
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    return tmp_path_factory.mktemp("rar")
+
+
+@pytest.fixture(scope="module")
+def params(pictures, directory):
+    return rar.train(RECIPE, *pictures, directory=directory)
+
+
+@pytest.mark.parametrize("stage", ["tokenizer", "generator"])
+def test_the_loss_falls(params, directory, stage):
+    with open(directory / stage / "loss.csv", newline="") as file:
+        losses = [float(row["loss"]) for row in csv.DictReader(file)]
+    assert len(losses) == 2
+    assert losses[1] < losses[0]
+
+
+def test_the_parameters_are_those_of_the_config(params):
+    abstract = get_family("rar").abstract_params(RECIPE.config)
+    assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, abstract)
+
+
+def test_a_finished_run_is_not_trained_again(pictures, params, directory):
+    def refuse(stage, step, steps, metrics):
+        raise AssertionError(f"{stage} was trained again.")
+
+    again = rar.train(RECIPE, *pictures, directory=directory, progress=refuse)
+    jax.tree.map(np.testing.assert_array_equal, params, again)
+
+
+def test_the_quantiser_passes_gradients_straight_through():
+    tokenizer = MaskGITVQ(
+        MaskGITVQConfig(vocab_size=5, z_channels=2, ch=4, ch_mult=(1,), num_res_blocks=1, side=4)
+    )
+    images = np.random.default_rng(0).random((2, 4, 4, 3), np.float32)
+    params = tokenizer.init(jax.random.key(0), images)["params"]
+
+    def run(params):
+        return tokenizer.apply({"params": params}, images, method=rar._quantised_pass)
+
+    picture, loss = run(params)
+    tokens = tokenizer.apply({"params": params}, images, method="encode")
+    codes = params["quantize"]["embedding"]["embedding"][tokens].reshape(2, 4, 4, 2)
+    features = tokenizer.apply({"params": params}, images, method="features")
+    decoded = tokenizer.apply({"params": params}, codes, method="decode_features")
+    np.testing.assert_allclose(picture, decoded, atol=1e-6)
+    np.testing.assert_allclose(loss, 1.25 * np.square(codes - features).mean(), rtol=1e-5)
+    to_picture = jax.grad(lambda params: run(params)[0].sum())(params)
+    to_loss = jax.grad(lambda params: run(params)[1])(params)
+    norms = {
+        name: {part: float(jnp.abs(jax.flatten_util.ravel_pytree(tree[part])[0]).max()) for part in tree}
+        for name, tree in (("picture", to_picture), ("loss", to_loss))
+    }
+    assert norms["picture"]["encoder"] > 0
+    assert norms["picture"]["decoder"] > 0
+    assert norms["picture"]["quantize"] == 0
+    assert norms["loss"]["encoder"] > 0
+    assert norms["loss"]["quantize"] > 0
+    assert norms["loss"]["decoder"] == 0
+
+
+@pytest.mark.parametrize(
+    ("image_size", "width", "words"), [(12, 64, "power of two"), (8, 48, "multiple of 32")]
+)
+def test_sizes_that_do_not_fit_are_refused(image_size, width, words):
+    with pytest.raises(InputError, match=words):
+        rar.small_recipe(image_size, 10, width=width)
