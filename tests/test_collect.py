@@ -66,15 +66,15 @@ def test_stochastic_scores_follow_from_seed_and_sample_id(continuous):
     assert list(table.scores) == list(MAR_SCORES)
     for name, values in expected.result().items():
         np.testing.assert_allclose(table.scores[name][rows], values, rtol=1e-5)
-    assert continuous.request["options"] == {"mask_ratio": 0.95, "timestep": 500, "num_noises": 3}
+    assert continuous.request["options"] == {"mask_ratio": 0.86, "timestep": 300, "num_noises": 3}
     assert continuous.request["main_view"] == "cond"
 
 
 def test_other_options_are_another_request(continuous):
-    other = dataclasses.replace(CONTINUOUS, options=MaskedLossConfig(timestep="random", num_noises=3))
-    with pytest.raises(InputError, match=r"options.timestep is 500, now \"random\""):
+    other = dataclasses.replace(CONTINUOUS, options=MaskedLossConfig(0.86, "random", 3))
+    with pytest.raises(InputError, match=r"options.timestep is 300, now \"random\""):
         collected(continuous.directory, other, make_target=mar_target)
-    with pytest.raises(InputError, match="does not apply to tiny: its tokens are discrete"):
+    with pytest.raises(InputError, match="do not apply to tiny: its tokens are discrete"):
         collected(continuous.directory, CONTINUOUS)
 
 

@@ -39,7 +39,7 @@ MAR_CONFIG = {
     },
 }  # fmt: skip
 MAR_SCORES = ("cond/loss", "cond/zlib", "diff/min_k_20", "cond/unified_loss", "cond/loss_ref")
-MAR_OPTIONS = MaskedLossConfig(num_noises=3)
+MAR_OPTIONS = MaskedLossConfig(mask_ratio=0.86, timestep=300, num_noises=3)
 """Shared by tests, which then share a compiled program."""
 
 DIGITS = Preprocessing(image_size=8, resize="none", short_side=8, low=-1.0, high=1.0)

@@ -62,7 +62,8 @@ class DiscreteStep:
           InputError: if there are options.
         """
         if options is not None:
-            raise InputError(f"{options} does not apply to {target.name}: its tokens are discrete.")
+            given = ", ".join(field.name for field in dataclasses.fields(options))
+            raise InputError(f"{given} do not apply to {target.name}: its tokens are discrete.")
         return cls(target.functions, target.null_label, target.steps, scores)
 
     def __call__(self, inputs: tuple[Params, Key[Array, ""]], batch: Batch) -> Outputs:

@@ -134,6 +134,7 @@ def reproduction(results: Results) -> Html:
         "precision": request["precision"],
         "shard_size": str(request["shard_size"]),
         "scores": ",".join(results["run"]["scores"]),
+        **{name: str(value) for name, value in (request.get("options") or {}).items()},
         "out": "DIR",
     }
     assess = {

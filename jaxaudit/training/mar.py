@@ -178,9 +178,7 @@ def train(
         visible, shown, hidden = _masks(mask_key, len(clean), config.num_tokens)
         encoded = generator.apply(variables, clean, labels, visible, shown, method="encode")
         z = generator.apply(variables, encoded, visible, shown, method="decode")
-        times = jax.random.randint(
-            time_key, (_NOISES, len(clean), 1), 0, len(mar_head.TRAINING.timesteps)
-        )
+        times = jax.random.randint(time_key, (_NOISES, len(clean), 1), 0, len(mar_head.TRAINING.timesteps))
         noise = jax.random.normal(noise_key, (_NOISES, *clean.shape))
         losses = mar_head.losses(head, params["diffloss"]["net"], z, clean, times, noise)
         share = hidden / hidden.sum()
