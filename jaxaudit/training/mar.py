@@ -9,7 +9,8 @@
     hidden:       of L tokens ⌈r L⌉ in a random place, r from N(1, ¼²) truncated to [0.7, 1]              (4)
 
 Sources: Rombach et al. 2022 (arXiv 2112.10752), §3.1, for (1), without the perceptual and adversarial losses;
-Li et al. 2024 (arXiv 2406.11838), §3 and §4, for (3) and (4), with r drawn per image instead of per batch.
+Li et al. 2024 (arXiv 2406.11838), §3 and §4, for (3) and (4), with r drawn per image instead of per batch,
+and one time per image and noise instead of per token.
 
 Axes: N training images, B batch, H and W pixels, L tokens, M visible tokens at most, R noises of a token,
 D channels of a token.
@@ -36,7 +37,7 @@ from jaxaudit.training.loop import Batch, Params, Schedule
 from jaxaudit.training.stages import Progress, check_sizes, drop_labels, encode_all, fit_stage
 
 _LEAST_HIDDEN = 0.7  # of (4)
-_NOISES = 1  # R of (3)
+_NOISES = 4  # R of (3), as published
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +79,9 @@ def small_recipe(
     tokenizer_steps: int = 500,
     generator_steps: int = 1000,
 ) -> MARRecipe:
-    """A recipe for a small MAR; with the defaults and 8 px digits, the one behind `digits_mar`.
+    """A recipe for a small MAR.
+
+    It memorises far more slowly than a VAR or RAR: masks, times and noises make every pass a new task.
 
     Args:
       image_size: pixels per side, a power of two from 8.
