@@ -5,12 +5,12 @@ Axes: L tokens, K buffer positions, C width, D channels of a token, F hidden uni
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from typing import Any
 
 from checkpoints_convert import kl_autoencoder
+from checkpoints_convert.heads import with_heads
 from checkpoints_convert.mapping import Table, keep, linear, norm
 from checkpoints_convert.records import Conversion, Part, StateDict, count, shape
 from jaxaudit.data.preprocessing import Preprocessing
@@ -80,9 +80,7 @@ def infer_config(states: Mapping[str, StateDict], *, num_heads: int | None = Non
         head_depth=count(generator, "diffloss.net.res_blocks"),
         head_width=head_width,
     )
-    config = dataclasses.replace(
-        config, num_heads=_released_heads(config) if num_heads is None else num_heads
-    )
+    config = with_heads(config, num_heads, released=VARIANTS, title="MAR generator")
     tokenizer = kl_autoencoder.infer_config(
         states["tokenizer"], scale=RELEASED["kl16"].config.scale, latent_size=side * patch_size
     )
@@ -93,16 +91,6 @@ def preprocessing(config: Mapping[str, Any]) -> Preprocessing:
     """MAR's own: ADM's centre crop, [-1, 1]."""
     size = from_dict(KLAutoencoderConfig, config["tokenizer"]).image_size
     return Preprocessing(image_size=size, resize="adm", short_side=size, low=-1.0, high=1.0)
-
-
-def _released_heads(config: MARConfig) -> int:
-    for variant in VARIANTS.values():
-        if dataclasses.replace(variant.config, num_heads=config.num_heads) == config:
-            return variant.config.num_heads
-    raise InputError(
-        "The shapes of a MAR generator do not tell its number of attention heads, and they are those of no "
-        "released model; say it with --num_heads."
-    )
 
 
 CONVERSION = Conversion(
