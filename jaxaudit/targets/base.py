@@ -1,0 +1,92 @@
+"""What every kind of target has in common.
+
+Axes: B batch, H height, W width.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from jaxaudit.data.preprocessing import Preprocessing
+from jaxaudit.errors import InputError
+
+Params = Any
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class BaseTarget:
+    """The fields and checks that every kind of target has.
+
+    Attributes:
+      name: the built-in name or the directory it was loaded from.
+      family: the model family, for people and files only.
+      params: the parameters of the generator and of its tokenizer, if it has one, one tree.
+      functions: the pure functions over `params`.
+      preprocessing: how a picture becomes the `images` of `encode`.
+      num_classes: class labels are 0 .. num_classes - 1.
+      provenance: where the weights came from (source files and their sha256, licence, versions).
+    """
+
+    name: str
+    family: str
+    params: Params
+    functions: Any
+    preprocessing: Preprocessing
+    num_classes: int
+    provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def null_label(self) -> int | None:
+        """The label of the unconditional view; None where labels are no condition."""
+        return self.num_classes or None
+
+    @property
+    def num_params(self) -> int:
+        """Number of parameters, generator and tokenizer together."""
+        return sum(leaf.size for leaf in jax.tree.leaves(self.params))
+
+    def _compiled(self, function: str, *, static: tuple[int, ...] = ()) -> Callable[..., Any]:
+        return _compile(getattr(self.functions, function), static)
+
+    def _images(self, images: Float[Array, "B H W 3"]) -> Float[Array, "B H W 3"]:
+        size = self.preprocessing.image_size
+        if np.ndim(images) != 4 or tuple(np.shape(images)[1:]) != (size, size, 3):
+            raise InputError(f"Images of shape {np.shape(images)} do not fit; expected [B,{size},{size},3].")
+        return jnp.asarray(images, jnp.float32)
+
+    def _labels(self, labels: Int[Array, " B"]) -> Int[Array, " B"]:
+        labels = np.asarray(labels)
+        check_labels(labels, self.num_classes)
+        return jnp.asarray(labels, jnp.int32)
+
+
+def check_prefix(prefix: int, steps: tuple[int, ...]) -> None:
+    """Raises InputError if `prefix` is no number of generation steps."""
+    if not 0 <= prefix <= len(steps):
+        raise InputError(f"prefix={prefix} is not in 0..{len(steps)}.")
+
+
+def check_labels(labels: np.ndarray, num_classes: int) -> None:
+    """Raises InputError if a label is neither a class (0 .. num_classes - 1) nor the null label num_classes.
+
+    An embedding lookup out of range would be clamped silently and score the wrong class.
+    """
+    wrong = np.unique(labels[(labels < 0) | (labels > num_classes)])
+    if wrong.size:
+        raise InputError(
+            f"Label {wrong[0]} is out of range: the target has classes 0..{num_classes - 1} "
+            f"({num_classes} is its null label)."
+        )
+
+
+@functools.lru_cache(maxsize=64)  # equal functions share their compiled program
+def _compile(function: Callable[..., Any], static: tuple[int, ...]) -> Callable[..., Any]:
+    return jax.jit(function, static_argnums=static)
