@@ -1,6 +1,10 @@
-"""Converts PyTorch checkpoints to a target directory that `jaxaudit.load_target` reads.
+"""Converts PyTorch checkpoints to what jaxaudit reads.
 
+A target, to a directory for `jaxaudit.load_target`:
 python -m checkpoints_convert --family=var --generator=var_d16.pth --tokenizer=vae_ch160v4096z32.pth --out=DIR
+
+A feature extractor, to a file for `jaxaudit.extractors.load_extractor`:
+python -m checkpoints_convert --family=sscd --weights=sscd_disc_mixup.torchvision.pt --out=sscd.safetensors
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,26 +17,57 @@ from rich.table import Table
 from rich.text import Text
 
 from checkpoints_convert import CONVERSIONS
+from checkpoints_convert.extractors import EXTRACTORS, convert_extractor
 from checkpoints_convert.pipeline import Converted, convert_files, matching_variant
 from jaxaudit import cli
 from jaxaudit.checkpoint import check_writable, save_target
+from jaxaudit.errors import InputError
+from jaxaudit.extractors import save_extractor
+from jaxaudit.extractors.files import check_writable as check_file_writable
 
-_FAMILY = flags.DEFINE_enum("family", None, sorted(CONVERSIONS), "Model family.", required=True)
-_GENERATOR = flags.DEFINE_string("generator", None, "Checkpoint file of the generator.", required=True)
-_TOKENIZER = flags.DEFINE_string("tokenizer", None, "Checkpoint file of its tokenizer.", required=True)
-_OUT = flags.DEFINE_string("out", None, "Directory to write.", required=True)
+_FAMILY = flags.DEFINE_enum(
+    "family", None, sorted([*CONVERSIONS, *EXTRACTORS]), "Model family, or feature extractor.", required=True
+)
+_GENERATOR = flags.DEFINE_string("generator", None, "Checkpoint file of a target's generator.")
+_TOKENIZER = flags.DEFINE_string("tokenizer", None, "Checkpoint file of its tokenizer.")
+_WEIGHTS = flags.DEFINE_string("weights", None, "File with the weights of a feature extractor.")
+
+
+@flags.multi_flags_validator(["family", "generator", "tokenizer", "weights"])
+def _check_files(values: Mapping[str, str | None]) -> bool:
+    target, extractor = ("generator", "tokenizer"), ("weights",)
+    needed, useless = (extractor, target) if values["family"] in EXTRACTORS else (target, extractor)
+    for name in needed:
+        if values[name] is None:
+            raise flags.ValidationError(f"Flag --{name} must have a value for --family={values['family']}.")
+    for name in useless:
+        if values[name] is not None:
+            raise flags.ValidationError(f"Flag --{name} has no meaning for --family={values['family']}.")
+    return True
+
+
+_OUT = flags.DEFINE_string(
+    "out", None, "Directory or, for a feature extractor, file to write.", required=True
+)
 _VARIANT = flags.DEFINE_string(
     "variant", None, "The released model the files are; checks its shape and records its address and licence."
 )
 _NUM_HEADS = flags.DEFINE_integer(
     "num_heads", None, "Attention heads, where the shapes do not tell and are those of no released model."
 )
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a target that is already there.")
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace what is already there.")
 
 
 def main(argv: Sequence[str]) -> None:
     """Converts what the flags name."""
     del argv
+    if _FAMILY.value in EXTRACTORS:
+        _convert_extractor()
+    else:
+        _convert_target()
+
+
+def _convert_target() -> None:
     check_writable(_OUT.value, overwrite=_OVERWRITE.value)
     files = {"generator": _GENERATOR.value, "tokenizer": _TOKENIZER.value}
     converted = convert_files(_FAMILY.value, files, variant=_VARIANT.value, num_heads=_NUM_HEADS.value)
@@ -46,6 +81,16 @@ def main(argv: Sequence[str]) -> None:
         overwrite=_OVERWRITE.value,
     )
     _print_summary(converted, record)
+
+
+def _convert_extractor() -> None:
+    if _NUM_HEADS.value is not None:
+        raise InputError(f"num_heads={_NUM_HEADS.value} is not needed: {_FAMILY.value} has no attention.")
+    check_file_writable(_OUT.value, overwrite=_OVERWRITE.value)
+    converted = convert_extractor(_FAMILY.value, _WEIGHTS.value, variant=_VARIANT.value)
+    save_extractor(_OUT.value, **vars(converted), overwrite=_OVERWRITE.value)
+    size = sum(leaf.size for leaf in jax.tree.leaves(converted.params))
+    Console(highlight=False).print(f"{converted.kind}  {size:,} parameters", Text(_OUT.value, style="bold"))
 
 
 def _print_summary(converted: Converted, record: Mapping[str, Any]) -> None:

@@ -70,6 +70,16 @@ def norm(pattern: str, path: str) -> Table:
     return _layer(pattern, path, "scale", keep)
 
 
+def batch_norm(pattern: str, path: str) -> Table:
+    """Rows of a batch normalisation with running statistics; the number of batches seen is dropped."""
+    return (
+        *norm(pattern, path),
+        (rf"{pattern}\.running_mean", f"{path}/running_mean", keep),
+        (rf"{pattern}\.running_var", f"{path}/running_var", keep),
+        (rf"{pattern}\.num_batches_tracked", None, drop),
+    )
+
+
 def _layer(pattern: str, path: str, weight: str, transform: Transform) -> Table:
     return (rf"{pattern}\.weight", f"{path}/{weight}", transform), (rf"{pattern}\.bias", f"{path}/bias", keep)
 

@@ -110,27 +110,33 @@ def _select(
 ) -> tuple[str, dict[str, np.ndarray]]:
     """Where in the file the state dict of that part is, and the state dict."""
     part = conversion.parts[name]
-    if (found := _find(content, part)) is not None:
+    if (found := find(content, part)) is not None:
         return found
-    if part.raw is not None and _find(content, dataclasses.replace(part, nestings=(part.raw,))) is not None:
+    if part.raw is not None and find(content, dataclasses.replace(part, nestings=(part.raw,))) is not None:
         raise InputError(
             f"{path} holds only the raw weights of a {part.title} (at {part.raw}); convert a file that also "
             f"has their moving average (at {part.nestings[0]}), of which all released results are."
         )
     every = [other for conversion in CONVERSIONS.values() for other in conversion.parts.values()]
     for other in every:
-        if _find(content, other) is not None:
+        if find(content, other) is not None:
             swapped = " Are the two files swapped?" if other in conversion.parts.values() else ""
             raise InputError(f"{path} is a {other.title}, not a {part.title}.{swapped}")
+    raise not_such(part, content, path)
+
+
+def not_such(part: Part, content: Mapping[str, Any], path: Path) -> InputError:
+    """The error for a file that holds no such part: what it lacks and what it holds."""
     keys = [str(key) for key in content]
     shown = ", ".join(keys[:5]) + (f" and {len(keys) - 5} more" if len(keys) > 5 else "")
-    raise InputError(
+    return InputError(
         f"{path} is not a {part.title}: no tensors {' and '.join(part.landmarks)} "
         f"at {' or '.join(nesting or 'its top' for nesting in part.nestings)}. It holds {shown or 'nothing'}."
     )
 
 
-def _find(content: Mapping[str, Any], part: Part) -> tuple[str, dict[str, np.ndarray]] | None:
+def find(content: Mapping[str, Any], part: Part) -> tuple[str, dict[str, np.ndarray]] | None:
+    """Where in the file such a part is, and its state dict; None if there is none."""
     for nesting in part.nestings:
         state = unwrap(content, nesting)
         if all(key in state for key in part.landmarks):

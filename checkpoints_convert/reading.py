@@ -1,8 +1,8 @@
 """Checkpoint files as nested dicts of NumPy arrays, in the precision they are stored in.
 
 PyTorch files (`.pth`, `.pt`, `.bin`, `.ckpt`) are read with `torch.load(weights_only=True)`, which runs no
-code from the file, and memory-mapped where the format allows it; safetensors files need no PyTorch. What a
-file is, is told from its first bytes, not from its name.
+code from the file, and memory-mapped where the format allows it; safetensors files and TorchScript archives
+need no PyTorch. What a file is, is told from its content, not from its name.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import ml_dtypes
 import numpy as np
 import safetensors
 
+from checkpoints_convert import torchscript
 from jaxaudit.errors import InputError
 
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80\x02"
@@ -41,6 +42,8 @@ def read(path: str | Path) -> dict[str, Any]:
         raise InputError(f"Cannot read {path}: {error.strerror}.") from error
     if head[8:9] == b"{" and not head.startswith(_PICKLE):
         return _read_safetensors(path)
+    if head.startswith(_ZIP) and torchscript.is_archive(path):
+        return torchscript.read(path)
     if head.startswith((_ZIP, _PICKLE)):
         return _read_torch(path, mmap=head.startswith(_ZIP))
     if head.startswith(b"version https://git-lfs"):

@@ -17,7 +17,7 @@ StateDict = Mapping[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """One file of a target: its generator or its tokenizer.
+    """One file: the generator or tokenizer of a target, or the weights of a feature extractor.
 
     Attributes:
       title: what people call it, as in "VAR generator".

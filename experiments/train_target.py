@@ -5,6 +5,7 @@ python -m experiments.train_target --family=var --data=digits:members --out=targ
 The state of the run and its loss curves (CSV) are kept in OUT-training; a killed run goes on from there.
 """
 
+import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from experiments import common
 from jaxaudit import cli
 from jaxaudit.checkpoint import check_writable, save_target
 from jaxaudit.data import Preprocessing, Source, batches, open_source, resolve_labels
+from jaxaudit.errors import InputError
 from jaxaudit.training import TRAINERS
 
 _FAMILY = flags.DEFINE_enum("family", "var", sorted(TRAINERS), "Model family.")
@@ -42,11 +44,10 @@ def main(argv: Sequence[str]) -> None:
     console, out, seed = Console(), Path(_OUT.value), common.FLAGS.seed
     check_writable(out, overwrite=_OVERWRITE.value)
     trainer = TRAINERS[_FAMILY.value]
-    recipe = trainer.small_recipe(
-        _IMAGE_SIZE.value,
-        _NUM_CLASSES.value,
-        **{name: flag.value for name, flag in _OPTIONS.items() if flag.value is not None},
-    )
+    options = {name: flag.value for name, flag in _OPTIONS.items() if flag.value is not None}
+    for name in options.keys() - inspect.signature(trainer.small_recipe).parameters.keys():
+        raise InputError(f"--{name}={options[name]} does not apply to --family={_FAMILY.value}.")
+    recipe = trainer.small_recipe(_IMAGE_SIZE.value, _NUM_CLASSES.value, **options)
     source = resolve_labels(open_source(_DATA.value), _NUM_CLASSES.value)
     images, labels = _read(source, recipe.preprocessing)
     with common.progress_bar(console, "Training", unit="steps") as bar:
@@ -71,8 +72,7 @@ def main(argv: Sequence[str]) -> None:
         provenance={
             "trained_on": {"source": source.spec, "ids_sha256": source.fingerprint, "images": len(images)},
             "seed": seed,
-            "tokenizer_steps": recipe.tokenizer_schedule.steps,
-            "generator_steps": recipe.generator_schedule.steps,
+            **{f"{stage}_steps": schedule.steps for stage, schedule in recipe.schedules.items()},
         },
         overwrite=_OVERWRITE.value,
     )

@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "load_target": "jaxaudit.checkpoint",
+    "load_extractor": "jaxaudit.extractors",
     "save_target": "jaxaudit.checkpoint",
     "random_target": "jaxaudit.checkpoint",
     "score": "jaxaudit.attacks.runner",

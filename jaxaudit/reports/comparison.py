@@ -29,7 +29,7 @@ class Row:
       target: its name. family: its model family.
       num_params: parameters of generator and tokenizer.
       gflop: 10⁹ floating-point operations per scored image, None if not recorded.
-      baseline, best: names of the best score of the `cond` view and of all scores.
+      baseline, best: names of the baseline, see `_baseline`, and of the best of all scores.
       baseline_tpr, best_tpr: TPR at 1% FPR, interval records; None with too few nonmembers.
       auc: of the best score, interval record.
       needed: images for dataset inference to reject, {"estimate", "low", "high"}; None if not testable.
@@ -53,7 +53,7 @@ def comparison_row(results: Results) -> Row:
     """The row of one audit; `results` is what its `results.json` holds."""
     membership, target = results["membership"], results["request"]["target"]
     best = membership["selected"]
-    baseline = membership["groups"].get("cond", best)
+    baseline = _baseline(results)
     curves = results["power_curves"]
     return Row(
         target=Path(results["run"]["target"]).name,
@@ -68,6 +68,15 @@ def comparison_row(results: Results) -> Row:
         needed=curves[results["main_view"]]["required"] if curves else None,
         status=results["verdict"]["status"],
     )
+
+
+def _baseline(results: Results) -> str:
+    """The best score given the class where the attack rests on another view; else the unified Loss attack."""
+    membership = results["membership"]
+    if results["main_view"] != "cond" and "cond" in membership["groups"]:
+        return membership["groups"]["cond"]
+    loss = [name for name in membership["per_score"] if name.endswith("unified_loss")]
+    return loss[0] if loss else membership["selected"]
 
 
 _HEADER = (

@@ -128,7 +128,7 @@ def membership(results: Results, figures: Mapping[str, Html]) -> Html:
     groups, selected = results["membership"]["groups"], results["membership"]["selected"]
     columns = [wording.score_cells(results, name) for name in groups.values()]
     best = table(
-        ["", *(wording.view_title(view) for view in groups)],
+        ["", *(wording.view_title(results, view) for view in groups)],
         [
             ["best score", *(code(name) for name in groups.values())],
             *([cells[0][0], *(value for _, value in cells)] for cells in zip(*columns, strict=True)),
@@ -183,7 +183,10 @@ def inference(results: Results) -> Html:
             "inference", heading, _gate_warning(results), paragraph("Dataset inference was not carried out.")
         )
     columns = [wording.inference_cells(results, view) for view in tests]
-    marks = [wording.view_title(view) + (", main" if view == results["main_view"] else "") for view in tests]
+    marks = [
+        wording.view_title(results, view) + (", main" if view == results["main_view"] else "")
+        for view in tests
+    ]
     notes = dict.fromkeys(note for test in tests.values() for note in test["notes"])
     if results["protocol"] == "paper":
         explanation = (
@@ -223,7 +226,7 @@ def needed(results: Results, figures: Mapping[str, Html]) -> Html:
         return Html()
     main = curves[results["main_view"]]
     reasons = [
-        f"{wording.view_title(view)}: {curve['required']['reason']}"
+        f"{wording.view_title(results, view)}: {curve['required']['reason']}"
         for view, curve in curves.items()
         if curve["required"]["reason"]
     ]

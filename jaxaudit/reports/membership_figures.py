@@ -59,7 +59,7 @@ def roc(results: Results) -> Figure:
             f"TPR {formats.percent(_tpr(metrics, fpr))} at {formats.level(float(fpr))} FPR" for fpr in fprs
         ]
         facts = [*rates[:1], f"AUC {formats.area(formats.center(metrics['auc']))}"]
-        _label(axes, place, f"{wording.role(view)}: {name}", ", ".join(facts), colours[view])
+        _label(axes, place, f"{wording.role(results, view)}: {name}", ", ".join(facts), colours[view])
     style.title(figure, _roc_title(results), _roc_subtitle(results))
     return figure
 
@@ -83,7 +83,7 @@ def scores(results: Results) -> Figure:
         axes.spines["left"].set_visible(False)
         axes.set_yticks([])
         auc = formats.area(formats.center(membership["per_score"][name]["auc"]))
-        axes.set_title(f"{wording.role(view)}: {name}, AUC {auc}", color=colour, fontweight="bold")
+        axes.set_title(f"{wording.role(results, view)}: {name}, AUC {auc}", color=colour, fontweight="bold")
         axes.set_xlabel("score; higher = more likely a member")
         for x, align, text, tint in (
             (0.015, "left", "nonmembers", style.SOFT_INK),

@@ -28,14 +28,16 @@ def p_value(results: Results) -> Figure:
     top.set(xscale="log", xlim=(sizes[0] / 1.08, sizes[-1] * 1.08))
     style.log_ticks(bottom.xaxis, sizes[0], sizes[-1], lambda n: formats.count(round(n)))
     bottom.set_xlabel("n, images of P and as many of U")
-    _p_panel(top, curves, colours, main["alpha"])
+    _p_panel(top, results, colours)
     _rate_panel(middle, curves, colours, main, results["null_control"])
-    _needed_panel(bottom, curves, colours)
+    _needed_panel(bottom, results, colours)
     style.title(figure, _p_title(main), _p_subtitle(main))
     return figure
 
 
-def _p_panel(axes: Axes, curves: dict[str, Any], colours: dict[str, str], alpha: float) -> None:
+def _p_panel(axes: Axes, results: Results, colours: dict[str, str]) -> None:
+    curves = results["power_curves"]
+    alpha = curves[results["main_view"]]["alpha"]
     lowest = min(point["p_quantiles"]["0.05"] for view in colours for point in curves[view]["points"])
     bottom = max(_SMALLEST_DRAWN_P, min(lowest, alpha / 10))
     axes.set(yscale="log", ylim=(bottom / 1.5, 1.6))
@@ -64,7 +66,7 @@ def _p_panel(axes: Axes, curves: dict[str, Any], colours: dict[str, str], alpha:
     upper_right = start < bottom**0.5  # where the curves leave room
     for place, (view, colour) in enumerate(colours.items()):
         axes.annotate(
-            wording.role(view),
+            wording.role(results, view),
             (0.985, 1) if upper_right else (0.015, 0),
             xytext=(0, -16 - 15 * place if upper_right else 9 + 15 * (len(colours) - 1 - place)),
             xycoords="axes fraction",
@@ -114,8 +116,9 @@ def _rate_panel(
         _level_line(axes, rate["estimate"], f"null control\n{formats.percent(rate['estimate'])}", "-")
 
 
-def _needed_panel(axes: Axes, curves: dict[str, Any], colours: dict[str, str]) -> None:
+def _needed_panel(axes: Axes, results: Results, colours: dict[str, str]) -> None:
     """One row per view: the estimate, its interval, an arrow where the interval or the estimate is open."""
+    curves = results["power_curves"]
     style.quiet(axes, grid="x")
     axes.spines["left"].set_visible(False)
     axes.set(ylim=(-0.4, len(colours) - 0.3), yticks=[])
@@ -132,7 +135,7 @@ def _needed_panel(axes: Axes, curves: dict[str, Any], colours: dict[str, str]) -
         axes.text(
             0.004,
             row + 0.3,
-            f"{wording.role(view)}: {wording.required_size(curves[view])}",
+            f"{wording.role(results, view)}: {wording.required_size(curves[view])}",
             transform=axes.get_yaxis_transform(),
             va="center",
             fontsize=8.5,

@@ -63,7 +63,7 @@ def _membership(results: Results, console: Console) -> None:
     table.add_column("best score of each view")
     for view, name in groups.items():
         mark = " · selected" if name == membership["selected"] else ""
-        table.add_column(Text(wording.view_title(view) + mark))
+        table.add_column(Text(wording.view_title(results, view) + mark))
     table.add_row("score", *(Text(name) for name in groups.values()))
     columns = [wording.score_cells(results, name) for name in groups.values()]
     for cells in zip(*columns, strict=True):
@@ -96,7 +96,9 @@ def _inference(results: Results, console: Console) -> None:
     table = _table("Dataset inference", caption=wording.required_rule(curves[views[0]]) if curves else None)
     table.add_column("P against U")
     for view in views:
-        table.add_column(Text(wording.view_title(view) + (" · main" if view == results["main_view"] else "")))
+        table.add_column(
+            Text(wording.view_title(results, view) + (" · main" if view == results["main_view"] else ""))
+        )
     for cells in zip(*(wording.inference_cells(results, view) for view in views), strict=True):
         table.add_row(cells[0][0], *(value for _, value in cells))
     console.print(table)

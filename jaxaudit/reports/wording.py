@@ -1,8 +1,8 @@
 """What results say, in the words that tables, figures and pages share.
 
 P are the images in question (called members), U comparable images the model has not seen (nonmembers). A view
-is what of the model a score looks at: `cond` the logits given the class label, the baseline; `diff` their
-difference from the logits without label, the attack tailored to conditional generators.
+is what of the model a score looks at: `cond` what it says given the class label; `diff` the difference from
+what it says without. The attack tailored to a kind of model rests on its main view.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ HEADLINES = {
     "not_testable": "Not testable: the two sets of images differ",
     "paper": "The published procedure, for comparison: no verdict",
 }
-_ROLES = {"cond": "baseline", "diff": "tailored"}
+_OTHER_ROLES = {"cond": "baseline", "diff": "difference"}
 
 PAPER_PROBLEMS = (
     "The best score is picked on the very data it is reported on, which flatters it.",
@@ -28,14 +28,15 @@ PAPER_PROBLEMS = (
 )
 
 
-def role(view: str) -> str:
-    """The part a view plays: "baseline", "tailored", or the name of any other view."""
-    return _ROLES.get(view, view)
+def role(results: Results, view: str) -> str:
+    """The part a view plays: "tailored" for the main view, "baseline", "difference" or the view's name."""
+    return "tailored" if view == results["main_view"] else _OTHER_ROLES.get(view, view)
 
 
-def view_title(view: str) -> str:
+def view_title(results: Results, view: str) -> str:
     """ "tailored (diff)"."""
-    return f"{_ROLES[view]} ({view})" if view in _ROLES else view
+    part = role(results, view)
+    return part if part == view else f"{part} ({view})"
 
 
 def reported_fprs(results: Results) -> list[str]:

@@ -5,6 +5,14 @@ Scores are always higher = more likely a member. Every result is a frozen datacl
 
 from jaxaudit.stats.dataset_inference import DatasetInference, dataset_inference
 from jaxaudit.stats.fitted import fitted_scores
+from jaxaudit.stats.frechet import (
+    FrechetDistance,
+    Moments,
+    bootstrap_frechet,
+    frechet_distance,
+    gaussian_distance,
+    moments,
+)
 from jaxaudit.stats.gate import Gate, blind_gate
 from jaxaudit.stats.intervals import (
     Interval,
@@ -31,10 +39,12 @@ from jaxaudit.stats.welch import WelchTest, permutation_p_value, welch
 __all__ = [
     "PUBLISHED_GRID",
     "DatasetInference",
+    "FrechetDistance",
     "Gate",
     "Interval",
     "MeanStd",
     "MembershipInference",
+    "Moments",
     "NullControl",
     "OmittedFpr",
     "PowerCurve",
@@ -51,10 +61,14 @@ __all__ = [
     "balanced_accuracy_interval",
     "best_threshold",
     "blind_gate",
+    "bootstrap_frechet",
     "clopper_pearson",
     "dataset_inference",
     "fitted_scores",
+    "frechet_distance",
+    "gaussian_distance",
     "membership_inference",
+    "moments",
     "null_control",
     "permutation_p_value",
     "power_curve",

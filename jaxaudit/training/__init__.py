@@ -5,13 +5,13 @@ A trainer is a module with
     small_recipe(image_size, num_classes, *, width, depth, tokenizer_steps, generator_steps) -> recipe
     train(recipe, images, labels, *, directory, seed, progress) -> params
 
-whose options have defaults, and whose recipe has the `config` and `preprocessing` of the target and the
-schedules of its two stages.
+whose options have defaults, and whose recipe is a `jaxaudit.training.stages.Recipe` with the `preprocessing`
+of the target. Those without a tokenizer have no `tokenizer_steps`.
 """
 
 from types import ModuleType
 
-from jaxaudit.training import mar, rar, var
+from jaxaudit.training import dit, mar, rar, uvit, var
 
-TRAINERS: dict[str, ModuleType] = {"mar": mar, "rar": rar, "var": var}
+TRAINERS: dict[str, ModuleType] = {"dit": dit, "mar": mar, "rar": rar, "uvit": uvit, "var": var}
 """Every trainer by the name of its family."""

@@ -21,7 +21,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -29,39 +28,25 @@ import numpy as np
 from jaxtyping import Array, Bool, Float32, Int, Int32, Key
 
 from jaxaudit.data.preprocessing import Preprocessing
-from jaxaudit.families.config import to_dict
 from jaxaudit.models import mar_head
 from jaxaudit.models.mar import MAR, MARConfig, patchify
 from jaxaudit.tokenizers.kl_autoencoder import KLAutoencoder, KLAutoencoderConfig, posterior, sample
 from jaxaudit.training.loop import Batch, Params, Schedule
-from jaxaudit.training.stages import Progress, check_sizes, drop_labels, encode_all, fit_stage
+from jaxaudit.training.stages import Progress, Recipe, check_sizes, drop_labels, encode_all, fit_stage
 
 _LEAST_HIDDEN = 0.7  # of (4)
 _NOISES = 4  # R of (3), as published
 
 
-@dataclasses.dataclass(frozen=True)
-class MARRecipe:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MARRecipe(Recipe):
     """A MAR target and how it is trained.
 
-    Attributes:
-      tokenizer, generator: the shapes of the two networks, which must agree.
-      tokenizer_schedule, generator_schedule: steps, rates and batch sizes of the two stages.
+    Attributes, beside those of every recipe:
       kl_weight: λ of (1).
-      label_dropout: probability that a label is replaced by the null label while the generator trains.
     """
 
-    tokenizer: KLAutoencoderConfig
-    generator: MARConfig
-    tokenizer_schedule: Schedule
-    generator_schedule: Schedule
     kl_weight: float = 1e-4
-    label_dropout: float = 0.1
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """The config of `jaxaudit.families`, JSON-able."""
-        return {"generator": to_dict(self.generator), "tokenizer": to_dict(self.tokenizer)}
 
     @property
     def preprocessing(self) -> Preprocessing:

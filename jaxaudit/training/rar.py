@@ -13,9 +13,7 @@ Axes: N training images, B batch, H and W pixels, L tokens.
 
 from __future__ import annotations
 
-import dataclasses
 import os
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,35 +22,16 @@ import optax
 from jaxtyping import Array, Float, Float32, Int32
 
 from jaxaudit.data.preprocessing import Preprocessing
-from jaxaudit.families.config import to_dict
 from jaxaudit.models.rar import RAR, RARConfig
 from jaxaudit.tokenizers.maskgit_vq import MaskGITVQ, MaskGITVQConfig
 from jaxaudit.training.loop import Batch, Params, Schedule
-from jaxaudit.training.stages import Progress, check_sizes, drop_labels, encode_all, fit_stage
+from jaxaudit.training.stages import Progress, Recipe, check_sizes, drop_labels, encode_all, fit_stage
 
 _COMMITMENT = 0.25  # β of (1)
 
 
-@dataclasses.dataclass(frozen=True)
-class RARRecipe:
-    """A RAR target and how it is trained.
-
-    Attributes:
-      tokenizer, generator: the shapes of the two networks, which must agree.
-      tokenizer_schedule, generator_schedule: steps, rates and batch sizes of the two stages.
-      label_dropout: probability that a label is replaced by the null label while the transformer trains.
-    """
-
-    tokenizer: MaskGITVQConfig
-    generator: RARConfig
-    tokenizer_schedule: Schedule
-    generator_schedule: Schedule
-    label_dropout: float = 0.1
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """The config of `jaxaudit.families`, JSON-able."""
-        return {"generator": to_dict(self.generator), "tokenizer": to_dict(self.tokenizer)}
+class RARRecipe(Recipe):
+    """A RAR target and how it is trained."""
 
     @property
     def preprocessing(self) -> Preprocessing:

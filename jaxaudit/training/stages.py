@@ -5,6 +5,7 @@ Axes: N training images, B batch.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,10 +17,40 @@ import numpy as np
 from jaxtyping import Array, Int, Key
 
 from jaxaudit.errors import InputError
+from jaxaudit.families.config import to_dict
 from jaxaudit.training.loop import LossFunction, Params, Schedule, fit
 
 Progress = Callable[[str, int, int, Mapping[str, float]], None]
 """Called with the stage, the steps done, the steps of the stage and the latest metrics."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A small target and how it is trained.
+
+    Attributes:
+      tokenizer, generator: the shapes of the two networks, which must agree; no tokenizer: a model of pixels.
+      tokenizer_schedule, generator_schedule: steps, rates and batch sizes of the two stages.
+      label_dropout: probability that a label is replaced by the null label while the generator trains.
+    """
+
+    tokenizer: Any = None
+    generator: Any
+    tokenizer_schedule: Schedule | None = None
+    generator_schedule: Schedule
+    label_dropout: float = 0.1
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The config of `jaxaudit.families`, JSON-able."""
+        tokenizer = None if self.tokenizer is None else to_dict(self.tokenizer)
+        return {"generator": to_dict(self.generator), "tokenizer": tokenizer}
+
+    @property
+    def schedules(self) -> dict[str, Schedule]:
+        """The schedules by the name of their stage, in order."""
+        both = {"tokenizer": self.tokenizer_schedule, "generator": self.generator_schedule}
+        return {stage: schedule for stage, schedule in both.items() if schedule is not None}
 
 
 def check_sizes(image_size: int, width: int) -> None:

@@ -12,9 +12,7 @@ Axes: N training images, B batch, H and W pixels, L tokens.
 
 from __future__ import annotations
 
-import dataclasses
 import os
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,33 +21,14 @@ import optax
 from jaxtyping import Array, Float32, Int32
 
 from jaxaudit.data.preprocessing import Preprocessing
-from jaxaudit.families.config import to_dict
 from jaxaudit.models.var import VAR, VARConfig
 from jaxaudit.tokenizers.multiscale_vq import MultiScaleVQ, MultiScaleVQConfig
 from jaxaudit.training.loop import Batch, Params, Schedule
-from jaxaudit.training.stages import Progress, check_sizes, drop_labels, encode_all, fit_stage
+from jaxaudit.training.stages import Progress, Recipe, check_sizes, drop_labels, encode_all, fit_stage
 
 
-@dataclasses.dataclass(frozen=True)
-class VARRecipe:
-    """A VAR target and how it is trained.
-
-    Attributes:
-      tokenizer, generator: the shapes of the two networks, which must agree.
-      tokenizer_schedule, generator_schedule: steps, rates and batch sizes of the two stages.
-      label_dropout: probability that a label is replaced by the null label while the transformer trains.
-    """
-
-    tokenizer: MultiScaleVQConfig
-    generator: VARConfig
-    tokenizer_schedule: Schedule
-    generator_schedule: Schedule
-    label_dropout: float = 0.1
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """The config of `jaxaudit.families`, JSON-able."""
-        return {"generator": to_dict(self.generator), "tokenizer": to_dict(self.tokenizer)}
+class VARRecipe(Recipe):
+    """A VAR target and how it is trained."""
 
     @property
     def preprocessing(self) -> Preprocessing:
