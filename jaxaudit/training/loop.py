@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import optax.contrib
 import orbax.checkpoint as ocp
 from jaxtyping import Array
 
@@ -31,8 +32,9 @@ class Schedule:
       steps: optimiser steps. batch_size: images per step.
       learning_rate: reached by a linear warm-up over the first 5% of the steps.
       final_rate: the share of it that a cosine decay ends at; 1 keeps the rate constant.
-      weight_decay: of AdamW, on every parameter.
+      weight_decay: on every parameter.
       checkpoint_every: steps between checkpoints.
+      muon: whether matrices are updated by Muon, which needs fewer steps to memorise; else AdamW does it all.
     """
 
     steps: int
@@ -41,17 +43,19 @@ class Schedule:
     final_rate: float = 0.1
     weight_decay: float = 0.05
     checkpoint_every: int = 1000
+    muon: bool = False
 
     def optimizer(self) -> optax.GradientTransformation:
-        """AdamW (betas 0.9, 0.95) with clipped gradients."""
+        """AdamW (betas 0.9, 0.95), or Muon (Jordan et al. 2024), with clipped gradients."""
         warm_up = min(max(1, self.steps // 20), self.steps - 1)
         rate = optax.warmup_cosine_decay_schedule(
             0.0, self.learning_rate, warm_up, self.steps, self.final_rate * self.learning_rate
         )
-        return optax.chain(
-            optax.clip_by_global_norm(1.0),
-            optax.adamw(rate, b1=0.9, b2=0.95, weight_decay=self.weight_decay),
-        )
+        if self.muon:
+            rule = optax.contrib.muon(rate, weight_decay=self.weight_decay)
+        else:
+            rule = optax.adamw(rate, b1=0.9, b2=0.95, weight_decay=self.weight_decay)
+        return optax.chain(optax.clip_by_global_norm(1.0), rule)
 
 
 def fit(

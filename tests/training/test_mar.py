@@ -80,7 +80,7 @@ def test_standardising_changes_units_and_nothing_else(params, pictures):
 
 def test_between_70_and_100_percent_of_the_tokens_are_hidden():
     length = 64
-    visible, shown, hidden = mar._masks(jax.random.key(0), 2000, length)
+    visible, shown, hidden = mar._masks(jax.random.key(0), 2000, length, 0.7)
     share = np.asarray(hidden.mean(1))
     assert 0.7 <= share.min() < 0.72
     assert share.max() == 1
