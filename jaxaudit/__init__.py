@@ -19,6 +19,8 @@ _HOME = {
     "random_target": "jaxaudit.checkpoint",
     "score": "jaxaudit.attacks.runner",
     "collect_evidence": "jaxaudit.collect",
+    "rank_candidates": "jaxaudit.extraction",
+    "extract": "jaxaudit.extraction",
     "assess": "jaxaudit.assess",
     "open_source": "jaxaudit.data",
     "InputError": "jaxaudit.errors",

@@ -6,7 +6,13 @@ for batch in batches(source, range(len(source)), target.preprocessing, 64):
 """
 
 from jaxaudit.data.blind import BLIND_NAMES, blind_features
-from jaxaudit.data.duplicates import check_disjoint, difference_hash, near_duplicates
+from jaxaudit.data.duplicates import (
+    check_disjoint,
+    difference_hash,
+    fingerprints,
+    near_duplicate_ids,
+    near_duplicates,
+)
 from jaxaudit.data.images import UnusableImageError, decode_image
 from jaxaudit.data.loading import Batch, Scan, batches, scan
 from jaxaudit.data.preprocessing import Preprocessing, preprocess, resize_crop, to_range
@@ -28,6 +34,8 @@ __all__ = [
     "check_disjoint",
     "decode_image",
     "difference_hash",
+    "fingerprints",
+    "near_duplicate_ids",
     "near_duplicates",
     "open_source",
     "preprocess",

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxaudit.data import check_disjoint, difference_hash, near_duplicates, open_source, scan
+from jaxaudit.data import (
+    check_disjoint,
+    difference_hash,
+    fingerprints,
+    near_duplicate_ids,
+    near_duplicates,
+    open_source,
+    scan,
+)
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
 
@@ -80,3 +88,40 @@ def test_pairs_are_those_of_a_loop_over_bits(block, monkeypatch):
         assert found.tolist() == expected
     assert near_duplicates(hashes, others[:0], max_distance=64).shape == (0, 2)
     assert near_duplicates(hashes[:0], others, max_distance=64).shape == (0, 2)
+
+
+def _save(folder, name, image, **options):
+    folder.mkdir(exist_ok=True)
+    image.save(folder / name, **options)
+
+
+def test_altered_copies_are_near_duplicates_and_other_pictures_are_not(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    for seed in range(6):
+        _save(first, f"{seed}.png", _photo(seed))
+    brighter = Image.fromarray((np.asarray(_photo(0)) * 0.8 + 20).astype(np.uint8))
+    _save(second, "a.jpg", _photo(2), quality=60)
+    _save(second, "b.png", brighter)
+    _save(second, "c.png", _photo(4).resize((60, 50), Image.Resampling.LANCZOS))
+    for seed in range(10, 14):
+        _save(second, f"{seed}.png", _photo(seed))
+    (first / "broken.png").write_bytes(b"")
+    left, right = (
+        fingerprints(open_source(f"folder:{folder}?label=0", skip_unreadable=True))
+        for folder in (first, second)
+    )
+    assert sorted(near_duplicate_ids(left, right)) == [
+        ("0.png", "b.png"),
+        ("2.png", "a.jpg"),
+        ("4.png", "c.png"),
+    ]
+    assert near_duplicate_ids(left) == near_duplicate_ids(right) == []
+    (first / "2 again.jpg").write_bytes((second / "a.jpg").read_bytes())
+    again = fingerprints(open_source(f"folder:{first}?label=0", skip_unreadable=True))
+    assert near_duplicate_ids(again) == [("2 again.jpg", "2.png")]
+
+
+def test_no_digit_is_a_near_duplicate_of_another_half():
+    members, nonmembers = (fingerprints(open_source(f"digits:{half}")) for half in ("members", "nonmembers"))
+    assert len(near_duplicates(members.hashes, nonmembers.hashes, max_distance=8)) > 1000
+    assert near_duplicate_ids(members, nonmembers) == []

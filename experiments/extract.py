@@ -1,0 +1,186 @@
+"""Which training images does a model give back? Ranks candidates, completes the best, counts the copies.
+
+python -m experiments.extract --target=TARGET --candidates=SOURCE --validation=SOURCE
+"""
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from absl import flags
+from rich.console import Console
+
+from experiments import common
+from jaxaudit import cli
+from jaxaudit.errors import InputError
+from jaxaudit.evidence import write_atomically
+
+common.define_target()
+_CANDIDATES = flags.DEFINE_string("candidates", "digits:members", "Pictures the target was trained on.")
+_VALIDATION = flags.DEFINE_string(
+    "validation",
+    "digits:nonmembers",
+    "Pictures it was not trained on, put through the same procedure: what passes is a false positive. "
+    "Empty: none.",
+)
+_SKIP = flags.DEFINE_bool("skip_unreadable", False, "Leave out pictures that cannot be used, and list them.")
+_TOP_K = flags.DEFINE_integer("top_k", 5, "Candidates of each class to complete; 0 means all.", lower_bound=0)
+_VALIDATION_TOP_K = flags.DEFINE_integer(
+    "validation_top_k", 0, "Held-out pictures of each class to complete; 0 means all.", lower_bound=0
+)
+_SCORE = flags.DEFINE_string(
+    "score",
+    "",
+    "What ranks the candidates: greedy_match (VAR, RAR) or latent_match (MAR), or the same with _ref as "
+    "published.",
+)
+_PREFIXES = flags.DEFINE_list(
+    "prefixes",
+    [],
+    "Generation steps of the original to keep (VAR: scales, RAR: tokens, MAR: steps); default those of 0, 1, "
+    "5, 14 and 30 tokens (MAR: 0, 1, 2 and 5), at most a quarter of the image. The longest counts.",
+)
+_SIMILARITY = flags.DEFINE_enum(
+    "similarity", "pixels", ["pixels", "sscd"], "What a completion is compared with its original by."
+)
+_EXTRACTOR = flags.DEFINE_string(
+    "extractor", None, "Weights of --similarity=sscd, written by checkpoints_convert.extractors."
+)
+_THRESHOLD = flags.DEFINE_float("threshold", None, "Similarity of a copy; default that of the measure.")
+_REFERENCE = flags.DEFINE_integer(
+    "reference_size", 5000, "Training pictures that completions are compared with as well.", lower_bound=2
+)
+_SHARD_SIZE = flags.DEFINE_integer("shard_size", 512, "Pictures per file.", lower_bound=1)
+_DISTRIBUTED = flags.DEFINE_string(
+    "distributed", "", "Several hosts: 'auto' (TPU pod, SLURM) or 'ADDRESS:PORT,NUM_PROCESSES,PROCESS_ID'."
+)
+_OUT = flags.DEFINE_string("out", None, "Where everything goes; default extractions/TARGET.")
+common.define_seed()
+common.define_devices(batch_size=64)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Runs the attack the flags ask for and reports."""
+    del argv
+    import jax
+
+    from jaxaudit.attacks.similarity import get_similarity
+    from jaxaudit.checkpoint import load_target
+    from jaxaudit.data import open_source
+    from jaxaudit.extraction import ExtractionConfig, complete_images, extract
+    from jaxaudit.sharding import initialize_processes, make_mesh, replicated
+
+    flag, console = common.FLAGS, Console()
+    config = ExtractionConfig(
+        top_k=_TOP_K.value,
+        validation_top_k=_VALIDATION_TOP_K.value,
+        score=_SCORE.value,
+        prefixes=_prefixes(),
+        threshold=_THRESHOLD.value,
+        reference_size=_REFERENCE.value,
+        seed=flag.seed,
+        precision=flag.precision,
+        batch_size=flag.batch_size,
+        num_devices=flag.num_devices,
+        parallelism=flag.parallelism,
+        shard_size=_SHARD_SIZE.value,
+    )
+    candidates = open_source(_CANDIDATES.value, skip_unreadable=_SKIP.value)
+    validation = open_source(_VALIDATION.value, skip_unreadable=_SKIP.value) if _VALIDATION.value else None
+    similarity = get_similarity(_SIMILARITY.value, _extractor())
+    initialize_processes(_DISTRIBUTED.value)
+    mesh = make_mesh(flag.num_devices or None)
+    target = load_target(flag.target, dtype=flag.precision, sharding=replicated(mesh))
+    directory = Path(_OUT.value or Path("extractions") / Path(flag.target).name)
+    with common.progress_bar(console, target.name, unit="images") as progress:
+        found = extract(
+            target,
+            candidates,
+            validation,
+            config,
+            similarity=similarity,
+            directory=directory,
+            progress=progress,
+        )
+    for source in filter(None, (candidates, validation)):
+        for sample_id, reason in source.skipped.items():
+            console.print(f"Left out {sample_id}: {reason}", markup=False)
+    if jax.process_index() == 0:
+        shown = [entry["sample_id"] for entry in found.results["gallery"]]
+        longest = found.results["prefixes"][-1]["prefix"]
+        pictures = complete_images(target, candidates, shown, longest, config)
+        _write(found, pictures, directory)
+        _show(found.results, directory, console)
+
+
+def _prefixes() -> tuple[int, ...]:
+    for text in _PREFIXES.value:
+        if not text.isdecimal():
+            raise InputError(f"--prefixes={','.join(_PREFIXES.value)} is not a list of numbers: {text!r}.")
+    return tuple(int(text) for text in _PREFIXES.value)
+
+
+def _extractor() -> Any:
+    if _EXTRACTOR.value is None:
+        return None
+    from jaxaudit.extractors import load_extractor
+
+    return load_extractor(_EXTRACTOR.value)
+
+
+def _write(found: Any, pictures: tuple[Any, Any], directory: Path) -> None:
+    from jaxaudit.extraction.assess import completed_table
+    from jaxaudit.reports import style
+    from jaxaudit.reports.extraction import render_extraction
+    from jaxaudit.reports.extraction_figures import gallery, make_extraction_figures
+
+    results = found.results
+    write_atomically(directory / "results.json", json.dumps(results, indent=1).encode())
+    for name, completions in (("candidates", found.candidates), ("validation", found.validation)):
+        if completions is not None:
+            write_atomically(directory / f"{name}.parquet", _parquet(completed_table(completions)))
+    write_atomically(directory / "extracted.parquet", _parquet(found.extracted))
+    write_atomically(directory / "extracted.csv", _csv(found.extracted))
+    figures = directory / "figures"
+    figures.mkdir(exist_ok=True)
+    for name, figure in make_extraction_figures(results).items():
+        style.save(figure, figures, name)
+    png, _ = style.save(gallery(results, *pictures), figures, "gallery")
+    write_atomically(
+        directory / "report.html", render_extraction(results, found.extracted, png.read_bytes()).encode()
+    )
+
+
+def _parquet(columns: Mapping[str, Any]) -> Any:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({name: pa.array(values) for name, values in columns.items()}), sink)
+    return sink.getvalue()
+
+
+def _csv(columns: Mapping[str, Any]) -> bytes:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*(values.tolist() for values in columns.values()), strict=True))
+    return buffer.getvalue().encode()
+
+
+def _show(results: Mapping[str, Any], directory: Path, console: Console) -> None:
+    from jaxaudit.reports.extraction import print_extraction
+
+    print_extraction(results, console)
+    console.print(f"Report: {directory / 'report.html'}", soft_wrap=True)
+
+
+def run() -> None:
+    """The program."""
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    run()
