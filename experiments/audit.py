@@ -2,7 +2,8 @@
 
 python -m experiments.audit                                              the built-in target, on digits
 python -m experiments.audit --target=DIR --members=folder:/imagenet/train --nonmembers=folder:/imagenet/val
-python -m experiments.audit --target=DIR --scores=cond/unified_loss      one attack that every family has
+python -m experiments.audit --target=DIR --scores=*unified_loss          one attack that every family has
+python -m experiments.audit --target=DIR --access=gray                   without gradients of the model
 
 Writes to --out: evidence/ (one row per picture), results.json, figures/ and report.html. A killed run
 goes on where it stopped; `experiments.verdict` repeats the statistics from the evidence alone.
@@ -23,6 +24,7 @@ from jaxaudit.errors import InputError
 
 common.define_target()
 common.define_data()
+common.define_access()
 _SCORES = flags.DEFINE_list("scores", ["all"], "Scores, patterns such as diff/*, or default, paper, all.")
 _MAR_SETTING = flags.DEFINE_enum(
     "mar_setting",
@@ -66,6 +68,7 @@ def main(argv: Sequence[str]) -> None:
     assess_config = common.assess_config()
     config = CollectConfig(
         scores=tuple(_SCORES.value),
+        access=f"{flag.access}-box",
         num_samples=flag.num_samples,
         seed=flag.seed,
         options=_options(),

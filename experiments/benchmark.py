@@ -1,6 +1,7 @@
 """Where the time of an audit goes: images per second of every stage, against this machine's matmul speed.
 
 python -m experiments.benchmark --target=var_d16 --random_weights
+python -m experiments.benchmark --target=dit_xl_2_256 --random_weights --access=gray --batch_size=1
 
 The matrix product and all stages are timed in turn, round after round in one process, and compared within a
 round, so that a machine that is busy in between slows both. FLOPs: matrix products and convolutions.
@@ -27,20 +28,23 @@ from rich.table import Table
 
 from experiments import common
 from jaxaudit import cli
-from jaxaudit.attacks.registry import ScorePlan, get_scores
 from jaxaudit.attacks.runner import Scorer
 from jaxaudit.checkpoint import load_target, random_target
 from jaxaudit.data import batches, open_source
+from jaxaudit.errors import InputError
 from jaxaudit.evidence import write_atomically
 from jaxaudit.flops import count_flops
 from jaxaudit.precision import matmul_precision
 from jaxaudit.sharding import make_mesh, replicated
-from jaxaudit.targets import TokenTarget
+from jaxaudit.targets import DiffusionTarget, Target, TokenTarget
+from jaxaudit_kernels.gradient_masking import output_and_gradient
 from jaxaudit_kernels.likelihood import guided_token_statistics
 
 common.define_target()
+common.define_access()
 common.define_seed()
 common.define_devices(batch_size=4)
+_SCORES = flags.DEFINE_list("scores", ["all"], "Scores of the whole step, as for experiments.audit.")
 _RANDOM = flags.DEFINE_bool("random_weights", False, "Random weights in the shape of a released model.")
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Timed rounds, after one to warm up.", lower_bound=1)
 _GEMM = flags.DEFINE_integer("gemm", 4096, "Side of the square matrix product.", lower_bound=128)
@@ -56,7 +60,8 @@ def main(argv: Sequence[str]) -> None:
         target = random_target(flag.target, seed=flag.seed, dtype=flag.precision)
     else:
         target = load_target(flag.target, dtype=flag.precision, sharding=replicated(mesh))
-    scorer = Scorer(target, "all", mesh=mesh, parallelism=flag.parallelism)
+    access = f"{flag.access}-box"
+    scorer = Scorer(target, _SCORES.value, access=access, mesh=mesh, parallelism=flag.parallelism)
     with tempfile.TemporaryDirectory() as folder, console.status("Compiling and timing"):
         stages = _stages(target, scorer, Path(folder), flag.batch_size, flag.seed)
         seconds = _time(stages)
@@ -75,6 +80,7 @@ def main(argv: Sequence[str]) -> None:
         "num_devices": mesh.size,
         "batch_size": flag.batch_size,
         "precision": flag.precision,
+        "evaluations_per_image": scorer.evaluations(),
         "peak_memory_bytes": _peak_memory(),
         "stages": rows,
     }
@@ -95,42 +101,81 @@ class Stage:
         return jax.block_until_ready(self._call())
 
 
-def _stages(
-    target: TokenTarget, scorer: Scorer, folder: Path, batch_size: int, seed: int
-) -> dict[str, Stage]:
+def _stages(target: Target, scorer: Scorer, folder: Path, batch_size: int, seed: int) -> dict[str, Stage]:
     """The matrix product and every stage of an audit, each on its own, then the whole compiled step."""
-    generator, functions = np.random.default_rng(seed), target.functions
+    generator = np.random.default_rng(seed)
     source = _write_pictures(folder, target.preprocessing.image_size, batch_size, generator)
     batch = next(batches(source, range(batch_size), target.preprocessing, batch_size))
-    labels = jnp.asarray(generator.integers(0, target.num_classes, batch_size), jnp.int32)
-    params, images = scorer.params, jnp.asarray(batch.images)
+    images, labels = jnp.asarray(batch.images), None
+    if target.num_classes:
+        labels = jnp.asarray(generator.integers(0, target.num_classes, batch_size), jnp.int32)
+    model = _MODEL_STAGES.get(type(target))
+    if model is None or getattr(target, "context_shape", None):
+        raise InputError(f"There is no benchmark of {target.name}, a {type(target).__name__}.")
+    stages, dtype = model(target, scorer, images, labels)
+    side = _GEMM.value
+    matrix = jax.random.normal(jax.random.key(seed), (side, side), dtype)
+    product = functools.partial(
+        jnp.matmul, precision=matmul_precision(dtype), preferred_element_type=jnp.float32
+    )
+    whole = Stage(lambda: scorer.submit(batch.images, labels).result())
+    whole.flops = batch_size * scorer.flops_per_image()
+    return {
+        "matmul": Stage(jax.jit(product), matrix, matrix),
+        "load": Stage(lambda: list(batches(source, range(batch_size), target.preprocessing, batch_size))),
+        **stages,
+        "whole step": whole,
+    }
+
+
+def _token_stages(
+    target: TokenTarget, scorer: Scorer, images: jax.Array, labels: jax.Array
+) -> tuple[dict[str, Stage], Any]:
+    """Of a model of discrete tokens, and the dtype of its matrix products."""
+    functions, params, batch_size = target.functions, scorer.params, len(images)
     tokens = target.encode(images)
     both = jnp.stack([labels, jnp.full_like(labels, target.null_label)], axis=1).reshape(-1)
     twice = jnp.repeat(tokens, 2, axis=0)
     hidden = jax.jit(functions.hidden)(params, twice, both).reshape(batch_size, 2, target.num_tokens, -1)
-    plan = ScorePlan(get_scores("all"))
+    plan = scorer.plan
 
     @jax.jit
     def statistics(params: Any, hidden: jax.Array, tokens: jax.Array) -> dict[str, jax.Array]:
         kernel, bias = functions.head(params)
         return plan.device(guided_token_statistics(hidden[:, 0], hidden[:, 1], kernel, bias, tokens))
 
-    side, dtype = _GEMM.value, hidden.dtype
-    matrix = jax.random.normal(jax.random.key(seed), (side, side), dtype)
-    product = functools.partial(
-        jnp.matmul, precision=matmul_precision(dtype), preferred_element_type=jnp.float32
-    )
-    whole = Stage(lambda: scorer.submit(batch.images, np.asarray(labels)).result())
-    stages = {
-        "matmul": Stage(jax.jit(product), matrix, matrix),
-        "load": Stage(lambda: list(batches(source, range(batch_size), target.preprocessing, batch_size))),
+    return {
         "tokenise": Stage(jax.jit(functions.encode), params, images),
         "forward": Stage(jax.jit(functions.hidden), params, twice, both),
         "statistics": Stage(statistics, params, hidden, tokens),
-        "whole step": whole,
+    }, hidden.dtype
+
+
+def _diffusion_stages(
+    target: DiffusionTarget, scorer: Scorer, images: jax.Array, labels: jax.Array | None
+) -> tuple[dict[str, Stage], Any]:
+    """Of a diffusion model, and the dtype of its matrix products."""
+    functions, params = target.functions, scorer.params
+    latents, time = target.encode(images), jnp.full(len(images), 500)
+
+    @jax.jit
+    def gradient(params: Any, z: jax.Array, time: jax.Array, labels: Any) -> Any:
+        return output_and_gradient(functools.partial(functions.network, params), z, time, labels, z)
+
+    stages = {
+        "encode": Stage(jax.jit(functions.encode), params, images),
+        "forward": Stage(jax.jit(functions.network), params, latents, time, labels),
     }
-    whole.flops = sum(stages[name].flops for name in ("tokenise", "forward", "statistics"))
-    return stages
+    if scorer.step.evaluations()["planned"].gradients:
+        stages["gradient"] = Stage(gradient, params, latents, time, labels)
+    return stages, jax.tree.leaves(params["generator"])[0].dtype
+
+
+_MODEL_STAGES: dict[type, Callable[..., Any]] = {
+    TokenTarget: _token_stages,
+    DiffusionTarget: _diffusion_stages,
+}
+"""The stages of each kind of target."""
 
 
 def _write_pictures(folder: Path, size: int, count: int, generator: np.random.Generator) -> Any:

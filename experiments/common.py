@@ -51,17 +51,40 @@ def define_devices(batch_size: int) -> None:
 
 
 def define_statistics() -> None:
-    """How scores become a verdict."""
+    """How scores become a verdict, or a published number."""
     flags.DEFINE_enum(
         "protocol",
         "default",
         ["default", "paper"],
         "'default' is the rigorous one, 'paper' the published procedure.",
     )
+    define_test()
+
+
+def define_test() -> None:
+    """How scores become a verdict."""
     flags.DEFINE_float(
         "alpha", 0.01, "Significance level of dataset inference.", lower_bound=1e-6, upper_bound=0.5
     )
     flags.DEFINE_float("power", 0.8, "Share of draws that must reject for a number of samples to be enough.")
+    flags.DEFINE_enum(
+        "procedure",
+        "split",
+        ["split", "permutation"],
+        "Diffusion models (CDI): 'split' learns from half of the pictures and tests on the other half, "
+        "'permutation' refits for every relabelling and is the strictest.",
+    )
+
+
+def define_access() -> None:
+    """What of the model the attacks may use."""
+    flags.DEFINE_enum(
+        "access",
+        "white",
+        ["gray", "white"],
+        "What of the model the scores may use: its outputs, or also its gradients (diffusion: "
+        "gradient_masking_*, noise_opt_*). Scores that need more are left out of patterns.",
+    )
 
 
 def define_seed() -> None:
@@ -70,10 +93,16 @@ def define_seed() -> None:
 
 
 def assess_config() -> AssessConfig:
-    """What the flags of `define_statistics` and `define_seed` ask for."""
+    """What the flags of `define_statistics` or `define_test`, and `define_seed`, ask for."""
     if not 0 < FLAGS.power < 1:
         raise InputError(f"--power={FLAGS.power} is not between 0 and 1.")
-    return AssessConfig(FLAGS.protocol, FLAGS.alpha, FLAGS.power, FLAGS.seed)
+    return AssessConfig(
+        protocol=FLAGS.protocol if "protocol" in FLAGS else "default",
+        alpha=FLAGS.alpha,
+        power=FLAGS.power,
+        procedure=FLAGS.procedure,
+        seed=FLAGS.seed,
+    )
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """Puts targets side by side: what each gives away, by size.
 
-python -m experiments.compare --targets=digits_var,digits_rar
+python -m experiments.compare --targets=digits_var,digits_rar,digits_mar
 
 Every target is audited with the same pictures, in OUT/TARGET (an audit that is there already is continued);
 then a table, comparison.csv, comparison.tex and a figure show them together.
@@ -22,7 +22,7 @@ from jaxaudit.errors import InputError
 from jaxaudit.reports.comparison import comparison_row, print_comparison, write_comparison
 from jaxaudit.sharding import make_mesh, replicated
 
-_TARGETS = flags.DEFINE_list("targets", ["digits_var", "digits_rar"], "Targets, in the order to show.")
+_TARGETS = flags.DEFINE_list("targets", ["digits_var", "digits_rar", "digits_mar"], "Targets, in the order to show.")
 _OUT = flags.DEFINE_string("out", "audits/comparison", "Where everything goes.")
 common.define_data()
 common.define_statistics()

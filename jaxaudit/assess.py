@@ -33,12 +33,15 @@ class AssessConfig:
       protocol: "default", or "paper" for the published procedure.
       alpha: significance level of every test.
       power: share of draws that must reject for a number of samples to be enough.
+      procedure: how CDI holds samples out, "split" or "permutation"; it is the dataset inference of diffusion
+        models (see `jaxaudit.stats.identify`).
       seed: of splits, permutations and draws.
     """
 
     protocol: str = "default"
     alpha: float = 0.01
     power: float = 0.8
+    procedure: str = "split"
     seed: int = 0
 
 
@@ -109,12 +112,14 @@ def _infer(
         for view, names in feature_sets.items()
     }
     main_view = request["main_view"] if request["main_view"] in features else next(iter(features))
+    inference = _INFERENCES[request["inference"]]
     if config.protocol == "default":
         verdict = stats.verdict(
             *features[main_view],
             p_blind=members.blind,
             u_blind=nonmembers.blind,
             names=feature_sets[main_view],
+            procedure="sum" if request["inference"] == "sum" else config.procedure,
             **options,
         )
         gate, control, testable = verdict.gate, verdict.null_control, verdict.status != "not_testable"
@@ -124,9 +129,8 @@ def _infer(
         words = {"status": "paper", "sentence": _PAPER_SENTENCE}
     tests, curves = {}, {}
     for view, (p, u) in features.items() if testable else ():
-        described = {"protocol": config.protocol, "names": feature_sets[view], **options}
-        tests[view] = stats.dataset_inference(p, u, **described).to_dict()
-        curves[view] = stats.power_curve(p, u, power=config.power, **described).to_dict()
+        test, curve = inference(p, u, feature_sets[view], config)
+        tests[view], curves[view] = test.to_dict(), curve.to_dict()
     return {
         "main_view": main_view,
         "verdict": words,
@@ -135,6 +139,33 @@ def _infer(
         "dataset_inference": tests or None,
         "power_curves": curves or None,
     }
+
+
+def _sum_of_scores(
+    p: np.ndarray, u: np.ndarray, names: Sequence[str], config: AssessConfig
+) -> tuple[stats.DatasetInference, stats.PowerCurve]:
+    described = {"protocol": config.protocol, "names": names, "alpha": config.alpha, "seed": config.seed}
+    return (
+        stats.dataset_inference(p, u, **described),
+        stats.power_curve(p, u, power=config.power, **described),
+    )
+
+
+def _copyrighted_data_identification(
+    p: np.ndarray, u: np.ndarray, names: Sequence[str], config: AssessConfig
+) -> tuple[stats.Identification, stats.PowerCurve]:
+    p, u = (dict(zip(names, side.T, strict=True)) for side in (p, u))
+    procedure = "paper" if config.protocol == "paper" else config.procedure
+    options = {"alpha": config.alpha, "seed": config.seed}
+    drawn = "paper" if config.protocol == "paper" else "split"  # what "permutation" needs is no more
+    return (
+        stats.identify(p, u, procedure=procedure, **options),
+        stats.identification_power(p, u, procedure=drawn, power=config.power, **options),
+    )
+
+
+_INFERENCES = {"sum": _sum_of_scores, "cdi": _copyrighted_data_identification}
+"""Dataset inference by the name that evidence gives it."""
 
 
 def _digests(table: Table) -> dict[str, str]:
@@ -148,8 +179,8 @@ def _draw(table: Table, size: int, rng: np.random.Generator) -> Table:
 def _by_view(names: Sequence[str], protocol: str) -> dict[str, list[str]]:
     """The candidates of each view: the literature's scores, or the published code's under "paper"."""
     chosen = [name for name in names if name.endswith("_ref") == (protocol == "paper")]
-    views = dict.fromkeys(name.partition("/")[0] for name in chosen)
-    return {view: [name for name in chosen if name.startswith(f"{view}/")] for view in views}
+    views = dict.fromkeys(name.rpartition("/")[0] for name in chosen)
+    return {view: [name for name in chosen if name.rpartition("/")[0] == view] for view in views}
 
 
 def _histogram(members: np.ndarray, nonmembers: np.ndarray) -> dict[str, list[float]]:

@@ -20,13 +20,22 @@ import numpy as np
 
 import jaxaudit
 from jaxaudit.attacks.continuous import MaskedLossConfig
-from jaxaudit.attacks.registry import MAIN_VIEW, Kind, ScorePlan, inference_set
+from jaxaudit.attacks.registry import (
+    INFERENCE,
+    MAIN_VIEW,
+    Access,
+    Kind,
+    ScorePlan,
+    full_name,
+    inference_set,
+    split_name,
+)
 from jaxaudit.attacks.runner import Scorer
 from jaxaudit.data import BLIND_NAMES, Source, batches, check_disjoint, resolve_labels, scan
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import BLIND_PREFIX, SPLITS, Evidence, Shard
 from jaxaudit.sharding import Parallelism, make_mesh, wait_for_all_processes
-from jaxaudit.targets import LatentTarget, TokenTarget
+from jaxaudit.targets import Target
 
 _VERSIONED = ("jax", "jaxlib", "flax", "numpy", "pillow")
 
@@ -37,6 +46,7 @@ class CollectConfig:
 
     Attributes:
       scores: score names or patterns (`jaxaudit.attacks.registry.get_scores`).
+      access: "gray-box" leaves scores that need gradients of the model out of patterns.
       num_samples: pictures of each side, drawn without replacement; 0 takes all.
       seed: of the draw and of every stochastic score.
       options: how stochastic scores are measured, for continuous tokens a `MaskedLossConfig`; None is the
@@ -48,6 +58,7 @@ class CollectConfig:
     """
 
     scores: tuple[str, ...] = ("default",)
+    access: Access = "white-box"
     num_samples: int = 0
     seed: int = 0
     options: MaskedLossConfig | None = None
@@ -59,7 +70,7 @@ class CollectConfig:
 
 
 def collect_evidence(
-    target: TokenTarget | LatentTarget,
+    target: Target,
     members: Source,
     nonmembers: Source,
     directory: str | os.PathLike,
@@ -80,16 +91,22 @@ def collect_evidence(
       progress: called with (images scored so far, images of this process).
 
     Raises:
-      InputError: if the scores or options do not fit the target, pictures cannot be used, labels do not mean
-        the target's classes, the sources share pictures, the folder holds evidence of another request, or a
-        score is not a finite number.
+      InputError: if the target is conditioned on captions (sources have none), the scores, access or options
+        do not fit it, pictures cannot be used, labels do not mean the target's classes, the sources share
+        pictures, the folder holds evidence of another request, or a score is not a finite number.
     """
+    if getattr(target, "context_shape", None):
+        raise InputError(
+            f"{target.name} is conditioned on captions, and sources of pictures have none: score it with "
+            "jaxaudit.score, which takes their embeddings."
+        )
     mesh = make_mesh(config.num_devices or None)
     scorer = Scorer(
         target,
         config.scores,
         key=jax.random.key(config.seed),
         options=config.options,
+        access=config.access,
         mesh=mesh,
         parallelism=config.parallelism,
     )
@@ -132,7 +149,7 @@ def _draw(source: Source, num_samples: int, seed: int) -> Source:
     return source.take(np.sort(rows).tolist())
 
 
-def _usable_and_disjoint(sources: dict[str, Source], target: TokenTarget | LatentTarget) -> dict[str, Source]:
+def _usable_and_disjoint(sources: dict[str, Source], target: Target) -> dict[str, Source]:
     usable, digests = {}, {}
     for split, source in sources.items():
         found = scan(source, target.preprocessing)
@@ -152,7 +169,8 @@ def _score_shard(
     loaded, pending, parts = [], [], []
     for batch in batches(source, rows, scorer.target.preprocessing, batch_size):
         loaded.append(batch)
-        pending.append(scorer.submit(batch.images, batch.labels, ids=batch.ids, padded_size=batch_size))
+        labels = batch.labels if scorer.target.num_classes else None
+        pending.append(scorer.submit(batch.images, labels, ids=batch.ids, padded_size=batch_size))
         if len(pending) > 1:
             parts.append(pending.pop(0).result())
             progress(sum(len(part.ids) for part in loaded[:-1]))
@@ -181,7 +199,7 @@ def _check_finite(scores: dict[str, np.ndarray], ids: Sequence[str]) -> None:
 
 
 def _request(
-    target: TokenTarget | LatentTarget, sources: dict[str, Source], scorer: Scorer, config: CollectConfig
+    target: Target, sources: dict[str, Source], scorer: Scorer, config: CollectConfig
 ) -> dict[str, Any]:
     """Everything a score depends on, and what dataset inference will rest on."""
     plan, options = scorer.plan, scorer.step.options
@@ -204,6 +222,7 @@ def _request(
             for s in plan.scores
         },
         "main_view": MAIN_VIEW[scorer.step.kind],
+        "inference": INFERENCE[scorer.step.kind],
         "feature_sets": _feature_sets(plan, scorer.step.kind),
         "num_samples": config.num_samples,
         "seed": config.seed,
@@ -223,7 +242,7 @@ def _feature_sets(plan: ScorePlan, kind: Kind) -> dict[str, dict[str, list[str]]
     The published set, in every view: as the literature defines its scores, and as the published code does. If
     nothing of it was asked for, all that was. Fitted scores never enter: they have seen some of the samples.
     """
-    published = [name.partition("/")[2] for name in inference_set(kind)]
+    published = [split_name(name)[1] for name in inference_set(kind)]
     known = [s for s in plan.scores if s.made != "fitted"]
     if not known:
         raise InputError(
@@ -236,9 +255,9 @@ def _feature_sets(plan: ScorePlan, kind: Kind) -> dict[str, dict[str, list[str]]
         ("paper", published),
     ):
         names = [s.name for s in known if s.reproduces_published_code == (protocol == "paper")]
-        views = dict.fromkeys(name.partition("/")[0] for name in names)
-        chosen = [f"{view}/{name}" for view in views for name in wanted if f"{view}/{name}" in names] or names
-        by_view = {view: [name for name in chosen if name.startswith(f"{view}/")] for view in views}
+        views = dict.fromkeys(split_name(name)[0] for name in names)
+        chosen = [name for view in views for each in wanted if (name := full_name(view, each)) in names]
+        by_view = {view: [n for n in chosen or names if split_name(n)[0] == view] for view in views}
         sets[protocol] = {view: found for view, found in by_view.items() if found}
     return sets
 
@@ -251,6 +270,7 @@ def _run(scorer: Scorer, config: CollectConfig) -> dict[str, Any]:
         "scores": list(config.scores),
         "provenance": dict(target.provenance),
         "gflop_per_image": scorer.flops_per_image() / 1e9,
+        "evaluations_per_image": scorer.evaluations(),
         "platform": devices[0].platform,
         "device": devices[0].device_kind,
         "num_devices": config.num_devices or len(devices),

@@ -190,7 +190,7 @@ class Evidence:
         columns = {name: table.column(name).to_numpy(zero_copy_only=False) for name in table.column_names}
         blind = {name: column for name, column in columns.items() if name.startswith(BLIND_PREFIX)}
         rest = {n: column for n, column in columns.items() if n not in _NOT_SCORES and n not in blind}
-        scores = {n: column for n, column in rest.items() if n.count("/") == 1}
+        scores = {n: column for n, column in rest.items() if n.count("/") <= 1}
         features: dict[str, list[np.ndarray]] = {}
         for name, column in rest.items():
             if name not in scores:

@@ -13,6 +13,7 @@ from jaxaudit.collect import CollectConfig, collect_evidence
 from jaxaudit.data import open_source, preprocess
 from jaxaudit.errors import InputError
 from jaxaudit.sharding import make_mesh
+from tests import tiny_diffusion
 from tests.tiny import MAR_OPTIONS, MAR_SCORES, mar_target, var_target
 
 CONFIG = CollectConfig(scores=("cond/loss", "diff/zlib", "diff/icas"), batch_size=8, shard_size=16)
@@ -180,6 +181,52 @@ def test_scores_that_are_not_finite_are_named(tmp_path, monkeypatch):
     assert not list(tmp_path.glob("*.parquet"))
 
 
+DIFFUSION = CollectConfig(scores=("secmi*", "multiple_loss_?00*", "clid_0"), batch_size=8, shard_size=16)
+
+
+def test_diffusion_models(tmp_path):
+    def make_target():
+        return dataclasses.replace(tiny_diffusion.target(), num_classes=10, params=params)
+
+    generator = tiny_diffusion.target().params["generator"]
+    params = {"generator": generator | {"labels": np.resize(generator["labels"], (11, 6))}}
+    evidence = collected(tmp_path / "labels", DIFFUSION, make_target=make_target)
+    table, source = evidence.read("members"), open_source("digits:members[:40]")
+    rows = [3, 17]
+    images = np.stack([preprocess(source.load(i).image, make_target().preprocessing) for i in rows])
+    options = {"names": DIFFUSION.scores, "ids": table.sample_ids[rows], "key": jax.random.key(0)}
+    expected = jaxaudit.score(make_target(), images, table.labels[rows], **options)
+    assert list(table.scores) == list(expected)
+    for name, values in expected.items():
+        np.testing.assert_allclose(table.scores[name][rows], values, rtol=1e-4, atol=1e-5)
+    assert evidence.request["main_view"] == ""
+    assert evidence.manifest["run"]["evaluations_per_image"]["planned"]["forwards"] == 12 + 9 + 2
+    assert evidence.manifest["run"]["evaluations_per_image"]["naive"]["forwards"] == 2 * 12 + 2 * 9 + 2
+
+
+def test_unconditional_models_are_audited_whatever_the_labels(tmp_path):
+    evidence = collected(
+        tmp_path,
+        dataclasses.replace(DIFFUSION, scores=("secmi",)),
+        make_target=lambda: tiny_diffusion.target("nothing"),
+    )
+    assert np.isfinite(evidence.read("members").scores["secmi"]).all()
+    assert not evidence.read("members").labels.any()
+
+
+def test_models_of_captions_are_scored_and_not_audited(tmp_path):
+    with pytest.raises(
+        InputError, match="tiny is conditioned on captions, and sources of pictures have none"
+    ):
+        collected(tmp_path, DIFFUSION, make_target=lambda: tiny_diffusion.target("captions"))
+
+
+def test_without_gradients(tmp_path):
+    config = dataclasses.replace(DIFFUSION, scores=("gradient_masking_0",), access="gray-box")
+    with pytest.raises(InputError, match="gradient_masking_0 cannot be had: it needs the model's gradients"):
+        collected(tmp_path, config, make_target=tiny_diffusion.target)
+
+
 def feature_sets(names, kind="discrete"):
     return collect._feature_sets(ScorePlan(get_scores(names, kind)), kind)
 
@@ -199,6 +246,20 @@ def test_feature_sets_of_continuous_tokens_leave_camia_out():
         "default": {view: [f"{view}/{name}" for name in names] for view in ("cond", "diff")},
         "paper": {"cond": [f"cond/{name}_ref" for name in names]},
     }
+
+
+def test_feature_sets_of_diffusion_models_are_the_26_of_cdi():
+    sets = feature_sets("all", "diffusion")
+    assert [len(sets[protocol][""]) for protocol in ("default", "paper")] == [26, 26]
+    assert sets["paper"][""][:5] == [
+        "denoising_loss_ref",
+        "secmi_ref",
+        "pia_ref",
+        "pian_ref",
+        "gradient_masking_0_ref",
+    ]
+    assert sets["default"][""] == [name.removesuffix("_ref") for name in sets["paper"][""]]
+    assert feature_sets("clid_0", "diffusion") == {"default": {"": ["clid_0"]}, "paper": {}}
 
 
 def test_feature_sets_without_a_published_score_are_what_was_asked_for():

@@ -2,7 +2,8 @@
 
 A score is named `view/score` and holds one number per sample, **higher = more likely a member**: each
 function turns its quantity once, at its source. A view is what of the model the score looks at; which views
-there are depends on the kind of target (`VIEWS`). Adding a score is one decorated function:
+there are depends on the kind of target (`VIEWS`): the one view of diffusion models has no name, and their
+scores are named `score` alone. Adding a score is one decorated function:
 
     @score("loss", source=YEOM_2018)
     def loss(view: TokenStatistics) -> Float[Array, " B"]:
@@ -27,7 +28,7 @@ import fnmatch
 import functools
 import inspect
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -39,12 +40,32 @@ Kind = Literal["discrete", "continuous", "diffusion"]
 Access = Literal["gray-box", "white-box"]
 Made = Literal["device", "host", "fitted"]
 Function = TypeVar("Function", bound=Callable[..., Any])
+Inputs = Mapping[str, tuple[Hashable, ...]]
+"""What a score's function takes in each of its views."""
 
-VIEWS: dict[Kind, tuple[str, ...]] = {"discrete": ("cond", "diff"), "continuous": ("cond", "diff")}
+VIEWS: dict[Kind, tuple[str, ...]] = {
+    "discrete": ("cond", "diff"),
+    "continuous": ("cond", "diff"),
+    "diffusion": ("",),
+}
 """The views a score of each kind has unless it says otherwise."""
 
-MAIN_VIEW: dict[Kind, str] = {"discrete": "diff", "continuous": "cond"}
+MAIN_VIEW: dict[Kind, str] = {"discrete": "diff", "continuous": "cond", "diffusion": ""}
 """The view of the published attack, on which a verdict rests."""
+
+INFERENCE: dict[Kind, Literal["sum", "cdi"]] = {"discrete": "sum", "continuous": "sum", "diffusion": "cdi"}
+"""How the scores of a set become one test, as published: `dataset_inference` or `identify` of the stats."""
+
+
+def full_name(view: str, name: str) -> str:
+    """The name of a score in a view: "view/score", or "score" in the one without name."""
+    return f"{view}/{name}" if view else name
+
+
+def split_name(full_name: str) -> tuple[str, str]:
+    """View and score of a name."""
+    view, _, name = full_name.rpartition("/")
+    return view, name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,26 +73,29 @@ class Score:
     """One named per-sample score, higher = more likely a member.
 
     Attributes:
-      name: "view/score".
+      name: "view/score", or "score" for a kind with one view.
       kind: the kind of target it applies to.
       function: device: `(*inputs) -> [B]`. Host: `(base [..., B], tokens [B, L]) -> [..., B]`, in NumPy.
         Fitted: `(*inputs, steps) -> {feature: [B]}`, `steps` the numbers of tokens predicted together.
       inputs: what `function` takes. Device and fitted: keys of the mapping given to `ScorePlan.device`, e.g.
-        "cond". Host: the name of the one device score it is made from.
+        "cond", or for diffusion models nodes of `jaxaudit.attacks.diffusion_plan`. Host: the name of the one
+        device score it is made from.
       made: "device", "host" or "fitted".
       source: the paper that defines it.
-      access: what of the model it needs, "gray-box" or "white-box".
+      access: what of the model it needs, "gray-box" (its outputs) or "white-box" (its gradients).
       description: one line.
+      on_request: whether it must be asked for by its name; no word or pattern includes it.
     """
 
     name: str
     kind: Kind
     function: Callable[..., Any]
-    inputs: tuple[str, ...]
+    inputs: tuple[Hashable, ...]
     made: Made
     source: str
     access: Access
     description: str
+    on_request: bool = False
 
     @property
     def reproduces_published_code(self) -> bool:
@@ -89,10 +113,11 @@ def score(
     *,
     source: str,
     kind: Kind = "discrete",
-    views: Mapping[str, tuple[str, ...]] | None = None,
+    views: Inputs | Callable[..., Inputs] | None = None,
     grid: Mapping[str, Sequence[int]] | None = None,
     access: Access = "gray-box",
     ref: bool = False,
+    on_request: bool = False,
 ) -> Callable[[Function], Function]:
     """Declares a device score; the first line of the function's docstring describes it.
 
@@ -100,10 +125,12 @@ def score(
       name: the part after the view; with a grid, a format string of its parameters ("min_k_{k}").
       source: citation.
       kind: the kind of target.
-      views: {view: the inputs the function takes in it}; by default every view of the kind, by itself.
-      grid: {keyword of the function: its values}; one score for every combination.
+      views: {view: the inputs the function takes in it}, or a function of the grid's parameters that returns
+        it; by default every view of the kind, by itself.
+      grid: {keyword: its values}; one score for every combination. The function gets the keywords it has.
       access: what of the model the score needs.
       ref: the published code computes the same, so `NAME_ref` is the same function.
+      on_request: see `Score`.
 
     Raises:
       ValueError: for a name that is taken, or a function without docstring.
@@ -118,6 +145,7 @@ def score(
         kind=kind,
         source=source,
         access=access,
+        on_request=on_request,
         made="device",
     )
 
@@ -141,7 +169,7 @@ def host_score(
     Raises:
       ValueError: for a name that is taken, or a function without docstring.
     """
-    inputs = {view: (f"{view}/{of}",) for view in (views or VIEWS[kind])}
+    inputs = {view: (full_name(view, of),) for view in (views or VIEWS[kind])}
     return functools.partial(
         _declare,
         name,
@@ -159,7 +187,7 @@ def fitted_score(
     name: str,
     *,
     source: str,
-    views: Mapping[str, tuple[str, ...]],
+    views: Inputs,
     kind: Kind = "discrete",
     access: Access = "gray-box",
 ) -> Callable[[Function], Function]:
@@ -184,7 +212,7 @@ def _declare(
     name: str,
     function: Function,
     *,
-    inputs: Mapping[str, tuple[str, ...]],
+    inputs: Inputs | Callable[..., Inputs],
     grid: Mapping[str, Sequence[int]] | None,
     ref: bool,
     **facts: Any,
@@ -193,17 +221,17 @@ def _declare(
     if not description:
         raise ValueError(f"Score {name!r} has no docstring to describe it.")
     grid = grid or {}
+    keywords = inspect.signature(function).parameters if grid else {}
     for values in itertools.product(*grid.values()):
         parameters = dict(zip(grid, values, strict=True))
-        bound = functools.partial(function, **parameters) if parameters else function
-        for suffix in ("", "_ref") if ref else ("",):
-            for view, names in inputs.items():
-                full_name = f"{view}/{name.format(**parameters)}{suffix}"
-                if (facts["kind"], full_name) in _SCORES:
-                    raise ValueError(f"There already is a score {full_name!r}.")
-                _SCORES[facts["kind"], full_name] = Score(
-                    full_name, function=bound, inputs=names, description=description, **facts
-                )
+        own = {keyword: value for keyword, value in parameters.items() if keyword in keywords}
+        bound = functools.partial(function, **own) if own else function
+        views = inputs(**parameters) if callable(inputs) else inputs
+        for suffix, (view, taken) in itertools.product(("", "_ref") if ref else ("",), views.items()):
+            key = facts["kind"], full_name(view, f"{name.format(**parameters)}{suffix}")
+            if key in _SCORES:
+                raise ValueError(f"There already is a score {key[1]!r}.")
+            _SCORES[key] = Score(key[1], function=bound, inputs=taken, description=description, **facts)
     return function
 
 
@@ -221,7 +249,12 @@ def inference_set(kind: Kind) -> tuple[str, ...]:
     return _INFERENCE[kind]
 
 
-def get_scores(patterns: str | Iterable[str], kind: Kind = "discrete") -> tuple[Score, ...]:
+def get_scores(
+    patterns: str | Iterable[str],
+    kind: Kind = "discrete",
+    *,
+    refused: Callable[[Score], str | None] = lambda score: None,
+) -> tuple[Score, ...]:
     """The scores that `patterns` name, each once, in the order asked for.
 
     Args:
@@ -229,23 +262,27 @@ def get_scores(patterns: str | Iterable[str], kind: Kind = "discrete") -> tuple[
         words "default" (every score of the literature), "paper" (those of the published tables, in the order
         of their columns) and "all"; one string or several.
       kind: the kind of target.
+      refused: why a score cannot be had, None if it can. Words and patterns leave such scores out.
 
     Raises:
-      InputError: if a pattern names no score (with the nearest names), or there is no pattern.
+      InputError: if a pattern names no score (with the nearest names), a score that is refused, or nothing
+        but such scores; or if there is no pattern.
     """
     known = {name: s for (score_kind, name), s in _SCORES.items() if score_kind == kind}
-    words = {
-        "default": [name for name, s in known.items() if not s.reproduces_published_code],
-        "all": list(known),
-    }
+    common = [name for name, s in known.items() if not s.on_request]
+    words = {"default": [n for n in common if not known[n].reproduces_published_code], "all": common}
     if kind in _PAPER:
         words["paper"] = list(_PAPER[kind])
     found: dict[str, Score] = {}
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        names = words.get(pattern) or fnmatch.filter(known, pattern)
+        names = [pattern] if pattern in known else words.get(pattern) or fnmatch.filter(common, pattern)
         if not names:
             raise unknown_name(f"score of a {kind} target", pattern, [*known, *words])
-        found.update({name: known[name] for name in names})
+        reasons = {name: refused(known[name]) for name in names}
+        kept = [name for name in names if reasons[name] is None]
+        if not kept:
+            raise InputError(f"Score {names[0]} cannot be had: {reasons[names[0]]}.")
+        found.update({name: known[name] for name in kept})
     if not found:
         raise InputError("No scores asked for; name some, or say 'default', 'paper' or 'all'.")
     return tuple(found.values())
@@ -272,7 +309,7 @@ class ScorePlan:
         return tuple(s.name for s in self.scores)
 
     @property
-    def inputs(self) -> frozenset[str]:
+    def inputs(self) -> frozenset[Hashable]:
         """The keys that `device` and `features` read from their argument."""
         scores = (*self._device_scores, *self._made("fitted"))
         return frozenset(itertools.chain.from_iterable(s.inputs for s in scores))
@@ -290,15 +327,18 @@ class ScorePlan:
     def _made(self, made: Made) -> tuple[Score, ...]:
         return tuple(s for s in self.scores if s.made == made)
 
-    def device(self, inputs: Mapping[str, Any]) -> dict[str, Float[Array, " B"]]:
+    def device(self, inputs: Mapping[Hashable, Any]) -> dict[str, Float[Array, " B"]]:
         """All device scores, and those that host scores are made from: {name: [B] float32}. Jittable.
 
-        For discrete targets `inputs` is what `guided_token_statistics` returns, {view: statistics [B, L]}.
-        Parts that scores share (a sort, a normalised log-probability) are merged by the compiler.
+        For discrete targets `inputs` is what `guided_token_statistics` returns, {view: statistics [B, L]};
+        for diffusion models, what `jaxaudit.attacks.diffusion_plan.execute` does. Parts that scores share (a
+        sort, a normalised log-probability) are merged by the compiler.
         """
         return {s.name: s.function(*(inputs[key] for key in s.inputs)) for s in self._device_scores}
 
-    def features(self, inputs: Mapping[str, Any], steps: tuple[int, ...]) -> dict[str, Float[Array, " B"]]:
+    def features(
+        self, inputs: Mapping[Hashable, Any], steps: tuple[int, ...]
+    ) -> dict[str, Float[Array, " B"]]:
         """The features of the fitted scores, {"view/score/feature": [B] float32}. Jittable.
 
         `inputs` is that of `device`, `steps` the numbers of tokens predicted together, in order.
@@ -310,11 +350,12 @@ class ScorePlan:
         }
 
     def host(
-        self, device: Mapping[str, Float[np.ndarray, " B"]], tokens: Num[np.ndarray, "B L ..."]
+        self, device: Mapping[str, Float[np.ndarray, " B"]], tokens: Num[np.ndarray, "B L ..."] | None
     ) -> dict[str, Float[np.ndarray, " B"]]:
         """The scores in order, {name: [B]}, from what `device` returned, as NumPy, and the tokens.
 
-        Fitted scores are left out: they are not known yet.
+        The tokens are for host scores, None for kinds without one. Fitted scores are left out: they are not
+        known yet.
         """
         values = dict(device)
         by_function: dict[Callable[..., Any], list[Score]] = {}

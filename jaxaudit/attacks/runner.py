@@ -1,38 +1,43 @@
 """From pictures to scores: one compiled step per batch computes everything that was asked for.
 
-What a step does depends on the kind of target, see `jaxaudit.attacks.steps`. Host scores are computed while
+What a step does depends on the kind of target, see `jaxaudit.attacks.step`. Host scores are computed while
 the devices are at the next batch.
 
-Axes: B batch, H and W pixels.
+Axes: B batch, H and W pixels, h and w latent pixels, L tokens, D channels of a token or of a caption's token,
+T tokens of a caption, c channels of a latent, R noises.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Key
 
+from jaxaudit.attacks.batch import make_batch
 from jaxaudit.attacks.continuous import MaskedLossConfig
-from jaxaudit.attacks.registry import ScorePlan
+from jaxaudit.attacks.registry import Access, ScorePlan
 from jaxaudit.attacks.steps import make_step
 from jaxaudit.errors import InputError
-from jaxaudit.flops import count_flops
 from jaxaudit.sharding import Parallelism, Pending, data_parallel, mesh_of, replicated
-from jaxaudit.targets import LatentTarget, TokenTarget, check_labels
+from jaxaudit.targets import Condition, Target
 
 
 def score(
-    target: TokenTarget | LatentTarget,
-    images: Float[np.ndarray, "B H W 3"],
-    labels: Int[np.ndarray, " B"],
+    target: Target,
+    images: Float[np.ndarray, "B H W 3"] | None = None,
+    labels: Condition = None,
     *,
+    latents: Float[np.ndarray, "B L D"] | Float[np.ndarray, "B h w c"] | None = None,
+    noise: Float[np.ndarray, "B h w c"] | Float[np.ndarray, "R B h w c"] | None = None,
+    null_context: Float[np.ndarray, "T D"] | None = None,
     names: str | Sequence[str] = "default",
+    access: Access = "white-box",
     key: Key[Array, ""] | None = None,
     ids: Sequence[Any] | None = None,
     options: MaskedLossConfig | None = None,
@@ -44,25 +49,35 @@ def score(
 
     Args:
       target: from `jaxaudit.load_target`.
-      images: [B,H,W,3] float32 in the target's range. labels: [B] classes.
+      images: [B,H,W,3] float32 in the target's range; None if there are latents.
+      labels: what the images are conditioned on: classes [B]; embeddings of captions [B,T,D] for a model of
+        captions; None for an unconditional one.
+      latents: instead of images, encoded as the target does, where it has latents (MAR, diffusion).
+      noise: diffusion: instead of drawn noises; R noises, or one. The first serves all scores, all serve
+        `denoising_loss`.
+      null_context: diffusion models of captions: the embedding of the empty caption, which `clid_*` need.
       names: score names or patterns, see `jaxaudit.attacks.registry.get_scores`.
+      access: "gray-box" leaves scores that need gradients of the model out of patterns.
       key: of stochastic scores; default `jax.random.key(0)`. Those of discrete tokens are deterministic.
       ids: B names that stay with the images, from which their random draws follow; default 0 .. B-1, with
         which a stochastic score depends on the place in the batch.
       options: how stochastic scores are measured, for continuous tokens a `MaskedLossConfig`.
 
     Raises:
-      InputError: for unknown or fitted names, images of another shape, labels that are no class of the
-        target, or options that do not fit it.
+      InputError: for unknown or fitted names, scores that the target or the access does not allow, arrays of
+        another shape or that the target has no use for, labels that are no class of the target, or options
+        that do not fit it.
     """
-    plan = ScorePlan(make_step(target, names, options).scores)
+    given = {"access": access, "null_context": null_context is not None}
+    plan = ScorePlan(make_step(target, names, options, **given).scores)
     kept = [name for name in plan.names if name not in plan.fitted]
     asked_for = {names} if isinstance(names, str) else set(names)
     if wrong := [name for name in plan.fitted if name in asked_for or not kept]:
         raise InputError(
             f"Score {wrong[0]} is fitted to known members and nonmembers: collect evidence and assess it."
         )
-    return Scorer(target, kept, key=key, options=options).submit(images, labels, ids=ids).result()
+    scorer = Scorer(target, kept, key=key, options=options, access=access, null_context=null_context)
+    return scorer.submit(images, labels, latents=latents, noise=noise, ids=ids).result()
 
 
 class PendingScores:
@@ -85,6 +100,8 @@ class Scorer:
       names: score names or patterns.
       key: of stochastic scores; default `jax.random.key(0)`.
       options: how stochastic scores are measured; None are the published attack's.
+      access: "gray-box" leaves scores that need gradients of the model out of patterns.
+      null_context: [T,D], the embedding of the empty caption, for models of captions.
       mesh: devices to spread a batch over; default those that hold the target's parameters.
       parallelism: "jit" or "pmap".
 
@@ -94,70 +111,83 @@ class Scorer:
       params: the parameters, on every device of the mesh.
 
     Raises:
-      InputError: for unknown names, or options that do not fit the target.
+      InputError: for unknown names, scores that cannot be had, or options that do not fit the target.
     """
 
     def __init__(
         self,
-        target: TokenTarget | LatentTarget,
+        target: Target,
         names: str | Sequence[str],
         *,
         key: Key[Array, ""] | None = None,
         options: MaskedLossConfig | None = None,
+        access: Access = "white-box",
+        null_context: Float[np.ndarray, "T D"] | None = None,
         mesh: Mesh | None = None,
         parallelism: Parallelism = "jit",
     ):
         self.target = target
-        self.step = make_step(target, names, options)
+        self.step = make_step(target, names, options, access=access, null_context=null_context is not None)
         self.plan = ScorePlan(self.step.scores)
         mesh = mesh or mesh_of(target.params)
         self.params = jax.device_put(target.params, replicated(mesh))
         self._key = jax.device_put(jax.random.key(0) if key is None else key, replicated(mesh))
+        self._null_context = null_context
         self._run = _compiled(self.step, mesh, parallelism)
 
     def flops_per_image(self) -> int:
-        """Floating-point operations of matrix products and convolutions that scoring one image takes."""
+        """Floating-point operations of matrix products and convolutions that scoring one image takes.
+
+        Where their number depends on the image, the least: see `Cost` and `evaluations`.
+        """
         size, spec = self.target.preprocessing.image_size, jax.ShapeDtypeStruct
-        batch = {
-            "images": spec((1, size, size, 3), np.float32),
-            "labels": spec((1,), np.int32),
-            "ids": spec((1,), np.uint32),
-        }
-        return count_flops(self.step, (self.params, self._key), batch)
+        batch = {"images": spec((1, size, size, 3), np.float32), "ids": spec((1,), np.uint32)}
+        if context_shape := getattr(self.target, "context_shape", None):
+            batch["labels"] = spec((1, *context_shape), np.float32)
+        elif self.target.num_classes:
+            batch["labels"] = spec((1,), np.int32)
+        return self.step.flops((self.params, self._key), batch)
+
+    def evaluations(self) -> dict[str, dict[str, int]] | None:
+        """How often a diffusion model's network looks at one image; None for other kinds of target.
+
+        {"planned": what is done, "naive": the sum over the scores, each computed alone}, each {"forwards",
+        "gradients", "passes"}: forward passes alone, those with the gradient by the input, and the passes of
+        both, a gradient being a forward and a backward one.
+        """
+        if (found := self.step.evaluations()) is None:
+            return None
+        return {name: {**dataclasses.asdict(cost), "passes": cost.passes} for name, cost in found.items()}
 
     def submit(
         self,
-        images: Float[np.ndarray, "B H W 3"],
-        labels: Int[np.ndarray, " B"],
+        images: Float[np.ndarray, "B H W 3"] | None = None,
+        labels: Condition = None,
         *,
+        latents: Float[np.ndarray, "B L D"] | Float[np.ndarray, "B h w c"] | None = None,
+        noise: Float[np.ndarray, "B h w c"] | Float[np.ndarray, "R B h w c"] | None = None,
         ids: Sequence[Any] | None = None,
         padded_size: int = 1,
     ) -> PendingScores:
         """Starts a batch and returns at once.
 
         Args:
-          images: [B,H,W,3] float32 in the target's range. labels: [B] classes.
-          ids: B names that stay with the images, see `score`.
+          images, labels, latents, noise, ids: see `score`.
           padded_size: rows the batch is filled up to, so that a short batch needs no compilation of its own.
 
         Raises:
-          InputError: if the images have another shape, a label is no class of the target, or there are more
-            or fewer ids than images.
+          InputError: if something is missing, has another shape or is of no use to the target, a label is no
+            class of it, or there are more or fewer ids than images.
         """
-        size, labels = self.target.preprocessing.image_size, np.asarray(labels, np.int32)
-        if np.shape(images) != (len(labels), size, size, 3):
-            raise InputError(
-                f"Images of shape {np.shape(images)} do not fit; expected [{len(labels)},{size},{size},3]."
-            )
-        check_labels(labels, self.target.num_classes)
-        ids = range(len(labels)) if ids is None else ids
-        if len(ids) != len(labels):
-            raise InputError(f"{len(ids)} ids do not fit {len(labels)} images.")
-        batch = {
-            "images": np.asarray(images, np.float32),
-            "labels": labels,
-            "ids": np.array([zlib.crc32(str(each).encode()) for each in ids], np.uint32),
-        }
+        batch = make_batch(
+            self.target,
+            images,
+            labels,
+            latents=latents,
+            noise=noise,
+            null_context=self._null_context,
+            ids=ids,
+        )
         return PendingScores(self.plan, self._run((self.params, self._key), batch, padded_size))
 
 

@@ -5,6 +5,9 @@ BERTRAN_2023 = (
     "Regression. NeurIPS 2023"
 )
 CARLINI_2021 = "Carlini et al.: Extracting Training Data from Large Language Models. USENIX Security 2021"
+CARLINI_2023 = (
+    "Carlini et al.: Extracting Training Data from Diffusion Models. USENIX Security 2023, arXiv 2301.13188"
+)
 CHANG_2024 = (
     "Chang, Shahin Shamsabadi, Katevas, Haddadi, Shokri: Context-Aware Membership Inference Attacks against "
     "Pre-trained Large Language Models. arXiv 2409.13745"
@@ -12,6 +15,18 @@ CHANG_2024 = (
 DAMM_2026 = (
     "Damm, Ricker, Petzka, Fischer: PRADA: Probability-Ratio-Based Attribution and Detection of "
     "Autoregressive-Generated Images. CVPR Findings 2026, arXiv 2511.20068"
+)
+DUAN_2023 = (
+    "Duan, Kong, Wang, Shi, Xu: Are Diffusion Models Vulnerable to Membership Inference Attacks? ICML 2023, "
+    "arXiv 2302.01316"
+)
+DUBINSKI_2025 = (
+    "Dubiński, Kowalczuk, Boenisch, Dziedzic: CDI: Copyrighted Data Identification in Diffusion Models. "
+    "CVPR 2025, arXiv 2411.12858"
+)
+KONG_2024 = (
+    "Kong et al.: An Efficient Membership Inference Attack for the Diffusion Model by Proximal "
+    "Initialization. ICLR 2024, arXiv 2305.18355"
 )
 KOWALCZUK_2025 = (
     "Kowalczuk, Dubiński, Boenisch, Dziedzic: Privacy Attacks on Image AutoRegressive Models. ICML 2025, "
@@ -29,6 +44,10 @@ YEOM_2018 = (
 YU_2025 = (
     "Yu et al.: ICAS: Detecting Training Data from Autoregressive Image Generative Models. "
     "ACM Multimedia 2025, arXiv 2507.05068"
+)
+ZHAI_2024 = (
+    "Zhai et al.: Membership Inference on Text-to-Image Diffusion Models via Conditional Likelihood "
+    "Discrepancy. NeurIPS 2024, arXiv 2405.14800"
 )
 ZHANG_2024 = (
     "Zhang et al.: Min-K%++: Improved Baseline for Detecting Pre-Training Data from Large Language Models. "

@@ -1,17 +1,4 @@
-"""From a batch of pictures to what scores are made of, for each kind of target.
-
-A step is a value: the pure functions and facts of a target, the scores asked for, and options. Steps that are
-equal share their compiled program. Called inside jit with (params, key) and a batch
-
-    images [B,H,W,3]    in the target's range
-    labels [B]          classes
-    ids    [B] uint32   a number that stays with the picture, from which its random draws follow
-
-it returns, row by row independent,
-
-    tokens              of the pictures [B,L], or latents [B,L,D]; for host scores
-    scores              {name: [B]} of device scores
-    features            {name: [B]} of fitted scores
+"""The steps of autoregressive targets, and the step of each kind of target; see `jaxaudit.attacks.step`.
 
     discrete:    tokens ← encode(images);  hidden ← generator(tokens, [label, null label]) as one batch;
                  statistics → scores, logits existing for a few tokens at a time
@@ -25,25 +12,30 @@ Axes: B batch, H and W pixels, L tokens, M hidden tokens, R noises, D channels o
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from jaxaudit.attacks.continuous import TRAINING, MaskedLossConfig, published_losses
-from jaxaudit.attacks.registry import Kind, Score, ScorePlan, get_scores
+from jaxaudit.attacks.diffusion_step import DiffusionStep
+from jaxaudit.attacks.registry import Access, Kind, Score, ScorePlan, get_scores
+from jaxaudit.attacks.step import Batch, Outputs, Step
 from jaxaudit.errors import InputError
-from jaxaudit.targets import LatentFunctions, LatentTarget, Params, TokenFunctions, TokenTarget
+from jaxaudit.targets import (
+    DiffusionTarget,
+    LatentFunctions,
+    LatentTarget,
+    Params,
+    TokenFunctions,
+    TokenTarget,
+)
 from jaxaudit_kernels import draws
 from jaxaudit_kernels.likelihood import TokenStatistics, chunked_token_statistics, guided_token_statistics
 
-Batch = Mapping[str, Array]
-Outputs = dict[str, Any]
-
 
 @dataclasses.dataclass(frozen=True)
-class DiscreteStep:
+class DiscreteStep(Step):
     """The step of a `TokenTarget`, see the module. It draws nothing."""
 
     kind: ClassVar[Kind] = "discrete"
@@ -93,7 +85,7 @@ class DiscreteStep:
 
 
 @dataclasses.dataclass(frozen=True)
-class ContinuousStep:
+class ContinuousStep(Step):
     """The step of a `LatentTarget`, see the module; `options` say how losses are measured."""
 
     kind: ClassVar[Kind] = "continuous"
@@ -123,7 +115,9 @@ class ContinuousStep:
         """See the module."""
         params, key = inputs
         plan = ScorePlan(self.scores)
-        labels, latents = batch["labels"], self.functions.encode(params, batch["images"])
+        labels, latents = batch["labels"], batch.get("latents")
+        if latents is None:
+            latents = self.functions.encode(params, batch["images"])
         keys = draws.image_keys(key, batch["ids"])
         views = {}
         if plan.inputs & {"cond", "diff", "published"}:
@@ -170,25 +164,41 @@ class ContinuousStep:
         ]
 
 
-STEPS: dict[type, type[DiscreteStep] | type[ContinuousStep]] = {
+STEPS: dict[type, type[Step]] = {
     TokenTarget: DiscreteStep,
     LatentTarget: ContinuousStep,
+    DiffusionTarget: DiffusionStep,
 }
 """The step of each kind of target."""
 
 
 def make_step(
-    target: Any, names: Any, options: MaskedLossConfig | None = None
-) -> DiscreteStep | ContinuousStep:
+    target: Any,
+    names: Any,
+    options: MaskedLossConfig | None = None,
+    *,
+    access: Access = "white-box",
+    null_context: bool = False,
+) -> Step:
     """The step that computes the scores `names` for a target; see `get_scores` and the steps' `of`.
 
+    Scores that need more than `access`, or something that the target or the caller does not have, are left
+    out of words and patterns. `null_context` says whether batches hold the empty caption's embedding.
+
     Raises:
-      InputError: for unknown names, options that do not fit, or a kind of target that has no scores.
+      InputError: for unknown names, scores that cannot be had, options that do not fit, or a kind of target
+        that has no scores.
     """
     step = STEPS.get(type(target))
     if step is None:
         raise InputError(f"There are no scores for {target.name}, a {type(target).__name__}.")
-    return step.of(target, get_scores(names, step.kind), options)
+
+    def refused(score: Score) -> str | None:
+        if score.access == "white-box" and access == "gray-box":
+            return "it needs the model's gradients, white-box access"
+        return step.refuse(target, score, null_context=null_context)
+
+    return step.of(target, get_scores(names, step.kind, refused=refused), options)
 
 
 def _side_by_side(*labels: Int[Array, " B"]) -> Int[Array, " V*B"]:

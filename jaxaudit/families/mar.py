@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Int, Key
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
 from jaxaudit.families.config import from_dict, to_dict
+from jaxaudit.families.noise import configured
 from jaxaudit.families.variant import Variant
 from jaxaudit.models import mar, mar_generation, mar_head
 from jaxaudit.models.variant import ModelVariant
@@ -42,8 +43,9 @@ def build_target(
     """The target with these parameters, {"generator": ..., "tokenizer": ...}.
 
     `config` holds the fields of `MARConfig` under "generator" and those of `KLAutoencoderConfig` under
-    "tokenizer". `dtype` is the compute dtype; parameters keep their own. An image is generated in 64 steps,
-    of 100 diffusion steps each, as the published audits do.
+    "tokenizer"; "output_noise" is described in `jaxaudit.families.noise`. `dtype` is the compute dtype;
+    parameters keep their own. An image is generated in 64 steps, of 100 diffusion steps each, as the
+    published audits do.
 
     Raises:
       InputError: if the two configs, or the preprocessing, do not fit each other.
@@ -55,7 +57,7 @@ def build_target(
             f"the tokenizer reads {tokenizer.image_size} px."
         )
     counts = mar_generation.hidden_counts(generator.num_tokens, _generation_steps(generator))
-    return LatentTarget(
+    target = LatentTarget(
         name=name,
         family="mar",
         params=params,
@@ -67,6 +69,14 @@ def build_target(
         steps=tuple(int(n) for n in -np.diff(counts)),
         provenance=provenance,
     )
+    return configured(target, config)
+
+
+def hidden_layers(params: Params) -> tuple[tuple[str, ...], ...]:
+    """The path of the linear map before each MLP's GELU, in the order of `activations`."""
+    depth = sum(name.startswith("encoder_blocks_") for name in params["generator"])
+    blocks = [f"{part}_blocks_{i}" for part in ("encoder", "decoder") for i in range(depth)]
+    return tuple(("generator", name, "mlp", "fc1") for name in blocks)
 
 
 def abstract_params(config: Mapping[str, Any]) -> Params:

@@ -6,7 +6,7 @@ Axes: B batch, H and W pixels, L tokens, C width, V vocabulary, F hidden units o
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, Int
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
 from jaxaudit.families.config import from_dict, to_dict
+from jaxaudit.families.noise import configured
 from jaxaudit.families.variant import Variant
 from jaxaudit.models import rar
 from jaxaudit.models.variant import ModelVariant
@@ -37,8 +38,8 @@ def build_target(
     """The target with these parameters, {"generator": ..., "tokenizer": ...}.
 
     `config` holds the fields of `RARConfig` under "generator" and those of `MaskGITVQConfig` under
-    "tokenizer". `dtype` is the compute dtype; parameters keep their own. Row n of its activations is the
-    position that predicts token n.
+    "tokenizer"; "output_noise" is described in `jaxaudit.families.noise`. `dtype` is the compute dtype;
+    parameters keep their own. Row n of its activations is the position that predicts token n.
 
     Raises:
       InputError: if the two configs, or the preprocessing, do not fit each other.
@@ -49,7 +50,7 @@ def build_target(
             f"Preprocessing makes {preprocessing.image_size} px pictures; "
             f"the tokenizer reads {tokenizer.image_size} px."
         )
-    return TokenTarget(
+    target = TokenTarget(
         name=name,
         family="rar",
         params=params,
@@ -60,6 +61,13 @@ def build_target(
         steps=(1,) * generator.num_tokens,
         provenance=provenance,
     )
+    return configured(target, config)
+
+
+def hidden_layers(params: Params) -> tuple[tuple[str, ...], ...]:
+    """The path of the linear map before each MLP's GELU, in the order of `activations`."""
+    depth = sum(name.startswith("blocks_") for name in params["generator"])
+    return tuple(("generator", f"blocks_{i}", "mlp", "fc1") for i in range(depth))
 
 
 def abstract_params(config: Mapping[str, Any]) -> Params:
@@ -118,9 +126,18 @@ def _functions(
         return {i: blocks[f"blocks_{i}"]["mlp"]["hidden"][0][:, 1:] for i in range(generator_config.depth)}
 
     def complete(
-        params: Params, tokens: Int[Array, "B L"], labels: Int[Array, " B"], prefix: int
+        params: Params,
+        tokens: Int[Array, "B L"],
+        labels: Int[Array, " B"],
+        prefix: int,
+        noise: Callable[..., Float[Array, "B l V"]] | None = None,
     ) -> Int[Array, "B L"]:
-        return rar.complete(generator, params["generator"], tokens, labels, prefix)
+        def perturb(tokens: Array, index: Array) -> Array:
+            return noise(tokens, labels, index, 1, generator_config.vocab_size)[:, 0]
+
+        return rar.complete(
+            generator, params["generator"], tokens, labels, prefix, perturb=perturb if noise else None
+        )
 
     return TokenFunctions(encode, decode, hidden, head, activations, complete)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Int
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
 from jaxaudit.families.config import from_dict, to_dict
+from jaxaudit.families.noise import configured
 from jaxaudit.families.rows import map_rows, rows_at_once
 from jaxaudit.families.variant import Variant
 from jaxaudit.models import var
@@ -40,7 +41,8 @@ def build_target(
     """The target with these parameters, {"generator": ..., "tokenizer": ...}.
 
     `config` holds the fields of `VARConfig` under "generator" and those of `MultiScaleVQConfig` under
-    "tokenizer". `dtype` is the compute dtype; parameters keep their own.
+    "tokenizer"; "output_noise" is described in `jaxaudit.families.noise`. `dtype` is the compute dtype;
+    parameters keep their own.
 
     Raises:
       InputError: if the two configs, or the preprocessing, do not fit each other.
@@ -51,7 +53,7 @@ def build_target(
             f"The preprocessing makes pictures of {preprocessing.image_size} px; "
             f"the tokenizer reads {tokenizer.image_size} px."
         )
-    return TokenTarget(
+    target = TokenTarget(
         name=name,
         family="var",
         params=params,
@@ -62,6 +64,13 @@ def build_target(
         steps=generator.steps,
         provenance=provenance,
     )
+    return configured(target, config)
+
+
+def hidden_layers(params: Params) -> tuple[tuple[str, ...], ...]:
+    """The path of the linear map before each MLP's GELU, in the order of `activations`."""
+    depth = sum(name.startswith("blocks_") for name in params["generator"])
+    return tuple(("generator", f"blocks_{i}", "ffn", "fc1") for i in range(depth))
 
 
 def abstract_params(config: Mapping[str, Any]) -> Params:
@@ -134,7 +143,11 @@ def _functions(
         return map_rows(some, tokens, labels, rows=rows)
 
     def complete(
-        params: Params, tokens: Int[Array, "B L"], labels: Int[Array, " B"], prefix: int
+        params: Params,
+        tokens: Int[Array, "B L"],
+        labels: Int[Array, " B"],
+        prefix: int,
+        noise: Callable[..., Float[Array, "B l V"]] | None = None,
     ) -> Int[Array, "B L"]:
         kernel, bias = head(params)
         chosen = jnp.split(tokens, np.cumsum(generator_config.steps)[:-1], axis=1)[:prefix]
@@ -153,7 +166,12 @@ def _functions(
                 precision=matmul_precision(dtype),
                 preferred_element_type=jnp.float32,
             )
-            chosen.append(jnp.argmax(logits + bias[None, None], axis=-1).astype(jnp.int32))
+            logits = logits + bias[None, None]
+            if noise is not None:
+                begin = sum(generator_config.steps[:scale])
+                before = jnp.concatenate([*chosen, jnp.zeros_like(tokens[:, begin:])], axis=1)
+                logits = logits + noise(before, labels, begin, length, logits.shape[-1])
+            chosen.append(jnp.argmax(logits, axis=-1).astype(jnp.int32))
             inputs, first = inputs[:, :0], scale + 1
         return jnp.concatenate(chosen, axis=1)
 

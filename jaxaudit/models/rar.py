@@ -23,7 +23,7 @@ F hidden units of the MLP, V vocabulary.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -258,11 +258,18 @@ class RAR(nn.Module):
 
 
 def complete(
-    model: RAR, params: Mapping[str, Any], tokens: Int[Array, "B N"], labels: Int[Array, " B"], prefix: int
+    model: RAR,
+    params: Mapping[str, Any],
+    tokens: Int[Array, "B N"],
+    labels: Int[Array, " B"],
+    prefix: int,
+    *,
+    perturb: Callable[[Array, ArrayLike], Float[Array, "B V"]] | None = None,
 ) -> Int[Array, "B N"]:
     """Keeps the first `prefix` (static) tokens and continues greedily: tokens [B,N] int32.
 
-    One pass reads the prefix; then one loop reads a token at a time, with a key/value cache.
+    One pass reads the prefix; then one loop reads a token at a time, with a key/value cache. `perturb`, a
+    function of the tokens so far and the index of the next one, is added to its logits.
     """
     num_tokens = model.config.num_tokens
     if prefix == num_tokens:
@@ -271,18 +278,21 @@ def complete(
     def call(method: str, *args: Any) -> Any:
         return model.apply({"params": params}, *args, method=method)
 
-    def choose(states: Float[Array, "B C"]) -> Int[Array, " B"]:
-        return jnp.argmax(call("head", states), axis=-1).astype(tokens.dtype)
+    def choose(states: Float[Array, "B C"], tokens: Int[Array, "B N"], index: ArrayLike) -> Array:
+        logits = call("head", states)
+        if perturb is not None:
+            logits = logits + perturb(tokens, index)
+        return tokens.at[:, index].set(jnp.argmax(logits, axis=-1).astype(tokens.dtype))
 
     def extend(index: Array, carry: tuple[Array, Cache]) -> tuple[Array, Cache]:
         tokens, cache = carry
         states, cache = call("step", tokens[:, index], labels, index, cache)
-        return tokens.at[:, index + 1].set(choose(states)), cache
+        return choose(states, tokens, index + 1), cache
 
     states, cache = call("prefill", tokens[:, :prefix], labels)
     room = num_tokens - 1 - prefix  # the last token is never read
     cache = jax.tree.map(lambda x: jnp.pad(x, ((0, 0), (0, 0), (0, room), (0, 0))), cache)
-    tokens = tokens.at[:, prefix].set(choose(states[:, -1]))
+    tokens = choose(states[:, -1], tokens, prefix)
     return jax.lax.fori_loop(prefix, num_tokens - 1, extend, (tokens, cache))[0]
 
 

@@ -1,6 +1,7 @@
 """The sections of an audit's page that say what was found. Each takes the results and returns HTML."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from jaxaudit.reports import formats, wording
 from jaxaudit.reports.markup import (
@@ -30,7 +31,7 @@ def verdict(results: Results) -> Html:
         paragraph(_plain_words(results)),
         quote,
         _known_problems(results),
-        _tiles(results),
+        tiles(results),
         id="verdict",
         class_=f"verdict {status}",
     )
@@ -74,7 +75,7 @@ def _known_problems(results: Results) -> Html:
     )
 
 
-def _tiles(results: Results) -> Html:
+def tiles(results: Results) -> Html:
     """The key numbers: of the main test, or of the gate where there was no test."""
     gate = results["gate"]
     if not results["dataset_inference"]:
@@ -187,8 +188,13 @@ def inference(results: Results) -> Html:
         wording.view_title(results, view) + (", main" if view == results["main_view"] else "")
         for view in tests
     ]
-    notes = dict.fromkeys(note for test in tests.values() for note in test["notes"])
-    if results["protocol"] == "paper":
+    notes = dict.fromkeys(note for test in tests.values() for note in test.get("notes", ()))
+    main = tests[results["main_view"]]
+    learned = wording.is_learned(main)
+    if learned:
+        notes |= dict.fromkeys([main["warning"]] if main["warning"] else [])
+        explanation = _HELD_OUT + _LEARNED[main["procedure"]]
+    elif results["protocol"] == "paper":
         explanation = (
             "Every score is scaled to [0, 1] over P and U together, the scores of an image are added up, "
             "and a two-sided Welch t-test compares the sums of P with those of U."
@@ -211,11 +217,56 @@ def inference(results: Results) -> Html:
             [[cells[0][0], *(value for _, value in cells)] for cells in zip(*columns, strict=True)],
         ),
         paragraph(
-            "The effect size g (Hedges) is the difference of the mean sums in standard deviations; in "
-            f"parentheses its {formats.level(next(iter(tests.values()))['confidence'])} confidence interval.",
+            f"The effect size g (Hedges) is the difference of the mean {'scores' if learned else 'sums'} in "
+            "standard deviations; in parentheses its "
+            f"{formats.level(main['confidence'])} confidence interval.",
             class_="small",
         ),
+        _attributions(main) if learned else Html(),
         bullets(notes) if notes else Html(),
+    )
+
+
+_HELD_OUT = (
+    "Many faint signals add up: a scorer (logistic regression) learns from some of the images how the "
+    "features of P differ from those of U, and is tested on images it has not seen. "
+)
+_LEARNED = {
+    "split": (
+        "Half of each set trains it, the other halves are compared by Welch's t-test and by randomly "
+        "exchanging them; the larger of the two p-values counts."
+    ),
+    "permutation": (
+        "Every fifth of the images is scored by what was learned from the other four. The p-value is the "
+        "rank of the difference among those after randomly exchanging the two sets, everything learned anew "
+        "each time."
+    ),
+    "paper": (
+        "Every fifth of the images is scored by what was learned from the other four, and all scores are "
+        "compared by a two-sided t-test as if they were independent."
+    ),
+}
+
+
+def _attributions(test: Mapping[str, Any]) -> Html:
+    """What the scorer of CDI rests on."""
+    rows = [
+        [
+            code(found["name"]),
+            formats.effect(found["contribution"]),
+            formats.effect(found["mean_difference"]),
+        ]
+        for found in test["attributions"]
+    ]
+    return details(
+        "What each feature contributes",
+        paragraph(
+            "Contribution to the difference of the mean log-odds, and the difference of the feature's means "
+            "in standard deviations. Features that resemble each other share their contribution almost at "
+            "will.",
+            class_="small",
+        ),
+        table(["feature", "contribution", "difference"], rows, dense=True),
     )
 
 

@@ -108,7 +108,7 @@ def _rate_panel(
             markersize=3,
             gid=f"rejection-rate-{view}",
         )
-    if main["protocol"] == "default":
+    if main["protocol"] != "paper":
         _level_line(axes, main["power"], f"{formats.level(main['power'])} power")
     if control:
         rate = control["rejection_rate"]

@@ -30,13 +30,15 @@ PAPER_PROBLEMS = (
 
 def role(results: Results, view: str) -> str:
     """The part a view plays: "tailored" for the main view, "baseline", "difference" or the view's name."""
+    if not view:  # the one view of diffusion models has no name
+        return "diffusion scores"
     return "tailored" if view == results["main_view"] else _OTHER_ROLES.get(view, view)
 
 
 def view_title(results: Results, view: str) -> str:
     """ "tailored (diff)"."""
     part = role(results, view)
-    return part if part == view else f"{part} ({view})"
+    return part if view in ("", part) else f"{part} ({view})"
 
 
 def reported_fprs(results: Results) -> list[str]:
@@ -100,7 +102,7 @@ def inference_cells(results: Results, view: str) -> list[tuple[str, str]]:
     welch = test["welch"]
     cells = [
         ("p-value", formats.p_value(test["p_value"])),
-        (f"significant at α = {test['alpha']:g}", "yes" if test["rejected"] else "no"),
+        (f"significant at α = {test['alpha']:g}", "yes" if rejected(test) else "no"),
     ]
     if test["permutation_p_value"] is not None:
         cells += [
@@ -113,11 +115,29 @@ def inference_cells(results: Results, view: str) -> list[tuple[str, str]]:
     cells += [
         ("effect size g", formats.spread(welch["hedges_g"], formats.effect)),
         ("images of P, of U", f"{formats.count(test['num_p'])}, {formats.count(test['num_u'])}"),
-        ("scores summed", formats.count(len(test["names"]))),
     ]
+    if is_learned(test):
+        held_out = f"{formats.count(test['num_test_p'])}, {formats.count(test['num_test_u'])}"
+        cells += [
+            ("held out for the test", held_out),
+            ("AUC of the scorer", formats.spread(test["auc"], formats.area)),
+            ("features", formats.count(len(test["names"]))),
+        ]
+    else:
+        cells.append(("scores summed", formats.count(len(test["names"]))))
     if results["power_curves"]:
         cells.append(("images needed", required_size(results["power_curves"][view])))
     return cells
+
+
+def is_learned(test: Mapping[str, Any]) -> bool:
+    """Whether a test of dataset inference is that of CDI, whose scorer learns from part of the images."""
+    return "identified" in test
+
+
+def rejected(test: Mapping[str, Any]) -> bool:
+    """Whether a test of dataset inference found P in the training data."""
+    return test["identified"] if is_learned(test) else test["rejected"]
 
 
 def required_size(curve: Mapping[str, Any]) -> str:

@@ -3,6 +3,9 @@
 Scores are always higher = more likely a member. Every result is a frozen dataclass with `to_dict()` for JSON.
 """
 
+from jaxaudit.stats.cdi_null import FalsePositiveRate, false_positive_rate
+from jaxaudit.stats.cdi_power import RequiredSamples, identification_power, required_samples
+from jaxaudit.stats.combination import COMBINATIONS, combine_p_values
 from jaxaudit.stats.dataset_inference import DatasetInference, dataset_inference
 from jaxaudit.stats.fitted import fitted_scores
 from jaxaudit.stats.frechet import (
@@ -14,6 +17,7 @@ from jaxaudit.stats.frechet import (
     moments,
 )
 from jaxaudit.stats.gate import Gate, blind_gate
+from jaxaudit.stats.identification import PROCEDURES, Identification, identify, shapley_values
 from jaxaudit.stats.intervals import (
     Interval,
     auc_interval,
@@ -28,19 +32,25 @@ from jaxaudit.stats.membership import (
     ScoreMetrics,
     membership_inference,
 )
-from jaxaudit.stats.null_control import NullControl, null_control
+from jaxaudit.stats.null_control import NullControl, identification_null_control, null_control
 from jaxaudit.stats.power import PUBLISHED_GRID, PowerCurve, PowerPoint, RequiredSize, power_curve
 from jaxaudit.stats.published import PublishedMetrics, published_metrics
 from jaxaudit.stats.records import Record
 from jaxaudit.stats.roc import RocCurve, auc, best_threshold, roc_curve, tpr_at_fpr
+from jaxaudit.stats.shapley import Attribution, ShapleyValues
 from jaxaudit.stats.verdict import Verdict, verdict
-from jaxaudit.stats.welch import WelchTest, permutation_p_value, welch
+from jaxaudit.stats.welch import WelchTest, fewest_permutable, permutation_p_value, welch
 
 __all__ = [
+    "COMBINATIONS",
+    "PROCEDURES",
     "PUBLISHED_GRID",
+    "Attribution",
     "DatasetInference",
+    "FalsePositiveRate",
     "FrechetDistance",
     "Gate",
+    "Identification",
     "Interval",
     "MeanStd",
     "MembershipInference",
@@ -51,9 +61,11 @@ __all__ = [
     "PowerPoint",
     "PublishedMetrics",
     "Record",
+    "RequiredSamples",
     "RequiredSize",
     "RocCurve",
     "ScoreMetrics",
+    "ShapleyValues",
     "Verdict",
     "WelchTest",
     "auc",
@@ -63,17 +75,25 @@ __all__ = [
     "blind_gate",
     "bootstrap_frechet",
     "clopper_pearson",
+    "combine_p_values",
     "dataset_inference",
+    "false_positive_rate",
+    "fewest_permutable",
     "fitted_scores",
     "frechet_distance",
     "gaussian_distance",
+    "identification_null_control",
+    "identification_power",
+    "identify",
     "membership_inference",
     "moments",
     "null_control",
     "permutation_p_value",
     "power_curve",
     "published_metrics",
+    "required_samples",
     "roc_curve",
+    "shapley_values",
     "tpr_at_fpr",
     "tpr_at_fpr_interval",
     "verdict",

@@ -5,7 +5,7 @@ Axes: n samples, F features (scores of one sample).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -66,6 +66,48 @@ def feature_matrices(
     if names is not None and len(names) != p.shape[1]:
         raise InputError(f"{len(names)} names do not fit {p.shape[1]} features.")
     return p, u, tuple(names) if names is not None else tuple(f"feature {j}" for j in range(p.shape[1]))
+
+
+def named_features(
+    p_features: Mapping[str, Float[np.ndarray, " n"]] | Float[np.ndarray, "n F"],
+    u_features: Mapping[str, Float[np.ndarray, " m"]] | Float[np.ndarray, "m F"],
+) -> tuple[Float[np.ndarray, "n F"], Float[np.ndarray, "m F"], tuple[str, ...]]:
+    """Both as checked float64 matrices, and the F names ("feature_0", ... for matrices).
+
+    Raises:
+      InputError: if shapes or names do not fit, a set holds fewer than 2 samples, or a feature is NaN,
+        infinite or constant over P and U (named, with the first samples).
+    """
+    if isinstance(p_features, Mapping) != isinstance(u_features, Mapping):
+        raise InputError(
+            "The features of P and U must both be {name: values}, or both arrays [n,F] and [m,F]."
+        )
+    names = None
+    if isinstance(p_features, Mapping):
+        names = tuple(p_features)
+        if missing := sorted(p_features.keys() ^ u_features.keys()):
+            raise InputError(
+                f"Features {', '.join(map(repr, missing[:5]))} are known for one of P and U only."
+            )
+        p_features, u_features = (
+            _columns(side, names, what) for side, what in ((p_features, "P"), (u_features, "U"))
+        )
+    p, u, _ = feature_matrices(p_features, u_features, names)
+    names = names or tuple(f"feature_{j}" for j in range(p.shape[1]))
+    check_features(p, u, names)
+    return p, u, names
+
+
+def _columns(
+    features: Mapping[str, Float[np.ndarray, " n"]], names: Sequence[str], what: str
+) -> Float[np.ndarray, "n F"]:
+    columns = [np.asarray(features[name], np.float64) for name in names]
+    shapes = {column.shape for column in columns}
+    if len(shapes) != 1 or len(next(iter(shapes))) != 1:
+        raise InputError(
+            f"The features of {what} have shapes {sorted(shapes)}; expected one number per sample."
+        )
+    return np.stack(columns, axis=1)
 
 
 def check_features(

@@ -19,11 +19,18 @@ import numpy as np
 from jaxtyping import Float
 from scipy import special
 
+from jaxaudit.stats.cdi import make_pool
+from jaxaudit.stats.cdi_draws import draw_p_values, draw_rows
 from jaxaudit.stats.dataset_inference import prepare, summed_scores
 from jaxaudit.stats.inputs import check_enough, check_fraction
 from jaxaudit.stats.intervals import CONFIDENCE, Interval, clopper_pearson
 from jaxaudit.stats.records import Record
-from jaxaudit.stats.welch import check_permutable, random_split_statistics, rank_p_value
+from jaxaudit.stats.welch import (
+    check_permutable,
+    fewest_permutable,
+    random_split_statistics,
+    rank_p_value,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +38,7 @@ class NullControl(Record):
     """Nonmembers against nonmembers.
 
     Attributes:
-      protocol: "default" or "paper".
+      protocol: "default", "paper", or "split" of `identify`.
       alpha: the significance level.
       rejection_rate: of the full test, over random splits of this U.
       welch_rejection_rate: of Welch's test alone (paper: the same as `rejection_rate`).
@@ -116,6 +123,51 @@ def null_control(
         median_p=float(np.median(p_values)),
         num_pseudo_p=pseudo_p,
         num_pseudo_u=pseudo_u,
+        repetitions=repetitions,
+        confidence=confidence,
+        seed=seed,
+    )
+
+
+def identification_null_control(
+    u_features: Float[np.ndarray, "m F"],
+    *,
+    alpha: float = 0.01,
+    num_p: int | None = None,
+    repetitions: int = 1_000,
+    names: Sequence[str] | None = None,
+    confidence: float = CONFIDENCE,
+    seed: int = 0,
+) -> NullControl:
+    """`null_control` for the "split" procedure of `identify`; the scorer is fitted anew for every split.
+
+    Args:
+      u_features: [m,F] features of samples the model has not seen.
+      alpha, num_p, repetitions, names, confidence, seed: as `null_control`.
+
+    Raises:
+      InputError: if a feature is NaN, infinite or constant, or U is too small to split.
+    """
+    check_fraction(alpha, "alpha")
+    check_enough(repetitions, 1, "repetitions")
+    fewest = 2 * fewest_permutable(alpha)
+    check_enough(len(u_features), 2 * fewest, "samples of U to split in two")
+    half = len(u_features) // 2
+    first, second, _, _ = prepare(u_features[:half], u_features[half:], names, "default")
+    u = np.concatenate([first, second])
+    pseudo_p = max(min(num_p or half, half), fewest)
+    pool, _ = make_pool(u)
+    rows = draw_rows(len(u), len(u), repetitions, np.random.default_rng(seed))
+    p_values, t = draw_p_values(pool, rows[:, :pseudo_p], rows[:, pseudo_p:], seed=seed)
+    rate = clopper_pearson(int(np.sum((p_values <= alpha) & (t > 0))), repetitions, confidence=confidence)
+    return NullControl(
+        protocol="split",
+        alpha=alpha,
+        rejection_rate=rate,
+        welch_rejection_rate=rate,
+        median_p=float(np.median(p_values)),
+        num_pseudo_p=pseudo_p,
+        num_pseudo_u=len(u) - pseudo_p,
         repetitions=repetitions,
         confidence=confidence,
         seed=seed,

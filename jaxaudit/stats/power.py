@@ -24,7 +24,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy import special
 
 from jaxaudit.errors import InputError
@@ -147,7 +147,37 @@ def power_curve(
             f"alpha={alpha:g}, and {largest}, the fewer of P and U."
         )
     t, p_values = _draw(p, u, sizes, repetitions, protocol, np.random.default_rng(seed))
-    rejected = (p_values <= alpha) & (t > 0)
+    return summarise_draws(
+        sizes,
+        p_values,
+        (p_values <= alpha) & (t > 0),
+        protocol=protocol,
+        alpha=alpha,
+        power=power,
+        num_p=len(p),
+        num_u=len(u),
+        confidence=confidence,
+        seed=seed,
+        notes=notes,
+    )
+
+
+def summarise_draws(
+    sizes: Sequence[int],
+    p_values: Float[np.ndarray, "R G"],
+    rejected: Bool[np.ndarray, "R G"],
+    *,
+    protocol: str,
+    alpha: float,
+    power: float,
+    num_p: int,
+    num_u: int,
+    confidence: float,
+    seed: int,
+    notes: tuple[str, ...] = (),
+) -> PowerCurve:
+    """The power curve of R tests at each of the ascending `sizes`; with protocol "paper", (1), else (2)."""
+    repetitions, largest = len(p_values), min(num_p, num_u)
     points = []
     for g, n in enumerate(sizes):
         independent = min(largest // n, repetitions)
@@ -169,8 +199,8 @@ def power_curve(
         required=_required(points, protocol, alpha, power),
         points=tuple(points),
         repetitions=repetitions,
-        num_p=len(p),
-        num_u=len(u),
+        num_p=num_p,
+        num_u=num_u,
         confidence=confidence,
         seed=seed,
         notes=notes,

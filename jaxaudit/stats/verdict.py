@@ -1,7 +1,8 @@
 """The verdict on a set P: blind gate, dataset inference, null control, and the sentence to quote.
 
 1. If the blind gate tells P from U, nothing is concluded: "not_testable".
-2. Otherwise dataset inference: "trained_on" if it rejects, else "no_evidence", which shows no absence.
+2. Otherwise dataset inference: "trained_on" if it rejects, else "no_evidence", which shows no absence. Its
+   statistic is the sum of the scores, or that of CDI, a scorer that learns how to weigh them (`identify`).
 3. Beside either stands the null control: how often the same test accuses nonmembers.
 
 A model that has not seen P is accused with probability at most alpha, provided that the samples are
@@ -18,8 +19,10 @@ from jaxtyping import Float
 
 from jaxaudit.stats.dataset_inference import DatasetInference, dataset_inference
 from jaxaudit.stats.gate import Gate, blind_gate
+from jaxaudit.stats.identification import Identification, identify
+from jaxaudit.stats.inputs import feature_matrices
 from jaxaudit.stats.intervals import Interval
-from jaxaudit.stats.null_control import NullControl, null_control
+from jaxaudit.stats.null_control import NullControl, identification_null_control, null_control
 from jaxaudit.stats.records import Record
 
 
@@ -40,7 +43,7 @@ class Verdict(Record):
     sentence: str
     alpha: float
     gate: Gate
-    dataset_inference: DatasetInference | None
+    dataset_inference: DatasetInference | Identification | None
     null_control: NullControl | None
 
 
@@ -51,6 +54,7 @@ def verdict(
     p_blind: Float[np.ndarray, "n K"],
     u_blind: Float[np.ndarray, "m K"],
     names: Sequence[str] | None = None,
+    procedure: str = "sum",
     alpha: float = 0.01,
     seed: int = 0,
 ) -> Verdict:
@@ -62,11 +66,13 @@ def verdict(
       p_blind: [n,K] features of P that never saw the model.
       u_blind: [m,K] features of U that never saw the model.
       names: of the F scores.
+      procedure: "sum" for `dataset_inference`; "split" or "permutation" for `identify`, whose control is
+        that of "split" either way.
       alpha: significance level.
       seed: of everything random.
 
     Raises:
-      InputError: as `blind_gate`, `dataset_inference` and `null_control`.
+      InputError: as `blind_gate`, the test and its null control.
     """
     gate = blind_gate(p_blind, u_blind, alpha=alpha, seed=seed)
     if not gate.passed:
@@ -78,11 +84,20 @@ def verdict(
             dataset_inference=None,
             null_control=None,
         )
-    test = dataset_inference(p_features, u_features, alpha=alpha, names=names, seed=seed)
-    control = null_control(u_features, alpha=alpha, num_p=test.num_p, names=names, seed=seed)
+    options = {"alpha": alpha, "seed": seed}
+    if procedure == "sum":
+        test = dataset_inference(p_features, u_features, names=names, **options)
+        control = null_control(u_features, num_p=test.num_p, names=names, **options)
+        rejected, statistic = test.rejected, f"one-sided test on the sum of {len(test.names)} scores"
+    else:
+        p, u, names = feature_matrices(p_features, u_features, names)
+        p_named, u_named = (dict(zip(names, side.T, strict=True)) for side in (p, u))
+        test = identify(p_named, u_named, procedure=procedure, **options)
+        control = identification_null_control(u, num_p=test.num_p, names=names, **options)
+        rejected, statistic = test.identified, _scorer(test)
     return Verdict(
-        status="trained_on" if test.rejected else "no_evidence",
-        sentence=" ".join([_finding(test), _comparable(gate), _control(control)]),
+        status="trained_on" if rejected else "no_evidence",
+        sentence=" ".join([_finding(test, rejected, statistic), _comparable(gate), _control(control)]),
         alpha=alpha,
         gate=gate,
         dataset_inference=test,
@@ -109,15 +124,23 @@ def _auc(gate: Gate) -> str:
     )
 
 
-def _finding(test: DatasetInference) -> str:
+def _scorer(test: Identification) -> str:
+    if test.procedure == "permutation":
+        return f"a scorer of {len(test.names)} features, 5-fold, refitted for every permutation"
+    return (
+        f"a scorer of {len(test.names)} features, fitted on {test.num_control_p:,} images of P and "
+        f"{test.num_control_u:,} of U and tested on the other {test.num_test_p:,} and {test.num_test_u:,}"
+    )
+
+
+def _finding(test: DatasetInference | Identification, rejected: bool, statistic: str) -> str:
     effect = test.welch.hedges_g
     evidence = (
-        f"one-sided test on the sum of {len(test.names)} scores: p = {test.p_value:.2g}, "
-        f"alpha = {test.alpha:g}; Welch p = {test.welch.p_value:.2g}, "
+        f"{statistic}: p = {test.p_value:.2g}, alpha = {test.alpha:g}; Welch p = {test.welch.p_value:.2g}, "
         f"permutation p = {test.permutation_p_value:.2g}; effect size g = {effect.estimate:.2f}, "
         f"{test.confidence:.0%} interval {_range(effect, '.2f')}"
     )
-    if test.rejected:
+    if rejected:
         return (
             f"Evidence that the model was trained on P: its {test.num_p:,} images score higher than "
             f"{test.num_u:,} comparable images the model has not seen ({evidence})."

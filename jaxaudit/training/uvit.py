@@ -17,7 +17,7 @@ from jaxaudit.training.stages import Progress, check_sizes
 
 
 def small_recipe(
-    image_size: int, num_classes: int, *, width: int = 96, depth: int = 2, generator_steps: int = 3000
+    image_size: int, num_classes: int, *, width: int = 96, depth: int = 2, generator_steps: int = 8000
 ) -> DenoiserRecipe:
     """A recipe for a small U-ViT; with the defaults and 8 px digits, the one behind `digits_uvit`.
 

@@ -14,10 +14,12 @@ from jaxaudit.attacks.registry import (
     VIEWS,
     ScorePlan,
     fitted_score,
+    full_name,
     get_scores,
     host_score,
     inference_set,
     score,
+    split_name,
 )
 from jaxaudit.errors import InputError
 from jaxaudit_kernels.likelihood import token_statistics
@@ -55,8 +57,9 @@ def test_every_score_is_cited_and_described():
         assert s.description.endswith("."), name
         assert s.access in ("gray-box", "white-box"), name
         assert callable(s.function), name
-        view, _, rest = name.partition("/")
+        view, rest = split_name(name)
         assert view in VIEWS[kind], name
+        assert full_name(view, rest) == name
         assert rest.isidentifier(), name
 
 
@@ -68,11 +71,11 @@ def test_both_views_unless_declared_otherwise():
 
 def test_every_kind_has_the_unified_attack_and_a_published_set_in_its_main_view():
     for kind, views in VIEWS.items():
-        (unified,) = get_scores("*/unified_loss", kind)
-        assert unified.name == "cond/unified_loss"
+        (unified,) = get_scores("*unified_loss", kind)
+        assert split_name(unified.name) == ("" if kind == "diffusion" else "cond", "unified_loss")
         assert MAIN_VIEW[kind] in views
         published = [s.name for s in get_scores("paper", kind)]
-        assert {name.partition("/")[0] for name in published} == {MAIN_VIEW[kind]}
+        assert {split_name(name)[0] for name in published} == {MAIN_VIEW[kind]}
         assert set(inference_set(kind)) <= set(published)
         assert all(name.endswith("_ref") for name in published)
 
@@ -137,6 +140,43 @@ def test_adding_a_score_is_one_decorated_function():
         score("top1", source="Another paper")(top1)
     with pytest.raises(ValueError, match="'silent' has no docstring"):
         score("silent", source="Another paper")(lambda view: view.rank)
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_inputs_may_depend_on_the_grid():
+    @score("at_{t}", kind="diffusion", grid={"t": (1, 2)}, views=lambda t: {"": (t, "z")}, source="A paper")
+    def at(value, latents):
+        """A value at a timestep."""
+        return value - latents
+
+    plan = ScorePlan(get_scores("at_*", "diffusion"))
+    assert plan.inputs == {1, 2, "z"}
+    assert plan.device({1: 5, 2: 7, "z": 1}) == {"at_1": 4, "at_2": 6}
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_scores_on_request_come_by_name_only():
+    @score("slow", source="A paper that takes its time", on_request=True)
+    def slow(view):
+        """Minutes."""
+        return view.rank
+
+    assert not {"cond/slow", "diff/slow"} & {*names("all"), *names("default"), *names("cond/*")}
+    assert names(["cond/loss", "cond/slow"]) == ["cond/loss", "cond/slow"]
+    with pytest.raises(InputError, match="'\\*/slow'"):
+        names("*/slow")
+
+
+def test_refused_scores_are_left_out_of_patterns():
+    def refused(s):
+        return "not today" if "icas" in s.name else None
+
+    assert [s.name for s in get_scores("diff/ic*", refused=lambda s: None)] == ["diff/icas"]
+    kept = {s.name for s in get_scores("all", refused=refused)}
+    assert set(names("all")) - kept == {"diff/icas"}
+    for asked in ("diff/icas", ["cond/loss", "diff/icas"], "diff/ic*"):
+        with pytest.raises(InputError, match="Score diff/icas cannot be had: not today"):
+            get_scores(asked, refused=refused)
 
 
 @pytest.mark.usefixtures("own_registry")

@@ -123,6 +123,16 @@ def test_a_stochastic_score_depends_on_image_id_and_key_alone(batch, continuous)
         assert not np.isclose(by_place[name], values).any()
 
 
+def test_latents_may_take_the_place_of_images(batch, continuous):
+    images, labels = batch
+    latents = mar_target().encode(images)
+    options = {"names": "cond/loss", "options": MAR_OPTIONS, "ids": IDS}
+    scores = jaxaudit.score(mar_target(), None, labels, latents=latents, **options)
+    np.testing.assert_allclose(scores["cond/loss"], continuous["cond/loss"], rtol=1e-5)
+    with pytest.raises(InputError, match=r"Latents of shape \(11, 16, 3\) do not fit; expected \[B,16,4\]"):
+        jaxaudit.score(mar_target(), None, labels, latents=latents[..., :3], **options)
+
+
 @pytest.mark.parametrize("parallelism", ["jit", "pmap"])
 def test_devices_do_not_change_stochastic_scores(batch, continuous, parallelism):
     scorer = Scorer(mar_target(), MAR_SCORES, options=MAR_OPTIONS, mesh=make_mesh(8), parallelism=parallelism)
@@ -141,7 +151,7 @@ def test_fitted_scores_belong_to_audits(batch):
 
 def test_wrong_input_is_refused(batch):
     images, labels = batch
-    with pytest.raises(InputError, match=r"\(11, 8, 8, 1\).*expected \[11,8,8,3\]"):
+    with pytest.raises(InputError, match=r"\(11, 8, 8, 1\).*expected \[B,8,8,3\]"):
         jaxaudit.score(var_target(), images[..., :1], labels)
     with pytest.raises(InputError, match=r"Label 11 is out of range: the target has classes 0\.\.9"):
         jaxaudit.score(var_target(), images, np.full(11, 11))

@@ -1,0 +1,117 @@
+"""The studies of the CDI paper on the evidence of audits; no model is loaded.
+
+python -m experiments.cdi_studies --evidence=audits/digits_var/evidence,audits/digits_rar/evidence
+python -m experiments.cdi_studies --study=contamination --sizes=20,50,100 --evidence=DIR
+python -m experiments.cdi_studies --study=false_positives                  simulations, without evidence
+
+  p_value          p-value and share of draws that identify P, against the number of images
+  contamination    nonmembers in P
+  imbalance        more or fewer images of U than of P
+  access           gray-box against white-box scores
+  features         every attack alone, all but one, all
+  set_membership   single scores on whole sets against CDI
+  roc              sets of members against sets of nonmembers
+  false_positives  how often each procedure accuses where nothing was learned
+
+Each writes STUDY.json, STUDY.csv (one line per setting) and STUDY.png (and .svg) to --out.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+from rich.console import Console
+
+from experiments import common
+from jaxaudit import cli
+from jaxaudit.errors import InputError
+from jaxaudit.evidence import Evidence, write_atomically
+from jaxaudit.reports import style
+from jaxaudit.reports.cdi_figures import study_figure
+from jaxaudit.stats.cdi_draws import DRAW_PROCEDURES
+from jaxaudit.stats.cdi_studies import StudyConfig
+from jaxaudit.studies import STUDIES, StudiesConfig, run_null_study, run_study, study_rows
+
+_EVIDENCE = flags.DEFINE_list("evidence", [], "Evidence folders of audits, one per target.")
+_STUDY = flags.DEFINE_list("study", ["p_value"], "Studies, or 'all' of those that fit the evidence.")
+_PROCEDURE = flags.DEFINE_enum(
+    "procedure", "split", list(DRAW_PROCEDURES), "'split' is calibrated, 'paper' the published 5-fold test."
+)
+_SCORES = flags.DEFINE_list(
+    "scores", [], "Features, patterns such as diff/*; default those fixed for dataset inference."
+)
+_SIZES = flags.DEFINE_list("sizes", [], "Images of P; default the published sizes.")
+_REPETITIONS = flags.DEFINE_integer("repetitions", 1_000, "Draws of every setting.", lower_bound=1)
+_ALPHA = flags.DEFINE_float("alpha", 0.01, "Significance level.", lower_bound=1e-6, upper_bound=0.5)
+_POWER = flags.DEFINE_float("power", 0.8, "Share of draws that must identify P for a size to be enough.")
+_OUT = flags.DEFINE_string("out", "studies", "Where everything goes.")
+common.define_seed()
+
+
+def main(argv: Sequence[str]) -> None:
+    """Runs the studies the flags ask for."""
+    del argv
+    console, directory = Console(), Path(_OUT.value)
+    config = StudiesConfig(
+        StudyConfig(_PROCEDURE.value, _ALPHA.value, _REPETITIONS.value, seed=common.FLAGS.seed),
+        _POWER.value,
+        tuple(_SCORES.value),
+        tuple(_size(text) for text in _SIZES.value),
+    )
+    evidence = [Evidence.open(folder) for folder in _EVIDENCE.value]
+    directory.mkdir(parents=True, exist_ok=True)
+    everything = _STUDY.value == ["all"]
+    for study in STUDIES if everything else _STUDY.value:
+        with console.status(study) as status:
+
+            def progress(what: str, study: str = study) -> None:
+                status.update(f"{study}: {what}")
+
+            try:
+                results = _run(study, evidence, config, progress)
+            except InputError as error:
+                if not everything:
+                    raise
+                console.print(f"{study} left out: {error}", markup=False)
+                continue
+        for path in _write(results, directory):
+            console.print(str(path), soft_wrap=True)
+
+
+def _run(study: str, evidence: Sequence[Evidence], config: StudiesConfig, progress: Any) -> dict[str, Any]:
+    if study == "false_positives":
+        return run_null_study(config, progress=progress)
+    if not evidence:
+        raise InputError(f"--study={study} needs --evidence=DIR, the evidence folder of an audit.")
+    return run_study(study, evidence, config, progress=progress)
+
+
+def _write(results: dict[str, Any], directory: Path) -> list[Path]:
+    study, buffer = results["study"], io.StringIO()
+    rows = study_rows(results)
+    writer = csv.DictWriter(buffer, rows[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    texts = {f"{study}.json": json.dumps(results, indent=1), f"{study}.csv": buffer.getvalue()}
+    for name, text in texts.items():
+        write_atomically(directory / name, text.encode())
+    return [*(directory / name for name in texts), *style.save(study_figure(results), directory, study)]
+
+
+def _size(text: str) -> int:
+    if not text.strip().isdecimal():
+        raise InputError(f"--sizes={','.join(_SIZES.value)}: {text!r} is no number of images.")
+    return int(text)
+
+
+def run() -> None:
+    """The program."""
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    run()

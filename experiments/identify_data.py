@@ -1,0 +1,85 @@
+"""Was this model trained on my pictures?  For the owner of a collection.
+
+python -m experiments.identify_data --target=DIR --published=folder:P --unpublished=folder:U
+
+Published pictures may have been used for training; unpublished ones, from the same hand, cannot have been.
+The answer is one page, OUT/answer.html; OUT/evidence/ holds the scores behind it. A killed run goes on where
+it stopped. There is no answer, but a reason, where the two sets differ without the model, overlap, or are too
+small.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+from rich.console import Console
+
+from experiments import common
+from jaxaudit import cli
+from jaxaudit.data import open_source
+from jaxaudit.evidence import write_atomically
+from jaxaudit.reports.identification import print_answer, render_answer
+
+common.define_target()
+_PUBLISHED = flags.DEFINE_string("published", None, "Pictures in question.", required=True)
+_UNPUBLISHED = flags.DEFINE_string(
+    "unpublished", None, "Comparable pictures the model cannot have seen.", required=True
+)
+_SKIP_UNREADABLE = flags.DEFINE_bool(
+    "skip_unreadable", False, "Leave out pictures that cannot be used, and list them."
+)
+_OUT = flags.DEFINE_string("out", None, "Where everything goes; default identifications/TARGET.")
+common.define_access()
+common.define_test()
+common.define_seed()
+common.define_devices(batch_size=64)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Answers the question the flags ask."""
+    del argv
+    from jaxaudit.checkpoint import load_target
+    from jaxaudit.collect import CollectConfig
+    from jaxaudit.identify import identify_data
+    from jaxaudit.sharding import make_mesh, replicated
+
+    flag, console = common.FLAGS, Console()
+    published, unpublished = (
+        open_source(spec, skip_unreadable=_SKIP_UNREADABLE.value)
+        for spec in (_PUBLISHED.value, _UNPUBLISHED.value)
+    )
+    target = load_target(
+        flag.target, dtype=flag.precision, sharding=replicated(make_mesh(flag.num_devices or None))
+    )
+    directory = Path(_OUT.value or Path("identifications") / Path(flag.target).name)
+    with common.progress_bar(console, f"Asking {target.name}", unit="images") as progress:
+        results = identify_data(
+            target,
+            published,
+            unpublished,
+            directory / "evidence",
+            CollectConfig(
+                access=f"{flag.access}-box",
+                seed=flag.seed,
+                precision=flag.precision,
+                batch_size=flag.batch_size,
+                num_devices=flag.num_devices,
+                parallelism=flag.parallelism,
+            ),
+            common.assess_config(),
+            progress=progress,
+        )
+    write_atomically(directory / "answer.json", json.dumps(results, indent=1).encode())
+    write_atomically(directory / "answer.html", render_answer(results).encode())
+    print_answer(results, console)
+    console.print(f"The whole answer: {directory / 'answer.html'}", soft_wrap=True)
+
+
+def run() -> None:
+    """The program."""
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    run()

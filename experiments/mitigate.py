@@ -1,0 +1,157 @@
+"""Changes a target so that it gives away less, attacks it again, and shows what that buys and what it costs.
+
+python -m experiments.localize --target=TARGET && python -m experiments.mitigate --target=TARGET
+python -m experiments.mitigate --target=TARGET --criteria= --noise=0.1,0.3,1,3      output noise alone
+
+Writes to --out: a folder per change (evidence, extraction), results.json, mitigation.csv, figures/ and
+report.html. A killed run goes on where it stopped.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+from rich.console import Console
+
+from experiments import common
+from jaxaudit import cli
+from jaxaudit.errors import InputError
+from jaxaudit.evidence import write_atomically
+
+common.define_target()
+common.define_data()
+_UNITS = flags.DEFINE_string(
+    "units", None, "The map of the target's units, the folder `units` that experiments.localize wrote."
+)
+_CRITERIA = flags.DEFINE_list(
+    "criteria", ["unit_mem", "activation", "random"], "By what the units to scale are chosen; '' scales none."
+)
+_SHARES = flags.DEFINE_list("shares", ["0.01", "0.05", "0.1"], "Shares of the units that are scaled.")
+_FACTOR = flags.DEFINE_float("factor", 0.5, "What the incoming weights of these units are multiplied by.")
+_NOISE = flags.DEFINE_list(
+    "noise",
+    ["0.5", "1", "2"],
+    "Standard deviations of noise on logits (MAR: on tokens and losses); '' is none.",
+)
+_SEEDS = flags.DEFINE_integer("seeds", 2, "Repetitions of what is random.", lower_bound=1)
+_SCORES = flags.DEFINE_list("scores", ["default"], "Membership scores, see experiments.audit.")
+_TOP_K = flags.DEFINE_integer("top_k", 5, "Candidates of each class to extract; 0 means all.", lower_bound=0)
+_SIMILARITY = flags.DEFINE_enum(
+    "similarity", "pixels", ["pixels", "sscd"], "What a completion is compared with its original by."
+)
+_SSCD = flags.DEFINE_string("sscd", None, "Weights of --similarity=sscd.")
+_INCEPTION = flags.DEFINE_string(
+    "inception", None, "Weights of the Fréchet distance's features; default grey levels at 8x8 pixels."
+)
+_OUT = flags.DEFINE_string("out", None, "Where everything goes; default mitigations/TARGET.")
+common.define_statistics()
+common.define_seed()
+common.define_devices(batch_size=64)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Measures the changes that the flags name, and reports."""
+    del argv
+    from jaxaudit.attacks.similarity import get_similarity
+    from jaxaudit.checkpoint import load_target
+    from jaxaudit.collect import CollectConfig
+    from jaxaudit.extraction import ExtractionConfig
+    from jaxaudit.extractors import load_extractor
+    from jaxaudit.mitigate import MitigateConfig, measure_changes
+    from jaxaudit.reports.mitigation import print_mitigation, write_mitigation
+    from jaxaudit.sharding import make_mesh, replicated
+
+    flag, console = common.FLAGS, Console()
+    machine = {name: flag[name].value for name in ("precision", "batch_size", "num_devices", "parallelism")}
+    config = MitigateConfig(
+        CollectConfig(scores=tuple(_SCORES.value), num_samples=flag.num_samples, seed=flag.seed, **machine),
+        common.assess_config(),
+        ExtractionConfig(top_k=_TOP_K.value, seed=flag.seed, **machine),
+    )
+    changes = _changes()
+    members, nonmembers = common.open_sources()
+    target = load_target(
+        flag.target, dtype=flag.precision, sharding=replicated(make_mesh(flag.num_devices or None))
+    )
+    directory = Path(_OUT.value or Path("mitigations") / Path(flag.target).name)
+    with common.progress_bar(console, target.name, unit="images") as progress:
+        records = measure_changes(
+            target,
+            changes,
+            members,
+            nonmembers,
+            directory,
+            config,
+            units=_units(target),
+            similarity=get_similarity(
+                _SIMILARITY.value, load_extractor(_SSCD.value) if _SSCD.value else None
+            ),
+            extractor=load_extractor(_INCEPTION.value) if _INCEPTION.value else None,
+            progress=progress,
+        )
+    results = {
+        "format": 1,
+        "target": {
+            "name": target.name,
+            "family": target.family,
+            "fingerprint": target.provenance.get("fingerprint"),
+        },
+        "members": members.spec,
+        "nonmembers": nonmembers.spec,
+        "records": records,
+    }
+    write_atomically(directory / "results.json", json.dumps(results, indent=1).encode())
+    write_mitigation(results, directory)
+    print_mitigation(results, console)
+    console.print(f"Report: {directory / 'report.html'}", soft_wrap=True)
+
+
+def _changes() -> list[Any]:
+    """No change first, then those that the flags ask for."""
+    from jaxaudit.mitigate import Change
+
+    changes, seeds = [Change()], range(common.FLAGS.seed, common.FLAGS.seed + _SEEDS.value)
+    for criterion in filter(None, _CRITERIA.value):
+        for share in _numbers("shares", _SHARES.value):
+            for seed in seeds if criterion == "random" else [0]:
+                changes.append(Change(criterion, share, _FACTOR.value, seed))
+    for std in _numbers("noise", _NOISE.value):
+        changes += [Change("noise", std, seed=seed) for seed in seeds]
+    return changes
+
+
+def _numbers(name: str, values: Sequence[str]) -> list[float]:
+    try:
+        return [float(value) for value in values if value]
+    except ValueError:
+        raise InputError(f"--{name}={','.join(values)} are no numbers; write 0.01,0.1 for example.") from None
+
+
+def _units(target: Any) -> Any:
+    """The map that the flags name, of this very target; None if no units are scaled."""
+    from jaxaudit.unit_map import UnitMap
+
+    if not any(_CRITERIA.value):
+        return None
+    name = common.FLAGS.target
+    directory = Path(_UNITS.value or Path("localizations") / Path(name).name / "units")
+    manifest = directory / "manifest.json"
+    if not manifest.exists():
+        raise InputError(
+            f"{directory} holds no map of units; run python -m experiments.localize --target={name}, or name "
+            "one with --units."
+        )
+    if json.loads(manifest.read_text())["target"]["fingerprint"] != target.provenance.get("fingerprint"):
+        raise InputError(f"{directory} is the map of another target than {name}.")
+    return UnitMap.load(directory)
+
+
+def run() -> None:
+    """The program."""
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,280 @@
+"""Looks at a diffusion model's network, and what they look at, as nodes of `jaxaudit.attacks.diffusion_plan`.
+
+    Evaluation      the network's output on some latents, or that and the gradient of ‖ε − f‖
+    Chain           the latents along a DDIM chain from the clean ones
+    Optimisation    the perturbation of z_t that makes ‖ε − f‖ small
+
+Latents [B,h,w,c] to look at, see the kernels:
+
+    Clean, Noised   z, z_t
+    Destroyed       noise in z_t (or z) where the gradient is largest (Mask)
+    Proximal        z noised with what the model takes for its noise (ProximalNoise)
+    Renoised        the optimised latents, noised once more
+
+Axes: B images, h and w latent pixels, c channels, N nodes of a kind, S steps of a chain.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from jaxaudit.attacks.diffusion_plan import Cost, Level, Node, Process, Results, Run, stack, unstack
+from jaxaudit_kernels import denoising, gradient_masking
+from jaxaudit_kernels.denoising import NoiseLevel
+from jaxaudit_kernels.noise_optimization import NoiseOptimum, noise_optimization
+
+Latents = Float[Array, "B h w c"]
+
+_ITERATIONS = 5  # of noise optimisation
+_add_noise = jax.vmap(denoising.add_noise, (None, 0, 0))  # at N levels
+
+
+class Prediction(NamedTuple):
+    """Output of the network and, where asked for, the gradient of ‖ε − f‖ by z; ε: the first noise."""
+
+    output: Float[Array, "B h w out"]
+    gradient: Latents | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation(Node):
+    """One look of the network at each image: a `Prediction`.
+
+    Attributes:
+      latents: what it looks at.
+      level: what it is told.
+      null: without what the images are conditioned on.
+      gradient: with the gradient.
+    """
+
+    latents: Node
+    level: Level
+    null: bool = False
+    gradient: bool = False
+
+    def needs(self, process: Process) -> tuple[Node, ...]:
+        """The latents."""
+        return (self.latents,)
+
+    def cost(self) -> Cost:
+        """One."""
+        return Cost(gradients=1) if self.gradient else Cost(forwards=1)
+
+    @property
+    def richer(self) -> Node | None:
+        """With the gradient."""
+        return None if self.gradient else dataclasses.replace(self, gradient=True)
+
+    @property
+    def kind(self) -> Any:
+        """With or without gradient."""
+        return Evaluation, self.gradient
+
+    @classmethod
+    def values(cls, nodes: Sequence[Evaluation], run: Run, results: Results) -> list[Prediction]:
+        """One after the other, in a loop."""
+        inputs = {
+            "z": stack([results[node.latents] for node in nodes]),
+            "time": run.levels([node.level for node in nodes]).time,
+            "null": jnp.asarray([node.null for node in nodes]),
+        }
+
+        def look(x: dict[str, Array]) -> Prediction:
+            z, time, condition = x["z"], x["time"], run.conditioned(x["null"])
+            if not nodes[0].gradient:
+                return Prediction(run.network(z, time, condition), None)
+            return Prediction(
+                *gradient_masking.output_and_gradient(run.network, z, time, condition, run.noises[0])
+            )
+
+        return unstack(jax.lax.map(look, inputs))
+
+
+@dataclasses.dataclass(frozen=True)
+class Clean(Node):
+    """z."""
+
+    def value(self, run: Run, results: Results) -> Latents:
+        """[B,h,w,c]."""
+        return run.latents
+
+
+def noised(level: Level, noise: int = 0) -> Clean | Noised:
+    """z_t under one of the noises; z where there is no noise."""
+    return Clean() if level == denoising.CLEAN else Noised(level, noise)
+
+
+@dataclasses.dataclass(frozen=True)
+class Noised(Node):
+    """z_t under one of the noises; made by `noised`."""
+
+    level: Level
+    noise: int = 0
+
+    @classmethod
+    def values(cls, nodes: Sequence[Noised], run: Run, results: Results) -> list[Latents]:
+        """[B,h,w,c] each."""
+        noises = run.noises[jnp.asarray([node.noise for node in nodes])]
+        return unstack(_add_noise(run.latents, run.levels([node.level for node in nodes]), noises))
+
+
+@dataclasses.dataclass(frozen=True)
+class Mask(Node):
+    """Where ‖ε − f(z_t, t)‖ depends on z_t most."""
+
+    level: Level
+
+    def needs(self, process: Process) -> tuple[Node, ...]:
+        """The gradient."""
+        return (Evaluation(noised(self.level), self.level, gradient=True),)
+
+    @classmethod
+    def values(cls, nodes: Sequence[Mask], run: Run, results: Results) -> list[Bool[Array, "B h w c"]]:
+        """[B,h,w,c] each."""
+        gradients = [results[look].gradient for node in nodes for look in node.needs(run.process)]
+        return unstack(jax.vmap(gradient_masking.largest_places)(jnp.stack(gradients)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Destroyed(Node):
+    """Noise in the place of `kept` where the mask is."""
+
+    kept: Node
+    mask: Mask
+
+    def needs(self, process: Process) -> tuple[Node, ...]:
+        """Both."""
+        return self.kept, self.mask
+
+    @classmethod
+    def values(cls, nodes: Sequence[Destroyed], run: Run, results: Results) -> list[Latents]:
+        """[B,h,w,c] each."""
+        kept, mask = (stack([results[node] for node in each]) for each in _parts(nodes))
+        return unstack(jax.vmap(gradient_masking.destroy, (0, None, 0))(kept, run.noises[0], mask))
+
+
+def _parts(nodes: Sequence[Destroyed]) -> tuple[list[Node], list[Node]]:
+    return [node.kept for node in nodes], [node.mask for node in nodes]
+
+
+@dataclasses.dataclass(frozen=True)
+class ProximalNoise(Node):
+    """e = f(z, level), scaled to a mean `magnitude` if there is one."""
+
+    level: int
+    magnitude: float | None
+
+    def needs(self, process: Process) -> tuple[Node, ...]:
+        """f(z, level)."""
+        return (Evaluation(Clean(), self.level),)
+
+    def value(self, run: Run, results: Results) -> Latents:
+        """[B,h,w,c]."""
+        (look,) = self.needs(run.process)
+        eps = run.eps(results[look].output)
+        return eps if self.magnitude is None else denoising.scale_to_magnitude(eps, self.magnitude)
+
+
+@dataclasses.dataclass(frozen=True)
+class Proximal(Node):
+    """z noised with a `ProximalNoise`."""
+
+    level: int
+    noise: ProximalNoise
+
+    def needs(self, process: Process) -> tuple[Node, ...]:
+        """The noise."""
+        return (self.noise,)
+
+    @classmethod
+    def values(cls, nodes: Sequence[Proximal], run: Run, results: Results) -> list[Latents]:
+        """[B,h,w,c] each."""
+        noises = stack([results[node.noise] for node in nodes])
+        return unstack(_add_noise(run.latents, run.levels([node.level for node in nodes]), noises))
+
+
+@dataclasses.dataclass(frozen=True)
+class Optimisation(Node):
+    """The `NoiseOptimum` of z_t at a level under the first noise."""
+
+    level: Level
+
+    def needs(self, process: Process) -> tuple[Node, ...]:
+        """z_t, and the look at it."""
+        return noised(self.level), Evaluation(noised(self.level), self.level, gradient=True)
+
+    def cost(self) -> Cost:
+        """As if every iteration's first step were accepted; line searches may take more."""
+        return Cost(gradients=_ITERATIONS)
+
+    @classmethod
+    def values(cls, nodes: Sequence[Optimisation], run: Run, results: Results) -> list[NoiseOptimum]:
+        """One after the other, in a loop."""
+        noise = run.noises[0]
+        starts = stack([tuple(results[need] for need in node.needs(run.process)) for node in nodes])
+
+        def optimise(x: tuple[Array, tuple[Latents, Prediction]]) -> NoiseOptimum:
+            time, (z_t, start) = x
+            initial = denoising.norm(noise - run.eps(start.output)), start.gradient
+            return noise_optimization(
+                run.network, z_t, time, run.condition, noise, max_iterations=_ITERATIONS, initial=initial
+            )
+
+        return unstack(jax.lax.map(optimise, (run.levels([node.level for node in nodes]).time, starts)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Renoised(Node):
+    """The optimised latents, noised once more."""
+
+    level: Level
+
+    def needs(self, process: Process) -> tuple[Node, ...]:
+        """z_t and its perturbation."""
+        return noised(self.level), Optimisation(self.level)
+
+    def value(self, run: Run, results: Results) -> Latents:
+        """[B,h,w,c]."""
+        z_t, optimum = (results[need] for need in self.needs(run.process))
+        (level,) = unstack(run.levels([self.level]))
+        return denoising.add_noise(z_t + optimum.perturbation, level, run.noises[0])
+
+
+@dataclasses.dataclass(frozen=True)
+class Chain(Node):
+    """The latents [S,B,h,w,c] after every step of a DDIM chain through these S + 1 levels, from z on."""
+
+    levels: tuple[int, ...]
+
+    def needs(self, process: Process) -> tuple[Node, ...]:
+        """The first look."""
+        return (Evaluation(Clean(), self.levels[0]),)
+
+    def cost(self) -> Cost:
+        """One forward pass at every level but the first and the last."""
+        return Cost(forwards=len(self.levels) - 2)
+
+    @property
+    def kind(self) -> Any:
+        """By length."""
+        return Chain, len(self.levels)
+
+    @classmethod
+    def values(cls, nodes: Sequence[Chain], run: Run, results: Results) -> list[Float[Array, "S B h w c"]]:
+        """One after the other, in a loop."""
+        levels = stack([run.levels(node.levels) for node in nodes])
+        first = stack([run.eps(results[look].output) for node in nodes for look in node.needs(run.process)])
+
+        def predict(z: Array, time: Array, condition: Any) -> Array:
+            return run.eps(run.network(z, time, condition))
+
+        def follow(x: tuple[NoiseLevel, Latents]) -> Array:
+            return denoising.ddim_chain(predict, run.latents, x[0], run.condition, first=x[1])
+
+        return unstack(jax.lax.map(follow, (levels, first)))

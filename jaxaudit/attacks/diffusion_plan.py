@@ -1,0 +1,199 @@
+"""What some scores of a diffusion model need, computed together: each thing once, like things in one go.
+
+What a score measures is written as a graph of small values. A node says what it needs and how it follows from
+that, and is its own name: two scores that need the same need one node. Nodes that look at the network are in
+`jaxaudit.attacks.diffusion_nodes`; those that scores are computed from, in `jaxaudit.attacks.diffusion`.
+
+`execute` works in waves: of all nodes whose needs are met, those of a kind are stacked and mapped over, so
+that the compiled program holds the network once per kind of node and wave, however many timesteps there are.
+
+A level is an index of the schedule (`denoising.CLEAN`: no noise), or RANDOM, drawn for each image.
+
+Axes: B images, h and w latent pixels, c channels, R noises, N nodes of a kind.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxaudit_kernels import denoising
+from jaxaudit_kernels.denoising import NoiseLevel
+from jaxaudit_kernels.diffusion import Schedule
+
+Level = int | Literal["random"]
+RANDOM: Level = "random"
+Results = Mapping["Node", Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """Evaluations of the network for one image.
+
+    Attributes:
+      forwards: forward passes alone.
+      gradients: with the gradient by the input, a forward and a backward pass each.
+    """
+
+    forwards: int = 0
+    gradients: int = 0
+
+    @property
+    def passes(self) -> int:
+        """Passes through the network, forward or backward."""
+        return self.forwards + 2 * self.gradients
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.forwards + other.forwards, self.gradients + other.gradients)
+
+
+@dataclasses.dataclass(frozen=True)
+class Process:
+    """What a graph depends on beside its scores.
+
+    Attributes:
+      schedule: the target's.
+      num_noises: R.
+      learned_variance: whether the network's outputs are ε̂ and v.
+    """
+
+    schedule: Schedule
+    num_noises: int
+    learned_variance: bool
+
+    def level(self, t: int, *, published: bool = False) -> int:
+        """The index of timestep t.
+
+        `published`: as the published audits count, who give the network t as its time. Where a network counts
+        from 1 (U-ViT), that is the level before, and no noise at all for t = 0.
+        """
+        if not published:
+            return t
+        return int(np.searchsorted(self.schedule.timesteps, t, side="right")) - 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One batch under one model.
+
+    Attributes:
+      process: see `Process`.
+      network: (z [B,h,w,c], time [B], condition) -> ε̂ and what follows it along the last axis.
+      decode: latents -> images.
+      images: [B,H,W,3], None if only latents are known.
+      latents: z [B,h,w,c].
+      noises: [R,B,h,w,c].
+      random_level: [B], indexes of the schedule.
+      condition: what the images are conditioned on, None if nothing is.
+      null: the absence of it, None if there is none.
+    """
+
+    process: Process
+    network: Callable[[Array, Array, Any], Array]
+    decode: Callable[[Array], Array]
+    images: Float[Array, "B H W 3"] | None
+    latents: Float[Array, "B h w c"]
+    noises: Float[Array, "R B h w c"]
+    random_level: Int[Array, " B"]
+    condition: Any
+    null: Any
+
+    def levels(self, levels: Sequence[Level]) -> NoiseLevel:
+        """Signal, spread and time [N,B] of N levels."""
+        batch = len(self.latents)
+        index = [self.random_level if level == RANDOM else jnp.full(batch, level) for level in levels]
+        return denoising.noise_levels(self.process.schedule, jnp.stack(index))
+
+    def eps(self, output: Float[Array, "*batch out"]) -> Float[Array, "*batch c"]:
+        """ε̂ of a network's output."""
+        return output[..., : self.latents.shape[-1]]
+
+    def conditioned(self, null: Bool[Array, ""]) -> Any:
+        """The condition, or its absence where `null`."""
+        return self.condition if self.null is None else jnp.where(null, self.null, self.condition)
+
+
+class Node:
+    """A value that follows from others. Subclasses are frozen dataclasses."""
+
+    def needs(self, process: Process) -> tuple[Node, ...]:
+        """What must be known before."""
+        return ()
+
+    def value(self, run: Run, results: Results) -> Any:
+        """What it is, from the values of its needs."""
+        raise NotImplementedError
+
+    def cost(self) -> Cost:
+        """Evaluations of the network that it takes beside its needs."""
+        return Cost()
+
+    @property
+    def richer(self) -> Node | None:
+        """A node whose value is this one's and more: where it is computed, this one is not."""
+        return None
+
+    @property
+    def kind(self) -> Any:
+        """Nodes of the same kind are computed together."""
+        return type(self)
+
+    @classmethod
+    def values(cls, nodes: Sequence[Any], run: Run, results: Results) -> Sequence[Any]:
+        """The values of nodes of one kind; where there may be many, in one go."""
+        return [node.value(run, results) for node in nodes]
+
+
+def stack(trees: Sequence[Any]) -> Any:
+    """Equal trees of arrays as one, along a new first axis."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def unstack(tree: Any) -> list[Any]:
+    """The trees along the first axis."""
+    return [jax.tree.map(lambda x, i=i: x[i], tree) for i in range(len(jax.tree.leaves(tree)[0]))]
+
+
+def required(wanted: Iterable[Node], process: Process) -> tuple[Node, ...]:
+    """The nodes that must be known for `wanted`, each after its needs."""
+    found: dict[Node, None] = {}
+
+    def visit(node: Node) -> None:
+        if node not in found:
+            for need in node.needs(process):
+                visit(need)
+            found[node] = None
+
+    for node in wanted:
+        visit(node)
+    return tuple(found)
+
+
+def cost(wanted: Iterable[Node], process: Process) -> Cost:
+    """What computing `wanted` together takes."""
+    nodes = required(wanted, process)
+    return sum((node.cost() for node in nodes if node.richer not in nodes), Cost())
+
+
+def execute(wanted: Iterable[Node], run: Run) -> dict[Node, Any]:
+    """The values of `wanted` and of what they need. Jittable."""
+    nodes = required(wanted, run.process)
+    same = {node: node.richer for node in nodes if node.richer in nodes}
+    pending = [node for node in nodes if node not in same]
+    results: dict[Node, Any] = {}
+    while pending:
+        ready = [node for node in pending if results.keys() >= set(node.needs(run.process))]
+        pending = [node for node in pending if node not in ready]
+        wave: dict[Any, list[Node]] = {}
+        for node in ready:
+            wave.setdefault(node.kind, []).append(node)
+        for alike in wave.values():
+            results |= zip(alike, alike[0].values(alike, run, results), strict=True)
+        results |= {node: results[richer] for node, richer in same.items() if richer in results}
+    return results

@@ -1,0 +1,361 @@
+"""How strongly every hidden unit of a target answers to a picture: the measurements behind UnitMem.
+
+A unit is one channel of an MLP after its GELU. Its mean activation on a picture, (1) of
+`jaxaudit_kernels.unit_memorization`, is taken teacher forced, over the tokens and over A views of it:
+
+    discrete tokens     per stage, a group of tokens that are predicted together: VAR has units per (scale,
+                        block, channel). Where tokens come one by one (RAR), all of them are one stage.
+    continuous tokens   the positions that a block sees, of encoder and decoder, with some tokens hidden as in
+                        training (MAR)
+    diffusion           the tokens of noised latents at one timestep
+
+Views are what training shows of a picture: random crops after a resize to 1.125 times the target's size (VAR
+is trained like that, RAR on crops at 1.1 times), mirrored or not. Small pictures (under 32 pixels a side)
+would lose too much by a resize: they are shifted by up to one pixel, edges repeated. Which views, hidden
+tokens and noise a picture gets follows from its id.
+
+Source: Kasliwal, Boenisch, Dziedzic, "Localizing and mitigating memorization in image autoregressive models",
+arXiv 2509.00488.
+
+Axes: B pictures, A views, N = B A, S pixels per side, P pixels per side before the crop, L tokens, T stages,
+K blocks, F units of a block.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Array, Float, Int, Key
+
+from jaxaudit.attacks.continuous import TRAINING
+from jaxaudit.data.preprocessing import Preprocessing
+from jaxaudit.errors import InputError
+from jaxaudit.sharding import Parallelism, Pending, data_parallel, mesh_of, replicated
+from jaxaudit.targets import (
+    DiffusionFunctions,
+    DiffusionTarget,
+    LatentFunctions,
+    LatentTarget,
+    Params,
+    Target,
+    TokenFunctions,
+    TokenTarget,
+    check_labels,
+)
+from jaxaudit_kernels import draws
+from jaxaudit_kernels.unit_memorization import stage_means
+
+_ENLARGED = 1.125
+_SMALL = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class Views:
+    """The views of a picture over which a unit's activation is averaged.
+
+    Attributes:
+      num_views: A; 1 is the picture as the target reads it, without any randomness.
+      flip: whether a view is mirrored, left to right, half of the time.
+
+    Raises:
+      InputError: if there is no view, or the one there is would be mirrored.
+    """
+
+    num_views: int = 10
+    flip: bool = False
+
+    def __post_init__(self):
+        if self.num_views < 1:
+            raise InputError(f"num_views={self.num_views} is less than 1.")
+        if self.flip and self.num_views == 1:
+            raise InputError(
+                "A single view is the picture itself; mirrored ones need num_views of 2 or more."
+            )
+
+    def canvas(self, preprocessing: Preprocessing) -> Preprocessing:
+        """How a picture becomes the square that `draw` cuts views from."""
+        size = preprocessing.image_size
+        if self.num_views == 1 or _shifted(preprocessing):
+            return preprocessing
+        side = math.ceil(_ENLARGED * size)
+        return dataclasses.replace(
+            preprocessing, image_size=side, short_side=max(side, preprocessing.short_side)
+        )
+
+    def draw(
+        self, images: Float[Array, "B P P 3"], keys: Key[Array, "B A"], preprocessing: Preprocessing
+    ) -> Float[Array, "B A S S 3"]:
+        """The views of pictures that were prepared with `canvas(preprocessing)`; one key for each view."""
+        size = preprocessing.image_size
+        if self.num_views == 1:
+            return images[:, None]
+        if _shifted(preprocessing):
+            images = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+        room = images.shape[1] - size
+
+        def view(image: Array, key: Array) -> Array:
+            place_key, flip_key = jax.random.split(key)
+            top, left = jax.random.randint(place_key, (2,), 0, room + 1)
+            cut = jax.lax.dynamic_slice(image, (top, left, 0), (size, size, 3))
+            if self.flip:
+                cut = jnp.where(jax.random.bernoulli(flip_key), cut[:, ::-1], cut)
+            return cut
+
+        return jax.vmap(jax.vmap(view, in_axes=(None, 0)))(images, keys)
+
+
+def _shifted(preprocessing: Preprocessing) -> bool:
+    """Whether views are shifts by a pixel, not crops."""
+    return preprocessing.resize == "none" or preprocessing.image_size < _SMALL
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenUnits:
+    """The units of a `TokenTarget`; `stages` are numbers of tokens."""
+
+    functions: TokenFunctions
+    stages: tuple[int, ...]
+
+    @classmethod
+    def of(cls, target: TokenTarget, *, timestep: int | None, mask_ratio: float | None) -> TokenUnits:
+        """Those of a target.
+
+        Raises:
+          InputError: if there is an option, none of which applies.
+        """
+        _refuse(target, timestep=timestep, mask_ratio=mask_ratio)
+        return cls(target.functions, target.steps if max(target.steps) > 1 else (target.num_tokens,))
+
+    def __call__(
+        self,
+        params: Params,
+        images: Float[Array, "N S S 3"],
+        labels: Int[Array, " N"],
+        keys: Key[Array, " N"],
+    ) -> Float[Array, "N T K F"]:
+        """Mean activations, teacher forced."""
+        del keys
+        tokens = self.functions.encode(params, images)
+        return _by_block(self.functions.activations(params, tokens, labels), self.stages)
+
+
+@dataclasses.dataclass(frozen=True)
+class LatentUnits:
+    """The units of a `LatentTarget` while `num_hidden` tokens are hidden."""
+
+    functions: LatentFunctions
+    num_hidden: int
+    stages: tuple[None] = (None,)
+
+    @classmethod
+    def of(cls, target: LatentTarget, *, timestep: int | None, mask_ratio: float | None) -> LatentUnits:
+        """Those of a target; by default as many tokens are hidden as in training, on average.
+
+        Raises:
+          InputError: if there is a timestep, or the ratio is not in (0, 1].
+        """
+        _refuse(target, timestep=timestep)
+        config = TRAINING if mask_ratio is None else dataclasses.replace(TRAINING, mask_ratio=mask_ratio)
+        return cls(target.functions, config.num_hidden(target.num_tokens))
+
+    def __call__(
+        self,
+        params: Params,
+        images: Float[Array, "N S S 3"],
+        labels: Int[Array, " N"],
+        keys: Key[Array, " N"],
+    ) -> Float[Array, "N 1 K F"]:
+        """Mean activations over the positions each block sees."""
+        latents = self.functions.encode(params, images)
+        hidden = draws.hidden_positions(keys, latents.shape[1], self.num_hidden)
+        return _by_block(self.functions.activations(params, latents, labels, hidden), self.stages)
+
+
+@dataclasses.dataclass(frozen=True)
+class DiffusionUnits:
+    """The units of a `DiffusionTarget` at a timestep, where √ᾱ = `signal` and √(1 − ᾱ) = `noise`."""
+
+    functions: DiffusionFunctions
+    timestep: int
+    signal: float
+    noise: float
+    conditioned: bool
+    stages: tuple[None] = (None,)
+
+    @classmethod
+    def of(cls, target: DiffusionTarget, *, timestep: int | None, mask_ratio: float | None) -> DiffusionUnits:
+        """Those of a target; t = 100 by default.
+
+        Raises:
+          InputError: if there is a mask ratio, the target reads captions, or has no such timestep.
+        """
+        _refuse(target, mask_ratio=mask_ratio)
+        if target.context_shape:
+            raise InputError(f"{target.name} reads captions, and pictures come with class labels only.")
+        timestep = 100 if timestep is None else timestep
+        if not 0 <= timestep < target.num_timesteps:
+            raise InputError(f"Timestep {timestep} is not in 0..{target.num_timesteps - 1}.")
+        share = float(target.alphas_cumprod[timestep])
+        return cls(target.functions, timestep, math.sqrt(share), math.sqrt(1 - share), target.num_classes > 0)
+
+    def __call__(
+        self,
+        params: Params,
+        images: Float[Array, "N S S 3"],
+        labels: Int[Array, " N"],
+        keys: Key[Array, " N"],
+    ) -> Float[Array, "N 1 K F"]:
+        """Mean activations over the tokens of the noised latents."""
+        latents = self.functions.encode(params, images)
+        noised = self.signal * latents + self.noise * draws.noises(keys, 1, latents.shape[1:])[0]
+        condition = labels if self.conditioned else None
+        hidden = self.functions.activations(params, noised, jnp.int32(self.timestep), condition)
+        return _by_block(hidden, self.stages)
+
+
+_UNITS = {TokenTarget: TokenUnits, LatentTarget: LatentUnits, DiffusionTarget: DiffusionUnits}
+
+
+def _refuse(target: Target, **options: Any) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise InputError(f"{name}={value} does not apply to {target.name}, a {type(target).__name__}.")
+
+
+def _by_block(
+    hidden: Mapping[int, Float[Array, "N L F"]], stages: tuple[int | None, ...]
+) -> Float[Array, "N T K F"]:
+    """The stage means of every block, in order; the stage None is all tokens of the block."""
+    means = [
+        stage_means(hidden[block], hidden[block].shape[1:2] if stages == (None,) else stages)
+        for block in sorted(hidden)
+    ]
+    return jnp.stack(means, axis=2)
+
+
+@dataclasses.dataclass(frozen=True)
+class ActivationStep:
+    """What is computed for a batch: {images [B,P,P,3], labels [B], ids [B] uint32} -> [B,T,K,F] float32.
+
+    A value: equal steps share their compiled program.
+    """
+
+    units: TokenUnits | LatentUnits | DiffusionUnits
+    views: Views
+    preprocessing: Preprocessing
+
+    def __call__(
+        self, inputs: tuple[Params, Key[Array, ""]], batch: Mapping[str, Array]
+    ) -> Float[Array, "B T K F"]:
+        """(1): the mean activation of every unit on every picture."""
+        params, key = inputs
+        count = self.views.num_views
+        keys = draws.image_keys(key, batch["ids"])
+        keys = jax.vmap(lambda key: jax.random.split(key, (count, 2)))(keys)
+        views = self.views.draw(batch["images"], keys[:, :, 0], self.preprocessing)
+        means = self.units(
+            params,
+            views.reshape(-1, *views.shape[2:]),
+            jnp.repeat(batch["labels"], count),
+            keys[:, :, 1].reshape(-1),
+        )
+        return jnp.mean(means.reshape(-1, count, *means.shape[1:]), axis=1)
+
+
+class ActivationMeter:
+    """Measures the mean activation of every unit for batch after batch.
+
+    Args:
+      target: what is measured.
+      views: the views of a picture.
+      timestep: of a diffusion model, default 100. mask_ratio: share of hidden tokens of a model over
+        continuous tokens, default that of training on average.
+      key: of views, hidden tokens and noise; default `jax.random.key(0)`.
+      mesh: devices to spread a batch over; default those that hold the target's parameters.
+      parallelism: "jit" or "pmap".
+
+    Attributes:
+      target, views: as given.
+      shape: (T, K, F).
+      stages: T names of groups of tokens.
+
+    Raises:
+      InputError: if an option does not fit the target.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        views: Views = Views(),
+        *,
+        timestep: int | None = None,
+        mask_ratio: float | None = None,
+        key: Key[Array, ""] | None = None,
+        mesh: Mesh | None = None,
+        parallelism: Parallelism = "jit",
+    ):
+        self.target, self.views = target, views
+        units = _UNITS[type(target)].of(target, timestep=timestep, mask_ratio=mask_ratio)
+        step = ActivationStep(units, views, target.preprocessing)
+        mesh = mesh or mesh_of(target.params)
+        key = jax.random.key(0) if key is None else key
+        self._inputs = jax.device_put((target.params, key), replicated(mesh))
+        self._side = views.canvas(target.preprocessing).image_size
+        self._run = _compiled(step, mesh, parallelism)
+        spec = jax.ShapeDtypeStruct
+        batch = {
+            "images": spec((1, self._side, self._side, 3), np.float32),
+            "labels": spec((1,), np.int32),
+            "ids": spec((1,), np.uint32),
+        }
+        self.shape = jax.eval_shape(step, self._inputs, batch).shape[1:]
+        self.stages = tuple(
+            "all tokens" if tokens is None or len(units.stages) == 1 else f"scale {i}"
+            for i, tokens in enumerate(units.stages, start=1)
+        )
+
+    def submit(
+        self,
+        images: Float[np.ndarray, "B P P 3"],
+        labels: Int[np.ndarray, " B"],
+        *,
+        ids: Sequence[Any],
+        padded_size: int = 1,
+    ) -> Pending:
+        """Starts a batch and returns at once; its `result()` is [B,T,K,F] float32.
+
+        Args:
+          images: prepared with `views.canvas(target.preprocessing)`, float32. labels: classes.
+          ids: B names that stay with the pictures, from which their views follow.
+          padded_size: rows the batch is filled up to, so that a short batch needs no compilation of its own.
+
+        Raises:
+          InputError: if the images have another shape, or a label is no class of the target.
+        """
+        labels = np.asarray(labels, np.int32)
+        if np.shape(images) != (len(ids), self._side, self._side, 3) or labels.shape != (len(ids),):
+            raise InputError(
+                f"Images of shape {np.shape(images)} and labels of shape {labels.shape} do not fit; "
+                f"expected [{len(ids)},{self._side},{self._side},3] and [{len(ids)}]."
+            )
+        check_labels(labels, self.target.num_classes)
+        batch = {
+            "images": np.asarray(images, np.float32),
+            "labels": labels,
+            "ids": np.array([zlib.crc32(str(each).encode()) for each in ids], np.uint32),
+        }
+        return self._run(self._inputs, batch, padded_size)
+
+
+@functools.lru_cache(maxsize=16)  # equal requests share their compiled program
+def _compiled(step: Callable[..., Any], mesh: Mesh, parallelism: Parallelism) -> Callable[..., Pending]:
+    return data_parallel(step, mesh, parallelism=parallelism)

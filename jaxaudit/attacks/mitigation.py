@@ -1,0 +1,120 @@
+"""Mitigations: targets changed so that they give away less, to be attacked like any other.
+
+Scaling units. The incoming weights of some hidden units (columns of the MLP's first linear map, not its bias)
+are multiplied by a factor, 0.5 in the publication. Which units is decided by one number per (block, unit):
+
+    unit_mem    UnitMem, on which the mitigation rests
+    activation  the mean activation over all pictures: are merely active units as good?
+    random      by chance: is any unit as good?
+
+A VAR has one UnitMem per scale, while its scales share their weights: the largest over the scales counts, so
+a unit is scaled if it is among the top ones anywhere, and q% of the (block, unit) pairs are scaled in every
+family. Output noise is described in `jaxaudit.families.noise`.
+
+Source: Kasliwal, Boenisch, Dziedzic, arXiv 2509.00488; output noise: Kowalczuk et al., ICML 2025, arXiv
+2502.02514.
+
+Axes: T stages, K blocks, F units of a block.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar, get_args
+
+import flax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool
+
+from jaxaudit.errors import InputError, unknown_name
+from jaxaudit.families import get_family
+from jaxaudit.families.noise import OutputNoise, with_output_noise
+from jaxaudit.targets import Target
+from jaxaudit.unit_map import UnitMap, top_units
+
+AnyTarget = TypeVar("AnyTarget", bound=Target)
+Criterion = Literal["unit_mem", "activation", "random"]
+CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
+"""By what units can be chosen."""
+
+
+def choose_units(
+    units: UnitMap, share: float, *, by: Criterion = "unit_mem", seed: int = 0
+) -> Bool[np.ndarray, "K F"]:
+    """The `share` of the (block, unit) pairs that are highest by a criterion, or random; at least one.
+
+    Args:
+      units: the map of a target's units.
+      share: in (0, 1].
+      by: see the module.
+      seed: of "random".
+
+    Raises:
+      InputError: for another criterion, with the nearest, or a share out of range.
+    """
+    if not 0 < share <= 1:
+        raise InputError(f"A share of {share} of the units is not in (0, 1].")
+    if by == "unit_mem":
+        values = units.unit_mem[-1].max(0)
+    elif by == "activation":
+        values = units.mean.max(0)
+    elif by == "random":
+        values = np.random.default_rng(seed).random(units.maximum.shape[1:])
+    else:
+        raise unknown_name("criterion of units", by, CRITERIA)
+    return top_units(values, share)
+
+
+def scale_units(target: AnyTarget, units: Bool[np.ndarray, "K F"], factor: float) -> AnyTarget:
+    """The target with the incoming weights of the chosen hidden units multiplied by `factor`.
+
+    Its fingerprint is another one, its parameters share everything else with the target's.
+
+    Raises:
+      InputError: if the units do not fit the target's MLPs, or the factor is not a finite number.
+    """
+    units = np.asarray(units, bool)
+    if not np.isfinite(factor):
+        raise InputError(f"factor={factor} is no number to scale weights by.")
+    paths = get_family(target.family).hidden_layers(target.params)
+    leaves = flax.traverse_util.flatten_dict(target.params)
+    widths = [leaves[(*path, "kernel")].shape[-1] for path in paths]
+    if units.shape != (len(paths), widths[0]):
+        raise InputError(
+            f"Units of shape {units.shape} do not fit {target.name}; expected [{len(paths)},{widths[0]}]."
+        )
+    for path, chosen in zip(paths, units, strict=True):
+        kernel = leaves[(*path, "kernel")]
+        leaves[(*path, "kernel")] = kernel * jnp.where(chosen, factor, 1.0).astype(kernel.dtype)[None]
+    digest = hashlib.sha256(np.packbits(units).tobytes()).hexdigest()
+    facts = {"scaled_units": int(units.sum()), "factor": float(factor), "units_sha256": digest}
+    return _mitigated(target, facts, params=flax.traverse_util.unflatten_dict(leaves))
+
+
+def add_output_noise(target: AnyTarget, std: float, *, seed: int = 0) -> AnyTarget:
+    """The target that answers with noise N(0, std²) on logits, or on continuous tokens and their losses.
+
+    To save it, save its parameters under `noisy_config`.
+
+    Raises:
+      InputError: if `std` is not positive, or the target is a diffusion model.
+    """
+    noise = OutputNoise(float(std), seed)
+    functions = with_output_noise(target, noise).functions
+    return _mitigated(target, {"output_noise": dataclasses.asdict(noise)}, functions=functions)
+
+
+def noisy_config(config: Mapping[str, Any], std: float, *, seed: int = 0) -> dict[str, Any]:
+    """The config under which a target is saved so that it answers with noise when it is loaded."""
+    return {**config, "output_noise": dataclasses.asdict(OutputNoise(float(std), seed))}
+
+
+def _mitigated(target: AnyTarget, facts: Mapping[str, Any], **changes: Any) -> AnyTarget:
+    before = target.provenance.get("fingerprint")
+    fingerprint = hashlib.sha256(f"{before} {sorted(facts.items())}".encode()).hexdigest()
+    earlier = target.provenance.get("mitigations", [])
+    provenance = {**target.provenance, "mitigations": [*earlier, dict(facts)], "fingerprint": fingerprint}
+    return dataclasses.replace(target, provenance=provenance, **changes)

@@ -1,0 +1,71 @@
+"""What a step is: the program that turns a batch of pictures into what scores are made of.
+
+A step is a value: the pure functions and facts of a target, the scores asked for, and options. Steps that are
+equal share their compiled program. Called inside jit with (params, key) and a batch
+
+    images [B,H,W,3]    in the target's range; or latents, for targets that have them
+    labels              what the images are conditioned on: classes [B]
+    ids    [B] uint32   a number that stays with the picture, from which its random draws follow
+
+it returns, row by row independent,
+
+    tokens              of the pictures [B,L], or latents [B,L,D]; for host scores, None without
+    scores              {name: [B]} of device scores
+    features            {name: [B]} of fitted scores
+
+There is one for each kind of target, in `jaxaudit.attacks.steps` and `jaxaudit.attacks.diffusion_step`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import jax
+from jaxtyping import Array, Key
+
+from jaxaudit.attacks.diffusion_plan import Cost
+from jaxaudit.attacks.registry import Kind, Score
+from jaxaudit.flops import count_flops
+from jaxaudit.targets import Params
+
+Batch = Mapping[str, Array]
+Outputs = dict[str, Any]
+
+
+class Step:
+    """What steps have in common. Subclasses are frozen dataclasses.
+
+    Attributes:
+      kind: of the targets they are for.
+      functions: the target's.
+      scores: in order.
+      options: how stochastic scores are measured.
+    """
+
+    kind: ClassVar[Kind]
+    functions: Any
+    scores: tuple[Score, ...]
+    options: Any
+
+    def __call__(self, inputs: tuple[Params, Key[Array, ""]], batch: Batch) -> Outputs:
+        """See the module."""
+        raise NotImplementedError
+
+    @staticmethod
+    def refuse(target: Any, score: Score, *, null_context: bool) -> str | None:
+        """Why a target cannot have a score of its kind, None if it can.
+
+        `null_context`: whether the embedding of the empty caption is known.
+        """
+        return None
+
+    def evaluations(self) -> dict[str, Cost] | None:
+        """How often the network looks at an image, None for kinds where that says little."""
+        return None
+
+    def flops(
+        self, inputs: tuple[Params, Key[Array, ""]], batch: Mapping[str, Array | jax.ShapeDtypeStruct]
+    ) -> int:
+        """Floating-point operations of matrix products and convolutions that a batch takes."""
+        return count_flops(self, inputs, batch)

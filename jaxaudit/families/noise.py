@@ -1,0 +1,165 @@
+"""Targets that answer with Gaussian noise, a mitigation: what an attacker sees is the noisy answer.
+
+    discrete tokens     logits z + σ ε, in teacher forcing and in generation alike
+    continuous tokens   generated tokens x + σ ε; and the loss of a token + |σ ε|, as in the published
+                        evaluation of this mitigation (Kowalczuk et al. 2025)
+
+ε follows from the question (`jaxaudit_kernels.output_noise`), or from the key the question came with.
+
+Logits are linear in the hidden states, h W + b, and stay so with noise: [h, σ ε] [W; I] + b. Whatever reads
+`hidden` and `head` sees the noisy logits without knowing; it costs V more channels.
+
+A config {"generator": ..., "tokenizer": ..., "output_noise": {"std": σ, "seed": ...}} is such a target.
+
+Axes: B batch, L tokens, M hidden tokens, C channels of a hidden state, V vocabulary, D channels of a token,
+R noises.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
+
+from jaxaudit.errors import InputError
+from jaxaudit.families.config import from_dict
+from jaxaudit.targets import (
+    DiffusionTarget,
+    LatentFunctions,
+    LatentTarget,
+    Params,
+    TokenFunctions,
+    TokenTarget,
+)
+from jaxaudit_kernels.output_noise import context_words, keyed_normal, noise_words
+
+AnyTarget = TypeVar("AnyTarget", TokenTarget, LatentTarget)
+_OWN = 0x6E6F6973  # folded into keys, so that this noise is independent of what else they draw
+
+
+@dataclasses.dataclass(frozen=True)
+class OutputNoise:
+    """N(0, σ²) on what a target answers.
+
+    Attributes:
+      std: σ, in units of the logits or of the continuous tokens.
+      seed: of all the noise.
+
+    Raises:
+      InputError: if σ is not positive.
+    """
+
+    std: float
+    seed: int = 0
+
+    def __post_init__(self):
+        if not 0 < self.std < math.inf:
+            raise InputError(f"The noise has std={self.std}; it must be positive.")
+
+
+def configured(target: AnyTarget, config: Mapping[str, Any]) -> AnyTarget:
+    """The target with the output noise that its config asks for, if any.
+
+    Raises:
+      InputError: if that entry is wrong.
+    """
+    if "output_noise" not in config:
+        return target
+    return with_output_noise(target, from_dict(OutputNoise, config["output_noise"]))
+
+
+def with_output_noise(target: AnyTarget, noise: OutputNoise) -> AnyTarget:
+    """The target that answers with noise.
+
+    Raises:
+      InputError: for a diffusion model, whose answers are noise already.
+    """
+    if isinstance(target, DiffusionTarget):
+        raise InputError(f"{target.name} predicts noise; noise on tokens does not apply to it.")
+    make = noisy_tokens if isinstance(target, TokenTarget) else noisy_latents
+    return dataclasses.replace(target, functions=make(target.functions, noise, target.steps))
+
+
+@functools.cache  # equal requests share their functions, hence their compiled programs
+def noisy_tokens(functions: TokenFunctions, noise: OutputNoise, steps: tuple[int, ...]) -> TokenFunctions:
+    """The functions of discrete tokens with logits z + σ ε; `complete` must take the noise as a keyword."""
+
+    def draw(
+        tokens: Int[Array, "B L"], labels: Int[Array, " B"], first: Any, count: int, size: int
+    ) -> Float[Array, "B count V"]:
+        words = context_words(tokens, labels, steps, seed=noise.seed)
+        return noise.std * keyed_normal(jax.lax.dynamic_slice_in_dim(words, first, count, axis=1), size)
+
+    def hidden(
+        params: Params, tokens: Int[Array, "B L"], labels: Int[Array, " B"]
+    ) -> Float[Array, "B L C+V"]:
+        states = functions.hidden(params, tokens, labels)
+        size = functions.head(params)[0].shape[1]
+        drawn = draw(tokens, labels, 0, tokens.shape[1], size)
+        return jnp.concatenate([states, drawn.astype(states.dtype)], axis=-1)
+
+    def head(params: Params) -> tuple[Float[Array, "C+V V"], Float[Array, " V"]]:
+        kernel, bias = functions.head(params)
+        return jnp.concatenate([kernel, jnp.eye(kernel.shape[1], dtype=kernel.dtype)]), bias
+
+    return dataclasses.replace(
+        functions, hidden=hidden, head=head, complete=functools.partial(functions.complete, noise=draw)
+    )
+
+
+@functools.cache
+def noisy_latents(functions: LatentFunctions, noise: OutputNoise, steps: tuple[int, ...]) -> LatentFunctions:
+    """The functions of continuous tokens with noise on generated tokens and losses.
+
+    The label travels with z, as one more channel, so that the loss given another label has noise of its own.
+    """
+
+    def conditions(
+        params: Params, latents: Float[Array, "B L D"], labels: Int[Array, " B"], hidden: Int[Array, "B M"]
+    ) -> Float[Array, "B M C+1"]:
+        z = functions.conditions(params, latents, labels, hidden)
+        label = jnp.broadcast_to(labels.astype(z.dtype)[:, None, None], (*z.shape[:2], 1))
+        return jnp.concatenate([z, label], axis=-1)
+
+    def head_losses(
+        params: Params,
+        z: Float[Array, "B M C+1"],
+        latents: Float[Array, "B M D"],
+        timestep: Int[Array, ...],
+        noises: Float[Array, "R B M D"],
+    ) -> dict[str, Float[Array, "R B M"]]:
+        losses = functions.head_losses(params, z[..., :-1], latents, timestep, noises)
+        words = noise_words(noises[0], z[..., -1].astype(jnp.int32), seed=noise.seed)
+        return {**losses, "loss": losses["loss"] + noise.std * jnp.abs(keyed_normal(words, 1)[None, ..., 0])}
+
+    def draw(key: Key[Array, " B"], shape: tuple[int, ...]) -> Float[Array, " B *shape"]:
+        def one(key: Array) -> Array:
+            return jax.random.normal(jax.random.fold_in(jax.random.fold_in(key, _OWN), noise.seed), shape)
+
+        return noise.std * jax.vmap(one)(key)
+
+    def sample(params: Params, z: Float[Array, "B M C+1"], key: Key[Array, " B"]) -> Float[Array, "B M D"]:
+        drawn = functions.sample(params, z[..., :-1], key)
+        return drawn + draw(key, drawn.shape[1:])
+
+    def complete(
+        params: Params,
+        latents: Float[Array, "B L D"],
+        labels: Int[Array, " B"],
+        prefix: int,
+        order: Int[Array, "B L"],
+        key: Key[Array, " B"],
+    ) -> Float[Array, "B L D"]:
+        completed = functions.complete(params, latents, labels, prefix, order, key)
+        generated = jnp.argsort(order, axis=1)[..., None] >= sum(steps[:prefix])
+        return completed + jnp.where(generated, draw(key, completed.shape[1:]), 0.0)
+
+    return dataclasses.replace(
+        functions, conditions=conditions, head_losses=head_losses, sample=sample, complete=complete
+    )

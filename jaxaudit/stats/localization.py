@@ -1,0 +1,254 @@
+"""What UnitMem of all units adds up to: where it is high, which pictures it comes from, how stable it is.
+
+A unit can answer to one picture alone because it has memorised it, or because no other picture is like it.
+The control tells the two apart: with M training pictures and M' pictures the model has never seen pooled, a
+training picture is the one that fires a unit with probability M / (M + M') if training has nothing to do with
+it. The units of a network are anything but independent, so the test permutes pictures, not units: how often
+do M random pictures of the pool fire as many of the top units as the training pictures do?
+
+Axes: N pictures, R nested subsets, T stages, K blocks, F units of a block.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import scipy.stats
+from jaxtyping import Bool, Float, Int
+
+from jaxaudit.errors import InputError
+from jaxaudit.stats.inputs import check_fraction
+from jaxaudit.stats.records import Record
+from jaxaudit.unit_map import UnitMap, top_units
+
+_LISTED_UNITS, _LISTED_PICTURES = 20, 24
+_PERMUTATIONS = 2000
+_FAINT = 0.01
+
+
+@dataclasses.dataclass(frozen=True)
+class TopUnit(Record):
+    """A unit with a high UnitMem.
+
+    Attributes:
+      stage: name. block, unit: its place.
+      unit_mem: UnitMem. class_mem: ClassMem, None with a single class.
+      maximum, rest: mean activation on the picture that fires it most, and on all others.
+      picture: id of that picture. label: its class.
+    """
+
+    stage: str
+    block: int
+    unit: int
+    unit_mem: float
+    class_mem: float | None
+    maximum: float
+    rest: float
+    picture: str
+    label: int
+
+
+@dataclasses.dataclass(frozen=True)
+class FiringPicture(Record):
+    """A picture that is the one to fire some top units: its id, class, and how many units these are."""
+
+    picture: str
+    label: int
+    num_units: int
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassShare(Record):
+    """A class: its share of the pictures, and that of its pictures in firing the top units."""
+
+    label: int
+    pictures: float
+    top_units: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Agreement(Record):
+    """How a subset ranks the units, compared with the largest subset.
+
+    Attributes:
+      subset: share of the source. size: pictures.
+      spearman: rank correlation of UnitMem over all units.
+      overlap: share of the top units that are top units of the largest subset as well.
+    """
+
+    subset: float
+    size: int
+    spearman: float
+    overlap: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Control(Record):
+    """Which pictures fire the top units of training and unseen pictures pooled.
+
+    Attributes:
+      num_members, num_nonmembers: pictures pooled.
+      num_units: top units of the pool.
+      share: of them that are fired by a training picture.
+      low, high: range of 95% of the shares if pictures are dealt to the two sides at random.
+      p_value: one-sided, by permutation of the pictures.
+    """
+
+    num_members: int
+    num_nonmembers: int
+    num_units: int
+    share: float
+    low: float
+    high: float
+    p_value: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Localization(Record):
+    """Where UnitMem is high, and which pictures and classes it comes from.
+
+    Attributes:
+      stages: T names. num_blocks: K. units_per_block: F. num_pictures: N.
+      top: share of the units that are called top. threshold: their smallest UnitMem.
+      mean, high: mean and 99th percentile of UnitMem over the units of a cell, [T,K].
+      top_share: share of a cell's units that are top, [T,K].
+      class_mean: mean ClassMem, [T,K]; None with a single class.
+      faint: share of the top units whose largest mean activation is below 1% of that of the median unit.
+      top_units: the highest. pictures: those that fire the most top units. num_firing: those that fire any.
+      classes: every class with pictures. agreement: one per subset, ascending. control: if there was one.
+    """
+
+    stages: tuple[str, ...]
+    num_blocks: int
+    units_per_block: int
+    num_pictures: int
+    top: float
+    threshold: float
+    mean: Float[np.ndarray, "T K"]
+    high: Float[np.ndarray, "T K"]
+    top_share: Float[np.ndarray, "T K"]
+    class_mean: Float[np.ndarray, "T K"] | None
+    faint: float
+    top_units: tuple[TopUnit, ...]
+    pictures: tuple[FiringPicture, ...]
+    num_firing: int
+    classes: tuple[ClassShare, ...]
+    agreement: tuple[Agreement, ...]
+    control: Control | None
+
+
+def localization(
+    units: UnitMap, *, top: float = 0.01, pooled: UnitMap | None = None, seed: int = 0
+) -> Localization:
+    """Summarises a map of units.
+
+    Args:
+      units: the map of training pictures.
+      top: share of the units that are called top: those with the highest UnitMem.
+      pooled: the map of the same pictures, first, and unseen ones together (`jaxaudit.localize.pool`).
+      seed: of the permutations of the control.
+
+    Raises:
+      InputError: if `top` is not between 0 and 1.
+    """
+    check_fraction(top, "top")
+    final = units.unit_mem[-1]
+    is_top = top_units(final, top)
+    counts = np.bincount(units.argument[is_top], minlength=len(units.ids))
+    return Localization(
+        stages=tuple(units.stages),
+        num_blocks=final.shape[1],
+        units_per_block=final.shape[2],
+        num_pictures=len(units.ids),
+        top=top,
+        threshold=float(final[is_top].min()),
+        mean=final.mean(-1, dtype=np.float64),
+        high=np.percentile(final, 99, axis=-1),
+        top_share=is_top.mean(-1),
+        class_mean=None if units.class_mem is None else units.class_mem.mean(-1, dtype=np.float64),
+        faint=float(np.mean(units.maximum[is_top] < _FAINT * np.median(units.maximum))),
+        top_units=_highest(units),
+        pictures=tuple(
+            FiringPicture(str(units.ids[row]), int(units.labels[row]), int(counts[row]))
+            for row in np.argsort(-counts, kind="stable")[:_LISTED_PICTURES]
+            if counts[row]
+        ),
+        num_firing=int(np.count_nonzero(counts)),
+        classes=_classes(units.labels, counts),
+        agreement=_agreement(units, is_top, top),
+        control=None if pooled is None else _control(pooled, len(units.ids), top, seed),
+    )
+
+
+def _highest(units: UnitMap) -> tuple[TopUnit, ...]:
+    final = units.unit_mem[-1]
+    places = np.argsort(-final, axis=None, kind="stable")[:_LISTED_UNITS]
+    return tuple(
+        TopUnit(
+            stage=units.stages[place[0]],
+            block=int(place[1]),
+            unit=int(place[2]),
+            unit_mem=float(final[place]),
+            class_mem=None if units.class_mem is None else float(units.class_mem[place]),
+            maximum=float(units.maximum[place]),
+            rest=float(units.rest[place]),
+            picture=str(units.ids[units.argument[place]]),
+            label=int(units.labels[units.argument[place]]),
+        )
+        for place in zip(*np.unravel_index(places, final.shape), strict=True)
+    )
+
+
+def _classes(labels: Int[np.ndarray, " N"], counts: Int[np.ndarray, " N"]) -> tuple[ClassShare, ...]:
+    return tuple(
+        ClassShare(
+            int(label), float(np.mean(labels == label)), float(counts[labels == label].sum() / counts.sum())
+        )
+        for label in np.unique(labels)
+    )
+
+
+def _agreement(units: UnitMap, is_top: Bool[np.ndarray, "T K F"], top: float) -> tuple[Agreement, ...]:
+    ranks = [scipy.stats.rankdata(each, axis=None) for each in units.unit_mem]
+    return tuple(
+        Agreement(
+            subset,
+            size,
+            float(np.corrcoef(rank, ranks[-1])[0, 1]),
+            float(np.mean(is_top[top_units(unit_mem, top)])),
+        )
+        for subset, size, rank, unit_mem in zip(
+            units.subsets, units.sizes, ranks, units.unit_mem, strict=True
+        )
+    )
+
+
+def _control(pooled: UnitMap, num_members: int, top: float, seed: int) -> Control:
+    num_pictures = len(pooled.ids)
+    if not 0 < num_members < num_pictures:
+        raise InputError(
+            f"{num_members} of {num_pictures} pooled pictures are training pictures; both must be there."
+        )
+    is_top = top_units(pooled.unit_mem[-1], top)
+    counts = np.bincount(pooled.argument[is_top], minlength=num_pictures)
+    total = counts.sum()
+    found = counts[:num_members].sum()
+    by_chance = _dealt(counts, num_members, seed)
+    low, high = np.quantile(by_chance / total, [0.025, 0.975])
+    return Control(
+        num_members=num_members,
+        num_nonmembers=num_pictures - num_members,
+        num_units=int(total),
+        share=float(found / total),
+        low=float(low),
+        high=float(high),
+        p_value=float((1 + np.sum(by_chance >= found)) / (1 + _PERMUTATIONS)),
+    )
+
+
+def _dealt(counts: Sequence[int], num_members: int, seed: int) -> Int[np.ndarray, " permutations"]:
+    """How many units the training side fires when `num_members` pictures are dealt to it at random."""
+    generator = np.random.default_rng(seed)
+    return np.array([generator.permutation(counts)[:num_members].sum() for _ in range(_PERMUTATIONS)])

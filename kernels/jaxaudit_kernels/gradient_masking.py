@@ -1,0 +1,96 @@
+"""Gradient masking: destroy what the loss of an image depends on most, and see what the model restores.
+
+With the notation of `jaxaudit_kernels.denoising`, for each image alone:
+
+    (1)  g = ∂ ‖ε − f(z_t, t)‖₂ / ∂ z_t
+    (2)  M = the int(ratio · hwc) places where |g| is largest
+    (3)  ẑ = b + (ε − b) · M                 b is kept outside M, noise ε stands inside
+    (4)  ‖((ε − b) − f(ẑ, t)) · M‖₂          has the model noticed what was put in place of b?
+
+b is the noised z_t: that is what the model at t knows how to read. The published code takes the clean z.
+Source: Dubiński et al. 2025, "CDI: Copyrighted data identification in diffusion models"; after Fu et al.,
+arXiv 2403.08487.
+
+Axes: B images, h and w latent pixels, c channels.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from jaxaudit_kernels.denoising import NoiseLevel, Predict, add_noise, norm
+
+
+def output_and_gradient(
+    predict: Predict,
+    z_t: Float[Array, "B h w c"],
+    time: Float[Array, " B"],
+    condition: Any,
+    noise: Float[Array, "B h w c"],
+) -> tuple[Float[Array, "B h w out"], Float[Array, "B h w c"]]:
+    """What `predict` returns, and g of (1). The output may have more channels than ε̂, its first."""
+
+    def total_error(z_t: Array) -> tuple[Array, Array]:
+        output = predict(z_t, time, condition)
+        # Images do not meet in the network, so the gradient of the sum is that of each one's own error.
+        return jnp.sum(norm(noise - output[..., : noise.shape[-1]])), output
+
+    gradient, output = jax.grad(total_error, has_aux=True)(z_t)
+    return output, gradient
+
+
+def largest_places(gradient: Float[Array, B * shape], ratio: float = 0.2) -> Bool[Array, B * shape]:
+    """M of (2): exactly int(ratio · size) places of each image; of equal ones the first."""
+    flat = jnp.abs(gradient).reshape(len(gradient), -1)
+    _, places = jax.lax.top_k(flat, int(ratio * flat.shape[1]))
+    mask = jnp.zeros(flat.shape, bool).at[jnp.arange(len(flat))[:, None], places].set(True)
+    return mask.reshape(gradient.shape)
+
+
+def destroy(
+    kept: Float[Array, "B h w c"], noise: Float[Array, "B h w c"], mask: Bool[Array, "B h w c"]
+) -> Float[Array, "B h w c"]:
+    """ẑ of (3)."""
+    return jnp.where(mask, noise, kept)
+
+
+def masked_error(
+    eps: Float[Array, "B h w c"],
+    kept: Float[Array, "B h w c"],
+    noise: Float[Array, "B h w c"],
+    mask: Bool[Array, "B h w c"],
+) -> Float[Array, " B"]:
+    """(4) for f(ẑ, t) = `eps`."""
+    return norm(jnp.where(mask, noise - kept - eps, 0.0))
+
+
+def gradient_masking(
+    predict: Predict,
+    latents: Float[Array, "B h w c"],
+    level: NoiseLevel,
+    condition: Any,
+    noise: Float[Array, "B h w c"],
+    *,
+    ratio: float = 0.2,
+    keep_clean: bool = False,
+) -> Float[Array, " B"]:
+    """(4), float32; lower for members.
+
+    Args:
+      predict: the model, see `jaxaudit_kernels.denoising`.
+      latents: z.
+      level: of t, [B].
+      condition: what the model is given.
+      noise: ε.
+      ratio: share of the places that are destroyed.
+      keep_clean: keep z instead of z_t, as the published code does.
+    """
+    z_t = add_noise(latents, level, noise)
+    _, gradient = output_and_gradient(predict, z_t, level.time, condition, noise)
+    mask, kept = largest_places(gradient, ratio), latents if keep_clean else z_t
+    eps = predict(destroy(kept, noise, mask), level.time, condition)
+    return masked_error(eps, kept, noise, mask)

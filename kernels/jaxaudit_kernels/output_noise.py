@@ -1,0 +1,84 @@
+"""Gaussian noise on a model's answers that follows from the question.
+
+    ε(c, t_<s, n) ~ N(0, I_V),   keyed by a hash of the label c, the tokens t of the steps before that of
+                                 token n, and n                                                            (1)
+
+A model whose logits are z + σ ε gives equal answers to equal questions: asking again does not average the
+noise away, no answer depends on the batch it was computed in, and greedy generation agrees with teacher
+forcing token by token. The hash is the sum of one pseudo-random word per (position, token), as in Zobrist
+hashing, so that all prefixes of a sequence are hashed by one cumulative sum; two words make a key.
+
+Axes: B batch, L tokens, V vocabulary; ... any axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, UInt32
+
+_SALTS = (0x9E3779B9, 0x7F4A7C15)
+
+
+def context_words(
+    tokens: Int[Array, "B L"], labels: Int[Array, " B"], steps: Sequence[int], *, seed: int
+) -> UInt32[Array, "B L 2"]:
+    """The hash in (1) of what each token is predicted from.
+
+    Args:
+      tokens: those of later steps than a token's own change nothing for it.
+      labels: classes.
+      steps: numbers of tokens predicted together, in order.
+      seed: of all the noise.
+
+    Raises:
+      ValueError: if the steps do not sum to L.
+    """
+    length = tokens.shape[1]
+    if sum(steps) != length:
+        raise ValueError(f"Steps of {sum(steps)} tokens in all do not fit {length} tokens.")
+    starts = np.repeat(np.cumsum(steps) - np.asarray(steps), steps)
+    positions = jnp.arange(length, dtype=jnp.uint32)[None]
+    words = []
+    for salt in _salts(seed):
+        place = _mix(positions + salt)
+        each = _mix(tokens.astype(jnp.uint32) + place)
+        before = jnp.pad(jnp.cumsum(each, axis=1, dtype=jnp.uint32), ((0, 0), (1, 0)))[:, starts]
+        label = _mix(labels.astype(jnp.uint32) + salt)[:, None]
+        words.append(_mix(_mix(before + label) + place))
+    return jnp.stack(words, axis=-1)
+
+
+def keyed_normal(words: UInt32[Array, "... 2"], size: int) -> Float[Array, "... size"]:
+    """Standard Gaussian vectors float32, one for each key of two words."""
+    keys = jax.random.wrap_key_data(words, impl="threefry2x32")
+    draw = jax.vmap(lambda key: jax.random.normal(key, (size,)))
+    return draw(keys.reshape(-1)).reshape(*keys.shape, size)
+
+
+def noise_words(
+    noise: Float[Array, "... D"], labels: Int[Array, ...], *, seed: int
+) -> UInt32[Array, "... 2"]:
+    """Keys from the bits of vectors float32 and from labels, for questions that are asked with a noise."""
+    bits = jax.lax.bitcast_convert_type(noise, jnp.uint32)
+    place = jnp.arange(noise.shape[-1], dtype=jnp.uint32).reshape((1,) * labels.ndim + (-1,))
+    words = []
+    for salt in _salts(seed):
+        each = _mix(bits + _mix(place + salt))
+        label = _mix(labels.astype(jnp.uint32) + salt)
+        words.append(_mix(jnp.sum(each, axis=-1, dtype=jnp.uint32) + label))
+    return jnp.stack(words, axis=-1)
+
+
+def _salts(seed: int) -> list[UInt32[Array, ""]]:
+    return [_mix(jnp.uint32((salt + seed) & 0xFFFFFFFF)) for salt in _SALTS]
+
+
+def _mix(x: UInt32[Array, ...]) -> UInt32[Array, ...]:
+    """A bijection of 32-bit words in which every bit depends on every other (MurmurHash3's last step)."""
+    x = (x ^ (x >> jnp.uint32(16))) * jnp.uint32(0x85EBCA6B)
+    x = (x ^ (x >> jnp.uint32(13))) * jnp.uint32(0xC2B2AE35)
+    return x ^ (x >> jnp.uint32(16))

@@ -1,0 +1,40 @@
+"""Evidence folders of synthetic scores."""
+
+import numpy as np
+
+from jaxaudit.evidence import Evidence
+from tests.stats import simulated
+
+NAMES = (
+    *("denoising_loss", "secmi"),
+    *(f"multiple_loss_{t}" for t in (0, 100, 200)),
+    *(f"gradient_masking_{t}" for t in (0, 100, 200)),
+)
+
+
+def make_evidence(directory, *, target="digits_dit", samples=300, shift=0.6, view="cond", seed=0):
+    """Correlated scores, those of members shifted by up to `shift`; gradient masking is white-box."""
+    names = [f"{view}/{name}" for name in NAMES]
+    white = [name for name in names if "gradient_masking" in name]
+    request = {
+        "scores": names,
+        "score_info": {
+            name: {"description": "", "source": "", "access": "white-box" if name in white else "gray-box"}
+            for name in names
+        },
+        "main_view": view,
+        "feature_sets": {"default": {view: names}, "paper": {}},
+        "shard_size": samples,
+    }
+    evidence = Evidence.create(
+        directory, request, {"target": target}, num_rows={"members": samples, "nonmembers": samples}
+    )
+    rng = np.random.default_rng(seed)
+    for shard in evidence.shards():
+        scores = simulated.features(rng, (samples, len(names)))
+        if shard.split == "members":
+            scores += shift * np.linspace(0.2, 1, len(names))
+        ids = [f"{shard.split}-{i}" for i in range(samples)]
+        columns = {"sample_id": ids, "label": np.zeros(samples, int), "digest": ids}
+        evidence.write(shard, {**columns, **dict(zip(names, scores.T, strict=True))})
+    return evidence

@@ -1,0 +1,43 @@
+"""The program of the studies, as people run it."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+
+from tests.evidence_tables import make_evidence
+
+
+def run(**flags):
+    return subprocess.run(
+        [sys.executable, "-m", "experiments.cdi_studies", *(f"--{k}={v}" for k, v in flags.items())],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "200"},
+        timeout=300,
+    )
+
+
+def test_all_studies_that_fit_leave_json_table_and_figure(tmp_path):
+    folder = make_evidence(tmp_path / "evidence").directory
+    out = tmp_path / "studies"
+    process = run(evidence=folder, study="all", sizes="20,60", repetitions=20, scores="*loss*", out=out)
+    assert process.returncode == 0, process.stderr
+    assert process.stderr == ""
+    assert "access left out: None of the 4 scores is white-box" in process.stdout
+    studies = {"p_value", "contamination", "imbalance", "features", "set_membership", "roc"}
+    assert {path.name for path in out.iterdir()} == {
+        f"{study}.{kind}" for study in studies for kind in ("json", "csv", "png", "svg")
+    }
+    results = json.loads((out / "contamination.json").read_text())
+    with open(out / "contamination.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    points = results["targets"][0]["points"]
+    assert [float(row["identified"]) for row in rows] == [point["identified"]["estimate"] for point in points]
+
+
+def test_missing_evidence_is_explained(tmp_path):
+    process = run(out=tmp_path)
+    assert process.returncode == 2
+    assert process.stderr.strip() == "--study=p_value needs --evidence=DIR, the evidence folder of an audit."

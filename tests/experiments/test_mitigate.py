@@ -1,0 +1,16 @@
+import json
+import subprocess
+import sys
+
+
+def run(**flags):
+    command = [sys.executable, "-m", "experiments.mitigate", *(f"--{k}={v}" for k, v in flags.items())]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+def test_units_are_scaled_by_the_map_of_the_same_target_only(tmp_path):
+    (tmp_path / "manifest.json").write_text(json.dumps({"target": {"fingerprint": "another"}}))
+    process = run(units=tmp_path, out=tmp_path / "out")
+    assert process.returncode == 2, process.stderr
+    assert "the map of another target than digits_var" in process.stderr
+    assert len(process.stderr.strip().splitlines()) == 1

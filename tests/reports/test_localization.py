@@ -1,0 +1,127 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from jaxaudit.reports.localization import print_localization, render_localization
+from jaxaudit.reports.localization_figures import draw_localization, localization_figures
+
+
+def make_results(stages=10, blocks=30, classes=3, subsets=3):
+    rng = np.random.default_rng(0)
+    names = [f"scale {i + 1}" for i in range(stages)] if stages > 1 else ["all tokens"]
+    unit = {
+        "stage": names[-1], "block": blocks - 1, "unit": 5, "unit_mem": 0.98, "class_mem": 0.4,
+        "maximum": 1.5, "rest": 0.01, "picture": "folder/<b>.png", "label": 2,
+    }  # fmt: skip
+    return {
+        "format": 1,
+        "control": "digits:nonmembers",
+        "request": {
+            "target": {"name": "tiny & small", "family": "var", "fingerprint": "f00", "num_params": 10},
+            "source": "digits:members", "ids_sha256": "abc", "subsets": [0.01, 0.1, 1.0], "seed": 0,
+            "views": {"num_views": 10, "flip": False}, "timestep": None, "mask_ratio": 0.86,
+            "precision": "float32", "part_size": 512, "versions": {"jax": "0.10"},
+        },
+        "localization": {
+            "stages": names,
+            "num_blocks": blocks,
+            "units_per_block": 64,
+            "num_pictures": 1000,
+            "top": 0.01,
+            "threshold": 0.9,
+            "mean": rng.random((stages, blocks)).tolist(),
+            "high": rng.random((stages, blocks)).tolist(),
+            "top_share": (rng.random((stages, blocks)) ** 4).tolist(),
+            "class_mean": rng.random((stages, blocks)).tolist(),
+            "faint": 0.25,
+            "top_units": [unit],
+            "pictures": [{"picture": unit["picture"], "label": 2, "num_units": 7}],
+            "num_firing": 12,
+            "classes": [
+                {"label": i, "pictures": 1 / classes, "top_units": 2 * (i + 1) / (classes * (classes + 1))}
+                for i in range(classes)
+            ],
+            "agreement": [
+                {"subset": (i + 1) / subsets, "size": 100 * (i + 1), "spearman": 0.5 + i / 10, "overlap": 0.4}
+                for i in range(subsets)
+            ],
+            "control": {
+                "num_members": 1000, "num_nonmembers": 500, "num_units": 80, "share": 0.9, "low": 0.5,
+                "high": 0.8, "p_value": 0.001,
+            },
+        },
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def png():
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8), "red").save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("shape", "names"),
+    [
+        ({"stages": 10, "blocks": 30}, ["map", "classes", "agreement"]),
+        ({"stages": 4, "blocks": 2, "classes": 40}, ["map", "classes", "agreement"]),
+        ({"stages": 1, "blocks": 24, "classes": 1, "subsets": 1}, ["map"]),
+        ({"stages": 1, "blocks": 2, "classes": 1, "subsets": 1}, ["map"]),
+    ],
+)
+def test_there_is_a_figure_for_what_was_measured(shape, names):
+    assert list(localization_figures(make_results(**shape))) == names
+
+
+def test_the_map_names_the_place_with_the_most_top_units():
+    results = make_results(stages=3, blocks=4)
+    results["localization"]["top_share"][1][2] = 2.0
+    assert "scale 2, block 2" in localization_figures(results)["map"].texts[0].get_text()
+
+
+def test_figures_are_written_the_same_every_time(tmp_path):
+    results = make_results()
+    first, second = (draw_localization(results, tmp_path / name) for name in "ab")
+    assert [path.name for path in first] == [
+        f"{name}.{kind}" for name in ("map", "classes", "agreement") for kind in ("png", "svg")
+    ]
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+
+
+def test_the_page_shows_units_pictures_control_and_its_limits(png):
+    results = make_results()
+    page = render_localization(results, {"folder/<b>.png": png})
+    assert page == render_localization(results, {"folder/<b>.png": png})
+    for words in (
+        "tiny &amp; small",
+        "scale 10, block 29, unit 5",
+        "folder/&lt;b&gt;.png",
+        "7 units",
+        "data:image/png;base64,",
+        "training pictures fire 90.0% of the top units (by chance 66.7%",
+        "25.0% of the top units never reach",
+        "not that training made it so",
+        "2509.00488",
+    ):
+        assert words in page
+    assert "<script" not in page
+
+
+def test_what_was_not_measured_is_left_out(png):
+    results = make_results(stages=1, blocks=2, classes=1, subsets=1)
+    results["localization"] |= {"control": None, "class_mean": None, "faint": 0.0}
+    results["localization"]["top_units"][0]["class_mem"] = None
+    page = render_localization(results, {"folder/<b>.png": png})
+    for words in ("ClassMem is", "unseen pictures in the pool", "never reach", "Would fewer pictures do?"):
+        assert words not in page
+
+
+def test_the_terminal_shows_the_main_numbers():
+    console = Console(width=100, record=True, file=io.StringIO())
+    print_localization(make_results(), console)
+    text = console.export_text()
+    assert "fired by 12 pictures" in text
+    assert "0.980" in text
