@@ -22,7 +22,9 @@ from jaxaudit.errors import InputError
 from jaxaudit.reports.comparison import comparison_row, print_comparison, write_comparison
 from jaxaudit.sharding import make_mesh, replicated
 
-_TARGETS = flags.DEFINE_list("targets", ["digits_var", "digits_rar", "digits_mar"], "Targets, in the order to show.")
+_TARGETS = flags.DEFINE_list(
+    "targets", ["digits_var", "digits_rar", "digits_mar"], "Targets, in the order to show."
+)
 _OUT = flags.DEFINE_string("out", "audits/comparison", "Where everything goes.")
 common.define_data()
 common.define_statistics()

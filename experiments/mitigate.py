@@ -45,6 +45,7 @@ _SSCD = flags.DEFINE_string("sscd", None, "Weights of --similarity=sscd.")
 _INCEPTION = flags.DEFINE_string(
     "inception", None, "Weights of the Fréchet distance's features; default grey levels at 8x8 pixels."
 )
+_SAVE = flags.DEFINE_bool("save", False, "Also write every changed target, to OUT/CHANGE/target.")
 _OUT = flags.DEFINE_string("out", None, "Where everything goes; default mitigations/TARGET.")
 common.define_statistics()
 common.define_seed()
@@ -59,7 +60,7 @@ def main(argv: Sequence[str]) -> None:
     from jaxaudit.collect import CollectConfig
     from jaxaudit.extraction import ExtractionConfig
     from jaxaudit.extractors import load_extractor
-    from jaxaudit.mitigate import MitigateConfig, measure_changes
+    from jaxaudit.mitigate import MitigateConfig, measure_changes, save_mitigated
     from jaxaudit.reports.mitigation import print_mitigation, write_mitigation
     from jaxaudit.sharding import make_mesh, replicated
 
@@ -91,6 +92,10 @@ def main(argv: Sequence[str]) -> None:
             extractor=load_extractor(_INCEPTION.value) if _INCEPTION.value else None,
             progress=progress,
         )
+    if _SAVE.value:
+        for change in changes[1:]:
+            if not (saved := directory / change.name / "target").exists():
+                save_mitigated(saved, change.apply(target, _units(target)), original=flag.target)
     results = {
         "format": 1,
         "target": {

@@ -123,8 +123,7 @@ def load_target(
       InputError: if there is no such target (with the nearest names, or for a released model the command
         that converts it), or it is damaged, unfinished or of another format.
     """
-    directory = _find(name)
-    record = _read_record(directory)
+    directory, record = _find(name), read_record(name)
     family = get_family(record["family"])
     try:
         preprocessing = Preprocessing(**record["preprocessing"])
@@ -136,6 +135,15 @@ def load_target(
     return family.build_target(
         str(name), record["config"], params, preprocessing, provenance, dtype=jnp.dtype(dtype)
     )
+
+
+def read_record(name: str | Path) -> dict[str, Any]:
+    """What `target.json` of the target of that name or in that directory holds, see `save_target`.
+
+    Raises:
+      InputError: as `load_target`.
+    """
+    return _read_record(_find(name))
 
 
 def random_target(name: str, *, seed: int = 0, dtype: DTypeLike = jnp.float32) -> Target:

@@ -21,8 +21,15 @@ from typing import Any, Literal
 import numpy as np
 
 from jaxaudit.assess import AssessConfig, assess
-from jaxaudit.attacks.mitigation import CRITERIA, add_output_noise, choose_units, scale_units
+from jaxaudit.attacks.mitigation import (
+    CRITERIA,
+    add_output_noise,
+    choose_units,
+    noisy_config,
+    scale_units,
+)
 from jaxaudit.attacks.similarity import Similarity, get_similarity
+from jaxaudit.checkpoint import read_record, save_target
 from jaxaudit.collect import CollectConfig, collect_evidence
 from jaxaudit.data import Source
 from jaxaudit.errors import InputError, unknown_name
@@ -157,6 +164,38 @@ def measure_changes(
             }
         )
     return records
+
+
+def save_mitigated(
+    directory: str | os.PathLike, target: TokenTarget | LatentTarget, *, original: str | os.PathLike
+) -> dict[str, Any]:
+    """Writes a target that `Change.apply` made of the target `original`, to be audited like any other.
+
+    Args:
+      directory: as `jaxaudit.checkpoint.save_target`, which says what is returned.
+      target: the changed target.
+      original: the name or directory it was loaded from.
+
+    Raises:
+      InputError: if something is in the way, or the original is not to be found.
+    """
+    record = read_record(original)
+    config, changes = record["config"], target.provenance.get("mitigations", [])
+    for change in changes:
+        if noise := change.get("output_noise"):
+            config = noisy_config(config, noise["std"], seed=noise["seed"])
+    return save_target(
+        directory,
+        family=target.family,
+        config=config,
+        params=target.params,
+        preprocessing=target.preprocessing,
+        provenance={
+            **record["provenance"],
+            "made_from": record["fingerprint"],
+            "mitigations": changes,
+        },
+    )
 
 
 def _measured_once(

@@ -73,13 +73,12 @@ def run_study(
     if study not in STUDIES:
         raise unknown_name("study", study, STUDIES)
     targets = []
-    for folder in evidence:
-        name = Path(folder.manifest["run"]["target"]).name
+    for name, folder in zip(_labels(evidence), evidence, strict=True):
         progress(name)
         tables = tuple(folder.read(split) for split in _SPLITS)
         check_disjoint(*(dict(zip(table.sample_ids, table.digests, strict=True)) for table in tables))
         names = _features(folder, tables[0], config)
-        sides = tuple({name: table.scores[name] for name in names} for table in tables)
+        sides = tuple({score: table.scores[score] for score in names} for table in tables)
         targets.append(
             {
                 "target": name,
@@ -147,6 +146,15 @@ def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
         elif not isinstance(value, list):
             row[name] = value
     return row
+
+
+def _labels(evidence: Sequence[Evidence]) -> list[str]:
+    """The names of the targets, with the folder where two have one name."""
+    names = [Path(folder.manifest["run"]["target"]).name for folder in evidence]
+    return [
+        name if names.count(name) == 1 else f"{name} ({folder.directory})"
+        for name, folder in zip(names, evidence, strict=True)
+    ]
 
 
 def _features(folder: Evidence, table: Table, config: StudiesConfig) -> list[str]:

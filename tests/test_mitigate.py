@@ -4,12 +4,13 @@ import json
 import numpy as np
 import pytest
 
+from jaxaudit.checkpoint import load_target, save_target
 from jaxaudit.collect import CollectConfig
 from jaxaudit.data import open_source
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import Evidence
 from jaxaudit.extraction import ExtractionConfig
-from jaxaudit.mitigate import Change, MitigateConfig, measure_changes
+from jaxaudit.mitigate import Change, MitigateConfig, measure_changes, save_mitigated
 from jaxaudit.unit_map import UnitMap
 from tests import tiny
 
@@ -103,3 +104,24 @@ def test_no_change_is_the_target_itself_and_noise_is_another():
     noisy = Change("noise", 1.0).apply(target, None)
     assert noisy.provenance["fingerprint"] != target.provenance["fingerprint"]
     assert noisy.functions is not target.functions
+
+
+def test_changed_targets_are_saved_and_answer_as_before_saving(tmp_path):
+    plain = tiny.rar_target()
+    save_target(
+        tmp_path / "plain",
+        family="rar",
+        config=tiny.RAR_CONFIG,
+        params=plain.params,
+        preprocessing=plain.preprocessing,
+        provenance={"licence": "none"},
+    )
+    original = load_target(tmp_path / "plain")
+    changed = Change("noise", 0.5, seed=3).apply(Change("random", 0.5, 2.0).apply(original, UNITS), UNITS)
+    save_mitigated(tmp_path / "changed", changed, original=tmp_path / "plain")
+    again = load_target(tmp_path / "changed")
+    tokens, labels = np.arange(32).reshape(2, 16) % 24, np.array([1, 2])
+    np.testing.assert_array_equal(again.logits(tokens, labels), changed.logits(tokens, labels))
+    assert again.provenance["licence"] == "none"
+    assert again.provenance["made_from"] == original.provenance["fingerprint"]
+    assert len(again.provenance["mitigations"]) == 2

@@ -63,6 +63,12 @@ def test_scores_can_be_named(evidence):
         run_study("access", evidence[:1], gray)
 
 
+def test_targets_of_one_name_are_told_apart_by_their_folders(evidence):
+    results = run_study("roc", [evidence[0], evidence[0]], CONFIG)
+    labels = [target["target"] for target in results["targets"]]
+    assert labels == [f"small ({evidence[0].directory})"] * 2
+
+
 def test_refusals(evidence, tmp_path):
     with pytest.raises(InputError, match="Unknown study 'p_values'; did you mean p_value"):
         run_study("p_values", evidence)

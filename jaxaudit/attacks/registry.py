@@ -249,6 +249,11 @@ def inference_set(kind: Kind) -> tuple[str, ...]:
     return _INFERENCE[kind]
 
 
+def declared_scores(kind: Kind) -> tuple[Score, ...]:
+    """Every score of a kind in order of declaration, those on request included."""
+    return tuple(s for (score_kind, _), s in _SCORES.items() if score_kind == kind)
+
+
 def get_scores(
     patterns: str | Iterable[str],
     kind: Kind = "discrete",
@@ -268,7 +273,7 @@ def get_scores(
       InputError: if a pattern names no score (with the nearest names), a score that is refused, or nothing
         but such scores; or if there is no pattern.
     """
-    known = {name: s for (score_kind, name), s in _SCORES.items() if score_kind == kind}
+    known = {s.name: s for s in declared_scores(kind)}
     common = [name for name, s in known.items() if not s.on_request]
     words = {"default": [n for n in common if not known[n].reproduces_published_code], "all": common}
     if kind in _PAPER:

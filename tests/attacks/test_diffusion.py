@@ -192,7 +192,7 @@ def test_nothing_but_image_id_and_key_matters():
 
 @pytest.mark.parametrize("parallelism", ["jit", "pmap"])
 def test_devices_and_padding_do_not_matter(parallelism):
-    names = ["denoising_loss", "noise_opt_norm", "clid_500"]
+    names = ["noise_opt_norm", "clid_500"]
     scorer = Scorer(target(), names, mesh=make_mesh(8), parallelism=parallelism)
     spread = scorer.submit(IMAGES[:5], LABELS[:5], ids=IDS[:5], padded_size=16).result()
     for name, values in spread.items():

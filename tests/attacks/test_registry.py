@@ -13,6 +13,7 @@ from jaxaudit.attacks.registry import (
     MAIN_VIEW,
     VIEWS,
     ScorePlan,
+    declared_scores,
     fitted_score,
     full_name,
     get_scores,
@@ -161,6 +162,7 @@ def test_scores_on_request_come_by_name_only():
         """Minutes."""
         return view.rank
 
+    assert declared_scores("discrete")[-1].name == "diff/slow"
     assert not {"cond/slow", "diff/slow"} & {*names("all"), *names("default"), *names("cond/*")}
     assert names(["cond/loss", "cond/slow"]) == ["cond/loss", "cond/slow"]
     with pytest.raises(InputError, match="'\\*/slow'"):

@@ -35,7 +35,7 @@ def test_every_public_result_is_frozen():
     results = [
         value for value in vars(stats).values() if isinstance(value, type) and issubclass(value, Record)
     ]
-    assert len(results) == 16
+    assert len(results) == 21
     assert all(result.__dataclass_params__.frozen for result in results if result is not Record)
 
 
