@@ -128,10 +128,10 @@ def progress_bar(console: Console, description: str, *, unit: str) -> Iterator[C
 
 def print_scores(console: Console) -> None:
     """Every score of every kind of target, with what it is, what it needs and who proposed it."""
-    from jaxaudit.attacks.registry import VIEWS, get_scores
+    from jaxaudit.attacks.registry import VIEWS, declared_scores
 
-    table = Table("tokens", "score", "access", "what it is", "source", box=box.SIMPLE_HEAD)
+    table = Table("target", "score", "access", "what it is", "source", box=box.SIMPLE_HEAD)
     for kind in VIEWS:
-        for score in get_scores("all", kind):
+        for score in declared_scores(kind):
             table.add_row(kind, score.name, score.access, score.description, score.source)
     console.print(table)

@@ -268,6 +268,7 @@ def _run(scorer: Scorer, config: CollectConfig) -> dict[str, Any]:
     return {
         "target": target.name,
         "scores": list(config.scores),
+        "access": config.access.removesuffix("-box"),
         "provenance": dict(target.provenance),
         "gflop_per_image": scorer.flops_per_image() / 1e9,
         "evaluations_per_image": scorer.evaluations(),

@@ -34,6 +34,10 @@ _PAPERS = {
         "arXiv 2104.10706"
     ),
 }
+_CDI = (
+    "Dubiński, Kowalczuk, Boenisch, Dziedzic: CDI: Copyrighted Data Identification in Diffusion Models. "
+    "CVPR 2025, arXiv 2411.12858"
+)
 _ARXIV = re.compile(r"arXiv (\d{4}\.\d{4,5})")
 
 
@@ -134,6 +138,7 @@ def reproduction(results: Results) -> Html:
         "precision": request["precision"],
         "shard_size": str(request["shard_size"]),
         "scores": ",".join(results["run"]["scores"]),
+        "access": results["run"]["access"],
         **{name: str(value) for name, value in (request.get("options") or {}).items()},
         "out": "DIR",
     }
@@ -142,6 +147,7 @@ def reproduction(results: Results) -> Html:
         "protocol": results["protocol"],
         "alpha": f"{results['alpha']!r}",
         "power": f"{results['power']!r}",
+        "procedure": results["procedure"],
         "seed": str(results["seed"]),
     }
     commit = request["git_commit"]
@@ -177,7 +183,7 @@ def sources(results: Results) -> Html:
     return section(
         "sources",
         "Sources",
-        definitions((what, _cite(paper)) for what, paper in _PAPERS.items()),
+        definitions((what, _cite(paper)) for what, paper in _papers(results).items()),
         details(
             "What each score is, and who proposed it",
             paragraph(
@@ -187,6 +193,14 @@ def sources(results: Results) -> Html:
             table(["score", "what it is", "access", "source"], rows),
         ),
     )
+
+
+def _papers(results: Results) -> dict[str, str]:
+    """The papers behind the procedures, first that of the kind of model."""
+    if results["request"]["inference"] == "sum":
+        return _PAPERS
+    _, *others = _PAPERS.items()
+    return dict([("Copyrighted data identification; the published procedure", _CDI), *others])
 
 
 def _flat(value: Any, name: str) -> Iterator[tuple[str, str]]:

@@ -1,11 +1,10 @@
 """The report of an audit as one HTML file: no script, nothing loaded, the same bytes every time."""
 
-import re
-
 from jaxaudit.reports import background, findings, style
 from jaxaudit.reports.figures import make_figures
+from jaxaudit.reports.inline import inline_svg
 from jaxaudit.reports.markup import Html, element
-from jaxaudit.reports.stylesheet import adapt_colours, stylesheet
+from jaxaudit.reports.stylesheet import stylesheet
 from jaxaudit.reports.wording import Results
 
 _PROTOCOLS = {"default": "default protocol", "paper": "published procedure"}
@@ -35,7 +34,8 @@ def render_html(results: Results) -> str:
       results: what `results.json` holds.
     """
     figures = {
-        name: _figure(style.to_svg(figure, name), name) for name, figure in make_figures(results).items()
+        name: inline_svg(style.to_svg(figure, name), name, _CAPTIONS[name])
+        for name, figure in make_figures(results).items()
     }
     title = f"Audit of {results['run']['target']}"
     body = element(
@@ -68,17 +68,3 @@ def page(title: str, body: Html) -> str:
         element("style", Html(stylesheet())),
     )
     return f"<!DOCTYPE html>\n{element('html', head, element('body', body), lang='en')}\n"
-
-
-def _figure(svg: str, name: str) -> Html:
-    """<figure> with the SVG inline, in the page's colours and font, its ids unlike those of other figures."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'\bid="|xlink:href="#|url\(#', lambda match: match[0] + f"{name}-", svg)
-    width = re.search(r' width="([\d.]+)pt" height="[\d.]+pt"', svg)
-    svg = svg.replace(
-        width[0], f' style="max-width: {float(width[1]):.0f}pt" role="img" aria-label="{_CAPTIONS[name]}"', 1
-    )
-    return element(
-        "figure", Html(adapt_colours(svg)), element("figcaption", _CAPTIONS[name]), id=f"figure-{name}"
-    )

@@ -205,11 +205,13 @@ def test_a_batch_optimised_as_one_as_published(family):
     values = computed(family, "noise_optim")
     noise, time, trace = io["noise_optim_noise"], jnp.full(len(io["classes"]), 100), []
 
-    def predict(z, time, condition):
-        return target.functions.network(target.params, z, time, condition)[..., :4]
+    kept = target.alphas_cumprod[level(family, 100)]
 
     @jax.jit
-    def joint(z_t):
+    def joint(params, z_t):
+        def predict(z, time, condition):
+            return target.functions.network(params, z, time, condition)[..., :4]
+
         def objective(delta):
             output, gradient = output_and_gradient(predict, z_t + delta[0], time, io["classes"], noise)
             value = jnp.mean(norm(noise - output))
@@ -217,11 +219,11 @@ def test_a_batch_optimised_as_one_as_published(family):
             return value[None], gradient[None] / len(noise)
 
         delta = minimize(objective, jnp.zeros((1, *z_t.shape)), max_iterations=5).x[0]
-        kept, spread = (np.sqrt(x, dtype=np.float32) for x in levels(target, family))
-        again = kept * (z_t + delta) + spread * noise
-        return delta, *(norm(noise - predict(z, time, io["classes"])) for z in (again, z_t + delta))
+        again = np.float32(kept**0.5) * (z_t + delta) + np.float32((1 - kept) ** 0.5) * noise
+        looks = jnp.stack([again, z_t + delta])
+        return delta, jax.lax.map(lambda z: norm(noise - predict(z, time, io["classes"])), looks)
 
-    delta, error, not_renoised = joint(values["noised"])
+    delta, (error, not_renoised) = joint(target.params, values["noised"])
     jax.effects_barrier()
     prefix = "noise_optim_joint" if family == "uvit" else "noise_optim"
     feature = np.stack([error, norm(delta)], axis=-1)[:, None]
@@ -233,11 +235,6 @@ def test_a_batch_optimised_as_one_as_published(family):
         "cdi_feature_vector": np.concatenate([io["cdi_feature_vector"][..., :-2], feature], axis=-1),
     }
     check(known, io, 1e-4)
-
-
-def levels(target, family):
-    kept = target.alphas_cumprod[level(family, 100)]
-    return kept, 1 - kept
 
 
 def test_no_recorded_array_is_left_out():

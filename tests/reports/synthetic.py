@@ -58,6 +58,7 @@ def _results(protocol: str, effect: float, samples: int, gate_shift: float) -> s
         "protocol": protocol,
         "alpha": 0.01,
         "power": 0.8,
+        "procedure": "split",
         "seed": 0,
         "request": {
             "target": {"family": "var", "fingerprint": "5f" * 32, "num_params": 1_234_567, "num_classes": 10},
@@ -71,6 +72,7 @@ def _results(protocol: str, effect: float, samples: int, gate_shift: float) -> s
                 "high": 1.0,
             },
             "scores": [name for names in views.values() for name in names],
+            "inference": "sum",
             "num_samples": samples,
             "seed": 0,
             "precision": "float32",
@@ -82,6 +84,7 @@ def _results(protocol: str, effect: float, samples: int, gate_shift: float) -> s
         "run": {
             "target": "digits_var",
             "scores": ["all"],
+            "access": "white",
             "provenance": {"trained_by": "experiments.train_target", "licence": "Apache-2.0"},
             "platform": "cpu",
             "device": "cpu",
