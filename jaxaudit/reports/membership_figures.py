@@ -67,7 +67,7 @@ def roc(results: Results) -> Figure:
 def scores(results: Results) -> Figure:
     """Histograms of the best score of each view, members in the view's colour, nonmembers grey."""
     membership, colours = results["membership"], style.view_colours(results)
-    figure = style.new_figure(4.4 * len(colours), 3.3)
+    figure = style.new_figure(max(7.0, 4.4 * len(colours)), 3.3)  # room for the title
     panels = figure.subplots(1, len(colours), squeeze=False)[0]
     figure.subplots_adjust(left=0.012, right=0.988, top=0.71, bottom=0.15, wspace=0.06)
     for axes, (view, colour) in zip(panels, reversed(colours.items()), strict=True):
