@@ -41,12 +41,10 @@ _TIMESTEP = flags.DEFINE_string(
 _NUM_NOISES = flags.DEFINE_integer("num_noises", None, "MAR: noises the loss is averaged over.")
 _LIST_SCORES = flags.DEFINE_bool("list_scores", False, "Print every score with its source, and stop.")
 _SHARD_SIZE = flags.DEFINE_integer("shard_size", 512, "Pictures per evidence file.", lower_bound=1)
-_DISTRIBUTED = flags.DEFINE_string(
-    "distributed", "", "Several hosts: 'auto' (TPU pod, SLURM) or 'ADDRESS:PORT,NUM_PROCESSES,PROCESS_ID'."
-)
 _OUT = flags.DEFINE_string("out", None, "Where everything goes; default audits/TARGET.")
 common.define_statistics()
 common.define_seed()
+common.define_processes()
 common.define_devices(batch_size=64)
 
 
@@ -79,7 +77,7 @@ def main(argv: Sequence[str]) -> None:
         shard_size=_SHARD_SIZE.value,
     )
     members, nonmembers = common.open_sources()
-    initialize_processes(_DISTRIBUTED.value)
+    initialize_processes(common.FLAGS.distributed)
     mesh = make_mesh(flag.num_devices or None)
     target = load_target(flag.target, dtype=flag.precision, sharding=replicated(mesh))
     directory = Path(_OUT.value or Path("audits") / Path(flag.target).name)

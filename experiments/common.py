@@ -50,6 +50,15 @@ def define_devices(batch_size: int) -> None:
     flags.DEFINE_enum("parallelism", "jit", ["jit", "pmap"], "How rows are spread over devices.")
 
 
+def define_processes() -> None:
+    """Whether other hosts share the work."""
+    flags.DEFINE_string(
+        "distributed",
+        "",
+        "Several hosts: 'auto' (TPU pod, SLURM) or 'ADDRESS:PORT,NUM_PROCESSES,PROCESS_ID'.",
+    )
+
+
 def define_statistics() -> None:
     """How scores become a verdict, or a published number."""
     flags.DEFINE_enum(

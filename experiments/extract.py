@@ -56,11 +56,9 @@ _REFERENCE = flags.DEFINE_integer(
     "reference_size", 5000, "Training pictures that completions are compared with as well.", lower_bound=2
 )
 _SHARD_SIZE = flags.DEFINE_integer("shard_size", 512, "Pictures per file.", lower_bound=1)
-_DISTRIBUTED = flags.DEFINE_string(
-    "distributed", "", "Several hosts: 'auto' (TPU pod, SLURM) or 'ADDRESS:PORT,NUM_PROCESSES,PROCESS_ID'."
-)
 _OUT = flags.DEFINE_string("out", None, "Where everything goes; default extractions/TARGET.")
 common.define_seed()
+common.define_processes()
 common.define_devices(batch_size=64)
 
 
@@ -93,7 +91,7 @@ def main(argv: Sequence[str]) -> None:
     candidates = open_source(_CANDIDATES.value, skip_unreadable=_SKIP.value)
     validation = open_source(_VALIDATION.value, skip_unreadable=_SKIP.value) if _VALIDATION.value else None
     similarity = get_similarity(_SIMILARITY.value, _extractor())
-    initialize_processes(_DISTRIBUTED.value)
+    initialize_processes(common.FLAGS.distributed)
     mesh = make_mesh(flag.num_devices or None)
     target = load_target(flag.target, dtype=flag.precision, sharding=replicated(mesh))
     directory = Path(_OUT.value or Path("extractions") / Path(flag.target).name)

@@ -53,11 +53,9 @@ _MASK_RATIO = flags.DEFINE_float(
     "mask_ratio", None, "MAR: share of hidden tokens; default 0.86, as in training."
 )
 _TOP = flags.DEFINE_float("top", 0.01, "Share of the units that are reported as the top ones.")
-_DISTRIBUTED = flags.DEFINE_string(
-    "distributed", "", "Several hosts: 'auto' (TPU pod, SLURM) or 'ADDRESS:PORT,NUM_PROCESSES,PROCESS_ID'."
-)
 _OUT = flags.DEFINE_string("out", None, "Where everything goes; default localizations/TARGET.")
 common.define_seed()
+common.define_processes()
 common.define_devices(batch_size=16)
 
 
@@ -88,7 +86,7 @@ def main(argv: Sequence[str]) -> None:
     )
     members = open_source(_MEMBERS.value, skip_unreadable=_SKIP.value)
     control = open_source(_NONMEMBERS.value, skip_unreadable=_SKIP.value) if _NONMEMBERS.value else None
-    initialize_processes(_DISTRIBUTED.value)
+    initialize_processes(common.FLAGS.distributed)
     target = load_target(
         flag.target, dtype=flag.precision, sharding=replicated(make_mesh(flag.num_devices or None))
     )

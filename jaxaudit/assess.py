@@ -106,10 +106,7 @@ def _infer(
     feature_sets = request["feature_sets"][config.protocol]
     options = {"alpha": config.alpha, "seed": config.seed}
     features = {
-        view: tuple(
-            np.stack([table.scores[name] for name in names], axis=1) for table in (members, nonmembers)
-        )
-        for view, names in feature_sets.items()
+        view: (members.matrix(names), nonmembers.matrix(names)) for view, names in feature_sets.items()
     }
     main_view = request["main_view"] if request["main_view"] in features else next(iter(features))
     inference = _INFERENCES[request["inference"]]

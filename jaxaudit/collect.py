@@ -30,11 +30,11 @@ from jaxaudit.attacks.registry import (
     inference_set,
     split_name,
 )
-from jaxaudit.attacks.runner import Scorer
-from jaxaudit.data import BLIND_NAMES, Source, batches, check_disjoint, resolve_labels, scan
+from jaxaudit.attacks.runner import PendingScores, Scorer
+from jaxaudit.data import BLIND_NAMES, Batch, Source, batches, check_disjoint, resolve_labels, scan
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import BLIND_PREFIX, SPLITS, Evidence, Shard
-from jaxaudit.sharding import Parallelism, make_mesh, wait_for_all_processes
+from jaxaudit.sharding import Parallelism, make_mesh, one_in_flight, wait_for_all_processes
 from jaxaudit.targets import Target
 
 _VERSIONED = ("jax", "jaxlib", "flax", "numpy", "pillow")
@@ -164,17 +164,18 @@ def _usable_and_disjoint(sources: dict[str, Source], target: Target) -> dict[str
 def _score_shard(
     scorer: Scorer, source: Source, shard: Shard, batch_size: int, progress: Callable[[int], None]
 ) -> dict[str, Any]:
-    """The columns of one shard. One batch is in flight while the next is read and the last is finished."""
-    rows = range(shard.start, shard.stop)
-    loaded, pending, parts = [], [], []
-    for batch in batches(source, rows, scorer.target.preprocessing, batch_size):
-        loaded.append(batch)
+    """The columns of one shard."""
+
+    def submit(batch: Batch) -> PendingScores:
         labels = batch.labels if scorer.target.num_classes else None
-        pending.append(scorer.submit(batch.images, labels, ids=batch.ids, padded_size=batch_size))
-        if len(pending) > 1:
-            parts.append(pending.pop(0).result())
-            progress(sum(len(part.ids) for part in loaded[:-1]))
-    parts.extend(scores.result() for scores in pending)
+        return scorer.submit(batch.images, labels, ids=batch.ids, padded_size=batch_size)
+
+    rows = range(shard.start, shard.stop)
+    loaded, parts = [], []
+    for batch, part in one_in_flight(batches(source, rows, scorer.target.preprocessing, batch_size), submit):
+        loaded.append(batch)
+        parts.append(part)
+        progress(sum(len(batch.ids) for batch in loaded))
     ids = [sample_id for batch in loaded for sample_id in batch.ids]
     scores = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     _check_finite(scores, ids)

@@ -67,6 +67,10 @@ class Table:
     def __len__(self) -> int:
         return len(self.sample_ids)
 
+    def matrix(self, names: Sequence[str]) -> np.ndarray:
+        """[N,F] of the named scores."""
+        return np.stack([self.scores[name] for name in names], axis=1)
+
     def take(self, rows: np.ndarray) -> "Table":
         """The table of these rows, in this order."""
         return Table(

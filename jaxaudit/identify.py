@@ -16,14 +16,12 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-
 from jaxaudit import stats
 from jaxaudit.assess import AssessConfig, assess
 from jaxaudit.collect import CollectConfig, collect_evidence
 from jaxaudit.data import Source, fingerprints, near_duplicate_ids
 from jaxaudit.errors import InputError
-from jaxaudit.evidence import Evidence
+from jaxaudit.evidence import SPLITS, Evidence
 from jaxaudit.targets import Target
 
 _STATUS = {"trained_on": "identified", "no_evidence": "not_identified", "not_testable": "not_testable"}
@@ -108,10 +106,7 @@ def _answer(results: Mapping[str, Any], evidence: Evidence, config: AssessConfig
     if status != "not_identified":
         return {"status": status, "required": None}
     names = evidence.request["feature_sets"]["default"][results["main_view"]]
-    p, u = (
-        np.stack([table.scores[name] for name in names], axis=1)
-        for table in (evidence.read("members"), evidence.read("nonmembers"))
-    )
+    p, u = (evidence.read(split).matrix(names) for split in SPLITS)
     required = stats.required_samples(p, u, alpha=config.alpha, power=config.power, seed=config.seed)
     signs = not required.enough and required.high is not None
     return {"status": "too_few" if signs else status, "required": required.to_dict()}

@@ -29,10 +29,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxaudit.attacks.localization import ActivationMeter, Views
-from jaxaudit.data import Source, batches, resolve_labels, scan
+from jaxaudit.data import Batch, Source, batches, resolve_labels, scan
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import write_atomically
-from jaxaudit.sharding import Parallelism, Pending, make_mesh, wait_for_all_processes
+from jaxaudit.sharding import Parallelism, Pending, make_mesh, one_in_flight, wait_for_all_processes
 from jaxaudit.targets import Target
 from jaxaudit.unit_map import FILE, UnitMap, write_arrays
 from jaxaudit_kernels.unit_memorization import (
@@ -370,19 +370,17 @@ def _measure_part(
 def _means(
     meter: ActivationMeter, chosen: Source, part: range, batch_size: int
 ) -> Iterator[tuple[range, Float[np.ndarray, "B T K F"]]]:
-    """The mean activations on the pictures of a part, in order. One batch is in flight meanwhile."""
-    waiting: list[tuple[range, Pending]] = []
+    """The mean activations on the pictures of a part, in order."""
+
+    def submit(batch: Batch) -> Pending:
+        return meter.submit(batch.images, batch.labels, ids=batch.ids, padded_size=batch_size)
+
     first = part.start
-    for batch in batches(chosen, part, meter.views.canvas(meter.target.preprocessing), batch_size):
+    canvas = meter.views.canvas(meter.target.preprocessing)
+    for batch, means in one_in_flight(batches(chosen, part, canvas, batch_size), submit):
         rows = range(first, first + len(batch.ids))
-        pending = meter.submit(batch.images, batch.labels, ids=batch.ids, padded_size=batch_size)
-        waiting.append((rows, pending))
+        yield rows, means
         first = rows.stop
-        if len(waiting) > 1:
-            rows, pending = waiting.pop(0)
-            yield rows, pending.result()
-    for rows, pending in waiting:
-        yield rows, pending.result()
 
 
 def _result(

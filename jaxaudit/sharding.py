@@ -7,8 +7,8 @@ no row needs another. With several processes (hosts) each works on its own rows 
 evidence folder, so no collective ever waits for a slow host.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Literal, Protocol, TypeVar
 
 import jax
 import numpy as np
@@ -42,6 +42,31 @@ def mesh_of(params: Any) -> Mesh:
 def replicated(mesh: Mesh) -> NamedSharding:
     """The sharding that keeps a whole copy on every device of `mesh`: where parameters are restored to."""
     return NamedSharding(mesh, PartitionSpec())
+
+
+Item = TypeVar("Item")
+
+
+class Result(Protocol):
+    """Something the devices are still computing, such as `Pending`."""
+
+    def result(self) -> Any:
+        """Waits for it."""
+
+
+def one_in_flight(items: Iterable[Item], submit: Callable[[Item], Result]) -> Iterator[tuple[Item, Any]]:
+    """(item, result of what `submit` started for it), in order.
+
+    The devices are at one item while the next is read and the last is finished.
+    """
+    waiting: list[tuple[Item, Result]] = []
+    for item in items:
+        waiting.append((item, submit(item)))
+        if len(waiting) > 1:
+            first, pending = waiting.pop(0)
+            yield first, pending.result()
+    for item, pending in waiting:
+        yield item, pending.result()
 
 
 class Pending:

@@ -15,10 +15,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxaudit.attacks.extraction import ExtractionAttack, check_score
-from jaxaudit.data import Source, batches, check_disjoint, resolve_labels
+from jaxaudit.data import Batch, Source, batches, check_disjoint, resolve_labels
 from jaxaudit.errors import InputError
 from jaxaudit.extraction.config import DEFAULTS, ExtractionConfig
 from jaxaudit.extraction.shards import Columns, Progress, base_request, check_finite, run_shards
+from jaxaudit.sharding import Pending, one_in_flight
 from jaxaudit.targets import LatentTarget, TokenTarget
 
 _NOT_SCORES = ("sample_id", "label", "digest")
@@ -116,18 +117,17 @@ def rank_candidates(
 def _rank(
     attack: ExtractionAttack, source: Source, batch_size: int, rows: range, done: Callable[[int], None]
 ) -> Columns:
-    """The columns of some rows. One batch is in flight while the next is read and the last is finished."""
-    loaded, pending, parts = [], [], []
-    for batch in batches(source, rows, attack.target.preprocessing, batch_size):
-        if not batch.ids:
-            continue
-        loaded.append(batch)
-        pending.append(attack.rank(batch.images, batch.labels, ids=batch.ids, padded_size=batch_size))
-        if len(pending) > 1:
-            parts.append(pending.pop(0).result())
-            done(sum(len(batch.ids) for batch in loaded[:-1]))
-        loaded[-1] = dataclasses.replace(batch, images=None)  # submitted
-    parts.extend(scores.result() for scores in pending)
+    """The columns of some rows."""
+
+    def submit(batch: Batch) -> Pending:
+        return attack.rank(batch.images, batch.labels, ids=batch.ids, padded_size=batch_size)
+
+    filled = (batch for batch in batches(source, rows, attack.target.preprocessing, batch_size) if batch.ids)
+    loaded, parts = [], []
+    for batch, part in one_in_flight(filled, submit):
+        loaded.append(dataclasses.replace(batch, images=None))
+        parts.append(part)
+        done(sum(len(batch.ids) for batch in loaded))
     ids = [sample_id for batch in loaded for sample_id in batch.ids]
     scores = {
         name: np.concatenate([np.zeros(0, np.float32), *(part[name] for part in parts)])

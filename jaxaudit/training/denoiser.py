@@ -13,7 +13,10 @@ Axes: N training images, B batch, H and W pixels.
 
 from __future__ import annotations
 
+import dataclasses
 import os
+from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -21,74 +24,113 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float32, Int32
 
-from jaxaudit.data.preprocessing import Preprocessing
-from jaxaudit.training.loop import Batch, Params
-from jaxaudit.training.stages import Progress, Recipe, drop_labels, fit_stage
+from jaxaudit.training.loop import Batch, Params, Schedule
+from jaxaudit.training.stages import Progress, Recipe, check_sizes, drop_labels, fit_stage
 from jaxaudit_kernels import diffusion
 
 _CHANNELS = 3
 
 
-class DenoiserRecipe(Recipe):
-    """A diffusion target in pixel space and how it is trained."""
+@dataclasses.dataclass(frozen=True, eq=False)
+class DenoiserTrainer:
+    """How a family of diffusion models is trained in pixel space.
 
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """Pictures of any size, shorter side to the image size, in [-1, 1]; exact for those of that size."""
-        size = self.generator.latent_size
-        return Preprocessing(image_size=size, resize="adm", short_side=size, low=-1.0, high=1.0)
-
-
-def pixel_shape(image_size: int) -> dict[str, int]:
-    """What a network's config says of its input: pixels, in patches that make 16 tokens or more."""
-    return {
-        "latent_size": image_size,
-        "latent_channels": _CHANNELS,
-        "patch_size": max(2, image_size // 16),
-    }
-
-
-def train_denoiser(
-    network: nn.Module,
-    schedule: diffusion.Schedule,
-    recipe: DenoiserRecipe,
-    images: Float32[np.ndarray, "N H W 3"],
-    labels: Int32[np.ndarray, " N"],
-    *,
-    directory: str | os.PathLike,
-    seed: int,
-    progress: Progress,
-) -> Params:
-    """Trains a network (z_t, time, labels) -> ε̂ or [ε̂, v] on the noise levels of `schedule`.
-
-    The other arguments and the result are those of the trainers' `train`.
+    Attributes:
+      config: the network's config class.
+      network: config -> module that maps (z_t, time, labels) to ε̂ or [ε̂, v].
+      schedule: the noise levels it is trained on.
+      depth: of a small model, by default.
     """
-    config = recipe.generator
-    keys = jax.random.split(jax.random.key(seed))
-    times = jnp.asarray(schedule.timesteps)
 
-    def denoising_loss(params: Params, batch: Batch, key: jax.Array) -> tuple[Array, dict[str, Array]]:
-        label_key, time_key, noise_key = jax.random.split(key, 3)
-        clean = batch["images"]
-        labels = drop_labels(label_key, batch["labels"], recipe.label_dropout, config.num_classes)
-        t = jax.random.randint(time_key, (len(clean),), 0, len(times))
-        noise = jax.random.normal(noise_key, clean.shape)
-        output = network.apply(
-            {"params": params}, diffusion.q_sample(schedule, clean, t, noise), times[t], labels
+    config: type
+    network: Callable[[Any], nn.Module]
+    schedule: diffusion.Schedule
+    depth: int
+
+    def small_recipe(
+        self,
+        image_size: int,
+        num_classes: int,
+        *,
+        width: int = 96,
+        depth: int | None = None,
+        generator_steps: int = 8000,
+    ) -> Recipe:
+        """A recipe for a small model; with the defaults and 8 px digits, the one behind the built-in target.
+
+        Args:
+          image_size: pixels per side, a power of two from 8.
+          num_classes: of the labels.
+          width: of the transformer, a multiple of 32.
+          depth: its blocks (U-ViT: even, without the middle one); None is the family's default.
+          generator_steps: optimiser steps of 64 images each; their number decides how much is memorised.
+
+        Raises:
+          InputError: if a size does not fit.
+        """
+        check_sizes(image_size, width)
+        return Recipe(
+            generator=self.config(
+                num_classes=num_classes,
+                depth=self.depth if depth is None else depth,
+                width=width,
+                num_heads=width // 32,
+                latent_size=image_size,
+                latent_channels=_CHANNELS,
+                patch_size=max(2, image_size // 16),  # 16 tokens or more
+            ),
+            generator_schedule=Schedule(generator_steps, 64, learning_rate=2e-3),
         )
-        if output.shape[-1] == _CHANNELS:
-            return jnp.square(noise - output).mean(), {}  # (2)
-        losses = diffusion.training_losses(schedule, output, clean, t, noise)
-        return losses["loss"].mean(), {"mse": losses["mse"].mean()}  # (1)
 
-    generator_params = fit_stage(
-        "generator",
-        denoising_loss,
-        jax.jit(network.init)(keys[0], images[:1], times[:1], labels[:1])["params"],
-        {"images": images, "labels": labels},
-        recipe.generator_schedule,
-        directory=directory,
-        seed=seed,
-        progress=progress,
-    )
-    return {"generator": generator_params}
+    def train(
+        self,
+        recipe: Recipe,
+        images: Float32[np.ndarray, "N H W 3"],
+        labels: Int32[np.ndarray, " N"],
+        *,
+        directory: str | os.PathLike,
+        seed: int = 0,
+        progress: Progress = lambda stage, step, steps, metrics: None,
+    ) -> Params:
+        """Trains the network; a run that was killed goes on from its last checkpoint.
+
+        Args:
+          recipe: what to train and how.
+          images: in [-1, 1]. labels: 0 .. num_classes - 1.
+          directory: keeps checkpoints and the loss curve.
+          seed: of initial weights, order of the images, dropped labels, times and noises.
+          progress: see `Progress`.
+
+        Returns:
+          The parameters {"generator": ...}.
+        """
+        network, schedule = self.network(recipe.generator), self.schedule
+        config = recipe.generator
+        keys = jax.random.split(jax.random.key(seed))
+        times = jnp.asarray(schedule.timesteps)
+
+        def denoising_loss(params: Params, batch: Batch, key: jax.Array) -> tuple[Array, dict[str, Array]]:
+            label_key, time_key, noise_key = jax.random.split(key, 3)
+            clean = batch["images"]
+            labels = drop_labels(label_key, batch["labels"], recipe.label_dropout, config.num_classes)
+            t = jax.random.randint(time_key, (len(clean),), 0, len(times))
+            noise = jax.random.normal(noise_key, clean.shape)
+            output = network.apply(
+                {"params": params}, diffusion.q_sample(schedule, clean, t, noise), times[t], labels
+            )
+            if output.shape[-1] == _CHANNELS:
+                return jnp.square(noise - output).mean(), {}  # (2)
+            losses = diffusion.training_losses(schedule, output, clean, t, noise)
+            return losses["loss"].mean(), {"mse": losses["mse"].mean()}  # (1)
+
+        generator_params = fit_stage(
+            "generator",
+            denoising_loss,
+            jax.jit(network.init)(keys[0], images[:1], times[:1], labels[:1])["params"],
+            {"images": images, "labels": labels},
+            recipe.generator_schedule,
+            directory=directory,
+            seed=seed,
+            progress=progress,
+        )
+        return {"generator": generator_params}

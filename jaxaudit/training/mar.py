@@ -28,7 +28,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float32, Int, Int32, Key
 
-from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.models import mar_head
 from jaxaudit.models.mar import MAR, MARConfig, patchify
 from jaxaudit.tokenizers.kl_autoencoder import KLAutoencoder, KLAutoencoderConfig, posterior, sample
@@ -49,12 +48,6 @@ class MARRecipe(Recipe):
 
     kl_weight: float = 1e-4
     least_hidden: float = 0.7
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """Pictures of any size, shorter side to the image size, in [-1, 1]; exact for those of that size."""
-        size = self.tokenizer.image_size
-        return Preprocessing(image_size=size, resize="adm", short_side=size, low=-1.0, high=1.0)
 
 
 def small_recipe(

@@ -14,6 +14,7 @@ Axes: N training images, B batch, H and W pixels, L tokens.
 from __future__ import annotations
 
 import os
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +22,6 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Float32, Int32
 
-from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.models.rar import RAR, RARConfig
 from jaxaudit.tokenizers.maskgit_vq import MaskGITVQ, MaskGITVQConfig
 from jaxaudit.training.loop import Batch, Params, Schedule
@@ -33,11 +33,8 @@ _COMMITMENT = 0.25  # β of (1)
 class RARRecipe(Recipe):
     """A RAR target and how it is trained."""
 
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """Pictures of any size, shorter side to the image size, in [0, 1]; exact for those of that size."""
-        size = self.tokenizer.image_size
-        return Preprocessing(image_size=size, resize="bicubic", short_side=size, low=0.0, high=1.0)
+    resize: ClassVar[str] = "bicubic"
+    low: ClassVar[float] = 0.0
 
 
 def small_recipe(

@@ -9,13 +9,14 @@ import dataclasses
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Key
 
+from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
 from jaxaudit.families.config import to_dict
 from jaxaudit.training.loop import LossFunction, Params, Schedule, fit
@@ -32,6 +33,7 @@ class Recipe:
       tokenizer, generator: the shapes of the two networks, which must agree; no tokenizer: a model of pixels.
       tokenizer_schedule, generator_schedule: steps, rates and batch sizes of the two stages.
       label_dropout: probability that a label is replaced by the null label while the generator trains.
+      resize, low: how the family resizes pictures, and what it maps black to.
     """
 
     tokenizer: Any = None
@@ -39,6 +41,15 @@ class Recipe:
     tokenizer_schedule: Schedule | None = None
     generator_schedule: Schedule
     label_dropout: float = 0.1
+
+    resize: ClassVar[str] = "adm"
+    low: ClassVar[float] = -1.0
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Pictures of any size, shorter side to the image size, in [`low`, 1]; exact for those of that size."""
+        size = self.tokenizer.image_size if self.tokenizer else self.generator.latent_size
+        return Preprocessing(image_size=size, resize=self.resize, short_side=size, low=self.low, high=1.0)
 
     @property
     def config(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ Axes: N training images, B batch, H and W pixels, L tokens.
 from __future__ import annotations
 
 import os
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +21,6 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float32, Int32
 
-from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.models.var import VAR, VARConfig
 from jaxaudit.tokenizers.multiscale_vq import MultiScaleVQ, MultiScaleVQConfig
 from jaxaudit.training.loop import Batch, Params, Schedule
@@ -30,11 +30,7 @@ from jaxaudit.training.stages import Progress, Recipe, check_sizes, drop_labels,
 class VARRecipe(Recipe):
     """A VAR target and how it is trained."""
 
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """Pictures of any size, shorter side to the image size, in [-1, 1]; exact for those of that size."""
-        size = self.tokenizer.image_size
-        return Preprocessing(image_size=size, resize="lanczos", short_side=size, low=-1.0, high=1.0)
+    resize: ClassVar[str] = "lanczos"
 
 
 def small_recipe(
