@@ -47,7 +47,7 @@ class Recipe:
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """Pictures of any size, shorter side to the image size, in [`low`, 1]; exact for those of that size."""
+        """Pictures of any size, shorter side to the image size, in [`low`, 1]; exact for that size."""
         size = self.tokenizer.image_size if self.tokenizer else self.generator.latent_size
         return Preprocessing(image_size=size, resize=self.resize, short_side=size, low=self.low, high=1.0)
 
