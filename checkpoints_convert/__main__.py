@@ -3,7 +3,7 @@
 A target, to a directory for `jaxaudit.load_target`:
 python -m checkpoints_convert --family=var --generator=var_d16.pth --tokenizer=vae_ch160v4096z32.pth --out=DIR
 
-A feature extractor, to a file for `jaxaudit.extractors.load_extractor`:
+A feature extractor, to a file for `jaxaudit.feature_extractors.load_extractor`:
 python -m checkpoints_convert --family=sscd --weights=sscd_disc_mixup.torchvision.pt --out=sscd.safetensors
 """
 
@@ -22,8 +22,8 @@ from checkpoints_convert.pipeline import Converted, convert_files, matching_vari
 from jaxaudit import cli
 from jaxaudit.checkpoint import check_writable, save_target
 from jaxaudit.errors import InputError
-from jaxaudit.extractors import save_extractor
-from jaxaudit.extractors.files import check_writable as check_file_writable
+from jaxaudit.feature_extractors import save_extractor
+from jaxaudit.feature_extractors.files import check_writable as check_file_writable
 
 _FAMILY = flags.DEFINE_enum(
     "family", None, sorted([*CONVERSIONS, *EXTRACTORS]), "Model family, or feature extractor.", required=True

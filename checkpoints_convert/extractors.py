@@ -12,10 +12,10 @@ from checkpoints_convert.mapping import convert
 from checkpoints_convert.pipeline import find, not_such
 from checkpoints_convert.reading import read, sha256
 from checkpoints_convert.records import Part, StateDict
+from jaxaudit.configs import to_dict
 from jaxaudit.errors import InputError, unknown_name
-from jaxaudit.extractors import abstract_params
-from jaxaudit.extractors.base import get_network
-from jaxaudit.families.config import to_dict
+from jaxaudit.feature_extractors import abstract_params
+from jaxaudit.feature_extractors.base import get_network
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +40,7 @@ EXTRACTORS: Mapping[str, ExtractorConversion] = {
 
 @dataclasses.dataclass(frozen=True)
 class ConvertedExtractor:
-    """The arguments of `jaxaudit.extractors.save_extractor`, but for the file.
+    """The arguments of `jaxaudit.feature_extractors.save_extractor`, but for the file.
 
     Attributes:
       kind: "sscd" or "inception".

@@ -8,9 +8,9 @@ from typing import Any
 
 from checkpoints_convert.mapping import Table, conv, keep, linear, norm
 from checkpoints_convert.records import Conversion, Part, StateDict, count, shape
+from jaxaudit.configs import from_dict, to_dict
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
-from jaxaudit.families.config import from_dict, to_dict
 from jaxaudit.models.rar import SPARE_POSITIONS, RARConfig
 from jaxaudit.tokenizers.maskgit_vq import MaskGITVQConfig
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from checkpoints_convert.mapping import Table, batch_norm, conv, linear
 from checkpoints_convert.records import Part, StateDict, shape
-from jaxaudit.families.config import to_dict
+from jaxaudit.configs import to_dict
 from jaxaudit.models.sscd import SSCDConfig
 
 _STAGES = 4

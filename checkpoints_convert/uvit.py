@@ -13,9 +13,9 @@ from checkpoints_convert import kl_autoencoder
 from checkpoints_convert.heads import with_heads
 from checkpoints_convert.mapping import Table, conv, keep, linear, norm
 from checkpoints_convert.records import Conversion, Part, StateDict, count, shape
+from jaxaudit.configs import from_dict, to_dict
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
-from jaxaudit.families.config import from_dict, to_dict
 from jaxaudit.families.uvit import latent_scale, resize
 from jaxaudit.models.uvit import VARIANTS, UViTConfig
 from jaxaudit.tokenizers.kl_autoencoder import KLAutoencoderConfig

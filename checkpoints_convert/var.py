@@ -14,9 +14,9 @@ import numpy as np
 
 from checkpoints_convert.mapping import Table, conv, drop, drop_if_zero, keep, linear, linear_kernel, norm
 from checkpoints_convert.records import Conversion, Part, StateDict, count, shape
+from jaxaudit.configs import from_dict, to_dict
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
-from jaxaudit.families.config import from_dict, to_dict
 from jaxaudit.models.var import VARIANTS, VARConfig
 from jaxaudit.tokenizers.multiscale_vq import MultiScaleVQConfig
 

@@ -57,10 +57,10 @@ def main(argv: Sequence[str]) -> None:
         return
     import jax
 
-    from jaxaudit.assess import assess
+    from jaxaudit.audits.assess import assess
+    from jaxaudit.audits.collect import CollectConfig, collect_evidence
     from jaxaudit.checkpoint import load_target
-    from jaxaudit.collect import CollectConfig, collect_evidence
-    from jaxaudit.sharding import initialize_processes, make_mesh, replicated
+    from jaxaudit.runtime.mesh import initialize_processes, make_mesh, replicated
 
     flag = common.FLAGS
     assess_config = common.assess_config()

@@ -33,12 +33,12 @@ from jaxaudit.checkpoint import load_target, random_target
 from jaxaudit.data import batches, open_source
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import write_atomically
-from jaxaudit.flops import count_flops
-from jaxaudit.precision import matmul_precision
-from jaxaudit.sharding import make_mesh, replicated
-from jaxaudit.targets import DiffusionTarget, Target, TokenTarget
+from jaxaudit.runtime.flops import count_flops
+from jaxaudit.runtime.mesh import make_mesh, replicated
+from jaxaudit.targets import DiffusionTarget, DiscreteTarget, Kind, Target
 from jaxaudit_kernels.gradient_masking import output_and_gradient
 from jaxaudit_kernels.likelihood import guided_token_statistics
+from jaxaudit_kernels.precision import matmul_precision
 
 common.define_target()
 common.define_access()
@@ -109,9 +109,9 @@ def _stages(target: Target, scorer: Scorer, folder: Path, batch_size: int, seed:
     images, labels = jnp.asarray(batch.images), None
     if target.num_classes:
         labels = jnp.asarray(generator.integers(0, target.num_classes, batch_size), jnp.int32)
-    model = _MODEL_STAGES.get(type(target))
-    if model is None or getattr(target, "context_shape", None):
-        raise InputError(f"There is no benchmark of {target.name}, a {type(target).__name__}.")
+    model = _MODEL_STAGES.get(target.kind)
+    if model is None or target.context_shape:
+        raise InputError(f"There is no benchmark of {target.name}, a {target.kind} target.")
     stages, dtype = model(target, scorer, images, labels)
     side = _GEMM.value
     matrix = jax.random.normal(jax.random.key(seed), (side, side), dtype)
@@ -129,7 +129,7 @@ def _stages(target: Target, scorer: Scorer, folder: Path, batch_size: int, seed:
 
 
 def _token_stages(
-    target: TokenTarget, scorer: Scorer, images: jax.Array, labels: jax.Array
+    target: DiscreteTarget, scorer: Scorer, images: jax.Array, labels: jax.Array
 ) -> tuple[dict[str, Stage], Any]:
     """Of a model of discrete tokens, and the dtype of its matrix products."""
     functions, params, batch_size = target.functions, scorer.params, len(images)
@@ -171,9 +171,9 @@ def _diffusion_stages(
     return stages, jax.tree.leaves(params["generator"])[0].dtype
 
 
-_MODEL_STAGES: dict[type, Callable[..., Any]] = {
-    TokenTarget: _token_stages,
-    DiffusionTarget: _diffusion_stages,
+_MODEL_STAGES: dict[Kind, Callable[..., Any]] = {
+    "discrete": _token_stages,
+    "diffusion": _diffusion_stages,
 }
 """The stages of each kind of target."""
 

@@ -28,13 +28,13 @@ from rich.console import Console
 
 from experiments import common
 from jaxaudit import cli
+from jaxaudit.audits.studies import STUDIES, StudiesConfig, run_null_study, run_study, study_rows
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import Evidence, write_atomically
-from jaxaudit.reports import style
 from jaxaudit.reports.cdi_figures import study_figure
-from jaxaudit.stats.cdi_draws import DRAW_PROCEDURES
-from jaxaudit.stats.cdi_studies import StudyConfig
-from jaxaudit.studies import STUDIES, StudiesConfig, run_null_study, run_study, study_rows
+from jaxaudit.reports.kit import style
+from jaxaudit.stats.cdi.draws import DRAW_PROCEDURES
+from jaxaudit.stats.cdi.studies import StudyConfig
 
 _EVIDENCE = flags.DEFINE_list("evidence", [], "Evidence folders of audits, one per target.")
 _STUDY = flags.DEFINE_list("study", ["p_value"], "Studies, or 'all' of those that fit the evidence.")

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from jaxaudit.assess import AssessConfig
+from jaxaudit.audits.assess import AssessConfig
 from jaxaudit.data import Source, open_source
 from jaxaudit.errors import InputError
 

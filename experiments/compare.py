@@ -15,12 +15,12 @@ from rich.console import Console
 from experiments import common
 from experiments.reporting import write_report
 from jaxaudit import cli
-from jaxaudit.assess import assess
+from jaxaudit.audits.assess import assess
+from jaxaudit.audits.collect import CollectConfig, collect_evidence
 from jaxaudit.checkpoint import load_target
-from jaxaudit.collect import CollectConfig, collect_evidence
 from jaxaudit.errors import InputError
 from jaxaudit.reports.comparison import comparison_row, print_comparison, write_comparison
-from jaxaudit.sharding import make_mesh, replicated
+from jaxaudit.runtime.mesh import make_mesh, replicated
 
 _TARGETS = flags.DEFINE_list(
     "targets", ["digits_var", "digits_rar", "digits_mar"], "Targets, in the order to show."

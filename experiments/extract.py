@@ -68,10 +68,10 @@ def main(argv: Sequence[str]) -> None:
     import jax
 
     from jaxaudit.attacks.similarity import get_similarity
+    from jaxaudit.audits.extraction import ExtractionConfig, complete_images, extract
     from jaxaudit.checkpoint import load_target
     from jaxaudit.data import open_source
-    from jaxaudit.extraction import ExtractionConfig, complete_images, extract
-    from jaxaudit.sharding import initialize_processes, make_mesh, replicated
+    from jaxaudit.runtime.mesh import initialize_processes, make_mesh, replicated
 
     flag, console = common.FLAGS, Console()
     config = ExtractionConfig(
@@ -126,16 +126,16 @@ def _prefixes() -> tuple[int, ...]:
 def _extractor() -> Any:
     if _EXTRACTOR.value is None:
         return None
-    from jaxaudit.extractors import load_extractor
+    from jaxaudit.feature_extractors import load_extractor
 
     return load_extractor(_EXTRACTOR.value)
 
 
 def _write(found: Any, pictures: tuple[Any, Any], directory: Path) -> None:
-    from jaxaudit.extraction.assess import completed_table
-    from jaxaudit.reports import style
+    from jaxaudit.audits.extraction.assess import completed_table
     from jaxaudit.reports.extraction import render_extraction
     from jaxaudit.reports.extraction_figures import gallery, make_extraction_figures
+    from jaxaudit.reports.kit import style
 
     results = found.results
     write_atomically(directory / "results.json", json.dumps(results, indent=1).encode())

@@ -39,10 +39,10 @@ common.define_devices(batch_size=64)
 def main(argv: Sequence[str]) -> None:
     """Answers the question the flags ask."""
     del argv
+    from jaxaudit.audits.collect import CollectConfig
+    from jaxaudit.audits.identify import identify_data
     from jaxaudit.checkpoint import load_target
-    from jaxaudit.collect import CollectConfig
-    from jaxaudit.identify import identify_data
-    from jaxaudit.sharding import make_mesh, replicated
+    from jaxaudit.runtime.mesh import make_mesh, replicated
 
     flag, console = common.FLAGS, Console()
     published, unpublished = (

@@ -65,9 +65,9 @@ def main(argv: Sequence[str]) -> None:
     import jax
 
     from jaxaudit.attacks.localization import Views
+    from jaxaudit.audits.localize import LocalizeConfig, localize, pool
     from jaxaudit.checkpoint import load_target
-    from jaxaudit.localize import LocalizeConfig, localize, pool
-    from jaxaudit.sharding import initialize_processes, make_mesh, replicated
+    from jaxaudit.runtime.mesh import initialize_processes, make_mesh, replicated
     from jaxaudit.stats.localization import localization
 
     flag, console = common.FLAGS, Console()

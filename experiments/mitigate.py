@@ -56,13 +56,13 @@ def main(argv: Sequence[str]) -> None:
     """Measures the changes that the flags name, and reports."""
     del argv
     from jaxaudit.attacks.similarity import get_similarity
+    from jaxaudit.audits.collect import CollectConfig
+    from jaxaudit.audits.extraction import ExtractionConfig
+    from jaxaudit.audits.mitigate import MitigateConfig, measure_changes, save_mitigated
     from jaxaudit.checkpoint import load_target
-    from jaxaudit.collect import CollectConfig
-    from jaxaudit.extraction import ExtractionConfig
-    from jaxaudit.extractors import load_extractor
-    from jaxaudit.mitigate import MitigateConfig, measure_changes, save_mitigated
+    from jaxaudit.feature_extractors import load_extractor
     from jaxaudit.reports.mitigation import print_mitigation, write_mitigation
-    from jaxaudit.sharding import make_mesh, replicated
+    from jaxaudit.runtime.mesh import make_mesh, replicated
 
     flag, console = common.FLAGS, Console()
     machine = {name: flag[name].value for name in ("precision", "batch_size", "num_devices", "parallelism")}
@@ -115,7 +115,7 @@ def main(argv: Sequence[str]) -> None:
 
 def _changes() -> list[Any]:
     """No change first, then those that the flags ask for."""
-    from jaxaudit.mitigate import Change
+    from jaxaudit.audits.mitigate import Change
 
     changes, seeds = [Change()], range(common.FLAGS.seed, common.FLAGS.seed + _SEEDS.value)
     for criterion in filter(None, _CRITERIA.value):
@@ -136,7 +136,7 @@ def _numbers(name: str, values: Sequence[str]) -> list[float]:
 
 def _units(target: Any) -> Any:
     """The map that the flags name, of this very target; None if no units are scaled."""
-    from jaxaudit.unit_map import UnitMap
+    from jaxaudit.evidence import UnitMap
 
     if not any(_CRITERIA.value):
         return None

@@ -12,7 +12,7 @@ from rich.console import Console
 from experiments import common
 from experiments.reporting import show
 from jaxaudit import cli
-from jaxaudit.assess import assess
+from jaxaudit.audits.assess import assess
 from jaxaudit.evidence import Evidence
 
 _EVIDENCE = flags.DEFINE_string("evidence", None, "Evidence folder of an audit.", required=True)

@@ -14,14 +14,14 @@ __version__ = "0.1.0"
 
 _HOME = {
     "load_target": "jaxaudit.checkpoint",
-    "load_extractor": "jaxaudit.extractors",
+    "load_extractor": "jaxaudit.feature_extractors",
     "save_target": "jaxaudit.checkpoint",
     "random_target": "jaxaudit.checkpoint",
     "score": "jaxaudit.attacks.runner",
-    "collect_evidence": "jaxaudit.collect",
-    "rank_candidates": "jaxaudit.extraction",
-    "extract": "jaxaudit.extraction",
-    "assess": "jaxaudit.assess",
+    "collect_evidence": "jaxaudit.audits.collect",
+    "rank_candidates": "jaxaudit.audits.extraction",
+    "extract": "jaxaudit.audits.extraction",
+    "assess": "jaxaudit.audits.assess",
     "open_source": "jaxaudit.data",
     "InputError": "jaxaudit.errors",
 }

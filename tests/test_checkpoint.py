@@ -20,7 +20,7 @@ from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
 from jaxaudit.families import var
 from jaxaudit.families.random import random_params
-from jaxaudit.sharding import make_mesh, replicated
+from jaxaudit.runtime.mesh import make_mesh, replicated
 
 CONFIG = {
     "generator": {

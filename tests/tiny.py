@@ -7,7 +7,7 @@ from jaxaudit.attacks.continuous import MaskedLossConfig
 from jaxaudit.data import Preprocessing
 from jaxaudit.families import get_family
 from jaxaudit.families.random import random_params
-from jaxaudit.targets import LatentTarget, TokenTarget
+from jaxaudit.targets import ContinuousTarget, DiscreteTarget
 
 VAR_CONFIG = {
     "generator": {
@@ -46,19 +46,19 @@ DIGITS = Preprocessing(image_size=8, resize="none", short_side=8, low=-1.0, high
 
 
 @functools.cache
-def var_target() -> TokenTarget:
+def var_target() -> DiscreteTarget:
     """An untrained VAR on 8 x 8 pictures: 21 tokens of 24 codes."""
     return _target("var", VAR_CONFIG)
 
 
 @functools.cache
-def rar_target() -> TokenTarget:
+def rar_target() -> DiscreteTarget:
     """An untrained RAR on 8 x 8 pictures: 16 tokens of 24 codes."""
     return _target("rar", RAR_CONFIG)
 
 
 @functools.cache
-def mar_target() -> LatentTarget:
+def mar_target() -> ContinuousTarget:
     """An untrained MAR on 8 x 8 pictures: 16 tokens of 4 channels."""
     return _target("mar", MAR_CONFIG)
 

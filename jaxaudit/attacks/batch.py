@@ -14,7 +14,11 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxaudit.errors import InputError
-from jaxaudit.targets import Condition, DiffusionTarget, LatentTarget, Target, TokenTarget, check_labels
+from jaxaudit.targets import (
+    Condition,
+    Target,
+    check_labels,
+)
 
 
 def make_batch(
@@ -55,23 +59,19 @@ def _pictures(target: Target, images: np.ndarray | None, latents: np.ndarray | N
         if np.ndim(images) != 4 or np.shape(images)[1:] != (size, size, 3):
             raise InputError(f"Images of shape {np.shape(images)} do not fit; expected [B,{size},{size},3].")
         return {"images": np.asarray(images, np.float32)}
-    if isinstance(target, TokenTarget):
+    shape = target.latent_shape
+    if shape is None:
         raise InputError(f"{target.name} has discrete tokens and no latents; give images.")
-    shape = target.latent_shape if isinstance(target, DiffusionTarget) else _token_shape(target)
     if np.ndim(latents) == 0 or np.shape(latents)[1:] != shape:
         expected = ",".join(map(str, shape))
         raise InputError(f"Latents of shape {np.shape(latents)} do not fit; expected [B,{expected}].")
     return {"latents": np.asarray(latents, np.float32)}
 
 
-def _token_shape(target: LatentTarget) -> tuple[int, int]:
-    return target.num_tokens, target.latent_dim
-
-
 def _condition(
     target: Target, labels: Condition, null_context: np.ndarray | None, count: int
 ) -> dict[str, np.ndarray]:
-    context_shape = getattr(target, "context_shape", None)
+    context_shape = target.context_shape
     if null_context is not None and np.shape(null_context) != context_shape:
         raise InputError(
             f"null_context of shape {np.shape(null_context)} does not fit: "
@@ -99,14 +99,14 @@ def _condition(
 
 
 def _conditioned_on(target: Target) -> str:
-    if context_shape := getattr(target, "context_shape", None):
+    if context_shape := target.context_shape:
         return "is conditioned on embeddings of captions [{},{}]".format(*context_shape)
     return f"is conditioned on {target.num_classes} classes" if target.num_classes else "is unconditional"
 
 
 def _noise(target: Target, noise: np.ndarray, count: int) -> np.ndarray:
     """[B,R,h,w,c]."""
-    if not isinstance(target, DiffusionTarget):
+    if target.kind != "diffusion":
         raise InputError(f"{target.name} is no diffusion model: noise cannot be given.")
     noise = noise[None] if noise.ndim == 4 else noise
     if noise.ndim != 5 or len(noise) == 0 or noise.shape[1:] != (count, *target.latent_shape):

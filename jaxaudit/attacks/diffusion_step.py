@@ -9,7 +9,7 @@ Beside what every step reads (`jaxaudit.attacks.step`) a batch may hold
     labels                classes [B] or embeddings of captions [B,T,D]; none for an unconditional model
     null    [B,T,D]       the embedding of the empty caption, for a model of captions
 
-On a CPU all of it is done for one image per device at a time (`jaxaudit.families.rows`).
+On a CPU all of it is done for one image per device at a time (`jaxaudit.runtime.rows`).
 
 Axes: B batch, H and W pixels, h and w latent pixels, c channels, R noises, T tokens of a caption, D their
 channels.
@@ -33,8 +33,8 @@ from jaxaudit.attacks.diffusion_plan import Cost, Process, Run, cost, execute, r
 from jaxaudit.attacks.registry import Kind, Score, ScorePlan
 from jaxaudit.attacks.step import Batch, Outputs, Step
 from jaxaudit.errors import InputError
-from jaxaudit.families.rows import map_rows, rows_at_once
-from jaxaudit.flops import count_flops
+from jaxaudit.runtime.flops import count_flops
+from jaxaudit.runtime.rows import map_rows, rows_at_once
 from jaxaudit.targets import DiffusionFunctions, DiffusionTarget, Params
 from jaxaudit_kernels import draws
 from jaxaudit_kernels.diffusion import Schedule

@@ -39,16 +39,16 @@ from jaxtyping import Array, Float, Int, Key
 from jaxaudit.attacks.continuous import TRAINING
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
-from jaxaudit.sharding import Parallelism, Pending, data_parallel, mesh_of, replicated
+from jaxaudit.runtime.mesh import Parallelism, Pending, data_parallel, mesh_of, replicated
 from jaxaudit.targets import (
+    ContinuousFunctions,
+    ContinuousTarget,
     DiffusionFunctions,
     DiffusionTarget,
-    LatentFunctions,
-    LatentTarget,
+    DiscreteFunctions,
+    DiscreteTarget,
     Params,
     Target,
-    TokenFunctions,
-    TokenTarget,
     check_labels,
 )
 from jaxaudit_kernels import draws
@@ -119,14 +119,14 @@ def _shifted(preprocessing: Preprocessing) -> bool:
 
 
 @dataclasses.dataclass(frozen=True)
-class TokenUnits:
-    """The units of a `TokenTarget`; `stages` are numbers of tokens."""
+class DiscreteUnits:
+    """The units of a `DiscreteTarget`; `stages` are numbers of tokens."""
 
-    functions: TokenFunctions
+    functions: DiscreteFunctions
     stages: tuple[int, ...]
 
     @classmethod
-    def of(cls, target: TokenTarget, *, timestep: int | None, mask_ratio: float | None) -> TokenUnits:
+    def of(cls, target: DiscreteTarget, *, timestep: int | None, mask_ratio: float | None) -> DiscreteUnits:
         """Those of a target.
 
         Raises:
@@ -149,15 +149,17 @@ class TokenUnits:
 
 
 @dataclasses.dataclass(frozen=True)
-class LatentUnits:
-    """The units of a `LatentTarget` while `num_hidden` tokens are hidden."""
+class ContinuousUnits:
+    """The units of a `ContinuousTarget` while `num_hidden` tokens are hidden."""
 
-    functions: LatentFunctions
+    functions: ContinuousFunctions
     num_hidden: int
     stages: tuple[None] = (None,)
 
     @classmethod
-    def of(cls, target: LatentTarget, *, timestep: int | None, mask_ratio: float | None) -> LatentUnits:
+    def of(
+        cls, target: ContinuousTarget, *, timestep: int | None, mask_ratio: float | None
+    ) -> ContinuousUnits:
         """Those of a target; by default as many tokens are hidden as in training, on average.
 
         Raises:
@@ -222,13 +224,13 @@ class DiffusionUnits:
         return _by_block(hidden, self.stages)
 
 
-_UNITS = {TokenTarget: TokenUnits, LatentTarget: LatentUnits, DiffusionTarget: DiffusionUnits}
+_UNITS = {"discrete": DiscreteUnits, "continuous": ContinuousUnits, "diffusion": DiffusionUnits}
 
 
 def _refuse(target: Target, **options: Any) -> None:
     for name, value in options.items():
         if value is not None:
-            raise InputError(f"{name}={value} does not apply to {target.name}, a {type(target).__name__}.")
+            raise InputError(f"{name}={value} does not apply to {target.name}, a {target.kind} target.")
 
 
 def _by_block(
@@ -249,7 +251,7 @@ class ActivationStep:
     A value: equal steps share their compiled program.
     """
 
-    units: TokenUnits | LatentUnits | DiffusionUnits
+    units: DiscreteUnits | ContinuousUnits | DiffusionUnits
     views: Views
     preprocessing: Preprocessing
 
@@ -304,7 +306,7 @@ class ActivationMeter:
         parallelism: Parallelism = "jit",
     ):
         self.target, self.views = target, views
-        units = _UNITS[type(target)].of(target, timestep=timestep, mask_ratio=mask_ratio)
+        units = _UNITS[target.kind].of(target, timestep=timestep, mask_ratio=mask_ratio)
         step = ActivationStep(units, views, target.preprocessing)
         mesh = mesh or mesh_of(target.params)
         key = jax.random.key(0) if key is None else key

@@ -30,10 +30,10 @@ import numpy as np
 from jaxtyping import Bool
 
 from jaxaudit.errors import InputError, unknown_name
+from jaxaudit.evidence import UnitMap, top_units
 from jaxaudit.families import get_family
 from jaxaudit.families.noise import OutputNoise, with_output_noise
 from jaxaudit.targets import Target
-from jaxaudit.unit_map import UnitMap, top_units
 
 AnyTarget = TypeVar("AnyTarget", bound=Target)
 Criterion = Literal["unit_mem", "activation", "random"]

@@ -35,8 +35,8 @@ import numpy as np
 from jaxtyping import Array, Float, Num
 
 from jaxaudit.errors import InputError, unknown_name
+from jaxaudit.targets import Kind
 
-Kind = Literal["discrete", "continuous", "diffusion"]
 Access = Literal["gray-box", "white-box"]
 Made = Literal["device", "host", "fitted"]
 Function = TypeVar("Function", bound=Callable[..., Any])

@@ -24,7 +24,7 @@ from jaxaudit.attacks.continuous import MaskedLossConfig
 from jaxaudit.attacks.registry import Access, ScorePlan
 from jaxaudit.attacks.steps import make_step
 from jaxaudit.errors import InputError
-from jaxaudit.sharding import Parallelism, Pending, data_parallel, mesh_of, replicated
+from jaxaudit.runtime.mesh import Parallelism, Pending, data_parallel, mesh_of, replicated
 from jaxaudit.targets import Condition, Target
 
 
@@ -45,7 +45,7 @@ def score(
     """Membership scores of images, {name: [B]}, higher = more likely a member.
 
     Scores that must be fitted to known members first ("diff/prada") are left out of patterns: they are part
-    of audits (`jaxaudit.collect_evidence`, `jaxaudit.assess`).
+    of audits (`jaxaudit.collect_evidence`, `jaxaudit.audits.assess`).
 
     Args:
       target: from `jaxaudit.load_target`.
@@ -142,7 +142,7 @@ class Scorer:
         """
         size, spec = self.target.preprocessing.image_size, jax.ShapeDtypeStruct
         batch = {"images": spec((1, size, size, 3), np.float32), "ids": spec((1,), np.uint32)}
-        if context_shape := getattr(self.target, "context_shape", None):
+        if context_shape := self.target.context_shape:
             batch["labels"] = spec((1, *context_shape), np.float32)
         elif self.target.num_classes:
             batch["labels"] = spec((1,), np.int32)

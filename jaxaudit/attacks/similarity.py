@@ -26,7 +26,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxaudit.errors import InputError, unknown_name
-from jaxaudit.extractors import Extractor, pixels
+from jaxaudit.feature_extractors import Extractor, pixels
 
 _BLOCK = 1024  # rows and columns of the similarities held at once
 _NO_CONTRAST = 1e-4  # one grey level of 255 in one of 64 pixels is 4e-3
@@ -70,7 +70,7 @@ def get_similarity(name: str = "pixels", extractor: Extractor | None = None) -> 
     Args:
       name: "pixels", for the built-in digits, or "sscd" (threshold of Pizzi et al. 2022, used for extraction
         by Wen et al. 2024 and Kowalczuk et al. 2025).
-      extractor: of that kind, from `jaxaudit.extractors.load_extractor`; "pixels" needs none.
+      extractor: of that kind, from `jaxaudit.feature_extractors.load_extractor`; "pixels" needs none.
 
     Raises:
       InputError: if there is no such similarity, or the extractor is missing or of another kind.

@@ -26,7 +26,7 @@ from jaxtyping import Array, Key
 
 from jaxaudit.attacks.diffusion_plan import Cost
 from jaxaudit.attacks.registry import Kind, Score
-from jaxaudit.flops import count_flops
+from jaxaudit.runtime.flops import count_flops
 from jaxaudit.targets import Params
 
 Batch = Mapping[str, Array]

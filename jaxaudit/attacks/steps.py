@@ -19,16 +19,15 @@ from jaxtyping import Array, Float, Int, Key
 
 from jaxaudit.attacks.continuous import TRAINING, MaskedLossConfig, published_losses
 from jaxaudit.attacks.diffusion_step import DiffusionStep
-from jaxaudit.attacks.registry import Access, Kind, Score, ScorePlan, get_scores
+from jaxaudit.attacks.registry import Access, Score, ScorePlan, get_scores
 from jaxaudit.attacks.step import Batch, Outputs, Step
 from jaxaudit.errors import InputError
 from jaxaudit.targets import (
-    DiffusionTarget,
-    LatentFunctions,
-    LatentTarget,
+    ContinuousFunctions,
+    ContinuousTarget,
+    DiscreteFunctions,
+    DiscreteTarget,
     Params,
-    TokenFunctions,
-    TokenTarget,
 )
 from jaxaudit_kernels import draws
 from jaxaudit_kernels.likelihood import TokenStatistics, chunked_token_statistics, guided_token_statistics
@@ -36,18 +35,18 @@ from jaxaudit_kernels.likelihood import TokenStatistics, chunked_token_statistic
 
 @dataclasses.dataclass(frozen=True)
 class DiscreteStep(Step):
-    """The step of a `TokenTarget`, see the module. It draws nothing."""
+    """The step of a `DiscreteTarget`, see the module. It draws nothing."""
 
     kind: ClassVar[Kind] = "discrete"
 
-    functions: TokenFunctions
+    functions: DiscreteFunctions
     null_label: int
     steps: tuple[int, ...]
     scores: tuple[Score, ...]
     options: None = None
 
     @classmethod
-    def of(cls, target: TokenTarget, scores: tuple[Score, ...], options: None) -> DiscreteStep:
+    def of(cls, target: DiscreteTarget, scores: tuple[Score, ...], options: None) -> DiscreteStep:
         """The step that computes `scores` for a target.
 
         Raises:
@@ -86,11 +85,11 @@ class DiscreteStep(Step):
 
 @dataclasses.dataclass(frozen=True)
 class ContinuousStep(Step):
-    """The step of a `LatentTarget`, see the module; `options` say how losses are measured."""
+    """The step of a `ContinuousTarget`, see the module; `options` say how losses are measured."""
 
     kind: ClassVar[Kind] = "continuous"
 
-    functions: LatentFunctions
+    functions: ContinuousFunctions
     null_label: int
     num_timesteps: int
     steps: tuple[int, ...]
@@ -99,7 +98,7 @@ class ContinuousStep(Step):
 
     @classmethod
     def of(
-        cls, target: LatentTarget, scores: tuple[Score, ...], options: MaskedLossConfig | None
+        cls, target: ContinuousTarget, scores: tuple[Score, ...], options: MaskedLossConfig | None
     ) -> ContinuousStep:
         """The step that computes `scores` for a target; options None are the published attack's.
 
@@ -164,10 +163,10 @@ class ContinuousStep(Step):
         ]
 
 
-STEPS: dict[type, type[Step]] = {
-    TokenTarget: DiscreteStep,
-    LatentTarget: ContinuousStep,
-    DiffusionTarget: DiffusionStep,
+STEPS: dict[Kind, type[Step]] = {
+    "discrete": DiscreteStep,
+    "continuous": ContinuousStep,
+    "diffusion": DiffusionStep,
 }
 """The step of each kind of target."""
 
@@ -186,12 +185,9 @@ def make_step(
     out of words and patterns. `null_context` says whether batches hold the empty caption's embedding.
 
     Raises:
-      InputError: for unknown names, scores that cannot be had, options that do not fit, or a kind of target
-        that has no scores.
+      InputError: for unknown names, scores that cannot be had, or options that do not fit.
     """
-    step = STEPS.get(type(target))
-    if step is None:
-        raise InputError(f"There are no scores for {target.name}, a {type(target).__name__}.")
+    step = STEPS[target.kind]
 
     def refused(score: Score) -> str | None:
         if score.access == "white-box" and access == "gray-box":

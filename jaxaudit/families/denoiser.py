@@ -20,12 +20,12 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Key
 
+from jaxaudit.configs import from_dict, to_dict
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
-from jaxaudit.families.config import from_dict, to_dict
-from jaxaudit.families.rows import map_rows, rows_at_once
 from jaxaudit.families.variant import Variant
 from jaxaudit.models.variant import ModelVariant
+from jaxaudit.runtime.rows import map_rows, rows_at_once
 from jaxaudit.targets import Condition, DiffusionFunctions, DiffusionTarget, Params
 from jaxaudit.tokenizers.kl_autoencoder import KLAutoencoder, KLAutoencoderConfig
 from jaxaudit_kernels import diffusion

@@ -16,14 +16,14 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Key
 
+from jaxaudit.configs import from_dict, to_dict
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
-from jaxaudit.families.config import from_dict, to_dict
 from jaxaudit.families.noise import configured
 from jaxaudit.families.variant import Variant
 from jaxaudit.models import mar, mar_generation, mar_head
 from jaxaudit.models.variant import ModelVariant
-from jaxaudit.targets import LatentFunctions, LatentTarget, Params
+from jaxaudit.targets import ContinuousFunctions, ContinuousTarget, Params
 from jaxaudit.tokenizers import kl_autoencoder
 from jaxaudit_kernels import diffusion
 
@@ -39,7 +39,7 @@ def build_target(
     provenance: Mapping[str, Any],
     *,
     dtype: DTypeLike = jnp.float32,
-) -> LatentTarget:
+) -> ContinuousTarget:
     """The target with these parameters, {"generator": ..., "tokenizer": ...}.
 
     `config` holds the fields of `MARConfig` under "generator" and those of `KLAutoencoderConfig` under
@@ -57,14 +57,14 @@ def build_target(
             f"the tokenizer reads {tokenizer.image_size} px."
         )
     counts = mar_generation.hidden_counts(generator.num_tokens, _generation_steps(generator))
-    target = LatentTarget(
+    target = ContinuousTarget(
         name=name,
         family="mar",
         params=params,
         functions=_functions(generator, tokenizer, jnp.dtype(dtype)),
         preprocessing=preprocessing,
         num_classes=generator.num_classes,
-        latent_dim=generator.token_dim,
+        latent_shape=(generator.num_tokens, generator.token_dim),
         num_timesteps=len(mar_head.TRAINING.timesteps),
         steps=tuple(int(n) for n in -np.diff(counts)),
         provenance=provenance,
@@ -117,7 +117,7 @@ def _generation_steps(generator: mar.MARConfig) -> int:
 @functools.cache  # equal configs share their functions, hence their compiled programs
 def _functions(
     generator_config: mar.MARConfig, tokenizer_config: kl_autoencoder.KLAutoencoderConfig, dtype: np.dtype
-) -> LatentFunctions:
+) -> ContinuousFunctions:
     generator = mar.MAR(generator_config, dtype)
     head = generator_config.head(dtype)
     tokenizer = kl_autoencoder.KLAutoencoder(tokenizer_config, dtype)
@@ -188,7 +188,7 @@ def _functions(
             sampling_steps=_SAMPLING_STEPS,
         )
 
-    return LatentFunctions(encode, decode, conditions, head_losses, sample, activations, complete)
+    return ContinuousFunctions(encode, decode, conditions, head_losses, sample, activations, complete)
 
 
 def _released(facts: ModelVariant) -> Variant:

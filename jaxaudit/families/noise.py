@@ -27,19 +27,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
+from jaxaudit.configs import from_dict
 from jaxaudit.errors import InputError
-from jaxaudit.families.config import from_dict
 from jaxaudit.targets import (
-    DiffusionTarget,
-    LatentFunctions,
-    LatentTarget,
+    ContinuousFunctions,
+    ContinuousTarget,
+    DiscreteFunctions,
+    DiscreteTarget,
     Params,
-    TokenFunctions,
-    TokenTarget,
 )
 from jaxaudit_kernels.output_noise import context_words, keyed_normal, noise_words
 
-AnyTarget = TypeVar("AnyTarget", TokenTarget, LatentTarget)
+AnyTarget = TypeVar("AnyTarget", DiscreteTarget, ContinuousTarget)
 _OWN = 0x6E6F6973  # folded into keys, so that this noise is independent of what else they draw
 
 
@@ -80,14 +79,16 @@ def with_output_noise(target: AnyTarget, noise: OutputNoise) -> AnyTarget:
     Raises:
       InputError: for a diffusion model, whose answers are noise already.
     """
-    if isinstance(target, DiffusionTarget):
+    make = {"discrete": noisy_tokens, "continuous": noisy_latents}.get(target.kind)
+    if make is None:
         raise InputError(f"{target.name} predicts noise; noise on tokens does not apply to it.")
-    make = noisy_tokens if isinstance(target, TokenTarget) else noisy_latents
     return dataclasses.replace(target, functions=make(target.functions, noise, target.steps))
 
 
 @functools.cache  # equal requests share their functions, hence their compiled programs
-def noisy_tokens(functions: TokenFunctions, noise: OutputNoise, steps: tuple[int, ...]) -> TokenFunctions:
+def noisy_tokens(
+    functions: DiscreteFunctions, noise: OutputNoise, steps: tuple[int, ...]
+) -> DiscreteFunctions:
     """The functions of discrete tokens with logits z + σ ε; `complete` must take the noise as a keyword."""
 
     def draw(
@@ -114,7 +115,9 @@ def noisy_tokens(functions: TokenFunctions, noise: OutputNoise, steps: tuple[int
 
 
 @functools.cache
-def noisy_latents(functions: LatentFunctions, noise: OutputNoise, steps: tuple[int, ...]) -> LatentFunctions:
+def noisy_latents(
+    functions: ContinuousFunctions, noise: OutputNoise, steps: tuple[int, ...]
+) -> ContinuousFunctions:
     """The functions of continuous tokens with noise on generated tokens and losses.
 
     The label travels with z, as one more channel, so that the loss given another label has noise of its own.

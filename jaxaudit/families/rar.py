@@ -15,14 +15,14 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+from jaxaudit.configs import from_dict, to_dict
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
-from jaxaudit.families.config import from_dict, to_dict
 from jaxaudit.families.noise import configured
 from jaxaudit.families.variant import Variant
 from jaxaudit.models import rar
 from jaxaudit.models.variant import ModelVariant
-from jaxaudit.targets import Params, TokenFunctions, TokenTarget
+from jaxaudit.targets import DiscreteFunctions, DiscreteTarget, Params
 from jaxaudit.tokenizers import maskgit_vq
 
 
@@ -34,7 +34,7 @@ def build_target(
     provenance: Mapping[str, Any],
     *,
     dtype: DTypeLike = jnp.float32,
-) -> TokenTarget:
+) -> DiscreteTarget:
     """The target with these parameters, {"generator": ..., "tokenizer": ...}.
 
     `config` holds the fields of `RARConfig` under "generator" and those of `MaskGITVQConfig` under
@@ -50,7 +50,7 @@ def build_target(
             f"Preprocessing makes {preprocessing.image_size} px pictures; "
             f"the tokenizer reads {tokenizer.image_size} px."
         )
-    target = TokenTarget(
+    target = DiscreteTarget(
         name=name,
         family="rar",
         params=params,
@@ -99,7 +99,7 @@ def _configs(config: Mapping[str, Any]) -> tuple[rar.RARConfig, maskgit_vq.MaskG
 @functools.cache  # equal configs share their functions, hence their compiled programs
 def _functions(
     generator_config: rar.RARConfig, tokenizer_config: maskgit_vq.MaskGITVQConfig, dtype: np.dtype
-) -> TokenFunctions:
+) -> DiscreteFunctions:
     generator = rar.RAR(generator_config, dtype)
     tokenizer = maskgit_vq.MaskGITVQ(tokenizer_config, dtype)
 
@@ -139,7 +139,7 @@ def _functions(
             generator, params["generator"], tokens, labels, prefix, perturb=perturb if noise else None
         )
 
-    return TokenFunctions(encode, decode, hidden, head, activations, complete)
+    return DiscreteFunctions(encode, decode, hidden, head, activations, complete)
 
 
 def _released(facts: ModelVariant) -> Variant:

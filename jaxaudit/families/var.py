@@ -16,17 +16,17 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+from jaxaudit.configs import from_dict, to_dict
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
-from jaxaudit.families.config import from_dict, to_dict
 from jaxaudit.families.noise import configured
-from jaxaudit.families.rows import map_rows, rows_at_once
 from jaxaudit.families.variant import Variant
 from jaxaudit.models import var
 from jaxaudit.models.variant import ModelVariant
-from jaxaudit.precision import matmul_precision
-from jaxaudit.targets import Params, TokenFunctions, TokenTarget
+from jaxaudit.runtime.rows import map_rows, rows_at_once
+from jaxaudit.targets import DiscreteFunctions, DiscreteTarget, Params
 from jaxaudit.tokenizers import multiscale_vq
+from jaxaudit_kernels.precision import matmul_precision
 
 
 def build_target(
@@ -37,7 +37,7 @@ def build_target(
     provenance: Mapping[str, Any],
     *,
     dtype: DTypeLike = jnp.float32,
-) -> TokenTarget:
+) -> DiscreteTarget:
     """The target with these parameters, {"generator": ..., "tokenizer": ...}.
 
     `config` holds the fields of `VARConfig` under "generator" and those of `MultiScaleVQConfig` under
@@ -53,7 +53,7 @@ def build_target(
             f"The preprocessing makes pictures of {preprocessing.image_size} px; "
             f"the tokenizer reads {tokenizer.image_size} px."
         )
-    target = TokenTarget(
+    target = DiscreteTarget(
         name=name,
         family="var",
         params=params,
@@ -105,7 +105,7 @@ def _functions(
     tokenizer_config: multiscale_vq.MultiScaleVQConfig,
     dtype: np.dtype,
     rows: int | None,
-) -> TokenFunctions:
+) -> DiscreteFunctions:
     generator = var.VAR(generator_config, dtype)
     tokenizer = multiscale_vq.MultiScaleVQ(tokenizer_config, dtype)
 
@@ -175,7 +175,7 @@ def _functions(
             inputs, first = inputs[:, :0], scale + 1
         return jnp.concatenate(chosen, axis=1)
 
-    return TokenFunctions(encode, decode, hidden, head, activations, complete)
+    return DiscreteFunctions(encode, decode, hidden, head, activations, complete)
 
 
 def _released(generator: ModelVariant) -> Variant:

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxaudit.precision import matmul_precision
+from jaxaudit_kernels.precision import matmul_precision
 
 
 class Conv(nn.Module):

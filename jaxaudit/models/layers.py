@@ -11,7 +11,7 @@ from jax.nn.initializers import Initializer
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxaudit.precision import matmul_precision
+from jaxaudit_kernels.precision import matmul_precision
 
 
 class Dense(nn.Module):

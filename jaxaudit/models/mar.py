@@ -30,7 +30,7 @@ from jaxaudit.errors import InputError
 from jaxaudit.models.layers import Dense
 from jaxaudit.models.mar_head import DiffusionHead
 from jaxaudit.models.variant import ModelVariant
-from jaxaudit.precision import matmul_precision
+from jaxaudit_kernels.precision import matmul_precision
 
 _NORMAL = nn.initializers.normal(0.02)
 _XAVIER = nn.initializers.xavier_uniform()

@@ -35,7 +35,7 @@ from jaxtyping import Array, Float, Int
 from jaxaudit.errors import InputError
 from jaxaudit.models.layers import Dense, layer_norm
 from jaxaudit.models.variant import ModelVariant
-from jaxaudit.precision import matmul_precision
+from jaxaudit_kernels.precision import matmul_precision
 
 Cache = tuple[tuple[Float[Array, "B H K d"], Float[Array, "B H K d"]], ...]
 """Keys and values of every block."""

@@ -33,8 +33,8 @@ from jaxaudit.errors import InputError
 from jaxaudit.models.layers import Dense
 from jaxaudit.models.variant import ModelVariant
 from jaxaudit.models.vit import MLP, PatchEmbed, SelfAttention, unpatchify
-from jaxaudit.precision import matmul_precision
 from jaxaudit_kernels import diffusion
+from jaxaudit_kernels.precision import matmul_precision
 
 TRAINING = diffusion.Schedule(
     betas=np.linspace(0.00085**0.5, 0.0120**0.5, 1000) ** 2, timesteps=np.arange(1, 1001, dtype=np.int32)

@@ -33,7 +33,7 @@ from jaxtyping import Array, Float, Int
 from jaxaudit.errors import InputError
 from jaxaudit.models.layers import Dense, layer_norm
 from jaxaudit.models.variant import ModelVariant
-from jaxaudit.precision import matmul_precision
+from jaxaudit_kernels.precision import matmul_precision
 
 KeysValues = tuple[Float[Array, "B H K d"], Float[Array, "B H K d"]]
 """Keys and values of one block, all scales so far."""

@@ -5,8 +5,8 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from jaxaudit.reports import formats
-from jaxaudit.reports.markup import (
+from jaxaudit.reports.kit import formats
+from jaxaudit.reports.kit.markup import (
     Html,
     bullets,
     code,

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from jaxaudit.reports import formats, style
+from jaxaudit.reports.kit import formats, style
 
 Results = Mapping[str, Any]
 _PANEL = (3.3, 2.6)  # inches
@@ -31,7 +31,7 @@ _TITLES = {
 
 
 def study_figure(results: Results) -> Figure:
-    """The figure of one study; `results` is what `jaxaudit.studies` returns, or its JSON.
+    """The figure of one study; `results` is what `jaxaudit.audits.studies` returns, or its JSON.
 
     Most show the share of draws that identify P, two of them below the p-value (median; mean under "paper").
     "features" is a table in colour, "roc" a set of curves, "false_positives" a row per simulation.

@@ -15,7 +15,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from jaxaudit.reports import formats, style
+from jaxaudit.reports.kit import formats, style
 from jaxaudit.reports.wording import Results
 
 _FPR = "0.01"

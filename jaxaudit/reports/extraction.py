@@ -10,11 +10,11 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from jaxaudit.reports import formats, style
 from jaxaudit.reports.extraction_figures import make_extraction_figures
-from jaxaudit.reports.html import page
-from jaxaudit.reports.inline import inline_png, inline_svg
-from jaxaudit.reports.markup import Html, code, details, element, paragraph, section, table
+from jaxaudit.reports.kit import formats, style
+from jaxaudit.reports.kit.inline import inline_png, inline_svg
+from jaxaudit.reports.kit.markup import Html, code, details, element, paragraph, section, table
+from jaxaudit.reports.kit.page import page
 from jaxaudit.reports.wording import Results
 
 HEADLINES = {

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxaudit.reports import formats, style
+from jaxaudit.reports.kit import formats, style
 from jaxaudit.reports.wording import Results
 
 CANDIDATES, VALIDATION, OTHERS = style.VIEW_COLOURS[0], style.NONMEMBERS, style.VIEW_COLOURS[1]

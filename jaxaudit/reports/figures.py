@@ -5,7 +5,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from jaxaudit.reports import membership_figures, power_figure, style
+from jaxaudit.reports import membership_figures, power_figure
+from jaxaudit.reports.kit import style
 from jaxaudit.reports.wording import Results
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from jaxaudit.reports import formats, wording
-from jaxaudit.reports.markup import (
+from jaxaudit.reports import wording
+from jaxaudit.reports.kit import formats
+from jaxaudit.reports.kit.markup import (
     Html,
     bullets,
     code,

@@ -7,10 +7,11 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-from jaxaudit.reports import background, findings, formats, style, wording
-from jaxaudit.reports.html import page
-from jaxaudit.reports.inline import inline_svg
-from jaxaudit.reports.markup import Html, bullets, code, element, paragraph, section
+from jaxaudit.reports import background, findings, wording
+from jaxaudit.reports.kit import formats, style
+from jaxaudit.reports.kit.inline import inline_svg
+from jaxaudit.reports.kit.markup import Html, bullets, code, element, paragraph, section
+from jaxaudit.reports.kit.page import page
 from jaxaudit.reports.power_figure import p_value
 from jaxaudit.reports.wording import Results
 
@@ -51,7 +52,7 @@ def render_answer(results: Results) -> str:
     """The whole page as HTML.
 
     Args:
-      results: of `jaxaudit.identify.identify_data`.
+      results: of `jaxaudit.audits.identify.identify_data`.
     """
     status = results["answer"]["status"]
     answer = element(

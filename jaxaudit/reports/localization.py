@@ -9,11 +9,21 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from jaxaudit.reports import formats, style
-from jaxaudit.reports.html import page
-from jaxaudit.reports.inline import inline_svg
+from jaxaudit.reports.kit import formats, style
+from jaxaudit.reports.kit.inline import inline_svg
+from jaxaudit.reports.kit.markup import (
+    Html,
+    bullets,
+    code,
+    definitions,
+    element,
+    join,
+    paragraph,
+    section,
+    table,
+)
+from jaxaudit.reports.kit.page import page
 from jaxaudit.reports.localization_figures import localization_figures
-from jaxaudit.reports.markup import Html, bullets, code, definitions, element, join, paragraph, section, table
 from jaxaudit.reports.wording import Results
 
 _CAPTIONS = {

@@ -11,7 +11,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxaudit.reports import formats, style
+from jaxaudit.reports.kit import formats, style
 from jaxaudit.reports.wording import Results
 
 _COLOURS = "cividis"  # even in lightness, the same to colour-blind readers

@@ -5,7 +5,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxaudit.reports import formats, style, wording
+from jaxaudit.reports import wording
+from jaxaudit.reports.kit import formats, style
 from jaxaudit.reports.wording import Results
 
 

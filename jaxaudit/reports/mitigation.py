@@ -16,10 +16,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from jaxaudit.reports import formats, style
-from jaxaudit.reports.html import page
-from jaxaudit.reports.inline import inline_svg
-from jaxaudit.reports.markup import Html, bullets, code, definitions, element, paragraph, section, table
+from jaxaudit.reports.kit import formats, style
+from jaxaudit.reports.kit.inline import inline_svg
+from jaxaudit.reports.kit.markup import Html, bullets, code, definitions, element, paragraph, section, table
+from jaxaudit.reports.kit.page import page
 from jaxaudit.reports.wording import Results
 
 _Record = Mapping[str, Any]
@@ -67,7 +67,7 @@ def write_mitigation(results: Results, directory: str | os.PathLike) -> list[Pat
     """Writes mitigation.csv, figures/trade_off (PNG, SVG) and report.html; returns the files.
 
     Args:
-      results: "target", "members", "nonmembers" and "records" (`jaxaudit.mitigate.measure_changes`).
+      results: "target", "members", "nonmembers" and "records" (`jaxaudit.audits.mitigate.measure_changes`).
       directory: created if missing.
     """
     directory = Path(directory)

@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from jaxaudit.reports import formats, style, wording
+from jaxaudit.reports import wording
+from jaxaudit.reports.kit import formats, style
 from jaxaudit.reports.wording import Results
 
 _SMALLEST_DRAWN_P = 1e-12

@@ -6,7 +6,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from jaxaudit.reports import formats, wording
+from jaxaudit.reports import wording
+from jaxaudit.reports.kit import formats
 from jaxaudit.reports.wording import Results
 
 _TOP_SCORES = 10

@@ -8,7 +8,7 @@ what it says without. The attack tailored to a kind of model rests on its main v
 from collections.abc import Mapping
 from typing import Any
 
-from jaxaudit.reports import formats
+from jaxaudit.reports.kit import formats
 
 Results = Mapping[str, Any]
 

@@ -3,8 +3,10 @@
 Scores are always higher = more likely a member. Every result is a frozen dataclass with `to_dict()` for JSON.
 """
 
-from jaxaudit.stats.cdi_null import FalsePositiveRate, false_positive_rate
-from jaxaudit.stats.cdi_power import RequiredSamples, identification_power, required_samples
+from jaxaudit.stats.cdi.identification import PROCEDURES, Identification, identify, shapley_values
+from jaxaudit.stats.cdi.null import FalsePositiveRate, false_positive_rate
+from jaxaudit.stats.cdi.power import RequiredSamples, identification_power, required_samples
+from jaxaudit.stats.cdi.shapley import Attribution, ShapleyValues
 from jaxaudit.stats.combination import COMBINATIONS, combine_p_values
 from jaxaudit.stats.dataset_inference import DatasetInference, dataset_inference
 from jaxaudit.stats.fitted import fitted_scores
@@ -17,7 +19,6 @@ from jaxaudit.stats.frechet import (
     moments,
 )
 from jaxaudit.stats.gate import Gate, blind_gate
-from jaxaudit.stats.identification import PROCEDURES, Identification, identify, shapley_values
 from jaxaudit.stats.intervals import (
     Interval,
     auc_interval,
@@ -37,7 +38,6 @@ from jaxaudit.stats.power import PUBLISHED_GRID, PowerCurve, PowerPoint, Require
 from jaxaudit.stats.published import PublishedMetrics, published_metrics
 from jaxaudit.stats.records import Record
 from jaxaudit.stats.roc import RocCurve, auc, best_threshold, roc_curve, tpr_at_fpr
-from jaxaudit.stats.shapley import Attribution, ShapleyValues
 from jaxaudit.stats.verdict import Verdict, verdict
 from jaxaudit.stats.welch import WelchTest, fewest_permutable, permutation_p_value, welch
 

@@ -19,9 +19,9 @@ import scipy.stats
 from jaxtyping import Bool, Float, Int
 
 from jaxaudit.errors import InputError
+from jaxaudit.evidence import UnitMap, top_units
 from jaxaudit.stats.inputs import check_fraction
 from jaxaudit.stats.records import Record
-from jaxaudit.unit_map import UnitMap, top_units
 
 _LISTED_UNITS, _LISTED_PICTURES = 20, 24
 _PERMUTATIONS = 2000
@@ -147,7 +147,7 @@ def localization(
     Args:
       units: the map of training pictures.
       top: share of the units that are called top: those with the highest UnitMem.
-      pooled: the map of the same pictures, first, and unseen ones together (`jaxaudit.localize.pool`).
+      pooled: the map of the same pictures, first, and unseen ones together (`jaxaudit.audits.localize.pool`).
       seed: of the permutations of the control.
 
     Raises:

@@ -19,8 +19,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy import special
 
-from jaxaudit.stats.cdi import make_pool
-from jaxaudit.stats.cdi_draws import draw_p_values, draw_rows
+from jaxaudit.stats.cdi.draws import draw_p_values, draw_rows
+from jaxaudit.stats.cdi.scorer import make_pool
 from jaxaudit.stats.dataset_inference import prepare, summed_scores
 from jaxaudit.stats.inputs import check_enough, check_fraction
 from jaxaudit.stats.intervals import CONFIDENCE, Interval, clopper_pearson

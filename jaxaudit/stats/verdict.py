@@ -17,9 +17,9 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
+from jaxaudit.stats.cdi.identification import Identification, identify
 from jaxaudit.stats.dataset_inference import DatasetInference, dataset_inference
 from jaxaudit.stats.gate import Gate, blind_gate
-from jaxaudit.stats.identification import Identification, identify
 from jaxaudit.stats.inputs import feature_matrices
 from jaxaudit.stats.intervals import Interval
 from jaxaudit.stats.null_control import NullControl, identification_null_control, null_control

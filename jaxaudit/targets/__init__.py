@@ -5,23 +5,24 @@ A target is a small frozen record: the parameters, the facts an attack needs, an
 themselves. Nothing outside `jaxaudit.families` knows which model family a target came from.
 """
 
-from jaxaudit.targets.base import Params, check_labels
+from jaxaudit.targets.base import Kind, Params, check_labels
+from jaxaudit.targets.continuous import ContinuousFunctions, ContinuousTarget
 from jaxaudit.targets.diffusion import Condition, DiffusionFunctions, DiffusionTarget
-from jaxaudit.targets.latents import LatentFunctions, LatentTarget
-from jaxaudit.targets.tokens import TokenFunctions, TokenTarget
+from jaxaudit.targets.discrete import DiscreteFunctions, DiscreteTarget
 
-Target = TokenTarget | LatentTarget | DiffusionTarget
+Target = DiscreteTarget | ContinuousTarget | DiffusionTarget
 """Whatever can be audited."""
 
 __all__ = [
     "Condition",
+    "ContinuousFunctions",
+    "ContinuousTarget",
     "DiffusionFunctions",
     "DiffusionTarget",
-    "LatentFunctions",
-    "LatentTarget",
+    "DiscreteFunctions",
+    "DiscreteTarget",
+    "Kind",
     "Params",
     "Target",
-    "TokenFunctions",
-    "TokenTarget",
     "check_labels",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,8 @@ from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
 
 Params = Any
+Kind = Literal["discrete", "continuous", "diffusion"]
+"""What a model generates: discrete tokens, continuous tokens, or latents by diffusion."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -26,14 +28,21 @@ class BaseTarget:
     """The fields and checks that every kind of target has.
 
     Attributes:
+      kind: what attacks, units and reports go by.
       name: the built-in name or the directory it was loaded from.
       family: the model family, for people and files only.
       params: the parameters of the generator and of its tokenizer, if it has one, one tree.
       functions: the pure functions over `params`.
       preprocessing: how a picture becomes the `images` of `encode`.
-      num_classes: class labels are 0 .. num_classes - 1.
+      num_classes: class labels are 0 .. num_classes - 1; 0 where labels are no condition.
+      context_shape: (T, D) of a caption's embedding, None where captions are no condition.
+      steps: number of tokens generated together, in order; () for a model that generates no tokens.
+      latent_shape: of the latents that stand for an image: (L, D) continuous tokens, or (h, w, c); None for
+        discrete tokens.
       provenance: where the weights came from (source files and their sha256, licence, versions).
     """
+
+    kind: ClassVar[Kind]
 
     name: str
     family: str
@@ -41,7 +50,15 @@ class BaseTarget:
     functions: Any
     preprocessing: Preprocessing
     num_classes: int
+    context_shape: tuple[int, int] | None = None
+    steps: tuple[int, ...] = ()
+    latent_shape: tuple[int, ...] | None = None
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def num_tokens(self) -> int:
+        """L, the tokens of one image; 0 for a model that generates none."""
+        return sum(self.steps)
 
     @property
     def null_label(self) -> int | None:

@@ -54,16 +54,15 @@ class DiffusionTarget(BaseTarget):
 
     Attributes, beside those of every target:
       latent_shape: (h, w, c).
-      num_classes: class labels are 0 .. num_classes - 1; 0 where labels are no condition.
-      context_shape: (T, D) of a caption's embedding, None where captions are no condition.
       schedule: the noise levels; its index is the timestep t, 0 .. num_timesteps - 1, from nearly clean to
         noise, in every family, whatever the network itself counts from.
       learned_variance: whether the network predicts the variance of the reverse step beside the noise.
     """
 
+    kind: ClassVar[Kind] = "diffusion"
+
     functions: DiffusionFunctions
     latent_shape: tuple[int, int, int]
-    context_shape: tuple[int, int] | None
     schedule: Schedule
     learned_variance: bool
 

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxaudit.precision import matmul_precision
+from jaxaudit_kernels.precision import matmul_precision
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
 

@@ -16,9 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Key
 
+from jaxaudit.configs import to_dict
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
-from jaxaudit.families.config import to_dict
 from jaxaudit.training.loop import LossFunction, Params, Schedule, fit
 
 Progress = Callable[[str, int, int, Mapping[str, float]], None]

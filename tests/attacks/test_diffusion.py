@@ -16,7 +16,7 @@ from jaxaudit.attacks.runner import Scorer
 from jaxaudit.attacks.steps import make_step
 from jaxaudit.errors import InputError
 from jaxaudit.families import dit
-from jaxaudit.sharding import make_mesh
+from jaxaudit.runtime.mesh import make_mesh
 from jaxaudit_kernels import denoising, draws, gradient_masking
 from jaxaudit_kernels.diffusion import linear_schedule, training_losses
 from jaxaudit_kernels.noise_optimization import noise_optimization

@@ -7,7 +7,7 @@ import pytest
 from jaxaudit.attacks.localization import ActivationMeter, DiffusionUnits, Views
 from jaxaudit.data import Preprocessing
 from jaxaudit.errors import InputError
-from jaxaudit.sharding import make_mesh
+from jaxaudit.runtime.mesh import make_mesh
 from jaxaudit.targets import DiffusionFunctions
 from jaxaudit_kernels import draws
 from tests import tiny

@@ -5,8 +5,8 @@ from flax.traverse_util import flatten_dict
 from jaxaudit import checkpoint
 from jaxaudit.attacks.mitigation import add_output_noise, choose_units, scale_units
 from jaxaudit.errors import InputError
+from jaxaudit.evidence import UnitMap
 from jaxaudit.families import dit, get_family, uvit
-from jaxaudit.unit_map import UnitMap
 from tests import tiny
 
 TARGETS = {"var": tiny.var_target, "rar": tiny.rar_target, "mar": tiny.mar_target}

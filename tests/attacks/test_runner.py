@@ -7,7 +7,7 @@ from jaxaudit.attacks import steps
 from jaxaudit.attacks.registry import ScorePlan, get_scores
 from jaxaudit.attacks.runner import Scorer
 from jaxaudit.errors import InputError
-from jaxaudit.sharding import make_mesh
+from jaxaudit.runtime.mesh import make_mesh
 from jaxaudit_kernels.likelihood import token_statistics
 from tests.tiny import MAR_OPTIONS, MAR_SCORES, mar_target, rar_target, var_target
 

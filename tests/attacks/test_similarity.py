@@ -7,7 +7,7 @@ from jaxaudit.attacks import similarity
 from jaxaudit.attacks.similarity import get_similarity, nearest_other, pairwise
 from jaxaudit.data import open_source
 from jaxaudit.errors import InputError
-from jaxaudit.extractors import Extractor, pixels
+from jaxaudit.feature_extractors import Extractor, pixels
 
 
 def digits(half):

@@ -12,16 +12,16 @@ import pytest
 import torch
 from absl.testing import flagsaver
 from safetensors.numpy import save_file
+from tests.feature_extractors import torch_networks
 
 from checkpoints_convert import __main__ as program
 from checkpoints_convert import inception, sscd
 from checkpoints_convert.extractors import convert_extractor
 from checkpoints_convert.mapping import convert
+from jaxaudit.configs import to_dict
 from jaxaudit.errors import InputError
-from jaxaudit.extractors import abstract_params, load_extractor
-from jaxaudit.extractors.base import NETWORKS
-from jaxaudit.families.config import to_dict
-from tests.extractors import torch_networks
+from jaxaudit.feature_extractors import abstract_params, load_extractor
+from jaxaudit.feature_extractors.base import NETWORKS
 from tests.golden import weights
 
 MANIFESTS = Path(weights.__file__).parent / "manifests"

@@ -2,9 +2,9 @@
 
 import pytest
 
-from jaxaudit.assess import assess
+from jaxaudit.audits.assess import assess
+from jaxaudit.audits.collect import CollectConfig, collect_evidence
 from jaxaudit.checkpoint import builtin_names, load_target
-from jaxaudit.collect import CollectConfig, collect_evidence
 from jaxaudit.data import open_source
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from jaxaudit import stats
-from jaxaudit.assess import AssessConfig, assess
+from jaxaudit.audits.assess import AssessConfig, assess
+from jaxaudit.audits.collect import CollectConfig, collect_evidence
 from jaxaudit.checkpoint import load_target
-from jaxaudit.collect import CollectConfig, collect_evidence
 from jaxaudit.data import open_source
 
 

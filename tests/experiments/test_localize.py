@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from jaxaudit.checkpoint import save_target
-from jaxaudit.unit_map import UnitMap
+from jaxaudit.evidence import UnitMap
 from tests import tiny
 
 

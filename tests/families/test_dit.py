@@ -9,10 +9,10 @@ import pytest
 
 from checkpoints_convert.dit import GENERATOR
 from checkpoints_convert.mapping import convert
+from jaxaudit.configs import from_dict
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
 from jaxaudit.families import denoiser, dit, get_family
-from jaxaudit.families.config import from_dict
 from jaxaudit.families.random import random_params
 from jaxaudit.tokenizers.kl_autoencoder import KLAutoencoder, KLAutoencoderConfig
 from jaxaudit_kernels import diffusion

@@ -10,10 +10,10 @@ import pytest
 
 from checkpoints_convert.mapping import convert
 from checkpoints_convert.mar import CONVERSION
+from jaxaudit.configs import from_dict
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
 from jaxaudit.families import get_family, mar
-from jaxaudit.families.config import from_dict
 from jaxaudit.families.random import random_params
 from jaxaudit.models.mar import patchify
 from jaxaudit.tokenizers.kl_autoencoder import KLAutoencoder, KLAutoencoderConfig
@@ -200,7 +200,7 @@ def test_released_targets_generate_in_the_published_steps():
     variant = get_family("mar").VARIANTS["mar_base"]
     target = mar.build_target("b", variant.config, {}, variant.preprocessing, {})
     assert (len(target.steps), sum(target.steps), max(target.steps)) == (64, 256, 7)
-    assert (target.latent_dim, target.num_timesteps, target.null_label) == (16, 1000, 1000)
+    assert (target.latent_shape[1], target.num_timesteps, target.null_label) == (16, 1000, 1000)
 
 
 @pytest.mark.parametrize(

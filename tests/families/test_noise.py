@@ -8,7 +8,7 @@ from jaxaudit.attacks.mitigation import add_output_noise, noisy_config
 from jaxaudit.errors import InputError
 from jaxaudit.families import get_family
 from jaxaudit.families.noise import OutputNoise, noisy_latents
-from jaxaudit.targets import LatentFunctions
+from jaxaudit.targets import ContinuousFunctions
 from tests import tiny
 
 STD = 0.7
@@ -84,7 +84,7 @@ def test_a_noisy_target_is_saved_with_its_config(pair, questions, tmp_path):
 
 
 # A model over continuous tokens that generates the true tokens and has no loss: what is left is the noise.
-SILENT = LatentFunctions(
+SILENT = ContinuousFunctions(
     encode=None,
     decode=None,
     conditions=lambda params, latents, labels, hidden: jnp.zeros((*hidden.shape, 3)),

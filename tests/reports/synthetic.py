@@ -1,4 +1,4 @@
-"""Results of audits of synthetic scores, made as `jaxaudit.assess` makes them."""
+"""Results of audits of synthetic scores, made as `jaxaudit.audits.assess` makes them."""
 
 import functools
 import json

@@ -4,10 +4,10 @@ import matplotlib
 import numpy as np
 import pytest
 
-from jaxaudit.reports import style
+from jaxaudit.audits.studies import STUDIES, StudiesConfig, run_study
 from jaxaudit.reports.cdi_figures import study_figure
-from jaxaudit.stats.cdi_studies import StudyConfig
-from jaxaudit.studies import STUDIES, StudiesConfig, run_study
+from jaxaudit.reports.kit import style
+from jaxaudit.stats.cdi.studies import StudyConfig
 from tests.evidence_tables import make_evidence
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxaudit.reports import draw_figures, style
+from jaxaudit.reports import draw_figures
 from jaxaudit.reports.figures import make_figures
+from jaxaudit.reports.kit import style
 from tests.reports.synthetic import make_results
 
 

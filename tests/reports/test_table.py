@@ -4,7 +4,8 @@ import re
 import pytest
 from rich.console import Console
 
-from jaxaudit.reports import formats, print_results
+from jaxaudit.reports import print_results
+from jaxaudit.reports.kit import formats
 from tests.reports.synthetic import HOSTILE, make_results
 
 

@@ -5,8 +5,8 @@ import pytest
 import scipy.stats
 
 from jaxaudit.errors import InputError
+from jaxaudit.evidence import UnitMap
 from jaxaudit.stats.localization import localization
-from jaxaudit.unit_map import UnitMap
 
 SHAPE = (3, 2, 50)
 

@@ -1,0 +1,7 @@
+"""One answer each: from a target, sources and a request to a result, by way of evidence on disk.
+
+collect     the scores of every picture            assess     membership and dataset inference from them
+identify    an owner's question                    extract    training pictures, regenerated
+localize    the units that answer to one picture   mitigate   what a changed target still gives away
+studies     how well the method itself does
+"""

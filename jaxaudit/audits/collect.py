@@ -1,0 +1,304 @@
+"""From a target and two sources to evidence on disk: the part of an audit that needs the model.
+
+The pictures are looked at once before the model is: unusable files, wrong labels and pictures on both sides
+are found in minutes, not after a night of scoring.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import os
+import platform
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+import jaxaudit
+from jaxaudit.attacks.continuous import MaskedLossConfig
+from jaxaudit.attacks.registry import (
+    INFERENCE,
+    MAIN_VIEW,
+    Access,
+    Kind,
+    ScorePlan,
+    full_name,
+    inference_set,
+    split_name,
+)
+from jaxaudit.attacks.runner import PendingScores, Scorer
+from jaxaudit.data import BLIND_NAMES, Batch, Source, batches, check_disjoint, resolve_labels, scan
+from jaxaudit.errors import InputError
+from jaxaudit.evidence import BLIND_PREFIX, SPLITS, Evidence, Shard
+from jaxaudit.runtime.mesh import Parallelism, make_mesh, one_in_flight, wait_for_all_processes
+from jaxaudit.targets import Target
+
+_VERSIONED = ("jax", "jaxlib", "flax", "numpy", "pillow")
+
+
+@dataclasses.dataclass(frozen=True)
+class CollectConfig:
+    """How evidence is collected.
+
+    Attributes:
+      scores: score names or patterns (`jaxaudit.attacks.registry.get_scores`).
+      access: "gray-box" leaves scores that need gradients of the model out of patterns.
+      num_samples: pictures of each side, drawn without replacement; 0 takes all.
+      seed: of the draw and of every stochastic score.
+      options: how stochastic scores are measured, for continuous tokens a `MaskedLossConfig`; None is the
+        published attack.
+      precision: the dtype the target was loaded in, for the record.
+      batch_size: images per step over all devices. num_devices: 0 takes all. parallelism: "jit" or "pmap".
+        None of the three changes a score beyond rounding.
+      shard_size: images per file, the unit that is lost when a run is killed.
+    """
+
+    scores: tuple[str, ...] = ("default",)
+    access: Access = "white-box"
+    num_samples: int = 0
+    seed: int = 0
+    options: MaskedLossConfig | None = None
+    precision: str = "float32"
+    batch_size: int = 64
+    num_devices: int = 0
+    parallelism: Parallelism = "jit"
+    shard_size: int = 512
+
+
+def collect_evidence(
+    target: Target,
+    members: Source,
+    nonmembers: Source,
+    directory: str | os.PathLike,
+    config: CollectConfig = CollectConfig(),
+    *,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Evidence:
+    """Scores every picture of both sources and keeps the scores in `directory`.
+
+    An earlier run of the same request is continued: finished shards are not computed again. With several
+    processes (`jaxaudit.runtime.mesh.initialize_processes`) each computes its share of the shards.
+
+    Args:
+      target: what is audited.
+      members, nonmembers: pictures the target was, and was not, trained on.
+      directory: the evidence folder, created if missing.
+      config: see `CollectConfig`.
+      progress: called with (images scored so far, images of this process).
+
+    Raises:
+      InputError: if the target is conditioned on captions (sources have none), the scores, access or options
+        do not fit it, pictures cannot be used, labels do not mean the target's classes, the sources share
+        pictures, the folder holds evidence of another request, or a score is not a finite number.
+    """
+    if target.context_shape:
+        raise InputError(
+            f"{target.name} is conditioned on captions, and sources of pictures have none: score it with "
+            "jaxaudit.score, which takes their embeddings."
+        )
+    mesh = make_mesh(config.num_devices or None)
+    scorer = Scorer(
+        target,
+        config.scores,
+        key=jax.random.key(config.seed),
+        options=config.options,
+        access=config.access,
+        mesh=mesh,
+        parallelism=config.parallelism,
+    )
+    sources = {
+        split: _draw(resolve_labels(source, target.num_classes), config.num_samples, config.seed)
+        for split, source in zip(SPLITS, (members, nonmembers), strict=True)
+    }
+    sources = _usable_and_disjoint(sources, target)
+    evidence = Evidence.create(
+        directory,
+        _request(target, sources, scorer, config),
+        _run(scorer, config),
+        num_rows={split: len(source) for split, source in sources.items()},
+    )
+    mine = evidence.shards()[jax.process_index() :: jax.process_count()]
+    missing = set(evidence.missing())
+    total, done = sum(shard.stop - shard.start for shard in mine), 0
+    for shard in mine:
+        if shard in missing:
+            evidence.write(
+                shard,
+                _score_shard(
+                    scorer,
+                    sources[shard.split],
+                    shard,
+                    config.batch_size,
+                    lambda rows, base=done: progress(base + rows, total),
+                ),
+            )
+        done += shard.stop - shard.start
+        progress(done, total)
+    wait_for_all_processes("evidence")
+    return evidence
+
+
+def _draw(source: Source, num_samples: int, seed: int) -> Source:
+    if not num_samples or num_samples >= len(source):
+        return source
+    rows = np.random.default_rng(seed).choice(len(source), num_samples, replace=False)
+    return source.take(np.sort(rows).tolist())
+
+
+def _usable_and_disjoint(sources: dict[str, Source], target: Target) -> dict[str, Source]:
+    usable, digests = {}, {}
+    for split, source in sources.items():
+        found = scan(source, target.preprocessing)
+        if not found.usable.any():
+            raise InputError(f"{source.spec} holds no picture that can be used.")
+        usable[split] = source if found.usable.all() else source.take(np.flatnonzero(found.usable).tolist())
+        digests[split] = found.digests
+    check_disjoint(digests["members"], digests["nonmembers"])
+    return usable
+
+
+def _score_shard(
+    scorer: Scorer, source: Source, shard: Shard, batch_size: int, progress: Callable[[int], None]
+) -> dict[str, Any]:
+    """The columns of one shard."""
+
+    def submit(batch: Batch) -> PendingScores:
+        labels = batch.labels if scorer.target.num_classes else None
+        return scorer.submit(batch.images, labels, ids=batch.ids, padded_size=batch_size)
+
+    rows = range(shard.start, shard.stop)
+    loaded, parts = [], []
+    for batch, part in one_in_flight(batches(source, rows, scorer.target.preprocessing, batch_size), submit):
+        loaded.append(batch)
+        parts.append(part)
+        progress(sum(len(batch.ids) for batch in loaded))
+    ids = [sample_id for batch in loaded for sample_id in batch.ids]
+    scores = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    _check_finite(scores, ids)
+    blind = np.concatenate([batch.blind for batch in loaded])
+    return {
+        "sample_id": ids,
+        "label": np.concatenate([batch.labels for batch in loaded]),
+        "digest": [digest for batch in loaded for digest in batch.digests],
+        **scores,
+        **{f"{BLIND_PREFIX}{name}": blind[:, column] for column, name in enumerate(BLIND_NAMES)},
+    }
+
+
+def _check_finite(scores: dict[str, np.ndarray], ids: Sequence[str]) -> None:
+    for name, values in scores.items():
+        wrong = np.flatnonzero(~np.isfinite(values))
+        if wrong.size:
+            raise InputError(
+                f"Score {name} is {values[wrong[0]]} for {wrong.size} of {len(ids)} samples, first "
+                f"{ids[wrong[0]]!r}; leave the score out with --scores, or remove the samples."
+            )
+
+
+def _request(
+    target: Target, sources: dict[str, Source], scorer: Scorer, config: CollectConfig
+) -> dict[str, Any]:
+    """Everything a score depends on, and what dataset inference will rest on."""
+    plan, options = scorer.plan, scorer.step.options
+    return {
+        "target": {
+            "family": target.family,
+            "fingerprint": target.provenance.get("fingerprint"),
+            "num_params": target.num_params,
+            "num_classes": target.num_classes,
+        },
+        **{
+            split: {"source": source.spec, "ids_sha256": source.fingerprint}
+            for split, source in sources.items()
+        },
+        "preprocessing": dataclasses.asdict(target.preprocessing),
+        "scores": list(plan.names),
+        "options": dataclasses.asdict(options) if options else {},
+        "score_info": {
+            s.name: {"description": s.description, "source": s.source, "access": s.access}
+            for s in plan.scores
+        },
+        "main_view": MAIN_VIEW[scorer.step.kind],
+        "inference": INFERENCE[scorer.step.kind],
+        "feature_sets": _feature_sets(plan, scorer.step.kind),
+        "num_samples": config.num_samples,
+        "seed": config.seed,
+        "precision": config.precision,
+        "shard_size": config.shard_size,
+        "versions": {
+            "jaxaudit": jaxaudit.__version__,
+            **{n: importlib.metadata.version(n) for n in _VERSIONED},
+        },
+        "git_commit": _git_commit(),
+    }
+
+
+def _feature_sets(plan: ScorePlan, kind: Kind) -> dict[str, dict[str, list[str]]]:
+    """{protocol: {view: scores that enter dataset inference}}, fixed before any picture is scored.
+
+    The published set, in every view: as the literature defines its scores, and as the published code does. If
+    nothing of it was asked for, all that was. Fitted scores never enter: they have seen some of the samples.
+    """
+    published = [split_name(name)[1] for name in inference_set(kind)]
+    known = [s for s in plan.scores if s.made != "fitted"]
+    if not known:
+        raise InputError(
+            f"Dataset inference cannot rest on {', '.join(plan.fitted)}, fitted to the samples in question; "
+            "ask for another score as well, with --scores."
+        )
+    sets = {}
+    for protocol, wanted in (
+        ("default", [name.removesuffix("_ref") for name in published]),
+        ("paper", published),
+    ):
+        names = [s.name for s in known if s.reproduces_published_code == (protocol == "paper")]
+        views = dict.fromkeys(split_name(name)[0] for name in names)
+        chosen = [name for view in views for each in wanted if (name := full_name(view, each)) in names]
+        by_view = {view: [n for n in chosen or names if split_name(n)[0] == view] for view in views}
+        sets[protocol] = {view: found for view, found in by_view.items() if found}
+    return sets
+
+
+def _run(scorer: Scorer, config: CollectConfig) -> dict[str, Any]:
+    """What is recorded of the machine that began the evidence."""
+    target, devices = scorer.target, jax.local_devices()
+    return {
+        "target": target.name,
+        "scores": list(config.scores),
+        "access": config.access.removesuffix("-box"),
+        "provenance": dict(target.provenance),
+        "gflop_per_image": scorer.flops_per_image() / 1e9,
+        "evaluations_per_image": scorer.evaluations(),
+        "platform": devices[0].platform,
+        "device": devices[0].device_kind,
+        "num_devices": config.num_devices or len(devices),
+        "num_processes": jax.process_count(),
+        "parallelism": config.parallelism,
+        "batch_size": config.batch_size,
+        "python": platform.python_version(),
+    }
+
+
+def _git_commit() -> str | None:
+    """The commit of the checkout jaxaudit runs from, with "+" if files differ from it; None if installed."""
+    root = Path(jaxaudit.__file__).parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        commit = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True
+        )
+        status = subprocess.run(
+            ["git", "status", "--porcelain", "--untracked-files=no"],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return commit.stdout.strip() + ("+" if status.stdout.strip() else "")

@@ -1,0 +1,32 @@
+"""The extraction attack from end to end: sources of pictures in, counts of extracted pictures out.
+
+    rank every candidate ──► best k per class ──► complete from prefixes ──► compare with the originals
+    the same for held-out pictures: what passes there is a false positive
+
+target = jaxaudit.load_target("digits_var")
+found = jaxaudit.extract(target, open_source("digits:members"), open_source("digits:nonmembers"))
+found.results["prefixes"][-1]["extracted"]
+"""
+
+from jaxaudit.audits.extraction.assess import RESULTS_FORMAT, assess_extraction
+from jaxaudit.audits.extraction.completion import Completions, complete_candidates, complete_images
+from jaxaudit.audits.extraction.config import ExtractionConfig
+from jaxaudit.audits.extraction.pipeline import Extraction, extract
+from jaxaudit.audits.extraction.ranking import Candidates, best_per_class, rank_candidates
+from jaxaudit.audits.extraction.reference import Reference, embed_reference
+
+__all__ = [
+    "RESULTS_FORMAT",
+    "Candidates",
+    "Completions",
+    "Extraction",
+    "ExtractionConfig",
+    "Reference",
+    "assess_extraction",
+    "best_per_class",
+    "complete_candidates",
+    "complete_images",
+    "embed_reference",
+    "extract",
+    "rank_candidates",
+]

@@ -1,0 +1,273 @@
+"""From completions to counts: what was extracted, how much of it is distinct, and what passes by mistake.
+
+A completion whose similarity to its original reaches the threshold is
+
+    of a candidate            an extraction
+    of a held-out picture     a false positive: the model never saw it, the prefix and the class gave it away
+
+The bound on the false-positive rate is the exact one-sided one (Clopper and Pearson 1934); with none among n
+it is 1 − 0.05^{1/n} ≈ 3/n, the rule of three. Candidates are the best ranked pictures of their class, so they
+are compared (Fisher's exact test, one-sided) with held-out pictures that were chosen in the same way.
+
+Extracted pictures that are as similar to each other as completions must be to their original count once:
+`distinct` are the connected components of that relation.
+
+Axes: N pictures, P prefixes, D features, K pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy import sparse
+from scipy.stats import fisher_exact
+
+from jaxaudit.attacks.similarity import Similarity, nearest_other
+from jaxaudit.audits.extraction.completion import Completions
+from jaxaudit.audits.extraction.config import DEFAULTS, ExtractionConfig
+from jaxaudit.audits.extraction.ranking import best_per_class
+from jaxaudit.audits.extraction.reference import Reference
+from jaxaudit.stats import clopper_pearson
+
+RESULTS_FORMAT = 1
+_CONFIDENCE = 0.95
+_BINS = 60
+_QUANTILES = (0.5, 0.9, 0.99, 0.999, 1.0)
+_BLOCK = 1024  # rows of similarities held at once
+_GALLERY = 40  # pictures shown
+
+
+def assess_extraction(
+    candidates: Completions,
+    validation: Completions | None,
+    reference: Reference,
+    similarity: Similarity,
+    steps: Sequence[int],
+    config: ExtractionConfig = DEFAULTS,
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Counts, rates and intervals as JSON-able data, and the table of extracted pictures.
+
+    Args:
+      candidates: completions of training pictures.
+      validation: those of held-out pictures; without them nothing is known about false positives.
+      reference: training pictures that the threshold is put into context with.
+      similarity: whose threshold counts, unless `config.threshold` does.
+      steps: of the target.
+      config: see `ExtractionConfig`.
+
+    Returns:
+      results: counts per prefix (`_prefix_results`), the longest of which decides the status.
+      extracted: {column: [E]}, a row per picture and prefix that reached the threshold, best first.
+    """
+    threshold = similarity.threshold if config.threshold is None else config.threshold
+    clusters = _clusters(candidates, threshold)
+    prefixes = [
+        _prefix_results(candidates, validation, clusters, column, threshold, steps, config)
+        for column in range(len(candidates.prefixes))
+    ]
+    others = nearest_other(reference.features)
+    main = prefixes[-1]
+    results = {
+        "score": candidates.candidates.score,
+        "num_ranked": {
+            "candidates": candidates.candidates.num_ranked,
+            "validation": validation.candidates.num_ranked if validation else 0,
+        },
+        "num_completed": {"candidates": len(candidates), "validation": len(validation) if validation else 0},
+        "num_classes": len(np.unique(candidates.candidates.labels)),
+        "similarity": {
+            "name": similarity.name,
+            "threshold": threshold,
+            "default_threshold": similarity.threshold,
+            "meaning": similarity.meaning,
+        },
+        "confidence": _CONFIDENCE,
+        "alpha": config.alpha,
+        "prefixes": prefixes,
+        "status": _status(main, config.alpha),
+        "reference": {
+            "size": len(reference.sample_ids),
+            "reaching_threshold": clopper_pearson((others >= threshold).sum(), len(others)).to_dict(),
+            "quantiles": {f"{q:g}": float(np.quantile(others, q)) for q in _QUANTILES},
+        },
+        "gallery": _gallery(candidates, clusters, threshold),
+        "histograms": _histograms(
+            {
+                "candidates": candidates.similarity[:, -1],
+                "validation": validation.similarity[:, -1] if validation else np.zeros(0),
+                "nearest_other": others,
+            },
+            threshold,
+        ),
+    }
+    return results, _extracted(candidates, clusters, threshold, steps)
+
+
+def _prefix_results(
+    candidates: Completions,
+    validation: Completions | None,
+    clusters: Int[np.ndarray, " N"],
+    column: int,
+    threshold: float,
+    steps: Sequence[int],
+    config: ExtractionConfig,
+) -> dict[str, Any]:
+    """Counts for one prefix.
+
+    "extracted", "distinct", "closest_to_own" (no reference picture is more similar to the completion than its
+    original), "rate" of the completed candidates with its interval; "false_positives" among held-out
+    pictures, all that were completed and the ones "chosen" as the candidates were, with upper bounds; and the
+    "p_value" of the comparison with the latter. None without held-out pictures.
+    """
+    prefix = candidates.prefixes[column]
+    reached = candidates.similarity[:, column] >= threshold
+    own = candidates.similarity[:, column] >= candidates.nearest_other[:, column]
+    tokens = int(sum(steps[:prefix]))
+    result = {
+        "prefix": prefix,
+        "tokens": tokens,
+        "share": tokens / sum(steps),
+        "extracted": int(reached.sum()),
+        "distinct": len(np.unique(clusters[reached])),
+        "closest_to_own": int((reached & own).sum()),
+        "rate": clopper_pearson(int(reached.sum()), len(reached), confidence=_CONFIDENCE).to_dict(),
+        "false_positives": None,
+        "p_value": None,
+    }
+    if validation is None:
+        return result
+    passed = validation.similarity[:, column] >= threshold
+    held_out = validation.candidates
+    scores = held_out.scores[held_out.score]
+    chosen = passed[best_per_class(held_out.labels, scores, held_out.sample_ids, config.top_k)]
+    table = [
+        [int(reached.sum()), int((~reached).sum())],
+        [int(chosen.sum()), int((~chosen).sum())],
+    ]
+    result["false_positives"] = {"all": _bounded(passed), "chosen": _bounded(chosen)}
+    result["p_value"] = float(fisher_exact(table, alternative="greater").pvalue)
+    return result
+
+
+def _bounded(passed: Bool[np.ndarray, " N"]) -> dict[str, Any]:
+    """A count with the one-sided upper bound of its rate."""
+    count, trials = int(passed.sum()), len(passed)
+    high = clopper_pearson(count, trials, confidence=2 * _CONFIDENCE - 1).high
+    return {"count": count, "trials": trials, "estimate": count / trials, "high": high}
+
+
+def _status(main: dict[str, Any], alpha: float) -> str:
+    """What the longest prefix shows."""
+    if not main["extracted"]:
+        return "none"
+    if main["p_value"] is None:
+        return "unchecked"
+    return "extracted" if main["p_value"] <= alpha else "indistinguishable"
+
+
+def _clusters(candidates: Completions, threshold: float) -> Int[np.ndarray, " N"]:
+    """A number from 1 for every candidate extracted from any prefix, the same within a cluster; 0 elsewhere.
+
+    Clusters are numbered in the order of the candidates.
+    """
+    rows = np.flatnonzero((candidates.similarity >= threshold).any(1))
+    numbers = np.zeros(len(candidates), np.int64)
+    if rows.size:
+        pairs = _similar_pairs(candidates.features[rows], threshold)
+        graph = sparse.coo_array((np.ones(len(pairs)), pairs.T), shape=(len(rows),) * 2)
+        _, components = sparse.csgraph.connected_components(graph, directed=False)
+        _, first, inverse = np.unique(components, return_index=True, return_inverse=True)
+        numbers[rows] = np.argsort(np.argsort(first))[inverse] + 1
+    return numbers
+
+
+def _similar_pairs(features: Float[np.ndarray, "N D"], threshold: float) -> Int[np.ndarray, "K 2"]:
+    pairs = [np.zeros((0, 2), np.int64)]
+    for start in range(0, len(features), _BLOCK):
+        found = np.argwhere(features[start : start + _BLOCK] @ features.T >= threshold)
+        pairs.append(found + np.array([start, 0]))
+    return np.concatenate(pairs)
+
+
+def _extracted(
+    candidates: Completions, clusters: Int[np.ndarray, " N"], threshold: float, steps: Sequence[int]
+) -> dict[str, np.ndarray]:
+    ranked = candidates.candidates
+    row, column = np.nonzero(candidates.similarity >= threshold)
+    similarity = candidates.similarity[row, column]
+    order = np.lexsort((ranked.sample_ids[row], -similarity, -column))
+    row, column, similarity = row[order], column[order], similarity[order]
+    nearest = candidates.nearest_other[row, column]
+    prefixes = np.array(candidates.prefixes, np.int64)
+    return {
+        "sample_id": ranked.sample_ids[row],
+        "label": ranked.labels[row],
+        "prefix": prefixes[column],
+        "prefix_tokens": np.cumsum([0, *steps])[prefixes[column]],
+        ranked.score: ranked.scores[ranked.score][row],
+        "similarity": similarity,
+        "nearest_other": nearest,
+        "nearest_other_id": candidates.nearest_ids[row, column],
+        "closest_to_own": similarity >= nearest,
+        "cluster": clusters[row],
+    }
+
+
+def _gallery(
+    candidates: Completions, clusters: Int[np.ndarray, " N"], threshold: float
+) -> list[dict[str, Any]]:
+    """The most similar completions from the longest prefix, one of each cluster, best first."""
+    ranked, similarity = candidates.candidates, candidates.similarity[:, -1]
+    order = np.lexsort((ranked.sample_ids, -similarity))
+    seen, rows = set(), []
+    for row in order:
+        if clusters[row] == 0 or clusters[row] not in seen:
+            seen.add(clusters[row])
+            rows.append(row)
+    return [
+        {
+            "sample_id": str(ranked.sample_ids[row]),
+            "label": int(ranked.labels[row]),
+            "similarity": float(similarity[row]),
+            "nearest_other": float(candidates.nearest_other[row, -1]),
+            "extracted": bool(similarity[row] >= threshold),
+        }
+        for row in rows[:_GALLERY]
+    ]
+
+
+def _histograms(groups: dict[str, np.ndarray], threshold: float) -> dict[str, list[float]]:
+    """Counts of each group in common bins up to 1, one of which begins at the threshold.
+
+    What lies below the 1% quantile of all is in the lowest bin.
+    """
+    low = min(np.quantile(np.concatenate(list(groups.values())), 0.01), threshold - 1e-3)
+    width = (1.0 - low) / _BINS
+    if threshold < 1:
+        width = (1.0 - threshold) / max(1, round((1.0 - threshold) / width))
+    below = int(np.ceil((threshold - low) / width))
+    above = round((1.0 - threshold) / width)
+    edges = threshold + width * np.arange(-below, above + 1)
+    counts = {
+        name: np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] for name, values in groups.items()
+    }
+    return {"edges": edges.tolist(), **{name: values.tolist() for name, values in counts.items()}}
+
+
+def completed_table(completions: Completions) -> dict[str, np.ndarray]:
+    """{column: [N]} of everything that was completed: id, class, digest, scores, similarity per prefix."""
+    ranked = completions.candidates
+    columns = {
+        "sample_id": ranked.sample_ids,
+        "label": ranked.labels,
+        "digest": ranked.digests,
+        **ranked.scores,
+    }
+    for column, prefix in enumerate(completions.prefixes):
+        columns[f"similarity/{prefix}"] = completions.similarity[:, column]
+        columns[f"nearest_other/{prefix}"] = completions.nearest_other[:, column]
+        columns[f"nearest_other_id/{prefix}"] = completions.nearest_ids[:, column]
+    return columns

@@ -1,0 +1,172 @@
+"""Candidates are completed from prefixes and compared with their originals.
+
+Axes: N candidates, P prefixes, D features, H and W pixels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxaudit.attacks.completion import ExtractionAttack, check_prefixes
+from jaxaudit.attacks.similarity import Similarity, pairwise
+from jaxaudit.audits.extraction.config import DEFAULTS, ExtractionConfig
+from jaxaudit.audits.extraction.ranking import Candidates
+from jaxaudit.audits.extraction.reference import Reference, embed_padded
+from jaxaudit.audits.extraction.shards import Columns, Progress, base_request, check_finite, run_shards
+from jaxaudit.data import Source, batches, resolve_labels
+from jaxaudit.errors import InputError
+from jaxaudit.targets import ContinuousTarget, DiscreteTarget
+
+
+@dataclasses.dataclass(frozen=True)
+class Completions:
+    """What became of the candidates, in their order.
+
+    Attributes:
+      candidates: what was completed.
+      prefixes: generation steps that were kept.
+      similarity: [N,P] float32, of the completion to its own original.
+      nearest_other: [N,P] float32, of the completion to the most similar reference picture that is not its
+        original.
+      nearest_ids: [N,P] str, that picture.
+      features: [N,D] float32 of the originals.
+    """
+
+    candidates: Candidates
+    prefixes: tuple[int, ...]
+    similarity: Float[np.ndarray, "N P"]
+    nearest_other: Float[np.ndarray, "N P"]
+    nearest_ids: np.ndarray
+    features: Float[np.ndarray, "N D"]
+
+    def __len__(self) -> int:
+        return len(self.candidates)
+
+
+def complete_candidates(
+    target: DiscreteTarget | ContinuousTarget,
+    source: Source,
+    candidates: Candidates,
+    similarity: Similarity,
+    reference: Reference,
+    config: ExtractionConfig = DEFAULTS,
+    *,
+    directory: str | os.PathLike | None = None,
+    progress: Progress = lambda done, total: None,
+) -> Completions:
+    """Completes every candidate from every prefix; a picture is encoded once for all of them.
+
+    Args:
+      target: what is attacked.
+      source: what the candidates were ranked from.
+      candidates: from `rank_candidates`.
+      similarity: from `jaxaudit.attacks.similarity.get_similarity`; it sees the original picture, cropped and
+        resized for the target, not its reconstruction.
+      reference: from `embed_reference`.
+      config: see `ExtractionConfig`.
+      directory: where results are kept, so that a killed run goes on; None keeps nothing.
+      progress: called with (pictures done, pictures of this process).
+
+    Raises:
+      InputError: if a prefix does not fit, or `directory` holds another request.
+    """
+    attack = config.attack(target)
+    prefixes = tuple(sorted(set(config.prefixes))) or attack.prefixes
+    check_prefixes(prefixes, target.steps)
+    chosen = _take(resolve_labels(source, target.num_classes), candidates.sample_ids)
+    request = {
+        **base_request(target, chosen, config),
+        "prefixes": list(prefixes),
+        "similarity": similarity.name,
+        "reference_sha256": hashlib.sha256("\0".join(reference.sample_ids).encode()).hexdigest(),
+    }
+    compute = functools.partial(_complete, attack, chosen, prefixes, similarity, reference, config.batch_size)
+    parts = list(run_shards(chosen, compute, config, request=request, directory=directory, progress=progress))
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    if list(joined["sample_id"]) != list(candidates.sample_ids):
+        raise InputError(
+            f"{source.spec} has changed since its pictures were ranked; start with another --out."
+        )
+
+    def columns(name: str) -> np.ndarray:
+        return np.stack([joined[f"{name}/{prefix}"] for prefix in prefixes], axis=1)
+
+    return Completions(
+        candidates,
+        prefixes,
+        columns("similarity"),
+        columns("nearest"),
+        columns("nearest_id"),
+        joined["features"],
+    )
+
+
+def complete_images(
+    target: DiscreteTarget | ContinuousTarget,
+    source: Source,
+    sample_ids: Sequence[str],
+    prefix: int,
+    config: ExtractionConfig = DEFAULTS,
+) -> tuple[Float[np.ndarray, "N H W 3"], Float[np.ndarray, "N H W 3"]]:
+    """The pictures of `source` with these ids and their completions from `prefix` steps, float32 in [0,1].
+
+    Raises:
+      InputError: if an id is not in `source`, or the prefix does not fit.
+    """
+    attack, originals, completions = config.attack(target), [], []
+    chosen = _take(resolve_labels(source, target.num_classes), sample_ids)
+    for batch in batches(chosen, range(len(chosen)), target.preprocessing, config.batch_size):
+        tokens = attack.encode(batch.images, padded_size=config.batch_size).result()
+        completed = attack.complete(
+            tokens, batch.labels, prefix, ids=batch.ids, padded_size=config.batch_size
+        )
+        originals.append(attack.to_unit(batch.images))
+        completions.append(attack.to_unit(completed.result()))
+    return np.concatenate(originals), np.concatenate(completions)
+
+
+def _take(source: Source, sample_ids: Sequence[str]) -> Source:
+    wanted = set(map(str, sample_ids))
+    rows = {sample_id: row for row, sample_id in enumerate(source.ids) if sample_id in wanted}
+    if missing := wanted - rows.keys():
+        raise InputError(f"{source.spec} holds no picture {min(missing)!r}.")
+    return source.take([rows[str(sample_id)] for sample_id in sample_ids])
+
+
+def _complete(
+    attack: ExtractionAttack,
+    source: Source,
+    prefixes: Sequence[int],
+    similarity: Similarity,
+    reference: Reference,
+    batch_size: int,
+    rows: range,
+    done: Callable[[int], None],
+) -> Columns:
+    """The columns of some rows; all prefixes of a batch are in flight while its originals are embedded."""
+    parts: list[Columns] = []
+    for batch in batches(source, rows, attack.target.preprocessing, batch_size):
+        tokens = attack.encode(batch.images, padded_size=batch_size).result()
+        pending = {
+            prefix: attack.complete(tokens, batch.labels, prefix, ids=batch.ids, padded_size=batch_size)
+            for prefix in prefixes
+        }
+        ids = np.array(batch.ids, np.str_)
+        features = embed_padded(similarity, attack.to_unit(batch.images), batch_size)
+        check_finite(f"The {similarity.name} feature", features, ids)
+        columns: Columns = {"sample_id": ids, "label": batch.labels, "features": features}
+        for prefix, images in pending.items():
+            completed = embed_padded(similarity, attack.to_unit(images.result()), batch_size)
+            check_finite(f"The {similarity.name} feature of a completion", completed, ids)
+            columns[f"similarity/{prefix}"] = pairwise(completed, features)
+            columns[f"nearest/{prefix}"], columns[f"nearest_id/{prefix}"] = reference.nearest(completed, ids)
+        parts.append(columns)
+        done(sum(len(part["sample_id"]) for part in parts))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -1,0 +1,135 @@
+"""The whole attack: rank, choose, complete, compare, count."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxaudit.attacks.completion import check_prefixes, check_score
+from jaxaudit.attacks.similarity import Similarity, get_similarity
+from jaxaudit.audits.extraction.assess import RESULTS_FORMAT, assess_extraction
+from jaxaudit.audits.extraction.completion import Completions, complete_candidates
+from jaxaudit.audits.extraction.config import DEFAULTS, ExtractionConfig
+from jaxaudit.audits.extraction.ranking import rank_candidates
+from jaxaudit.audits.extraction.reference import Reference, embed_reference
+from jaxaudit.data import Source, scan
+from jaxaudit.targets import ContinuousTarget, DiscreteTarget
+
+
+@dataclasses.dataclass(frozen=True)
+class Extraction:
+    """What an extraction attack found.
+
+    Attributes:
+      results: counts, rates, intervals and what was asked for, JSON-able; see `assess_extraction`.
+      extracted: {column: [E]}, a row per picture and prefix that was extracted, longest prefix and highest
+        similarity first.
+      candidates: completions of training pictures.
+      validation: those of held-out pictures, or None.
+      reference: training pictures that the threshold was put into context with.
+    """
+
+    results: dict[str, Any]
+    extracted: dict[str, np.ndarray]
+    candidates: Completions
+    validation: Completions | None
+    reference: Reference
+
+
+def extract(
+    target: DiscreteTarget | ContinuousTarget,
+    candidates: Source,
+    validation: Source | None = None,
+    config: ExtractionConfig = DEFAULTS,
+    *,
+    similarity: Similarity | None = None,
+    directory: str | os.PathLike | None = None,
+    progress: Callable[[int, int, str], None] = lambda done, total, what: None,
+) -> Extraction:
+    """Tries to extract the candidates from a model, and held-out pictures in the same way.
+
+    Args:
+      target: from `jaxaudit.load_target`: VAR, RAR or MAR.
+      candidates: pictures the model was trained on.
+      validation: pictures of the same kind that it was not trained on; they say how often a completion
+        passes by mistake. Without them an extraction is a claim without a control.
+      config: see `ExtractionConfig`.
+      similarity: what completions are compared by; default `get_similarity("pixels")`.
+      directory: where results of single pictures are kept, so that a killed run is continued and ends with
+        the same files; None keeps nothing.
+      progress: called with (pictures done, pictures of this process, what is being done).
+
+    Raises:
+      InputError: if the target, a prefix or score does not fit, pictures cannot be used, labels do not mean
+        the target's classes, the sources share pictures, or `directory` holds results of another request.
+    """
+    attack = config.attack(target)  # what does not fit should show before a night of ranking
+    check_prefixes(config.prefixes, target.steps)
+    check_score(config.score or attack.scores[0], attack.scores)
+    similarity = similarity or get_similarity("pixels")
+    sources = {"candidates": candidates}
+    if validation is not None:
+        sources["validation"] = validation
+    exclude = scan(validation, target.preprocessing).digests if validation is not None else {}
+
+    def place(*parts: str) -> Path | None:
+        return None if directory is None else Path(directory, *parts)
+
+    def report(what: str) -> Callable[[int, int], None]:
+        return lambda done, total: progress(done, total, what)
+
+    ranked = {
+        split: rank_candidates(
+            target,
+            source,
+            config if split == "candidates" else dataclasses.replace(config, top_k=config.validation_top_k),
+            directory=place("ranking", split),
+            progress=report(f"Ranking {split}"),
+            exclude=exclude if split == "candidates" else {},
+        )
+        for split, source in sources.items()
+    }
+    reference = embed_reference(
+        target,
+        candidates,
+        similarity,
+        config,
+        directory=place("reference"),
+        progress=report("Embedding reference pictures"),
+    )
+    completed = {
+        split: complete_candidates(
+            target,
+            sources[split],
+            ranked[split],
+            similarity,
+            reference,
+            config,
+            directory=place("completions", split),
+            progress=report(f"Completing {split}"),
+        )
+        for split in ranked
+    }
+    counts, extracted = assess_extraction(
+        completed["candidates"], completed.get("validation"), reference, similarity, target.steps, config
+    )
+    results = {
+        "format": RESULTS_FORMAT,
+        "target": {
+            "name": target.name,
+            "family": target.family,
+            "num_params": target.num_params,
+            "fingerprint": target.provenance.get("fingerprint"),
+            "steps": len(target.steps),
+            "tokens": target.num_tokens,
+        },
+        "sources": {split: source.spec for split, source in sources.items()},
+        "config": config.asked(),
+        **counts,
+    }
+    return Extraction(results, extracted, completed["candidates"], completed.get("validation"), reference)

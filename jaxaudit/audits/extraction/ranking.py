@@ -1,0 +1,143 @@
+"""Every picture of a source gets a candidate score; the best of each class are kept, in one streaming pass.
+
+Axes: N pictures.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from jaxaudit.attacks.completion import ExtractionAttack, check_score
+from jaxaudit.audits.extraction.config import DEFAULTS, ExtractionConfig
+from jaxaudit.audits.extraction.shards import Columns, Progress, base_request, check_finite, run_shards
+from jaxaudit.data import Batch, Source, batches, check_disjoint, resolve_labels
+from jaxaudit.errors import InputError
+from jaxaudit.runtime.mesh import Pending, one_in_flight
+from jaxaudit.targets import ContinuousTarget, DiscreteTarget
+
+_NOT_SCORES = ("sample_id", "label", "digest")
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidates:
+    """The best ranked pictures, sorted by class, then score from high to low, then sample id.
+
+    Attributes:
+      sample_ids: [N] str. labels: [N] int32. digests: [N] str, of the decoded pixels.
+      scores: {candidate score: [N] float32}, higher = more memorised.
+      score: the one they are ranked by.
+      num_ranked: pictures that were ranked.
+    """
+
+    sample_ids: np.ndarray
+    labels: Int[np.ndarray, " N"]
+    digests: np.ndarray
+    scores: dict[str, Float[np.ndarray, " N"]]
+    score: str
+    num_ranked: int
+
+    def __len__(self) -> int:
+        return len(self.sample_ids)
+
+
+def best_per_class(
+    labels: Int[np.ndarray, " N"], scores: Float[np.ndarray, " N"], ids: np.ndarray, k: int
+) -> Int[np.ndarray, " M"]:
+    """Rows of the `k` highest scores of each class (all, if k = 0): by class, then score, then id.
+
+    Of pictures with the same score, the one whose id comes first in the alphabet is better, so the choice
+    depends neither on the order of the rows nor on how they come in parts.
+    """
+    rows = np.lexsort((ids, -scores, labels))
+    if k == 0 or not rows.size:
+        return rows
+    sorted_labels = labels[rows]
+    place = np.arange(len(rows)) - np.searchsorted(sorted_labels, sorted_labels)
+    return rows[place < k]
+
+
+def rank_candidates(
+    target: DiscreteTarget | ContinuousTarget,
+    source: Source,
+    config: ExtractionConfig = DEFAULTS,
+    *,
+    directory: str | os.PathLike | None = None,
+    progress: Progress = lambda done, total: None,
+    exclude: Mapping[str, str] = MappingProxyType({}),
+) -> Candidates:
+    """Ranks every picture of `source` by how well the model predicts it, and keeps `config.top_k` per class.
+
+    Memory holds one shard and the pictures kept.
+
+    Args:
+      target: what is attacked.
+      source: candidates; their labels are what the model is told.
+      config: see `ExtractionConfig`.
+      directory: where the scores of all pictures are kept, so that a killed run goes on; None keeps nothing.
+      progress: called with (pictures done, pictures of this process).
+      exclude: {id: digest} of pictures that must not be among them.
+
+    Raises:
+      InputError: if the target or score does not fit, labels do not mean the target's classes, pictures
+        cannot be used or are excluded, a score is not finite, or `directory` holds another request.
+    """
+    attack = config.attack(target)
+    score = config.score or attack.scores[0]
+    check_score(score, attack.scores)
+    source = resolve_labels(source, target.num_classes)
+    request = {**base_request(target, source, config), "scores": list(attack.scores)}
+    kept, num_ranked = None, 0
+    for columns in run_shards(
+        source,
+        functools.partial(_rank, attack, source, config.batch_size),
+        config,
+        request=request,
+        directory=directory,
+        progress=progress,
+    ):
+        check_disjoint(dict(zip(columns["sample_id"], columns["digest"], strict=True)), exclude)
+        num_ranked += len(columns["sample_id"])
+        parts = [columns] if kept is None else [kept, columns]
+        joined = {name: np.concatenate([part[name] for part in parts]) for name in columns}
+        best = best_per_class(joined["label"], joined[score], joined["sample_id"], config.top_k)
+        kept = {name: values[best] for name, values in joined.items()}
+    if not num_ranked:
+        raise InputError(f"{source.spec} holds no picture that can be used.")
+    scores = {name: values for name, values in kept.items() if name not in _NOT_SCORES}
+    return Candidates(kept["sample_id"], kept["label"], kept["digest"], scores, score, num_ranked)
+
+
+def _rank(
+    attack: ExtractionAttack, source: Source, batch_size: int, rows: range, done: Callable[[int], None]
+) -> Columns:
+    """The columns of some rows."""
+
+    def submit(batch: Batch) -> Pending:
+        return attack.rank(batch.images, batch.labels, ids=batch.ids, padded_size=batch_size)
+
+    filled = (batch for batch in batches(source, rows, attack.target.preprocessing, batch_size) if batch.ids)
+    loaded, parts = [], []
+    for batch, part in one_in_flight(filled, submit):
+        loaded.append(dataclasses.replace(batch, images=None))
+        parts.append(part)
+        done(sum(len(batch.ids) for batch in loaded))
+    ids = [sample_id for batch in loaded for sample_id in batch.ids]
+    scores = {
+        name: np.concatenate([np.zeros(0, np.float32), *(part[name] for part in parts)])
+        for name in attack.scores
+    }
+    for name, values in scores.items():
+        check_finite(f"The candidate score {name}", values, ids)
+    return {
+        "sample_id": np.array(ids, np.str_),
+        "label": np.concatenate([np.zeros(0, np.int32), *(batch.labels for batch in loaded)]),
+        "digest": np.array([digest for batch in loaded for digest in batch.digests], np.str_),
+        **scores,
+    }

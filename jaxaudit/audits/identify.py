@@ -1,0 +1,112 @@
+"""An owner's question, from two folders of pictures to an answer: was this model trained on mine?
+
+P are pictures the owner has published, U pictures from the same hand that nobody else has. Beyond what an
+audit checks (`collect_evidence`, `assess`) nothing is said where
+
+  - a picture of P is in U, exactly or nearly: then U is not unseen, or what is compared is not two sets;
+  - there are fewer pictures than any test could reject with.
+
+An answer is "identified", "not_identified", "too_few" (there are signs of training, but not enough pictures
+to be sure), or "not_testable" (P and U differ without the model).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from jaxaudit import stats
+from jaxaudit.audits.assess import AssessConfig, assess
+from jaxaudit.audits.collect import CollectConfig, collect_evidence
+from jaxaudit.data import Source, fingerprints, near_duplicate_ids
+from jaxaudit.errors import InputError
+from jaxaudit.evidence import SPLITS, Evidence
+from jaxaudit.targets import Target
+
+_STATUS = {"trained_on": "identified", "no_evidence": "not_identified", "not_testable": "not_testable"}
+_EXAMPLES = 3
+
+
+def identify_data(
+    target: Target,
+    published: Source,
+    unpublished: Source,
+    directory: str | os.PathLike,
+    collect_config: CollectConfig | None = None,
+    assess_config: AssessConfig | None = None,
+    *,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Any]:
+    """Asks whether `target` was trained on the published pictures, and answers in JSON-able data.
+
+    Args:
+      target: the model in question.
+      published: P, what it may have been trained on.
+      unpublished: U, comparable pictures that it cannot have seen.
+      directory: keeps the evidence; a killed run goes on from there.
+      collect_config, assess_config: how scores are measured and judged, None for their defaults; the protocol
+        must be the default.
+      progress: called with (images scored so far, all).
+
+    Returns:
+      The results of `assess` with "answer": {"status", "required"}, the latter `stats.RequiredSamples` unless
+      P was identified or could not be tested; and "near_duplicates": pairs within P and within U.
+
+    Raises:
+      InputError: if P and U share a picture or a near-duplicate, there are too few pictures for any answer,
+        or as `collect_evidence` and `assess`.
+    """
+    collect_config, assess_config = collect_config or CollectConfig(), assess_config or AssessConfig()
+    if assess_config.protocol != "default":
+        raise InputError(
+            f"protocol={assess_config.protocol!r} gives no verdict; owners need the default one."
+        )
+    check_sizes(len(published), len(unpublished), assess_config.alpha)
+    within = check_no_near_duplicates(published, unpublished)
+    evidence = collect_evidence(target, published, unpublished, directory, collect_config, progress=progress)
+    results = assess(evidence, assess_config)
+    return {**results, "near_duplicates": within, "answer": _answer(results, evidence, assess_config)}
+
+
+def check_sizes(num_published: int, num_unpublished: int, alpha: float) -> None:
+    """Refuses sets with which no test could reject.
+
+    Raises:
+      InputError: with the number that is needed at least.
+    """
+    fewest = 2 * stats.fewest_permutable(alpha)
+    for count, what in ((num_published, "published"), (num_unpublished, "unpublished")):
+        if count < fewest:
+            raise InputError(
+                f"{count} {what} pictures are too few for any answer at alpha={alpha:g}: {fewest} are the "
+                "least with which a test can reject at all; models that leak little need hundreds."
+            )
+
+
+def check_no_near_duplicates(published: Source, unpublished: Source) -> dict[str, int]:
+    """{"published", "unpublished"}: pairs of near-duplicates within each set: allowed, but not independent.
+
+    Raises:
+      InputError: if a picture of one set is (nearly) in the other.
+    """
+    p, u = fingerprints(published), fingerprints(unpublished)
+    if pairs := near_duplicate_ids(p, u):
+        shown = "; ".join(f"{first!r} and {second!r}" for first, second in pairs[:_EXAMPLES])
+        raise InputError(
+            f"{len(pairs)} published pictures are the same as, or altered copies of, unpublished ones "
+            f"({shown}{'; ...' if len(pairs) > _EXAMPLES else ''}); remove them from the unpublished set, "
+            "which the model must not have seen."
+        )
+    return {"published": len(near_duplicate_ids(p)), "unpublished": len(near_duplicate_ids(u))}
+
+
+def _answer(results: Mapping[str, Any], evidence: Evidence, config: AssessConfig) -> dict[str, Any]:
+    status = _STATUS[results["verdict"]["status"]]
+    if status != "not_identified":
+        return {"status": status, "required": None}
+    names = evidence.request["feature_sets"]["default"][results["main_view"]]
+    p, u = (evidence.read(split).matrix(names) for split in SPLITS)
+    required = stats.required_samples(p, u, alpha=config.alpha, power=config.power, seed=config.seed)
+    signs = not required.enough and required.high is not None
+    return {"status": "too_few" if signs else status, "required": required.to_dict()}

@@ -1,0 +1,315 @@
+"""What mitigations cost and what they buy: every attack again, on targets that were changed.
+
+    change (none, scaled units, output noise) ──► target ──► audit, extraction ──► leakage
+                                                        └──► held-out images    ──► quality
+
+Quality is measured on images that the model was not trained on: the loss it gives them, and the Fréchet
+distance between its completions of them and the originals. Both rise when a change breaks the model.
+
+Axes: N held-out images, D features.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from jaxaudit.attacks.mitigation import (
+    CRITERIA,
+    add_output_noise,
+    choose_units,
+    noisy_config,
+    scale_units,
+)
+from jaxaudit.attacks.similarity import Similarity, get_similarity
+from jaxaudit.audits.assess import AssessConfig, assess
+from jaxaudit.audits.collect import CollectConfig, collect_evidence
+from jaxaudit.audits.extraction import ExtractionConfig, complete_images, extract
+from jaxaudit.checkpoint import read_record, save_target
+from jaxaudit.data import Source
+from jaxaudit.errors import InputError, unknown_name
+from jaxaudit.evidence import UnitMap, write_atomically
+from jaxaudit.feature_extractors import Extractor, pixels
+from jaxaudit.stats.frechet import bootstrap_frechet
+from jaxaudit.stats.mean import mean_interval
+from jaxaudit.targets import ContinuousTarget, DiscreteTarget
+
+Kind = Literal["none", "unit_mem", "activation", "random", "noise"]
+_LOSS = "cond/loss"  # in every kind of target, minus the loss
+_FPR = "0.01"
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """One change of a target.
+
+    Attributes:
+      kind: "none", a criterion by which units are chosen and scaled (`jaxaudit.attacks.mitigation`), or
+        "noise".
+      strength: share of the units, or standard deviation of the noise; 0 for "none".
+      factor: of scaled weights.
+      seed: of random units and of noise.
+
+    Raises:
+      InputError: for another kind.
+    """
+
+    kind: Kind = "none"
+    strength: float = 0.0
+    factor: float = 0.5
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.kind not in (known := ("none", *CRITERIA, "noise")):
+            raise unknown_name("mitigation", self.kind, known)
+
+    @property
+    def name(self) -> str:
+        """A name for files, different for different changes."""
+        if self.kind == "none":
+            return "none"
+        factor = "" if self.kind == "noise" else f"-x{self.factor:g}"
+        return f"{self.kind}-{self.strength:g}{factor}-seed{self.seed}"
+
+    def apply(
+        self, target: DiscreteTarget | ContinuousTarget, units: UnitMap | None
+    ) -> DiscreteTarget | ContinuousTarget:
+        """The changed target.
+
+        Raises:
+          InputError: if the change needs a map of units and there is none, or does not fit.
+        """
+        if self.kind == "none":
+            return target
+        if self.kind == "noise":
+            return add_output_noise(target, self.strength, seed=self.seed)
+        if units is None:
+            raise InputError("Scaling units needs their map: run experiments.localize first.")
+        chosen = choose_units(units, self.strength, by=self.kind, seed=self.seed)
+        return scale_units(target, chosen, self.factor)
+
+
+@dataclasses.dataclass(frozen=True)
+class MitigateConfig:
+    """How a changed target is attacked.
+
+    Attributes:
+      collect: membership and dataset inference: scores and machine.
+      assess: its statistics.
+      extraction: see `ExtractionConfig`.
+    """
+
+    collect: CollectConfig = dataclasses.field(default_factory=CollectConfig)
+    assess: AssessConfig = dataclasses.field(default_factory=AssessConfig)
+    extraction: ExtractionConfig = dataclasses.field(default_factory=ExtractionConfig)
+
+
+def measure_changes(
+    target: DiscreteTarget | ContinuousTarget,
+    changes: Sequence[Change],
+    members: Source,
+    nonmembers: Source,
+    directory: str | os.PathLike,
+    config: MitigateConfig,
+    *,
+    units: UnitMap | None = None,
+    similarity: Similarity | None = None,
+    extractor: Extractor | None = None,
+    progress: Callable[[int, int, str], None] = lambda done, total, what: None,
+) -> list[dict[str, Any]]:
+    """Attacks the target after each of the changes, one after the other; what is done is not repeated.
+
+    Args:
+      target: VAR, RAR or MAR.
+      changes: what is done to it; each starts from the same target.
+      members, nonmembers: images it was, and was not, trained on.
+      directory: a folder per change, created if missing.
+      config: see `MitigateConfig`.
+      units: the map of the target's units, for changes that scale some.
+      similarity: by which completions are compared with originals; default `get_similarity("pixels")`.
+      extractor: features of the Fréchet distance; default grey levels at 8x8 pixels.
+      progress: called with (images done, in all, what is being done).
+
+    Returns:
+      A record per change, JSON-able: "change" and the fields of `measure`.
+
+    Raises:
+      InputError: for a diffusion model, a change that does not fit, or as the attacks do.
+    """
+    if not target.steps:
+        raise InputError(f"{target.name} is a diffusion model; extraction works on VAR, RAR and MAR.")
+    records = []
+    for i, change in enumerate(changes):
+        folder = Path(directory) / change.name
+        changed = change.apply(target, units)
+        label = f"{change.name} ({i + 1}/{len(changes)})"
+        records.append(
+            {
+                "change": dataclasses.asdict(change),
+                **_measured_once(
+                    changed,
+                    members,
+                    nonmembers,
+                    folder,
+                    config,
+                    similarity or get_similarity("pixels"),
+                    extractor or pixels(),
+                    lambda done, total, what, label=label: progress(done, total, f"{label}: {what}"),
+                ),
+            }
+        )
+    return records
+
+
+def save_mitigated(
+    directory: str | os.PathLike, target: DiscreteTarget | ContinuousTarget, *, original: str | os.PathLike
+) -> dict[str, Any]:
+    """Writes a target that `Change.apply` made of the target `original`, to be audited like any other.
+
+    Args:
+      directory: as `jaxaudit.checkpoint.save_target`, which says what is returned.
+      target: the changed target.
+      original: the name or directory it was loaded from.
+
+    Raises:
+      InputError: if something is in the way, or the original is not to be found.
+    """
+    record = read_record(original)
+    config, changes = record["config"], target.provenance.get("mitigations", [])
+    for change in changes:
+        if noise := change.get("output_noise"):
+            config = noisy_config(config, noise["std"], seed=noise["seed"])
+    return save_target(
+        directory,
+        family=target.family,
+        config=config,
+        params=target.params,
+        preprocessing=target.preprocessing,
+        provenance={
+            **record["provenance"],
+            "made_from": record["fingerprint"],
+            "mitigations": changes,
+        },
+    )
+
+
+def _measured_once(
+    target: DiscreteTarget | ContinuousTarget,
+    members: Source,
+    nonmembers: Source,
+    folder: Path,
+    config: MitigateConfig,
+    similarity: Similarity,
+    extractor: Extractor,
+    progress: Callable[[int, int, str], None],
+) -> dict[str, Any]:
+    """`measure`, or what it found earlier for the same target and request."""
+    path = folder / "measured.json"
+    request = json.loads(
+        json.dumps(
+            {
+                "fingerprint": target.provenance.get("fingerprint"),
+                "sources": [[source.spec, source.fingerprint] for source in (members, nonmembers)],
+                "similarity": similarity.name,
+                "extractor": extractor.name,
+                "config": dataclasses.asdict(config),
+            }
+        )
+    )
+    if path.exists():
+        found = json.loads(path.read_text())
+        if found["request"] != request:
+            raise InputError(f"{folder} holds measurements of another request; choose another --out.")
+        return found["measured"]
+    measured = measure(target, members, nonmembers, folder, config, similarity, extractor, progress)
+    write_atomically(path, json.dumps({"request": request, "measured": measured}, indent=1).encode())
+    return measured
+
+
+def measure(
+    target: DiscreteTarget | ContinuousTarget,
+    members: Source,
+    nonmembers: Source,
+    folder: Path,
+    config: MitigateConfig,
+    similarity: Similarity,
+    extractor: Extractor,
+    progress: Callable[[int, int, str], None],
+) -> dict[str, Any]:
+    """Leakage and quality of one target; arguments are those of `measure_changes`.
+
+    Returns:
+      "score", the best for membership inference; "tpr", its TPR at 1% FPR (None with too few nonmembers), and
+      "auc", with intervals; "p_value", of dataset inference, and "needed", images it takes (None if the sets
+      cannot be compared); "extracted" and "rate" of the longest prefix, and "false_positives" among held-out
+      images, with a bound; "heldout_loss" and "frechet" with intervals (None with too few images).
+    """
+    evidence = collect_evidence(
+        target,
+        members,
+        nonmembers,
+        folder / "evidence",
+        dataclasses.replace(config.collect, scores=(*config.collect.scores, _LOSS)),
+        progress=lambda done, total: progress(done, total, "scoring"),
+    )
+    audit = assess(evidence, config.assess)
+    best = audit["membership"]["selected"]
+    metrics = audit["membership"]["per_score"][best]
+    tests = audit["dataset_inference"]
+    found = extract(
+        target,
+        members,
+        nonmembers,
+        config.extraction,
+        similarity=similarity,
+        directory=folder / "extraction",
+        progress=progress,
+    ).results
+    main = found["prefixes"][-1]
+    held_out = evidence.read("nonmembers")
+    loss = -held_out.scores[_LOSS]
+    return {
+        "score": best,
+        "tpr": metrics["tpr_at_fpr"].get(_FPR),
+        "auc": metrics["auc"],
+        "p_value": tests[audit["main_view"]]["p_value"] if tests else None,
+        "needed": audit["power_curves"][audit["main_view"]]["required"] if tests else None,
+        "extracted": main["extracted"],
+        "completed": found["num_completed"]["candidates"],
+        "rate": main["rate"],
+        "false_positives": main["false_positives"]["all"],
+        "heldout_loss": mean_interval(loss).to_dict(),
+        "frechet": _frechet(
+            target, nonmembers, held_out.sample_ids.tolist(), main["prefix"], extractor, config, progress
+        ),
+    }
+
+
+def _frechet(
+    target: DiscreteTarget | ContinuousTarget,
+    held_out: Source,
+    sample_ids: Sequence[str],
+    prefix: int,
+    extractor: Extractor,
+    config: MitigateConfig,
+    progress: Callable[[int, int, str], None],
+) -> dict[str, Any] | None:
+    """Between held-out images and their completions, less its bias; None with too few for the features."""
+    if len(sample_ids) <= extractor.dim:
+        return None
+    sides: tuple[list[np.ndarray], list[np.ndarray]] = [], []
+    size = config.extraction.batch_size
+    for start in range(0, len(sample_ids), size):
+        pair = complete_images(target, held_out, sample_ids[start : start + size], prefix, config.extraction)
+        for side, images in zip(sides, pair, strict=True):
+            side.append(np.asarray(extractor(images)))
+        progress(min(start + size, len(sample_ids)), len(sample_ids), "completing held-out images")
+    found = bootstrap_frechet(*(np.concatenate(side) for side in sides), seed=config.assess.seed)
+    unbiased = max(found.distance.estimate - found.bias, 0.0)
+    return dataclasses.replace(found.distance, estimate=unbiased).to_dict()

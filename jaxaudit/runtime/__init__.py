@@ -1,0 +1,1 @@
+"""Where work runs: devices, processes, rows at a time, and how much arithmetic it is."""

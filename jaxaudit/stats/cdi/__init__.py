@@ -1,0 +1,1 @@
+"""Copyrighted data identification (CDI): the scorer, the test, its power, its studies."""

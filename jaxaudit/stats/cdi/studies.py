@@ -1,0 +1,363 @@
+"""The studies of the CDI paper on one table of features, each from many random draws of P and U.
+
+  contamination: a part of P are nonmembers; with all of them the test must stay silent.
+  imbalance: more or fewer samples of U than of P; also with nonmembers as P.
+  set_membership: is a set's membership better told by CDI or by single scores, each set judged by the maximum
+    (published) or the mean of its samples' scores against the same of nonmember sets?
+  identification_roc: 1 - p of sets of members against that of sets of nonmembers, over all thresholds.
+
+  ablation: the test on parts of the features; a single score needs no scorer and is tested itself.
+
+p-value against |P| is `identification_power`. Sizes that the samples do not allow are left out.
+
+The intervals of rates are those of as many draws as can be made without overlap (Hoeffding, JASA 1963).
+
+Source: Dubiński et al., CVPR 2025, arXiv 2411.12858.
+
+Axes: R repetitions, n samples of P, m of U, F features.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from jaxaudit.errors import InputError, unknown_name
+from jaxaudit.stats.cdi import draws as cdi_draws
+from jaxaudit.stats.cdi import scorer as cdi
+from jaxaudit.stats.cdi.identification import Features
+from jaxaudit.stats.inputs import check_enough, check_fraction, named_features
+from jaxaudit.stats.intervals import CONFIDENCE, Interval, clopper_pearson
+from jaxaudit.stats.power import QUANTILES, PowerCurve
+from jaxaudit.stats.records import Record
+from jaxaudit.stats.roc import auc, roc_curve, tpr_at_fpr
+from jaxaudit.stats.welch import fewest_permutable
+
+PUBLISHED_SIZES = (30, 50, 100, 300, 500, 1_000, 3_000, 5_000, 10_000)
+PUBLISHED_RATIOS = (0.0, 0.05, 0.1, 0.3, 0.5, 0.8, 1.0)
+IMBALANCES = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyPoint(Record):
+    """Many draws of one setting.
+
+    Attributes:
+      series: which line of the study.
+      num_p, num_u: samples of every draw.
+      ratio: of nonmembers in P (contamination) or of |U| to |P| (imbalance); None elsewhere.
+      identified: share of draws in which P is identified; of a single score, sets above the threshold that a
+        share alpha of the nonmember sets exceeds.
+      mean_p: mean p-value. p_quantiles: {level: quantile}. Both None for single scores.
+      independent_draws: behind the interval.
+    """
+
+    series: str
+    num_p: int
+    num_u: int
+    ratio: float | None
+    identified: Interval
+    mean_p: float | None
+    p_quantiles: dict[float, float] | None
+    independent_draws: int
+
+
+@dataclasses.dataclass(frozen=True)
+class SetRoc(Record):
+    """Sets of members against sets of nonmembers, told apart by 1 - p.
+
+    Attributes:
+      n: samples of a set, and of U.
+      fpr, tpr: the curve, from (0, 0) to (1, 1).
+      auc: the area under it.
+      tpr_at_alpha: the largest true-positive rate at a false-positive rate <= alpha.
+      identified, accused: share of member sets, and of nonmember sets, with p_value <= alpha.
+    """
+
+    n: int
+    fpr: tuple[float, ...]
+    tpr: tuple[float, ...]
+    auc: float
+    tpr_at_alpha: float
+    identified: float
+    accused: float
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyConfig:
+    """What the studies have in common.
+
+    Attributes:
+      procedure: "split" or "paper".
+      alpha: significance level.
+      repetitions: draws of every setting.
+      confidence: of the intervals.
+      seed: of the draws.
+    """
+
+    procedure: str = "split"
+    alpha: float = 0.01
+    repetitions: int = 1_000
+    confidence: float = CONFIDENCE
+    seed: int = 0
+
+
+def contamination(
+    p_features: Features,
+    u_features: Features,
+    config: StudyConfig = StudyConfig(),
+    *,
+    ratios: Sequence[float] = PUBLISHED_RATIOS,
+    sizes: Sequence[int] = PUBLISHED_SIZES,
+) -> tuple[StudyPoint, ...]:
+    """The test on sets P of which a `ratio` are nonmembers, other ones than U; one series per size.
+
+    Args:
+      p_features: {name: [n]} or [n,F] features of members.
+      u_features: {name: [m]} or [m,F] features of nonmembers.
+      config: what all studies share.
+      ratios: of nonmembers in P; those that make no whole number of a size are left out.
+      sizes: of P and of U.
+
+    Raises:
+      InputError: as `identify`, or if no size fits the samples.
+    """
+    draws = _Draws(p_features, u_features, config)
+
+    def fits(n: int, ratio: float) -> bool:
+        foreign = round(n * ratio)
+        enough = n - foreign <= draws.num_members and n + foreign <= draws.num_nonmembers
+        return enough and math.isclose(foreign, n * ratio, abs_tol=1e-9)
+
+    points = []
+    for n in draws.usable(sizes, at_most=draws.num_nonmembers):
+        for ratio in (ratio for ratio in ratios if fits(n, ratio)):
+            foreign = round(n * ratio)
+            nonmembers = draws.nonmembers(n + foreign)
+            p = draws.shuffled(np.concatenate([draws.members(n - foreign), nonmembers[:, n:]], axis=1))
+            points.append(draws.point(_images(n), p, nonmembers[:, :n], ratio=ratio))
+    return tuple(points)
+
+
+def imbalance(
+    p_features: Features,
+    u_features: Features,
+    config: StudyConfig = StudyConfig(),
+    *,
+    ratios: Sequence[float] = IMBALANCES,
+    sizes: Sequence[int] = PUBLISHED_SIZES,
+) -> tuple[StudyPoint, ...]:
+    """The test with |U| = ratio * |P|: one series per |P| of members, and one of nonmembers for P.
+
+    Args and errors are those of `contamination`, but for "paper", which knows no imbalance.
+    """
+    if config.procedure == "paper":
+        raise InputError(
+            "The published test needs as many samples of U as of P; study the imbalance of 'split'."
+        )
+    draws = _Draws(p_features, u_features, config)
+    points = []
+    for n in draws.usable(sizes, at_most=draws.num_nonmembers):
+        for ratio in ratios:
+            m = round(n * ratio)
+            if m < draws.smallest:
+                continue
+            if n <= draws.num_members and m <= draws.num_nonmembers:
+                points.append(draws.point(_images(n), draws.members(n), draws.nonmembers(m), ratio=ratio))
+            if n + m <= draws.num_nonmembers:
+                rows = draws.nonmembers(n + m)
+                points.append(draws.point(f"{_images(n)}, nonmembers", rows[:, :n], rows[:, n:], ratio=ratio))
+    return tuple(points)
+
+
+def set_membership(
+    p_features: Features,
+    u_features: Features,
+    config: StudyConfig = StudyConfig(),
+    *,
+    sizes: Sequence[int] = PUBLISHED_SIZES,
+) -> tuple[StudyPoint, ...]:
+    """Identifying a set by CDI (at p <= alpha) or by one score (at a false-positive rate <= alpha).
+
+    The threshold of a score is set on the nonmember sets it is used on, in favour of the score. Series:
+    "CDI", and "NAME, maximum" and "NAME, mean" for every feature, which must be oriented higher = more likely
+    a member. Args and errors are those of `contamination`.
+    """
+    draws = _Draws(p_features, u_features, config)
+    points = []
+    for n in draws.usable(sizes, at_most=min(draws.num_members, draws.num_nonmembers)):
+        members, nonmembers = draws.members(n), draws.nonmembers(n)
+        points.append(draws.point("CDI", members, nonmembers))
+        independent = draws.independent(n, 0)
+        for j, name in enumerate(draws.names):
+            scores = draws.pool[:, j]
+            for how, statistic in (("maximum", np.max), ("mean", np.mean)):
+                sets = (statistic(scores[rows], axis=1) for rows in (members, nonmembers))
+                rate = tpr_at_fpr(*sets, config.alpha)
+                points.append(
+                    StudyPoint(
+                        series=f"{name}, {how}",
+                        num_p=n,
+                        num_u=n,
+                        ratio=None,
+                        identified=clopper_pearson(
+                            rate * independent, independent, confidence=config.confidence
+                        ),
+                        mean_p=None,
+                        p_quantiles=None,
+                        independent_draws=independent,
+                    )
+                )
+    return tuple(points)
+
+
+def identification_roc(
+    p_features: Features,
+    u_features: Features,
+    config: StudyConfig = StudyConfig(),
+    *,
+    sizes: Sequence[int] = PUBLISHED_SIZES,
+) -> tuple[SetRoc, ...]:
+    """Sets of members against sets of nonmembers (other ones than U), by ascending size.
+
+    Args and errors are those of `contamination`.
+    """
+    draws = _Draws(p_features, u_features, config)
+    curves = []
+    for n in draws.usable(sizes, at_most=min(draws.num_members, draws.num_nonmembers // 2)):
+        rows = draws.nonmembers(2 * n)
+        member_p, _ = draws.test(draws.members(n), rows[:, :n])
+        nonmember_p, _ = draws.test(rows[:, n:], rows[:, :n])
+        curve = roc_curve(-member_p, -nonmember_p)
+        curves.append(
+            SetRoc(
+                n=n,
+                fpr=curve.fpr,
+                tpr=curve.tpr,
+                auc=auc(-member_p, -nonmember_p),
+                tpr_at_alpha=tpr_at_fpr(-member_p, -nonmember_p, config.alpha),
+                identified=float(np.mean(member_p <= config.alpha)),
+                accused=float(np.mean(nonmember_p <= config.alpha)),
+            )
+        )
+    return tuple(curves)
+
+
+def ablation(
+    p_features: Mapping[str, Float[np.ndarray, " n"]],
+    u_features: Mapping[str, Float[np.ndarray, " m"]],
+    sets: Mapping[str, Sequence[str]],
+    config: StudyConfig = StudyConfig(),
+    *,
+    sizes: Sequence[int] = PUBLISHED_SIZES,
+) -> tuple[StudyPoint, ...]:
+    """The test on each of the `sets` {series: names of features}, all on the same draws.
+
+    Args and errors are those of `contamination`; features that no set names may be anything.
+    """
+    points = []
+    for series, names in sets.items():
+        draws = _Draws(*({name: side[name] for name in names} for side in (p_features, u_features)), config)
+        for n in draws.usable(sizes, at_most=min(draws.num_members, draws.num_nonmembers)):
+            points.append(draws.point(series, draws.members(n), draws.nonmembers(n), direct=len(names) == 1))
+    return tuple(points)
+
+
+class _Draws:
+    """Members and nonmembers in one pool, and random draws of their rows."""
+
+    def __init__(self, p_features: Features, u_features: Features, config: StudyConfig):
+        check_fraction(config.alpha, "alpha")
+        check_enough(config.repetitions, 1, "repetitions")
+        if config.procedure not in cdi_draws.DRAW_PROCEDURES:
+            raise unknown_name("procedure for draws", config.procedure, cdi_draws.DRAW_PROCEDURES)
+        p, u, self.names = named_features(p_features, u_features)
+        self.pool, _ = cdi.make_pool(np.concatenate([p, u]))
+        self.num_members, self.num_nonmembers = len(p), len(u)
+        self.config = config
+        self.smallest = cdi.FOLDS if config.procedure == "paper" else 2 * fewest_permutable(config.alpha)
+        self._rng = np.random.default_rng(config.seed)
+
+    def usable(self, sizes: Sequence[int], *, at_most: int) -> list[int]:
+        """The sizes that can be drawn and can reject."""
+        usable = sorted({n for n in sizes if self.smallest <= n <= at_most})
+        if not usable:
+            raise InputError(
+                f"No size of {', '.join(map(str, sizes))} lies between {self.smallest}, below which no "
+                f"p-value reaches alpha={self.config.alpha:g}, and {at_most}, the most that can be drawn of "
+                f"{self.num_members} members and {self.num_nonmembers} nonmembers."
+            )
+        return usable
+
+    def members(self, size: int) -> Int[np.ndarray, "R n"]:
+        return cdi_draws.draw_rows(self.num_members, size, self.config.repetitions, self._rng)
+
+    def nonmembers(self, size: int) -> Int[np.ndarray, "R n"]:
+        rows = cdi_draws.draw_rows(self.num_nonmembers, size, self.config.repetitions, self._rng)
+        return self.num_members + rows
+
+    def shuffled(self, rows: Int[np.ndarray, "R n"]) -> Int[np.ndarray, "R n"]:
+        return self._rng.permuted(rows, axis=1)
+
+    def test(
+        self, p: Int[np.ndarray, "R n"], u: Int[np.ndarray, "R m"]
+    ) -> tuple[Float[np.ndarray, " R"], Float[np.ndarray, " R"]]:
+        return cdi_draws.draw_p_values(
+            self.pool, p, u, procedure=self.config.procedure, seed=self.config.seed
+        )
+
+    def independent(self, members: int, nonmembers: int) -> int:
+        """Draws of so many members and nonmembers that do not overlap."""
+        draws = self.config.repetitions
+        for needed, available in ((members, self.num_members), (nonmembers, self.num_nonmembers)):
+            draws = min(draws, available // needed) if needed else draws
+        return max(draws, 1)
+
+    def point(
+        self,
+        series: str,
+        p: Int[np.ndarray, "R n"],
+        u: Int[np.ndarray, "R m"],
+        *,
+        ratio: float | None = None,
+        direct: bool = False,
+    ) -> StudyPoint:
+        p_values, t = cdi_draws.direct_p_values(self.pool[:, 0], p, u) if direct else self.test(p, u)
+        members = int((p[0] < self.num_members).sum())
+        independent = self.independent(members, p.shape[1] - members + u.shape[1])
+        rate = np.mean((p_values <= self.config.alpha) & (t > 0))
+        return StudyPoint(
+            series=series,
+            num_p=p.shape[1],
+            num_u=u.shape[1],
+            ratio=ratio,
+            identified=clopper_pearson(rate * independent, independent, confidence=self.config.confidence),
+            mean_p=float(p_values.mean()),
+            p_quantiles=dict(zip(QUANTILES, np.quantile(p_values, QUANTILES).tolist(), strict=True)),
+            independent_draws=independent,
+        )
+
+
+def curve_points(curve: PowerCurve, series: str) -> tuple[StudyPoint, ...]:
+    """The points of a power curve as those of a study."""
+    return tuple(
+        StudyPoint(
+            series=series,
+            num_p=point.n,
+            num_u=point.n,
+            ratio=None,
+            identified=point.rejection_rate,
+            mean_p=point.mean_p,
+            p_quantiles=point.p_quantiles,
+            independent_draws=point.independent_draws,
+        )
+        for point in curve.points
+    )
+
+
+def _images(n: int) -> str:
+    return f"{n:,} images"

@@ -1,0 +1,278 @@
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+import jaxaudit
+from jaxaudit.attacks.continuous import MaskedLossConfig
+from jaxaudit.attacks.prada import COND_KNOTS, GAIN_KNOTS
+from jaxaudit.attacks.registry import ScorePlan, get_scores
+from jaxaudit.audits import collect
+from jaxaudit.audits.collect import CollectConfig, collect_evidence
+from jaxaudit.data import open_source, preprocess
+from jaxaudit.errors import InputError
+from jaxaudit.runtime.mesh import make_mesh
+from tests import tiny_diffusion
+from tests.tiny import MAR_OPTIONS, MAR_SCORES, mar_target, var_target
+
+CONFIG = CollectConfig(scores=("cond/loss", "diff/zlib", "diff/icas"), batch_size=8, shard_size=16)
+CONTINUOUS = CollectConfig(scores=MAR_SCORES, options=MAR_OPTIONS, batch_size=8, shard_size=16)
+
+
+def collected(
+    directory, config=CONFIG, nonmembers="digits:nonmembers[:20]", *, make_target=var_target, **options
+):
+    return collect_evidence(
+        make_target(),
+        open_source("digits:members[:40]"),
+        open_source(nonmembers),
+        directory,
+        config,
+        **options,
+    )
+
+
+@pytest.fixture(scope="module")
+def evidence(tmp_path_factory):
+    return collected(tmp_path_factory.mktemp("evidence"))
+
+
+@pytest.fixture(scope="module")
+def continuous(tmp_path_factory):
+    return collected(tmp_path_factory.mktemp("continuous"), CONTINUOUS, make_target=mar_target)
+
+
+def test_rows_hold_the_scores_of_their_pictures(evidence):
+    table = evidence.read("members")
+    source = open_source("digits:members[:40]")
+    assert list(table.sample_ids) == list(source.ids)
+    np.testing.assert_array_equal(table.labels, source.labels)
+    images = np.stack([preprocess(source.load(i).image, var_target().preprocessing) for i in range(40)])
+    expected = jaxaudit.score(var_target(), images, table.labels, names=CONFIG.scores)
+    assert list(table.scores) == list(CONFIG.scores)
+    for name, values in expected.items():
+        np.testing.assert_allclose(table.scores[name], values, atol=1e-5)
+    assert len(evidence.read("nonmembers")) == 20
+
+
+def test_stochastic_scores_follow_from_seed_and_sample_id(continuous):
+    table = continuous.read("members")
+    source = open_source("digits:members[:40]")
+    rows = [3, 17, 30]
+    images = np.stack([preprocess(source.load(i).image, mar_target().preprocessing) for i in rows])
+    key, mesh = jax.random.key(CONTINUOUS.seed), make_mesh()
+    scorer = collect.Scorer(mar_target(), MAR_SCORES, key=key, options=MAR_OPTIONS, mesh=mesh)
+    expected = scorer.submit(images, table.labels[rows], ids=table.sample_ids[rows], padded_size=8)
+    assert list(table.scores) == list(MAR_SCORES)
+    for name, values in expected.result().items():
+        np.testing.assert_allclose(table.scores[name][rows], values, rtol=1e-5)
+    assert continuous.request["options"] == {"mask_ratio": 0.86, "timestep": 300, "num_noises": 3}
+    assert continuous.request["main_view"] == "cond"
+
+
+def test_other_options_are_another_request(continuous):
+    other = dataclasses.replace(CONTINUOUS, options=MaskedLossConfig(0.86, "random", 3))
+    with pytest.raises(InputError, match=r"options.timestep is 300, now \"random\""):
+        collected(continuous.directory, other, make_target=mar_target)
+    with pytest.raises(InputError, match="do not apply to tiny: its tokens are discrete"):
+        collected(continuous.directory, CONTINUOUS)
+
+
+def test_fitted_scores_leave_their_features(tmp_path, evidence):
+    config = dataclasses.replace(CONFIG, scores=("diff/prada", "cond/loss"))
+    table = collected(tmp_path, config).read("nonmembers")
+    assert list(table.scores) == ["cond/loss"]
+    assert table.features.keys() == {"diff/prada"}
+    features = table.features["diff/prada"]
+    assert features.shape == (20, 3 * (len(COND_KNOTS) + len(GAIN_KNOTS)))
+    np.testing.assert_allclose(features.sum(1), 6, rtol=1e-5)  # in 3 scales two partitions of unity
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("make_target", "config"),
+    [
+        (var_target, CONFIG),
+        (var_target, dataclasses.replace(CONFIG, num_devices=1, batch_size=5)),
+        (mar_target, dataclasses.replace(CONTINUOUS, num_devices=1, batch_size=11)),
+    ],
+)
+def test_a_killed_run_is_finished_by_the_next(tmp_path, request, monkeypatch, make_target, config):
+    evidence = request.getfixturevalue("evidence" if make_target is var_target else "continuous")
+    request_config = CONFIG if make_target is var_target else CONTINUOUS
+
+    def kill(done, total):
+        assert total == 60
+        if done > 16:
+            raise Killed
+
+    with pytest.raises(Killed):
+        collected(tmp_path, request_config, make_target=make_target, progress=kill)
+    kept = {path.name: path.read_bytes() for path in tmp_path.glob("*.parquet")}
+    assert list(kept) == ["members-00000-of-00003.parquet"]
+    scored = []
+    score_shard = collect._score_shard
+    monkeypatch.setattr(
+        collect,
+        "_score_shard",
+        lambda *arguments: scored.append(arguments[2].filename) or score_shard(*arguments),
+    )
+    resumed = collected(tmp_path, config, make_target=make_target)
+    assert kept.items() <= {path.name: path.read_bytes() for path in tmp_path.glob("*.parquet")}.items()
+    assert len(scored) == 4
+    for split in ("members", "nonmembers"):
+        ours, whole = resumed.read(split), evidence.read(split)
+        assert list(ours.sample_ids) == list(whole.sample_ids)
+        for name in config.scores:
+            np.testing.assert_allclose(ours.scores[name], whole.scores[name], atol=1e-5)
+
+
+def test_a_resumed_run_with_the_same_devices_writes_the_same_bytes(tmp_path, evidence):
+    collected(tmp_path)
+    (tmp_path / "members-00001-of-00003.parquet").unlink()
+    collected(tmp_path)
+    for path in evidence.directory.glob("*.parquet"):
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+
+
+def test_another_request_is_refused(evidence):
+    with pytest.raises(InputError, match=r"seed is 0, now 1"):
+        collected(evidence.directory, dataclasses.replace(CONFIG, seed=1))
+
+
+def test_a_picture_on_both_sides_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"share 5 pictures with identical pixels"):
+        collected(tmp_path / "new", nonmembers="digits:members[35:60]")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_draw_is_seeded_and_keeps_the_order(tmp_path):
+    ids = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        config = dataclasses.replace(CONFIG, num_samples=12, seed=seed)
+        ids.append(list(collected(tmp_path / name, config).read("members").sample_ids))
+    assert len(ids[0]) == 12
+    assert ids[0] == ids[1] == sorted(ids[0])
+    assert ids[0] != ids[2]
+
+
+def test_scores_that_are_not_finite_are_named(tmp_path, monkeypatch):
+    score_names = ("diff/icas",)
+    config = dataclasses.replace(CONFIG, scores=score_names)
+    result = collect.Scorer.submit
+
+    class Broken:
+        def __init__(self, pending):
+            self.pending = pending
+
+        def result(self):
+            scores = self.pending.result()
+            scores["diff/icas"] = scores["diff/icas"].copy()
+            scores["diff/icas"][3] = np.nan
+            return scores
+
+    monkeypatch.setattr(collect.Scorer, "submit", lambda *args, **options: Broken(result(*args, **options)))
+    with pytest.raises(InputError, match=r"Score diff/icas is nan for 2 of 16 samples, first 'digits/"):
+        collected(tmp_path, config)
+    assert not list(tmp_path.glob("*.parquet"))
+
+
+DIFFUSION = CollectConfig(scores=("secmi*", "multiple_loss_?00*", "clid_0"), batch_size=8, shard_size=16)
+
+
+def test_diffusion_models(tmp_path):
+    def make_target():
+        return dataclasses.replace(tiny_diffusion.target(), num_classes=10, params=params)
+
+    generator = tiny_diffusion.target().params["generator"]
+    params = {"generator": generator | {"labels": np.resize(generator["labels"], (11, 6))}}
+    evidence = collected(tmp_path / "labels", DIFFUSION, make_target=make_target)
+    table, source = evidence.read("members"), open_source("digits:members[:40]")
+    rows = [3, 17]
+    images = np.stack([preprocess(source.load(i).image, make_target().preprocessing) for i in rows])
+    options = {"names": DIFFUSION.scores, "ids": table.sample_ids[rows], "key": jax.random.key(0)}
+    expected = jaxaudit.score(make_target(), images, table.labels[rows], **options)
+    assert list(table.scores) == list(expected)
+    for name, values in expected.items():
+        np.testing.assert_allclose(table.scores[name][rows], values, rtol=1e-4, atol=1e-5)
+    assert evidence.request["main_view"] == ""
+    assert evidence.manifest["run"]["evaluations_per_image"]["planned"]["forwards"] == 12 + 9 + 2
+    assert evidence.manifest["run"]["evaluations_per_image"]["naive"]["forwards"] == 2 * 12 + 2 * 9 + 2
+
+
+def test_unconditional_models_are_audited_whatever_the_labels(tmp_path):
+    evidence = collected(
+        tmp_path,
+        dataclasses.replace(DIFFUSION, scores=("secmi",)),
+        make_target=lambda: tiny_diffusion.target("nothing"),
+    )
+    assert np.isfinite(evidence.read("members").scores["secmi"]).all()
+    assert not evidence.read("members").labels.any()
+
+
+def test_models_of_captions_are_scored_and_not_audited(tmp_path):
+    with pytest.raises(
+        InputError, match="tiny is conditioned on captions, and sources of pictures have none"
+    ):
+        collected(tmp_path, DIFFUSION, make_target=lambda: tiny_diffusion.target("captions"))
+
+
+def test_without_gradients(tmp_path):
+    config = dataclasses.replace(DIFFUSION, scores=("gradient_masking_0",), access="gray-box")
+    with pytest.raises(InputError, match="gradient_masking_0 cannot be had: it needs the model's gradients"):
+        collected(tmp_path, config, make_target=tiny_diffusion.target)
+
+
+def feature_sets(names, kind="discrete"):
+    return collect._feature_sets(ScorePlan(get_scores(names, kind)), kind)
+
+
+def test_feature_sets_are_the_published_ones():
+    sets = feature_sets("all")
+    assert list(sets) == ["default", "paper"]
+    assert list(sets["default"]) == ["cond", "diff"]
+    assert len(sets["paper"]["diff"]) == len(sets["default"]["diff"]) == 18
+    assert sets["paper"]["diff"][8] == "diff/min_k_pp_10_ref"
+    assert sets["default"]["diff"][8] == "diff/min_k_pp_10"
+
+
+def test_feature_sets_of_continuous_tokens_leave_camia_out():
+    names = ["loss", "zlib", *(f"min_k_{k}" for k in (10, 20, 30, 40, 50))]
+    assert feature_sets("all", "continuous") == {
+        "default": {view: [f"{view}/{name}" for name in names] for view in ("cond", "diff")},
+        "paper": {"cond": [f"cond/{name}_ref" for name in names]},
+    }
+
+
+def test_feature_sets_of_diffusion_models_are_the_26_of_cdi():
+    sets = feature_sets("all", "diffusion")
+    assert [len(sets[protocol][""]) for protocol in ("default", "paper")] == [26, 26]
+    assert sets["paper"][""][:5] == [
+        "denoising_loss_ref",
+        "secmi_ref",
+        "pia_ref",
+        "pian_ref",
+        "gradient_masking_0_ref",
+    ]
+    assert sets["default"][""] == [name.removesuffix("_ref") for name in sets["paper"][""]]
+    assert feature_sets("clid_0", "diffusion") == {"default": {"": ["clid_0"]}, "paper": {}}
+
+
+def test_feature_sets_without_a_published_score_are_what_was_asked_for():
+    for kind in ("discrete", "continuous"):
+        assert feature_sets("cond/unified_loss", kind) == {
+            "default": {"cond": ["cond/unified_loss"]},
+            "paper": {},
+        }
+    mixed = feature_sets(["cond/unified_loss", "diff/icas", "diff/prada", "diff/surp_10_2_ref"])
+    assert mixed == {
+        "default": {"cond": ["cond/unified_loss"], "diff": ["diff/icas"]},
+        "paper": {"diff": ["diff/surp_10_2_ref"]},
+    }
+    assert feature_sets(["cond/loss", "diff/icas"])["default"] == {"cond": ["cond/loss"]}
+    with pytest.raises(InputError, match="cannot rest on diff/prada"):
+        feature_sets("diff/prada")

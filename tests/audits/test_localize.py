@@ -1,0 +1,170 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from jaxaudit.attacks.localization import ActivationMeter, Views
+from jaxaudit.audits import localize as module
+from jaxaudit.audits.localize import LocalizeConfig, localize, pool
+from jaxaudit.data import batches, open_source
+from jaxaudit.errors import InputError
+from jaxaudit.evidence.units import FILE, UnitMap, top_units
+from tests import tiny
+
+CONFIG = LocalizeConfig(subsets=(0.05, 0.1), views=Views(2), batch_size=8, part_size=20, num_devices=1)
+FIELDS = ("unit_mem", "maximum", "rest", "argument", "class_mem", "class_argument", "labels")
+
+
+@pytest.fixture(scope="module")
+def source():
+    return open_source("digits:members")
+
+
+@pytest.fixture(scope="module")
+def units(source, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("localize")
+    return directory, localize(tiny.rar_target(), source, directory, CONFIG)
+
+
+def test_unit_mem_is_that_of_a_slow_count(units, source):
+    _, found = units
+    target = tiny.rar_target()
+    rows = [source.ids.index(name) for name in found.ids]
+    (batch,) = batches(source, rows, target.preprocessing, len(rows))
+    np.testing.assert_array_equal(batch.labels, found.labels)
+    means = ActivationMeter(target, CONFIG.views).submit(batch.images, batch.labels, ids=batch.ids).result()
+    for place in np.ndindex(means.shape[1:]):
+        unit = means[(slice(None), *place)].astype(np.float64)
+        largest = unit.argmax()
+        rest = np.delete(unit, largest).mean()
+        assert found.argument[place] == largest
+        assert found.unit_mem[(-1, *place)] == pytest.approx(
+            (unit[largest] - rest) / (unit[largest] + rest), abs=1e-6
+        )
+        by_class = np.array([unit[found.labels == label].mean() for label in range(10)])
+        assert found.class_argument[place] == by_class.argmax()
+        others = np.delete(by_class, by_class.argmax()).mean()
+        assert found.class_mem[place] == pytest.approx(
+            (by_class.max() - others) / (by_class.max() + others), abs=1e-6
+        )
+        assert found.mean[place] == pytest.approx(unit.mean(), abs=1e-6)
+
+
+def test_subsets_are_balanced_and_nested(units, source, tmp_path):
+    _, found = units
+    assert found.sizes == (50, 90)
+    assert np.bincount(found.labels).tolist() == [9] * 10
+    config = dataclasses.replace(CONFIG, subsets=(0.05,))
+    alone = localize(tiny.rar_target(), source, tmp_path, config)
+    assert set(alone.ids) <= set(found.ids)
+    np.testing.assert_allclose(alone.unit_mem[0], found.unit_mem[0], atol=1e-6)
+
+
+def test_a_share_of_one_takes_every_picture_of_uneven_classes():
+    labels = np.array([0] * 7 + [1] * 2 + [2] * 3)
+    source = open_source("digits:members").take(range(12))
+    source.labels[:] = labels
+    rows, tiers = module._choose(source, (0.5, 1.0), seed=0)
+    assert sorted(rows) == list(range(12))
+    assert np.bincount(labels[rows[tiers == 0]]).tolist() == [2, 2, 2]
+
+
+def test_batches_and_devices_change_nothing(units, source, tmp_path):
+    _, found = units
+    other = dataclasses.replace(CONFIG, batch_size=5, num_devices=4, parallelism="pmap")
+    again = localize(tiny.rar_target(), source, tmp_path, other)
+    for name in FIELDS:
+        np.testing.assert_allclose(getattr(again, name), getattr(found, name), atol=1e-6)
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_file(units, source, tmp_path):
+    class KilledError(Exception):
+        pass
+
+    seen = []
+
+    def kill(done, total):
+        seen.append(done)
+        if len(seen) == 2:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        localize(tiny.rar_target(), source, tmp_path, CONFIG, progress=kill)
+    assert not (tmp_path / FILE).exists()
+    resumed = []
+    localize(tiny.rar_target(), source, tmp_path, CONFIG, progress=lambda done, total: resumed.append(done))
+    assert resumed[0] > seen[-1]
+    directory, _ = units
+    assert (tmp_path / FILE).read_bytes() == (directory / FILE).read_bytes()
+    assert not list(tmp_path.glob("state-*"))
+
+
+def test_memory_does_not_grow_with_pictures_or_classes(source, tmp_path):
+    sizes = []
+    for i, rows in enumerate((range(0, 40), range(0, 320))):
+        directory = tmp_path / str(i)
+
+        def measure(done, total, directory=directory):
+            sizes.extend(path.stat().st_size for path in directory.glob("state-*.npz"))
+
+        config = dataclasses.replace(CONFIG, subsets=None, part_size=10_000)
+        localize(tiny.rar_target(), source.take(rows), directory, config, progress=measure)
+    assert len(sizes) == 2
+    assert sizes[0] == sizes[1]
+
+
+def test_a_map_is_read_back_and_a_finished_one_is_not_measured_again(units, source):
+    directory, found = units
+    before = (directory / FILE).stat().st_mtime_ns
+    again = localize(tiny.rar_target(), source, directory, CONFIG)
+    assert (directory / FILE).stat().st_mtime_ns == before
+    assert (again.stages, again.subsets, again.sizes, again.ids) == (
+        found.stages,
+        found.subsets,
+        found.sizes,
+        found.ids,
+    )
+    for name in FIELDS:
+        np.testing.assert_array_equal(getattr(again, name), getattr(found, name))
+
+
+def test_pooling_two_maps_is_measuring_both_sets(units, source, tmp_path):
+    _, found = units
+    rest = source.take([i for i, name in enumerate(source.ids) if name not in set(found.ids)][:30])
+    config = dataclasses.replace(CONFIG, subsets=None)
+    other = localize(tiny.rar_target(), rest, tmp_path / "rest", config)
+    both = source.take([source.ids.index(name) for name in (*found.ids, *other.ids)])
+    together = localize(tiny.rar_target(), both, tmp_path / "both", config)
+    pooled = pool(found, other)
+    np.testing.assert_allclose(pooled.unit_mem[0], together.unit_mem[0], atol=1e-6)
+    names, expected = (np.array(each.ids)[each.argument] for each in (pooled, together))
+    np.testing.assert_array_equal(names, expected)
+
+
+def test_another_request_in_the_same_folder_is_refused(units, source):
+    directory, _ = units
+    with pytest.raises(InputError, match="another ids_sha256, seed"):
+        localize(tiny.rar_target(), source, directory, dataclasses.replace(CONFIG, seed=1))
+
+
+def test_too_small_subsets_are_refused(source, tmp_path):
+    one = source.take([0])
+    with pytest.raises(InputError, match="take a larger subset"):
+        localize(tiny.rar_target(), one, tmp_path, LocalizeConfig(num_devices=1))
+    with pytest.raises(InputError, match="not in"):
+        LocalizeConfig(subsets=(0.0,))
+
+
+def test_a_folder_without_map_or_with_a_broken_one_is_named(tmp_path):
+    with pytest.raises(InputError, match="holds no"):
+        UnitMap.load(tmp_path)
+    (tmp_path / FILE).write_bytes(b"nothing")
+    with pytest.raises(InputError, match="damaged"):
+        UnitMap.load(tmp_path)
+
+
+def test_top_units_are_the_highest_and_at_least_one():
+    values = np.array([[0.1, 0.9], [0.9, 0.3]])
+    assert top_units(values, 0.25).tolist() == [[False, True], [False, False]]
+    assert top_units(values, 0.75).tolist() == [[False, True], [True, True]]
+    assert top_units(values, 0.001).sum() == 1

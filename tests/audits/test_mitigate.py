@@ -1,0 +1,126 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from jaxaudit.audits.collect import CollectConfig
+from jaxaudit.audits.extraction import ExtractionConfig
+from jaxaudit.audits.mitigate import Change, MitigateConfig, measure_changes, save_mitigated
+from jaxaudit.checkpoint import load_target, save_target
+from jaxaudit.data import open_source
+from jaxaudit.errors import InputError
+from jaxaudit.evidence import Evidence, UnitMap
+from tests import tiny
+
+CONFIG = MitigateConfig(
+    CollectConfig(scores=("diff/loss", "diff/hinge"), num_devices=1),
+    extraction=ExtractionConfig(top_k=2, validation_top_k=2, prefixes=(8,), reference_size=20, num_devices=1),
+)
+CHANGES = [Change(), Change("random", 0.5, factor=6.0)]
+UNITS = UnitMap(
+    stages=("all tokens",),
+    subsets=(1.0,),
+    sizes=(2,),
+    unit_mem=np.zeros((1, 1, 2, 32), np.float32),
+    maximum=np.ones((1, 2, 32), np.float32),
+    rest=np.ones((1, 2, 32), np.float32),
+    argument=np.zeros((1, 2, 32), np.int32),
+    class_mem=None,
+    class_argument=None,
+    ids=("a", "b"),
+    labels=np.zeros(2, np.int32),
+)
+
+
+@pytest.fixture(scope="module")
+def sources():
+    return open_source("digits:members[:90]"), open_source("digits:nonmembers[:90]")
+
+
+@pytest.fixture(scope="module")
+def measured(sources, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("mitigate")
+    return directory, measure_changes(tiny.rar_target(), CHANGES, *sources, directory, CONFIG, units=UNITS)
+
+
+def test_every_change_is_attacked_and_its_quality_measured(measured):
+    directory, records = measured
+    assert [record["change"]["kind"] for record in records] == ["none", "random"]
+    for record in records:
+        for name in ("auc", "rate", "heldout_loss", "frechet"):
+            assert record[name]["low"] <= record[name]["estimate"] <= record[name]["high"]
+        assert record["completed"] == 20
+        assert 0 <= record["extracted"] <= 20
+    assert json.loads(json.dumps(records)) == records
+    plain, changed = (
+        Evidence.open(directory / change.name / "evidence").read("nonmembers").scores["cond/loss"]
+        for change in CHANGES
+    )
+    assert records[0]["heldout_loss"]["estimate"] == pytest.approx(-plain.mean())
+    assert records[1]["heldout_loss"]["estimate"] == pytest.approx(-changed.mean())
+    assert np.abs(plain - changed).min() > 0
+
+
+def test_what_is_measured_is_not_measured_again(measured, sources):
+    directory, records = measured
+    calls = []
+    options = {"units": UNITS, "progress": lambda *now: calls.append(now)}
+    again = measure_changes(tiny.rar_target(), CHANGES, *sources, directory, CONFIG, **options)
+    assert again == records
+    assert not calls
+
+
+def test_another_request_is_refused(measured, sources):
+    directory, _ = measured
+    other = dataclasses.replace(CONFIG, extraction=dataclasses.replace(CONFIG.extraction, top_k=3))
+    with pytest.raises(InputError, match="another request"):
+        measure_changes(tiny.rar_target(), CHANGES, *sources, directory, other)
+
+
+def test_changes_have_names_of_their_own():
+    changes = [
+        Change(),
+        Change("unit_mem", 0.1),
+        Change("unit_mem", 0.1, factor=0.25),
+        Change("random", 0.1),
+        Change("random", 0.1, seed=1),
+        Change("noise", 0.1),
+    ]
+    assert len({change.name for change in changes}) == len(changes)
+
+
+def test_changes_that_cannot_be_made_are_refused():
+    with pytest.raises(InputError, match="did you mean random"):
+        Change("randon", 0.1)
+    with pytest.raises(InputError, match=r"run experiments\.localize first"):
+        Change("random", 0.1).apply(tiny.rar_target(), None)
+
+
+def test_no_change_is_the_target_itself_and_noise_is_another():
+    target = tiny.rar_target()
+    assert Change().apply(target, None) is target
+    noisy = Change("noise", 1.0).apply(target, None)
+    assert noisy.provenance["fingerprint"] != target.provenance["fingerprint"]
+    assert noisy.functions is not target.functions
+
+
+def test_changed_targets_are_saved_and_answer_as_before_saving(tmp_path):
+    plain = tiny.rar_target()
+    save_target(
+        tmp_path / "plain",
+        family="rar",
+        config=tiny.RAR_CONFIG,
+        params=plain.params,
+        preprocessing=plain.preprocessing,
+        provenance={"licence": "none"},
+    )
+    original = load_target(tmp_path / "plain")
+    changed = Change("noise", 0.5, seed=3).apply(Change("random", 0.5, 2.0).apply(original, UNITS), UNITS)
+    save_mitigated(tmp_path / "changed", changed, original=tmp_path / "plain")
+    again = load_target(tmp_path / "changed")
+    tokens, labels = np.arange(32).reshape(2, 16) % 24, np.array([1, 2])
+    np.testing.assert_array_equal(again.logits(tokens, labels), changed.logits(tokens, labels))
+    assert again.provenance["licence"] == "none"
+    assert again.provenance["made_from"] == original.provenance["fingerprint"]
+    assert len(again.provenance["mitigations"]) == 2
