@@ -12,7 +12,6 @@ import pytest
 import torch
 from absl.testing import flagsaver
 from safetensors.numpy import save_file
-from tests.feature_extractors import torch_networks
 
 from checkpoints_convert import __main__ as program
 from checkpoints_convert import inception, sscd
@@ -22,6 +21,7 @@ from jaxaudit.configs import to_dict
 from jaxaudit.errors import InputError
 from jaxaudit.feature_extractors import abstract_params, load_extractor
 from jaxaudit.feature_extractors.base import NETWORKS
+from tests.feature_extractors import torch_networks
 from tests.golden import weights
 
 MANIFESTS = Path(weights.__file__).parent / "manifests"

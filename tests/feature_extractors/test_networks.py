@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from tests.feature_extractors import torch_networks
 
 from checkpoints_convert import inception, sscd
 from checkpoints_convert.mapping import convert
 from jaxaudit.errors import InputError
 from jaxaudit.feature_extractors import Extractor, abstract_params, build_extractor, pixels
+from tests.feature_extractors import torch_networks
 
 RESNET = {"sizes": (2, 1, 1, 1), "width": 8, "inner": 8, "groups": 1, "dim": 12}
 RESNEXT = {"sizes": (1, 2, 1, 1), "width": 8, "inner": 16, "groups": 4, "dim": 10}

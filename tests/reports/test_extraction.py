@@ -4,12 +4,12 @@ import re
 import numpy as np
 import pytest
 from rich.console import Console
-from tests.audits.extraction.synthetic import SIMILARITY, STEPS, completions, reference
 
 from jaxaudit.audits.extraction import ExtractionConfig, assess_extraction
 from jaxaudit.reports.extraction import HEADLINES, print_extraction, render_extraction, sentence
 from jaxaudit.reports.extraction_figures import gallery, make_extraction_figures
 from jaxaudit.reports.kit import style
+from tests.audits.extraction.synthetic import SIMILARITY, STEPS, completions, reference
 
 
 def report(extracted=4, passed=0, *, validation=True, prefixes=3):

@@ -4,10 +4,10 @@ from math import comb
 
 import numpy as np
 import pytest
-from tests.audits.extraction.synthetic import SIMILARITY, STEPS, completions, reference, unit
 
 from jaxaudit.audits.extraction import ExtractionConfig, Reference, assess_extraction
 from jaxaudit.audits.extraction.assess import completed_table
+from tests.audits.extraction.synthetic import SIMILARITY, STEPS, completions, reference, unit
 
 CONFIG = ExtractionConfig(top_k=10)
 

@@ -4,11 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
-from tests.audits.extraction.planted import HELD_OUT, MEMBERS, planted_target
 
 from jaxaudit.audits.extraction import ExtractionConfig, complete_images, extract, rank_candidates, shards
 from jaxaudit.data import open_source
 from jaxaudit.errors import InputError
+from tests.audits.extraction.planted import HELD_OUT, MEMBERS, planted_target
 
 CONFIG = ExtractionConfig(top_k=4, prefixes=(2, 16), threshold=0.99, batch_size=16, shard_size=50)
 
