@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from jaxaudit.attacks.continuous import TRAINING, MaskedLossConfig, published_losses
 from jaxaudit.attacks.diffusion_step import DiffusionStep
-from jaxaudit.attacks.registry import Access, Score, ScorePlan, get_scores
+from jaxaudit.attacks.registry import Access, Kind, Score, ScorePlan, get_scores
 from jaxaudit.attacks.step import Batch, Outputs, Step
 from jaxaudit.errors import InputError
 from jaxaudit.targets import (

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key, Num
 
 from jaxaudit.configs import from_dict, to_dict
 from jaxaudit.data.preprocessing import Preprocessing
@@ -202,23 +202,23 @@ def _functions(
         return map_rows(function, z_t, time, *(() if condition is None else (condition,)), rows=rows)
 
     def network(
-        params: Params, z_t: Float[Array, "B h w c"], time: Float[Array, ...], condition: Condition
+        params: Params, z_t: Float[Array, "B h w c"], time: Num[Array, "..."], condition: Condition
     ) -> Float[Array, "B h w out"]:
         def some(*inputs: Array) -> Array:
             return denoiser.apply({"params": params["generator"]}, *inputs)
 
         return over_rows(some, z_t, time, condition)
 
-    def told(timestep: Int[Array, ...]) -> Int[Array, ...]:
+    def told(timestep: Int[Array, "..."]) -> Int[Array, "..."]:
         return jnp.asarray(family.schedule.timesteps)[timestep]
 
     def predict_noise(
-        params: Params, z_t: Float[Array, "B h w c"], timestep: Int[Array, ...], condition: Condition
+        params: Params, z_t: Float[Array, "B h w c"], timestep: Int[Array, "..."], condition: Condition
     ) -> Float[Array, "B h w c"]:
         return network(params, z_t, told(timestep), condition)[..., : generator.latent_channels]
 
     def activations(
-        params: Params, z_t: Float[Array, "B h w c"], timestep: Int[Array, ...], condition: Condition
+        params: Params, z_t: Float[Array, "B h w c"], timestep: Int[Array, "..."], condition: Condition
     ) -> dict[int, Float[Array, "B N F"]]:
         def some(*inputs: Array) -> dict[int, Array]:
             _, sown = denoiser.apply({"params": params["generator"]}, *inputs, mutable=["activations"])

@@ -47,7 +47,7 @@ class _TimeEmbedding(nn.Module):
     dtype: DTypeLike
 
     @nn.compact
-    def __call__(self, t: Int[Array, ...]) -> Float[Array, "... W"]:
+    def __call__(self, t: Int[Array, "..."]) -> Float[Array, "... W"]:
         normal = nn.initializers.normal(0.02)
         h = diffusion.timestep_embedding(t, _TIME_CHANNELS)
         h = nn.silu(Dense(self.width, dtype=self.dtype, kernel_init=normal, name="mlp_0")(h))
@@ -123,12 +123,12 @@ class DiffusionHead(nn.Module):
         self.final_layer = _FinalLayer(2 * self.token_dim, self.width, self.dtype)
 
     def __call__(
-        self, x: Float[Array, "... D"], t: Int[Array, ...], z: Float[Array, "... C"]
+        self, x: Float[Array, "... D"], t: Int[Array, "..."], z: Float[Array, "... C"]
     ) -> Float[Array, "... 2*D"]:
         """[ε̂, v] float32 of the noised tokens x at the times t (axes those of z before C, or of length 1)."""
         return self.denoise(x, self.condition(z, t))
 
-    def condition(self, z: Float[Array, "... C"], t: Int[Array, ...]) -> Modulations:
+    def condition(self, z: Float[Array, "... C"], t: Int[Array, "..."]) -> Modulations:
         """What (2) and (3) need of z and t; t has the axes of z before C, or axes of length 1."""
         y = nn.silu(self.time_embed(t) + self.cond_embed(z))
         return (*(block.modulation(y) for block in self.res_blocks), self.final_layer.modulation(y))
@@ -147,7 +147,7 @@ def losses(
     params: Mapping[str, Any],
     z: Float[Array, "B M C"],
     latents: Float[Array, "B M D"],
-    timestep: Int[Array, ...],
+    timestep: Int[Array, "..."],
     noise: Float[Array, "R B M D"],
 ) -> dict[str, Float[Array, "R B M"]]:
     """The training loss of every token under every noise.
@@ -191,7 +191,7 @@ def guided(
     head: DiffusionHead,
     params: Mapping[str, Any],
     x: Float[Array, "B M D"],
-    t: Int[Array, ...],
+    t: Int[Array, "..."],
     z: Float[Array, "B M C"],
     null_z: Float[Array, "B M C"] | None,
     guidance: ArrayLike,

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from jaxaudit.errors import InputError
-from jaxaudit.targets.base import BaseTarget
+from jaxaudit.targets.base import BaseTarget, Kind
 from jaxaudit_kernels.diffusion import Schedule
 
 Condition = Int[Array, " B"] | Float[Array, "B T D"] | None
@@ -128,7 +128,7 @@ class DiffusionTarget(BaseTarget):
             )
         return jnp.asarray(latents, jnp.float32)
 
-    def _timestep(self, timestep: Any, batch: int) -> Int[Array, ...]:
+    def _timestep(self, timestep: Any, batch: int) -> Int[Array, "..."]:
         times = np.asarray(timestep)
         if times.shape not in ((), (batch,)) or times.dtype.kind not in "iu":
             raise InputError(f"timestep must be an int or {batch} ints, one per image.")

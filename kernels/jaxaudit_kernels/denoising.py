@@ -52,12 +52,12 @@ class NoiseLevel(NamedTuple):
       time: what the network is told.
     """
 
-    signal: Float[Array, ...]
-    spread: Float[Array, ...]
-    time: Num[Array, ...]
+    signal: Float[Array, "..."]
+    spread: Float[Array, "..."]
+    time: Num[Array, "..."]
 
 
-def noise_levels(schedule: Schedule, index: Int[Array, ...]) -> NoiseLevel:
+def noise_levels(schedule: Schedule, index: Int[Array, "..."]) -> NoiseLevel:
     """The levels at indexes 0 .. T-1 of a schedule, or CLEAN, in the shape of `index`.
 
     At CLEAN ᾱ = 1, and the network is told the time before the schedule's first.
@@ -68,7 +68,7 @@ def noise_levels(schedule: Schedule, index: Int[Array, ...]) -> NoiseLevel:
     return NoiseLevel(*(jnp.asarray(table)[index] for table in tables))
 
 
-def norm(x: Float[Array, B * shape], p: int = 2) -> Float[Array, " B"]:
+def norm(x: Float[Array, " B *shape"], p: int = 2) -> Float[Array, " B"]:
     """The p-norm of each image, float32; its gradient at 0 is 0."""
     total = jnp.sum(jnp.abs(x) ** p, axis=tuple(range(1, x.ndim)))
     positive = total > 0
@@ -143,7 +143,7 @@ def secmi(
     return secmi_error(ddim_chain(predict, latents, levels, condition))
 
 
-def scale_to_magnitude(eps: Float[Array, B * shape], magnitude: float) -> Float[Array, B * shape]:
+def scale_to_magnitude(eps: Float[Array, " B *shape"], magnitude: float) -> Float[Array, " B *shape"]:
     """Scales each image to the mean magnitude ⟨|e|⟩ = `magnitude`."""
     mean = jnp.mean(jnp.abs(eps), axis=tuple(range(1, eps.ndim)), keepdims=True)
     return eps * (magnitude / mean)

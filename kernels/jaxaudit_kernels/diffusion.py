@@ -94,7 +94,7 @@ def respace(schedule: Schedule, steps: int) -> Schedule:
     return Schedule(1.0 - level / np.append(1.0, level[:-1]), schedule.timesteps[kept])
 
 
-def timestep_embedding(t: Int[Array, ...], dim: int) -> Float[Array, "... {dim}"]:
+def timestep_embedding(t: Int[Array, "..."], dim: int) -> Float[Array, "... {dim}"]:
     """float32 [...,dim]: cosines, then sines, of t at the frequencies 10⁴^(−i / half), half = dim // 2."""
     half = dim // 2
     frequencies = jnp.exp(-math.log(1e4) * jnp.arange(half, dtype=jnp.float32) / half)
@@ -103,7 +103,7 @@ def timestep_embedding(t: Int[Array, ...], dim: int) -> Float[Array, "... {dim}"
 
 
 def q_sample(
-    schedule: Schedule, x_start: Float[Array, "... C"], t: Int[Array, ...], noise: Float[Array, "... C"]
+    schedule: Schedule, x_start: Float[Array, "... C"], t: Int[Array, "..."], noise: Float[Array, "... C"]
 ) -> Float[Array, "... C"]:
     """x_t of (1) for standard Gaussian `noise`, float32."""
     signal = _at(np.sqrt(schedule.alphas_cumprod), t, x_start.ndim)
@@ -111,7 +111,7 @@ def q_sample(
 
 
 def predict_x_start(
-    schedule: Schedule, x_t: Float[Array, "... C"], t: Int[Array, ...], eps: Float[Array, "... C"]
+    schedule: Schedule, x_t: Float[Array, "... C"], t: Int[Array, "..."], eps: Float[Array, "... C"]
 ) -> Float[Array, "... C"]:
     """x̂_0 of (2), float32."""
     level = schedule.alphas_cumprod
@@ -119,7 +119,7 @@ def predict_x_start(
 
 
 def p_mean_log_variance(
-    schedule: Schedule, x_t: Float[Array, "... C"], t: Int[Array, ...], output: Float[Array, "... 2*C"]
+    schedule: Schedule, x_t: Float[Array, "... C"], t: Int[Array, "..."], output: Float[Array, "... 2*C"]
 ) -> tuple[Float[Array, "... C"], Float[Array, "... C"]]:
     """Mean and log-variance of p(x_{t−1} | x_t), (4), both float32 and of x_t's shape.
 
@@ -144,7 +144,7 @@ def p_mean_log_variance(
 def ancestral_step(
     schedule: Schedule,
     x_t: Float[Array, "... C"],
-    t: Int[Array, ...],
+    t: Int[Array, "..."],
     output: Float[Array, "... 2*C"],
     noise: Float[Array, "... C"],
     *,
@@ -165,8 +165,8 @@ def ancestral_step(
 def ddim_step(
     schedule: Schedule,
     x_t: Float[Array, "... C"],
-    t: Int[Array, ...],
-    t_to: Int[Array, ...],
+    t: Int[Array, "..."],
+    t_to: Int[Array, "..."],
     eps: Float[Array, "... C"],
 ) -> Float[Array, "... C"]:
     """x at the index `t_to`, before or after `t`, by the deterministic step (8), float32.
@@ -182,9 +182,9 @@ def training_losses(
     schedule: Schedule,
     output: Float[Array, "... 2*C"],
     x_start: Float[Array, "... C"],
-    t: Int[Array, ...],
+    t: Int[Array, "..."],
     noise: Float[Array, "... C"],
-) -> dict[str, Float[Array, ...]]:
+) -> dict[str, Float[Array, "..."]]:
     """The loss of a network with learned variance, per timestep.
 
     Args:
@@ -258,7 +258,7 @@ def _split(output: Array, x: Array) -> tuple[Array, Array]:
     return output[..., :channels], output[..., channels:]
 
 
-def _at(table: np.ndarray, t: Array, ndim: int) -> Float[Array, ...]:
+def _at(table: np.ndarray, t: Array, ndim: int) -> Float[Array, "..."]:
     """table[t] as float32 (rounded only now), with axes of length 1 up to `ndim`."""
     return _expand(jnp.asarray(table.astype(np.float32))[t], ndim)
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Num
 
 from jaxaudit_kernels.denoising import NoiseLevel, Predict, add_noise, norm
 
@@ -28,7 +28,7 @@ from jaxaudit_kernels.denoising import NoiseLevel, Predict, add_noise, norm
 def output_and_gradient(
     predict: Predict,
     z_t: Float[Array, "B h w c"],
-    time: Float[Array, " B"],
+    time: Num[Array, " B"],
     condition: Any,
     noise: Float[Array, "B h w c"],
 ) -> tuple[Float[Array, "B h w out"], Float[Array, "B h w c"]]:
@@ -43,7 +43,7 @@ def output_and_gradient(
     return output, gradient
 
 
-def largest_places(gradient: Float[Array, B * shape], ratio: float = 0.2) -> Bool[Array, B * shape]:
+def largest_places(gradient: Float[Array, " B *shape"], ratio: float = 0.2) -> Bool[Array, " B *shape"]:
     """M of (2): exactly int(ratio · size) places of each image; of equal ones the first."""
     flat = jnp.abs(gradient).reshape(len(gradient), -1)
     _, places = jax.lax.top_k(flat, int(ratio * flat.shape[1]))

@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Num
 
 from jaxaudit_kernels.denoising import Predict, norm
 from jaxaudit_kernels.gradient_masking import output_and_gradient
@@ -41,7 +41,7 @@ class NoiseOptimum(NamedTuple):
 def noise_optimization(
     predict: Predict,
     z_t: Float[Array, "B h w c"],
-    time: Float[Array, " B"],
+    time: Num[Array, " B"],
     condition: Any,
     noise: Float[Array, "B h w c"],
     *,

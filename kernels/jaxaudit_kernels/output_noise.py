@@ -60,7 +60,7 @@ def keyed_normal(words: UInt32[Array, "... 2"], size: int) -> Float[Array, "... 
 
 
 def noise_words(
-    noise: Float[Array, "... D"], labels: Int[Array, ...], *, seed: int
+    noise: Float[Array, "... D"], labels: Int[Array, "..."], *, seed: int
 ) -> UInt32[Array, "... 2"]:
     """Keys from the bits of vectors float32 and from labels, for questions that are asked with a noise."""
     bits = jax.lax.bitcast_convert_type(noise, jnp.uint32)
@@ -77,7 +77,7 @@ def _salts(seed: int) -> list[UInt32[Array, ""]]:
     return [_mix(jnp.uint32((salt + seed) & 0xFFFFFFFF)) for salt in _SALTS]
 
 
-def _mix(x: UInt32[Array, ...]) -> UInt32[Array, ...]:
+def _mix(x: UInt32[Array, "..."]) -> UInt32[Array, "..."]:
     """A bijection of 32-bit words in which every bit depends on every other (MurmurHash3's last step)."""
     x = (x ^ (x >> jnp.uint32(16))) * jnp.uint32(0x85EBCA6B)
     x = (x ^ (x >> jnp.uint32(13))) * jnp.uint32(0xC2B2AE35)
