@@ -1,4 +1,8 @@
-"""Strict JAX for every test: 8 simulated devices, no implicit rank promotion, float32 matmuls."""
+"""Strict JAX for every test: 8 simulated devices, no rank promotion, float32 matmuls, checked shapes.
+
+The import hook has beartype check every shape and dtype that a signature of ours states, at each call and,
+in traced functions, at each trace. So nothing of ours may be imported above it.
+"""
 
 import os
 
@@ -6,5 +10,19 @@ os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_p
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jax
+import jaxtyping
+import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_default_matmul_precision", "float32")
+
+if os.environ.get("SHAPES") == "1":  # on request until every room passes
+    jaxtyping.install_import_hook(
+        ["jaxaudit", "jaxaudit_kernels", "checkpoints_convert"], "beartype.beartype"
+    )
+
+
+@pytest.fixture
+def unchecked(monkeypatch):
+    """The hook off, for tests of what functions themselves say to shapes and types that do not fit."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)

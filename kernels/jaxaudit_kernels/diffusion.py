@@ -180,7 +180,7 @@ def ddim_step(
 
 def training_losses(
     schedule: Schedule,
-    output: Float[Array, "... 2*C"],
+    output: Float[Array, "... out"],
     x_start: Float[Array, "... C"],
     t: Int[Array, "..."],
     noise: Float[Array, "... C"],

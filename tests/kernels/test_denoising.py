@@ -17,6 +17,7 @@ from jaxaudit_kernels.noise_optimization import noise_optimization
 SCHEDULE = linear_schedule(1000)
 SHAPE = (3, 4, 4, 5)
 Z, NOISE = np.random.default_rng(0).standard_normal((2, *SHAPE)).astype(np.float32)
+LATENTS, EPS = jnp.asarray(Z), jnp.asarray(NOISE)  # as the kernels take them
 A = 0.7
 
 
@@ -67,29 +68,29 @@ def test_norm_and_its_gradient():
 
 
 def test_denoising_loss():
-    loss = denoising.denoising_loss(predict, Z, level(100), None, NOISE)
+    loss = denoising.denoising_loss(predict, LATENTS, level(100), None, EPS)
     np.testing.assert_allclose(loss, size(NOISE - A * noised(100)), rtol=1e-5)
 
 
 def test_a_chain_multiplies_by_a_known_factor():
     times = (0, 10, 20, 10)
-    states = jax.jit(functools.partial(denoising.ddim_chain, predict))(Z, chain(*times), None)
+    states = jax.jit(functools.partial(denoising.ddim_chain, predict))(LATENTS, chain(*times), None)
     factors = [1.0]
     for here, there in itertools.pairwise(times):
         (signal, spread), (to_signal, to_spread) = scales(here), scales(there)
         factors.append(factors[-1] * (to_signal * (1 - spread * A) / signal + to_spread * A))
     for state, factor in zip(states, factors[1:], strict=True):
         np.testing.assert_allclose(state, factor * Z, rtol=1e-4, atol=1e-6)
-    error = denoising.secmi(predict, Z, chain(*times), None)
+    error = denoising.secmi(predict, LATENTS, chain(*times), None)
     np.testing.assert_allclose(error, abs(factors[1] - factors[3]) * size(Z), rtol=1e-3)
-    with_first = denoising.ddim_chain(predict, Z, chain(*times), None, first=A * Z)
+    with_first = denoising.ddim_chain(predict, LATENTS, chain(*times), None, first=A * LATENTS)
     np.testing.assert_allclose(with_first, states, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("p", [2, 5])
 def test_pia(p):
     signal, spread = scales(200)
-    error = denoising.pia(predict, Z, level(0), level(200), None, p=p)
+    error = denoising.pia(predict, LATENTS, level(0), level(200), None, p=p)
     np.testing.assert_allclose(error, abs(A * (1 - signal - spread * A)) * size(Z, p), rtol=1e-5)
 
 
@@ -97,14 +98,16 @@ def test_pian_looks_with_the_magnitude_of_a_gaussian():
     signal, spread = scales(200)
     wanted = denoising.GAUSSIAN_MAGNITUDE
     e = Z / np.abs(Z).mean((1, 2, 3), keepdims=True) * wanted
-    error = denoising.pia(predict, Z, level(0), level(200), None, p=5, magnitude=wanted)
+    error = denoising.pia(predict, LATENTS, level(0), level(200), None, p=5, magnitude=wanted)
     np.testing.assert_allclose(error, size(e - A * (signal * Z + spread * e), 5), rtol=1e-5)
     assert wanted == pytest.approx(scipy.stats.halfnorm.mean(), rel=1e-12)
 
 
 def test_the_gradient_is_that_of_each_image_alone():
     z_t = noised(300).astype(np.float32)
-    output, gradient = gradient_masking.output_and_gradient(predict, z_t, level(300).time, None, NOISE)
+    output, gradient = gradient_masking.output_and_gradient(
+        predict, jnp.asarray(z_t), level(300).time, None, EPS
+    )
     residual = NOISE - A * z_t
     np.testing.assert_allclose(output, A * z_t, rtol=1e-6)
     expected = -A * residual / size(residual)[:, None, None, None]
@@ -115,17 +118,17 @@ def test_masks_have_an_exact_size_whatever_the_ties():
     gradient = np.zeros(SHAPE, np.float32)
     gradient[0] = NOISE[0]
     gradient[1, 0, 0, 0] = -5.0
-    mask = np.asarray(gradient_masking.largest_places(gradient))
+    mask = np.asarray(gradient_masking.largest_places(jnp.asarray(gradient)))
     assert mask.sum((1, 2, 3)).tolist() == [16, 16, 16]  # int(0.2 * 80)
     assert np.abs(gradient[0])[mask[0]].min() >= np.abs(gradient[0])[~mask[0]].max()
     assert mask[1, 0, 0, 0]
     assert np.flatnonzero(mask[2]).tolist() == list(range(16))
-    assert gradient_masking.largest_places(gradient, 0.013).sum() == 3  # int(1.04) of each
+    assert gradient_masking.largest_places(jnp.asarray(gradient), 0.013).sum() == 3  # int(1.04) of each
 
 
 @pytest.mark.parametrize("keep_clean", [False, True])
 def test_gradient_masking(keep_clean):
-    error = gradient_masking.gradient_masking(predict, Z, level(300), None, NOISE, keep_clean=keep_clean)
+    error = gradient_masking.gradient_masking(predict, LATENTS, level(300), None, EPS, keep_clean=keep_clean)
     kept, residual = Z if keep_clean else noised(300), NOISE - A * noised(300)
     for i in range(3):
         places = np.argsort(-np.abs(residual[i]).ravel())[:16]

@@ -16,7 +16,7 @@ LINEAR = diffusion.linear_schedule()
 training_losses = jax.jit(diffusion.training_losses, static_argnums=0)
 q_sample = jax.jit(diffusion.q_sample, static_argnums=0)
 p_mean_log_variance = jax.jit(diffusion.p_mean_log_variance, static_argnums=0)
-ancestral_step = jax.jit(diffusion.ancestral_step, static_argnums=0)
+ancestral_step = jax.jit(diffusion.ancestral_step, static_argnums=0, static_argnames="temperature")
 ddim_step = jax.jit(diffusion.ddim_step, static_argnums=0)
 
 
@@ -43,6 +43,7 @@ def test_schedule_facts():
     np.testing.assert_allclose(same.betas, LINEAR.betas, rtol=1e-9)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_impossible_schedules():
     with pytest.raises(ValueError, match=r"steps=1001 is not in 2\.\.1000"):
         diffusion.respace(LINEAR, 1001)

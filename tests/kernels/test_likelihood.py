@@ -162,6 +162,7 @@ def test_logits_of_a_batch_never_exist():
     assert 2.5 * small < wide < 5 * small
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_shapes_that_do_not_fit():
     cond, null, kernel, bias, tokens = hidden_case()
     with pytest.raises(ValueError, match="leading axes"):

@@ -70,5 +70,9 @@ def test_a_distance_is_the_mean_over_hidden_tokens():
     ]
     distance = latent_distance(jnp.asarray(latents), jnp.asarray(predicted), hidden)
     np.testing.assert_allclose(distance, expected, rtol=1e-5)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_predictions_must_fit_the_hidden_tokens():
     with pytest.raises(ValueError, match="do not fit latents"):
-        latent_distance(jnp.asarray(latents), jnp.asarray(predicted), np.array([1]))
+        latent_distance(jnp.zeros((2, 5, 3)), jnp.zeros((2, 2, 3)), np.array([1]))

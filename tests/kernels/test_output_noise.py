@@ -45,7 +45,7 @@ def test_no_two_places_share_a_key(tokens):
 
 
 def test_noise_is_standard_gaussian_and_independent_between_keys(tokens):
-    drawn = np.asarray(keyed_normal(words(tokens), 400)).reshape(105, 400)
+    drawn = np.asarray(keyed_normal(jnp.asarray(words(tokens)), 400)).reshape(105, 400)
     assert drawn.dtype == np.float32
     assert scipy.stats.kstest(drawn.ravel(), "norm").pvalue > 0.01
     correlation = np.corrcoef(drawn)[np.triu_indices(105, 1)]

@@ -63,6 +63,7 @@ def test_units_that_nothing_activates_memorise_nothing():
     assert statistics.mean.tolist() == [0.0, 1.0]
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_what_cannot_be_is_refused(values):
     one = observe(no_items((4, 6)), values[:1], np.array([0]))
     with pytest.raises(ValueError, match="leave none"):
