@@ -1,10 +1,12 @@
 """Converts PyTorch checkpoints to what jaxaudit reads.
 
-A target, to a directory for `jaxaudit.load_target`:
-python -m checkpoints_convert --family=var --generator=var_d16.pth --tokenizer=vae_ch160v4096z32.pth --out=DIR
+A target, to a directory for --target and `jaxaudit.load_target`:
+
+  jaxaudit convert --family=var --generator=var_d16.pth --tokenizer=vae_ch160v4096z32.pth --out=DIR
 
 A feature extractor, to a file for `jaxaudit.feature_extractors.load_extractor`:
-python -m checkpoints_convert --family=sscd --weights=sscd_disc_mixup.torchvision.pt --out=sscd.safetensors
+
+  jaxaudit convert --family=sscd --weights=sscd_disc_mixup.torchvision.pt --out=sscd.safetensors
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,12 +27,30 @@ from jaxaudit.errors import InputError
 from jaxaudit.feature_extractors import save_extractor
 from jaxaudit.feature_extractors.files import check_writable as check_file_writable
 
-_FAMILY = flags.DEFINE_enum(
-    "family", None, sorted([*CONVERSIONS, *EXTRACTORS]), "Model family, or feature extractor.", required=True
-)
-_GENERATOR = flags.DEFINE_string("generator", None, "Checkpoint file of a target's generator.")
-_TOKENIZER = flags.DEFINE_string("tokenizer", None, "Checkpoint file of its tokenizer.")
-_WEIGHTS = flags.DEFINE_string("weights", None, "File with the weights of a feature extractor.")
+with cli.flag_group("What is converted"):
+    _FAMILY = flags.DEFINE_enum(
+        "family",
+        None,
+        sorted([*CONVERSIONS, *EXTRACTORS]),
+        "Model family, or feature extractor.",
+        required=True,
+    )
+    _GENERATOR = flags.DEFINE_string("generator", None, "Checkpoint file of a target's generator.")
+    _TOKENIZER = flags.DEFINE_string("tokenizer", None, "Checkpoint file of its tokenizer.")
+    _WEIGHTS = flags.DEFINE_string("weights", None, "File with the weights of a feature extractor.")
+    _VARIANT = flags.DEFINE_string(
+        "variant",
+        None,
+        "The released model the files are; checks its shape and records its address and licence.",
+    )
+    _NUM_HEADS = flags.DEFINE_integer(
+        "num_heads", None, "Attention heads, where the shapes do not tell and are those of no released model."
+    )
+with cli.flag_group("Output"):
+    _OUT = flags.DEFINE_string(
+        "out", None, "Directory or, for a feature extractor, file to write.", required=True
+    )
+    _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace what is already there.")
 
 
 @flags.multi_flags_validator(["family", "generator", "tokenizer", "weights"])
@@ -44,18 +64,6 @@ def _check_files(values: Mapping[str, str | None]) -> bool:
         if values[name] is not None:
             raise flags.ValidationError(f"Flag --{name} has no meaning for --family={values['family']}.")
     return True
-
-
-_OUT = flags.DEFINE_string(
-    "out", None, "Directory or, for a feature extractor, file to write.", required=True
-)
-_VARIANT = flags.DEFINE_string(
-    "variant", None, "The released model the files are; checks its shape and records its address and licence."
-)
-_NUM_HEADS = flags.DEFINE_integer(
-    "num_heads", None, "Attention heads, where the shapes do not tell and are those of no released model."
-)
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace what is already there.")
 
 
 def main(argv: Sequence[str]) -> None:

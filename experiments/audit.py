@@ -1,12 +1,12 @@
 """Audits an image generator: which pictures was it trained on, and what does it give away?
 
-python -m experiments.audit                                              the built-in target, on digits
-python -m experiments.audit --target=DIR --members=folder:/imagenet/train --nonmembers=folder:/imagenet/val
-python -m experiments.audit --target=DIR --scores=*unified_loss          one attack that every family has
-python -m experiments.audit --target=DIR --access=gray                   without gradients of the model
+  jaxaudit audit                                              the built-in target, on digits
+  jaxaudit audit --target=DIR --members=folder:/imagenet/train --nonmembers=folder:/imagenet/val
+  jaxaudit audit --target=DIR --scores=*unified_loss          one attack that every family has
+  jaxaudit audit --target=DIR --access=gray                   without gradients of the model
 
 Writes to --out: evidence/ (one row per picture), results.json, figures/ and report.html. A killed run
-goes on where it stopped; `experiments.verdict` repeats the statistics from the evidence alone.
+goes on where it stopped; `jaxaudit verdict` repeats the statistics from the evidence alone.
 """
 
 import dataclasses
@@ -15,37 +15,44 @@ from pathlib import Path
 from typing import Any
 
 from absl import flags
+from rich import box
 from rich.console import Console
+from rich.table import Table
 
-from experiments import common
-from experiments.reporting import show
 from jaxaudit import cli
 from jaxaudit.errors import InputError
 
-common.define_target()
-common.define_data()
-common.define_access()
-_SCORES = flags.DEFINE_list("scores", ["all"], "Scores, patterns such as diff/*, or default, paper, all.")
-_MAR_SETTING = flags.DEFINE_enum(
-    "mar_setting",
-    None,
-    ["default", "mask", "timestep", "noise"],
-    "Continuous tokens (MAR): a row of the published ablation. 'default' measures the loss as in training; "
-    "'mask' also hides 95% of the tokens, 'timestep' also fixes t = 500, 'noise' also takes 64 noises and is "
-    "the attack. The next three flags change one thing of it.",
-)
-_MASK_RATIO = flags.DEFINE_float("mask_ratio", None, "MAR: share of the tokens that are hidden.")
-_TIMESTEP = flags.DEFINE_string(
-    "timestep", None, "MAR: timestep of the diffusion loss, 0 to 999 or 'random'."
-)
-_NUM_NOISES = flags.DEFINE_integer("num_noises", None, "MAR: noises the loss is averaged over.")
-_LIST_SCORES = flags.DEFINE_bool("list_scores", False, "Print every score with its source, and stop.")
-_SHARD_SIZE = flags.DEFINE_integer("shard_size", 512, "Pictures per evidence file.", lower_bound=1)
-_OUT = flags.DEFINE_string("out", None, "Where everything goes; default audits/TARGET.")
-common.define_statistics()
-common.define_seed()
-common.define_processes()
-common.define_devices(batch_size=64)
+from . import shared_flags
+from .progress import reported
+from .reporting import show
+
+shared_flags.define_target()
+shared_flags.define_data()
+with cli.flag_group("Scores"):
+    _SCORES = flags.DEFINE_list("scores", ["all"], "Scores, patterns such as diff/*, or default, paper, all.")
+shared_flags.define_access()
+with cli.flag_group("Scores"):
+    _MAR_SETTING = flags.DEFINE_enum(
+        "mar_setting",
+        None,
+        ["default", "mask", "timestep", "noise"],
+        "Continuous tokens (MAR): a row of the published ablation. 'default' measures the loss as in "
+        "training; 'mask' also hides 95% of the tokens, 'timestep' also fixes t = 500, 'noise' also takes 64 "
+        "noises and is the attack. The next three flags change one thing of it.",
+    )
+    _MASK_RATIO = flags.DEFINE_float("mask_ratio", None, "MAR: share of the tokens that are hidden.")
+    _TIMESTEP = flags.DEFINE_string(
+        "timestep", None, "MAR: timestep of the diffusion loss, 0 to 999 or 'random'."
+    )
+    _NUM_NOISES = flags.DEFINE_integer("num_noises", None, "MAR: noises the loss is averaged over.")
+    _LIST_SCORES = flags.DEFINE_bool("list_scores", False, "Print every score with its source, and stop.")
+shared_flags.define_statistics()
+shared_flags.define_seed()
+shared_flags.define_devices(batch_size=64)
+shared_flags.define_processes()
+with cli.flag_group("Output"):
+    _OUT = flags.DEFINE_string("out", None, "Where everything goes; default audits/TARGET.")
+    _SHARD_SIZE = flags.DEFINE_integer("shard_size", 512, "Pictures per evidence file.", lower_bound=1)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -53,7 +60,7 @@ def main(argv: Sequence[str]) -> None:
     del argv
     console = Console()
     if _LIST_SCORES.value:
-        common.print_scores(console)
+        _print_scores(console)
         return
     import jax
 
@@ -62,8 +69,8 @@ def main(argv: Sequence[str]) -> None:
     from jaxaudit.checkpoint import load_target
     from jaxaudit.runtime.mesh import initialize_processes, make_mesh, replicated
 
-    flag = common.FLAGS
-    assess_config = common.assess_config()
+    flag = flags.FLAGS
+    assess_config = shared_flags.assess_config()
     config = CollectConfig(
         scores=tuple(_SCORES.value),
         access=f"{flag.access}-box",
@@ -76,12 +83,12 @@ def main(argv: Sequence[str]) -> None:
         parallelism=flag.parallelism,
         shard_size=_SHARD_SIZE.value,
     )
-    members, nonmembers = common.open_sources()
-    initialize_processes(common.FLAGS.distributed)
+    members, nonmembers = shared_flags.open_sources()
+    initialize_processes(flags.FLAGS.distributed)
     mesh = make_mesh(flag.num_devices or None)
     target = load_target(flag.target, dtype=flag.precision, sharding=replicated(mesh))
     directory = Path(_OUT.value or Path("audits") / Path(flag.target).name)
-    with common.progress_bar(console, f"Scoring with {target.name}", unit="images") as progress:
+    with reported(console, f"Preparing {target.name}", unit="images") as progress:
         evidence = collect_evidence(
             target, members, nonmembers, directory / "evidence", config, progress=progress
         )
@@ -89,7 +96,7 @@ def main(argv: Sequence[str]) -> None:
         for sample_id, reason in source.skipped.items():
             console.print(f"Left out {sample_id}: {reason}", markup=False)
     if jax.process_index() == 0:
-        with console.status("Computing statistics"):
+        with reported(console, "Computing statistics"):
             results = assess(evidence, assess_config)
         show(results, directory, console)
 
@@ -108,6 +115,17 @@ def _options() -> Any:
     if _MAR_SETTING.value is None and not changes:
         return None
     return dataclasses.replace(SETTINGS[_MAR_SETTING.value or "noise"], **changes)
+
+
+def _print_scores(console: Console) -> None:
+    """Every score of every kind of target, with what it is, what it needs and who proposed it."""
+    from jaxaudit.attacks.registry import VIEWS, declared_scores
+
+    table = Table("target", "score", "access", "what it is", "source", box=box.SIMPLE_HEAD)
+    for kind in VIEWS:
+        for score in declared_scores(kind):
+            table.add_row(kind, score.name, score.access, score.description, score.source)
+    console.print(table)
 
 
 def run() -> None:

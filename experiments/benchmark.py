@@ -1,7 +1,7 @@
 """Where the time of an audit goes: images per second of every stage, against this machine's matmul speed.
 
-python -m experiments.benchmark --target=var_d16 --random_weights
-python -m experiments.benchmark --target=dit_xl_2_256 --random_weights --access=gray --batch_size=1
+  jaxaudit benchmark --target=var_d16 --random_weights
+  jaxaudit benchmark --target=dit_xl_2_256 --random_weights --access=gray --batch_size=1
 
 The matrix product and all stages are timed in turn, round after round in one process, and compared within a
 round, so that a machine that is busy in between slows both. FLOPs: matrix products and convolutions.
@@ -26,7 +26,6 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from experiments import common
 from jaxaudit import cli
 from jaxaudit.attacks.runner import Scorer
 from jaxaudit.checkpoint import load_target, random_target
@@ -40,21 +39,28 @@ from jaxaudit_kernels.gradient_masking import output_and_gradient
 from jaxaudit_kernels.likelihood import guided_token_statistics
 from jaxaudit_kernels.precision import matmul_precision
 
-common.define_target()
-common.define_access()
-common.define_seed()
-common.define_devices(batch_size=4)
-_SCORES = flags.DEFINE_list("scores", ["all"], "Scores of the whole step, as for experiments.audit.")
-_RANDOM = flags.DEFINE_bool("random_weights", False, "Random weights in the shape of a released model.")
-_ROUNDS = flags.DEFINE_integer("rounds", 5, "Timed rounds, after one to warm up.", lower_bound=1)
-_GEMM = flags.DEFINE_integer("gemm", 4096, "Side of the square matrix product.", lower_bound=128)
-_OUT = flags.DEFINE_string("out", None, "A JSON file for the numbers.")
+from . import shared_flags
+from .progress import reported
+
+shared_flags.define_target()
+with cli.flag_group("What is audited"):
+    _RANDOM = flags.DEFINE_bool("random_weights", False, "Random weights in the shape of a released model.")
+with cli.flag_group("Scores"):
+    _SCORES = flags.DEFINE_list("scores", ["all"], "Scores of the whole step, as for `jaxaudit audit`.")
+shared_flags.define_access()
+with cli.flag_group("Timing"):
+    _ROUNDS = flags.DEFINE_integer("rounds", 5, "Timed rounds, after one to warm up.", lower_bound=1)
+    _GEMM = flags.DEFINE_integer("gemm", 4096, "Side of the square matrix product.", lower_bound=128)
+shared_flags.define_seed()
+shared_flags.define_devices(batch_size=4)
+with cli.flag_group("Output"):
+    _OUT = flags.DEFINE_string("out", None, "A JSON file for the numbers.")
 
 
 def main(argv: Sequence[str]) -> None:
     """Times what the flags name."""
     del argv
-    flag, console = common.FLAGS, Console()
+    flag, console = flags.FLAGS, Console()
     mesh = make_mesh(flag.num_devices or None)
     if _RANDOM.value:
         target = random_target(flag.target, seed=flag.seed, dtype=flag.precision)
@@ -62,7 +68,7 @@ def main(argv: Sequence[str]) -> None:
         target = load_target(flag.target, dtype=flag.precision, sharding=replicated(mesh))
     access = f"{flag.access}-box"
     scorer = Scorer(target, _SCORES.value, access=access, mesh=mesh, parallelism=flag.parallelism)
-    with tempfile.TemporaryDirectory() as folder, console.status("Compiling and timing"):
+    with tempfile.TemporaryDirectory() as folder, reported(console, "Compiling and timing"):
         stages = _stages(target, scorer, Path(folder), flag.batch_size, flag.seed)
         seconds = _time(stages)
     gemm_rate = 2 * _GEMM.value**3 / np.asarray(seconds["matmul"])

@@ -1,8 +1,8 @@
 """The studies of the CDI paper on the evidence of audits; no model is loaded.
 
-python -m experiments.cdi_studies --evidence=audits/digits_var/evidence,audits/digits_rar/evidence
-python -m experiments.cdi_studies --study=contamination --sizes=20,50,100 --evidence=DIR
-python -m experiments.cdi_studies --study=false_positives                  simulations, without evidence
+  jaxaudit cdi_studies --evidence=audits/digits_var/evidence,audits/digits_rar/evidence
+  jaxaudit cdi_studies --study=contamination --sizes=20,50,100 --evidence=DIR
+  jaxaudit cdi_studies --study=false_positives                  simulations, without evidence
 
   p_value          p-value and share of draws that identify P, against the number of images
   contamination    nonmembers in P
@@ -26,7 +26,6 @@ from typing import Any
 from absl import flags
 from rich.console import Console
 
-from experiments import common
 from jaxaudit import cli
 from jaxaudit.audits.studies import STUDIES, StudiesConfig, run_null_study, run_study, study_rows
 from jaxaudit.errors import InputError
@@ -36,20 +35,30 @@ from jaxaudit.reports.kit import style
 from jaxaudit.stats.cdi.draws import DRAW_PROCEDURES
 from jaxaudit.stats.cdi.studies import StudyConfig
 
-_EVIDENCE = flags.DEFINE_list("evidence", [], "Evidence folders of audits, one per target.")
-_STUDY = flags.DEFINE_list("study", ["p_value"], "Studies, or 'all' of those that fit the evidence.")
-_PROCEDURE = flags.DEFINE_enum(
-    "procedure", "split", list(DRAW_PROCEDURES), "'split' is calibrated, 'paper' the published 5-fold test."
-)
-_SCORES = flags.DEFINE_list(
-    "scores", [], "Features, patterns such as diff/*; default those fixed for dataset inference."
-)
-_SIZES = flags.DEFINE_list("sizes", [], "Images of P; default the published sizes.")
-_REPETITIONS = flags.DEFINE_integer("repetitions", 1_000, "Draws of every setting.", lower_bound=1)
-_ALPHA = flags.DEFINE_float("alpha", 0.01, "Significance level.", lower_bound=1e-6, upper_bound=0.5)
-_POWER = flags.DEFINE_float("power", 0.8, "Share of draws that must identify P for a size to be enough.")
-_OUT = flags.DEFINE_string("out", "studies", "Where everything goes.")
-common.define_seed()
+from . import shared_flags
+from .progress import reported
+
+with cli.flag_group("What is audited"):
+    _EVIDENCE = flags.DEFINE_list("evidence", [], "Evidence folders of audits, one per target.")
+with cli.flag_group("Studies"):
+    _STUDY = flags.DEFINE_list("study", ["p_value"], "Studies, or 'all' of those that fit the evidence.")
+    _SCORES = flags.DEFINE_list(
+        "scores", [], "Features, patterns such as diff/*; default those fixed for dataset inference."
+    )
+    _SIZES = flags.DEFINE_list("sizes", [], "Images of P; default the published sizes.")
+    _REPETITIONS = flags.DEFINE_integer("repetitions", 1_000, "Draws of every setting.", lower_bound=1)
+with cli.flag_group("Statistics"):
+    _PROCEDURE = flags.DEFINE_enum(
+        "procedure",
+        "split",
+        list(DRAW_PROCEDURES),
+        "'split' is calibrated, 'paper' the published 5-fold test.",
+    )
+    _ALPHA = flags.DEFINE_float("alpha", 0.01, "Significance level.", lower_bound=1e-6, upper_bound=0.5)
+    _POWER = flags.DEFINE_float("power", 0.8, "Share of draws that must identify P for a size to be enough.")
+shared_flags.define_seed()
+with cli.flag_group("Output"):
+    _OUT = flags.DEFINE_string("out", "studies", "Where everything goes.")
 
 
 def main(argv: Sequence[str]) -> None:
@@ -57,7 +66,7 @@ def main(argv: Sequence[str]) -> None:
     del argv
     console, directory = Console(), Path(_OUT.value)
     config = StudiesConfig(
-        StudyConfig(_PROCEDURE.value, _ALPHA.value, _REPETITIONS.value, seed=common.FLAGS.seed),
+        StudyConfig(_PROCEDURE.value, _ALPHA.value, _REPETITIONS.value, seed=flags.FLAGS.seed),
         _POWER.value,
         tuple(_SCORES.value),
         tuple(_size(text) for text in _SIZES.value),
@@ -66,10 +75,10 @@ def main(argv: Sequence[str]) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     everything = _STUDY.value == ["all"]
     for study in STUDIES if everything else _STUDY.value:
-        with console.status(study) as status:
+        with reported(console, study) as report:
 
             def progress(what: str, study: str = study) -> None:
-                status.update(f"{study}: {what}")
+                report(0, 0, f"{study}: {what}")
 
             try:
                 results = _run(study, evidence, config, progress)

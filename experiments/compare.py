@@ -1,6 +1,6 @@
 """Puts targets side by side: what each gives away, by size.
 
-python -m experiments.compare --targets=digits_var,digits_rar,digits_mar
+  jaxaudit compare --targets=digits_var,digits_rar,digits_mar
 
 Every target is audited with the same pictures, in OUT/TARGET (an audit that is there already is continued);
 then a table, comparison.csv, comparison.tex and a figure show them together.
@@ -12,8 +12,6 @@ from pathlib import Path
 from absl import flags
 from rich.console import Console
 
-from experiments import common
-from experiments.reporting import write_report
 from jaxaudit import cli
 from jaxaudit.audits.assess import assess
 from jaxaudit.audits.collect import CollectConfig, collect_evidence
@@ -22,20 +20,26 @@ from jaxaudit.errors import InputError
 from jaxaudit.reports.comparison import comparison_row, print_comparison, write_comparison
 from jaxaudit.runtime.mesh import make_mesh, replicated
 
-_TARGETS = flags.DEFINE_list(
-    "targets", ["digits_var", "digits_rar", "digits_mar"], "Targets, in the order to show."
-)
-_OUT = flags.DEFINE_string("out", "audits/comparison", "Where everything goes.")
-common.define_data()
-common.define_statistics()
-common.define_seed()
-common.define_devices(batch_size=64)
+from . import shared_flags
+from .progress import reported
+from .reporting import write_report
+
+with cli.flag_group("What is audited"):
+    _TARGETS = flags.DEFINE_list(
+        "targets", ["digits_var", "digits_rar", "digits_mar"], "Targets, in the order to show."
+    )
+shared_flags.define_data()
+shared_flags.define_statistics()
+shared_flags.define_seed()
+shared_flags.define_devices(batch_size=64)
+with cli.flag_group("Output"):
+    _OUT = flags.DEFINE_string("out", "audits/comparison", "Where everything goes.")
 
 
 def main(argv: Sequence[str]) -> None:
     """Audits the targets the flags name and compares them."""
     del argv
-    flag, console, directory = common.FLAGS, Console(), Path(_OUT.value)
+    flag, console, directory = flags.FLAGS, Console(), Path(_OUT.value)
     names = [Path(name).name for name in _TARGETS.value]
     if len(set(names)) < len(names) or not names:
         raise InputError(f"--targets={','.join(_TARGETS.value)} must name each target once.")
@@ -52,11 +56,12 @@ def main(argv: Sequence[str]) -> None:
     rows = []
     for name, path in zip(names, _TARGETS.value, strict=True):
         target = load_target(path, dtype=flag.precision, sharding=sharding)
-        with common.progress_bar(console, f"Scoring with {name}", unit="images") as progress:
+        with reported(console, f"Preparing {name}", unit="images") as progress:
             evidence = collect_evidence(
-                target, *common.open_sources(), directory / name / "evidence", config, progress=progress
+                target, *shared_flags.open_sources(), directory / name / "evidence", config, progress=progress
             )
-        results = assess(evidence, common.assess_config())
+        with reported(console, f"Computing statistics of {name}"):
+            results = assess(evidence, shared_flags.assess_config())
         write_report(results, directory / name)
         rows.append(comparison_row(results))
     print_comparison(rows, console)

@@ -1,6 +1,6 @@
 """Which training images does a model give back? Ranks candidates, completes the best, counts the copies.
 
-python -m experiments.extract --target=TARGET --candidates=SOURCE --validation=SOURCE
+jaxaudit extract --target=TARGET --candidates=SOURCE --validation=SOURCE
 """
 
 import csv
@@ -15,51 +15,61 @@ import pyarrow.parquet as pq
 from absl import flags
 from rich.console import Console
 
-from experiments import common
 from jaxaudit import cli
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import write_atomically
 
-common.define_target()
-_CANDIDATES = flags.DEFINE_string("candidates", "digits:members", "Pictures the target was trained on.")
-_VALIDATION = flags.DEFINE_string(
-    "validation",
-    "digits:nonmembers",
-    "Pictures it was not trained on, put through the same procedure: what passes is a false positive. "
-    "Empty: none.",
-)
-_SKIP = flags.DEFINE_bool("skip_unreadable", False, "Leave out pictures that cannot be used, and list them.")
-_TOP_K = flags.DEFINE_integer("top_k", 5, "Candidates of each class to complete; 0 means all.", lower_bound=0)
-_VALIDATION_TOP_K = flags.DEFINE_integer(
-    "validation_top_k", 0, "Held-out pictures of each class to complete; 0 means all.", lower_bound=0
-)
-_SCORE = flags.DEFINE_string(
-    "score",
-    "",
-    "What ranks the candidates: greedy_match (VAR, RAR) or latent_match (MAR), or the same with _ref as "
-    "published.",
-)
-_PREFIXES = flags.DEFINE_list(
-    "prefixes",
-    [],
-    "Generation steps of the original to keep (VAR: scales, RAR: tokens, MAR: steps); default those of 0, 1, "
-    "5, 14 and 30 tokens (MAR: 0, 1, 2 and 5), at most a quarter of the image. The longest counts.",
-)
-_SIMILARITY = flags.DEFINE_enum(
-    "similarity", "pixels", ["pixels", "sscd"], "What a completion is compared with its original by."
-)
-_EXTRACTOR = flags.DEFINE_string(
-    "extractor", None, "Weights of --similarity=sscd, written by checkpoints_convert.extractors."
-)
-_THRESHOLD = flags.DEFINE_float("threshold", None, "Similarity of a copy; default that of the measure.")
-_REFERENCE = flags.DEFINE_integer(
-    "reference_size", 5000, "Training pictures that completions are compared with as well.", lower_bound=2
-)
-_SHARD_SIZE = flags.DEFINE_integer("shard_size", 512, "Pictures per file.", lower_bound=1)
-_OUT = flags.DEFINE_string("out", None, "Where everything goes; default extractions/TARGET.")
-common.define_seed()
-common.define_processes()
-common.define_devices(batch_size=64)
+from . import shared_flags
+from .progress import reported
+
+shared_flags.define_target()
+with cli.flag_group("What is audited"):
+    _CANDIDATES = flags.DEFINE_string("candidates", "digits:members", "Pictures the target was trained on.")
+    _VALIDATION = flags.DEFINE_string(
+        "validation",
+        "digits:nonmembers",
+        "Pictures it was not trained on, put through the same procedure: what passes is a false positive. "
+        "Empty: none.",
+    )
+    _SKIP = flags.DEFINE_bool(
+        "skip_unreadable", False, "Leave out pictures that cannot be used, and list them."
+    )
+with cli.flag_group("Extraction"):
+    _SCORE = flags.DEFINE_string(
+        "score",
+        "",
+        "What ranks the candidates: greedy_match (VAR, RAR) or latent_match (MAR), or the same with _ref as "
+        "published.",
+    )
+    _TOP_K = flags.DEFINE_integer(
+        "top_k", 5, "Candidates of each class to complete; 0 means all.", lower_bound=0
+    )
+    _VALIDATION_TOP_K = flags.DEFINE_integer(
+        "validation_top_k", 0, "Held-out pictures of each class to complete; 0 means all.", lower_bound=0
+    )
+    _PREFIXES = flags.DEFINE_list(
+        "prefixes",
+        [],
+        "Generation steps of the original to keep (VAR: scales, RAR: tokens, MAR: steps); default those of 0, "
+        "1, 5, 14 and 30 tokens (MAR: 0, 1, 2 and 5), at most a quarter of the image. The longest counts.",
+    )
+with cli.flag_group("What counts as a copy"):
+    _SIMILARITY = flags.DEFINE_enum(
+        "similarity", "pixels", ["pixels", "sscd"], "What a completion is compared with its original by."
+    )
+    _EXTRACTOR = flags.DEFINE_string(
+        "extractor", None, "Weights of --similarity=sscd, written by checkpoints_convert.extractors."
+    )
+    _THRESHOLD = flags.DEFINE_float("threshold", None, "Similarity of a copy; default that of the measure.")
+    _REFERENCE = flags.DEFINE_integer(
+        "reference_size", 5000, "Training pictures that completions are compared with as well.", lower_bound=2
+    )
+shared_flags.define_seed()
+shared_flags.define_devices(batch_size=64)
+shared_flags.define_processes()
+with cli.flag_group("Output"):
+    _OUT = flags.DEFINE_string("out", None, "Where everything goes; default extractions/TARGET.")
+    _SHARD_SIZE = flags.DEFINE_integer("shard_size", 512, "Pictures per file.", lower_bound=1)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -73,7 +83,7 @@ def main(argv: Sequence[str]) -> None:
     from jaxaudit.data import open_source
     from jaxaudit.runtime.mesh import initialize_processes, make_mesh, replicated
 
-    flag, console = common.FLAGS, Console()
+    flag, console = flags.FLAGS, Console()
     config = ExtractionConfig(
         top_k=_TOP_K.value,
         validation_top_k=_VALIDATION_TOP_K.value,
@@ -91,11 +101,11 @@ def main(argv: Sequence[str]) -> None:
     candidates = open_source(_CANDIDATES.value, skip_unreadable=_SKIP.value)
     validation = open_source(_VALIDATION.value, skip_unreadable=_SKIP.value) if _VALIDATION.value else None
     similarity = get_similarity(_SIMILARITY.value, _extractor())
-    initialize_processes(common.FLAGS.distributed)
+    initialize_processes(flags.FLAGS.distributed)
     mesh = make_mesh(flag.num_devices or None)
     target = load_target(flag.target, dtype=flag.precision, sharding=replicated(mesh))
     directory = Path(_OUT.value or Path("extractions") / Path(flag.target).name)
-    with common.progress_bar(console, target.name, unit="images") as progress:
+    with reported(console, f"Preparing {target.name}", unit="images") as progress:
         found = extract(
             target,
             candidates,

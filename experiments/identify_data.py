@@ -1,6 +1,6 @@
-"""Was this model trained on my pictures?  For the owner of a collection.
+"""Was this model trained on my pictures? For the owner of a collection.
 
-python -m experiments.identify_data --target=DIR --published=folder:P --unpublished=folder:U
+  jaxaudit identify_data --target=DIR --published=folder:P --unpublished=folder:U
 
 Published pictures may have been used for training; unpublished ones, from the same hand, cannot have been.
 The answer is one page, OUT/answer.html; OUT/evidence/ holds the scores behind it. A killed run goes on where
@@ -15,25 +15,29 @@ from pathlib import Path
 from absl import flags
 from rich.console import Console
 
-from experiments import common
 from jaxaudit import cli
 from jaxaudit.data import open_source
 from jaxaudit.evidence import write_atomically
 from jaxaudit.reports.identification import print_answer, render_answer
 
-common.define_target()
-_PUBLISHED = flags.DEFINE_string("published", None, "Pictures in question.", required=True)
-_UNPUBLISHED = flags.DEFINE_string(
-    "unpublished", None, "Comparable pictures the model cannot have seen.", required=True
-)
-_SKIP_UNREADABLE = flags.DEFINE_bool(
-    "skip_unreadable", False, "Leave out pictures that cannot be used, and list them."
-)
-_OUT = flags.DEFINE_string("out", None, "Where everything goes; default identifications/TARGET.")
-common.define_access()
-common.define_test()
-common.define_seed()
-common.define_devices(batch_size=64)
+from . import shared_flags
+from .progress import reported
+
+shared_flags.define_target()
+with cli.flag_group("What is audited"):
+    _PUBLISHED = flags.DEFINE_string("published", None, "Pictures in question.", required=True)
+    _UNPUBLISHED = flags.DEFINE_string(
+        "unpublished", None, "Comparable pictures the model cannot have seen.", required=True
+    )
+    _SKIP_UNREADABLE = flags.DEFINE_bool(
+        "skip_unreadable", False, "Leave out pictures that cannot be used, and list them."
+    )
+shared_flags.define_access()
+shared_flags.define_test()
+shared_flags.define_seed()
+shared_flags.define_devices(batch_size=64)
+with cli.flag_group("Output"):
+    _OUT = flags.DEFINE_string("out", None, "Where everything goes; default identifications/TARGET.")
 
 
 def main(argv: Sequence[str]) -> None:
@@ -44,7 +48,7 @@ def main(argv: Sequence[str]) -> None:
     from jaxaudit.checkpoint import load_target
     from jaxaudit.runtime.mesh import make_mesh, replicated
 
-    flag, console = common.FLAGS, Console()
+    flag, console = flags.FLAGS, Console()
     published, unpublished = (
         open_source(spec, skip_unreadable=_SKIP_UNREADABLE.value)
         for spec in (_PUBLISHED.value, _UNPUBLISHED.value)
@@ -53,7 +57,7 @@ def main(argv: Sequence[str]) -> None:
         flag.target, dtype=flag.precision, sharding=replicated(make_mesh(flag.num_devices or None))
     )
     directory = Path(_OUT.value or Path("identifications") / Path(flag.target).name)
-    with common.progress_bar(console, f"Asking {target.name}", unit="images") as progress:
+    with reported(console, f"Preparing {target.name}", unit="images") as progress:
         results = identify_data(
             target,
             published,
@@ -67,7 +71,7 @@ def main(argv: Sequence[str]) -> None:
                 num_devices=flag.num_devices,
                 parallelism=flag.parallelism,
             ),
-            common.assess_config(),
+            shared_flags.assess_config(),
             progress=progress,
         )
     write_atomically(directory / "answer.json", json.dumps(results, indent=1).encode())

@@ -1,8 +1,8 @@
 """Finds the hidden units of a target that answer to one training picture alone.
 
-python -m experiments.localize                                          the built-in target, on digits
-python -m experiments.localize --target=DIR --subsets=0.01,0.05,0.1,0.2 \\
-    --members=folder:/imagenet/train --nonmembers=folder:/imagenet/val
+  jaxaudit localize                                          the built-in target, on digits
+  jaxaudit localize --target=DIR --subsets=0.01,0.05,0.1,0.2 \\
+      --members=folder:/imagenet/train --nonmembers=folder:/imagenet/val
 
 Writes to --out: units.npz (UnitMem of every unit and the picture that fires it), results.json, pictures/,
 figures/ and report.html. A killed run goes on where it stopped.
@@ -19,7 +19,6 @@ from absl import flags
 from PIL import Image
 from rich.console import Console
 
-from experiments import common
 from jaxaudit import cli
 from jaxaudit.data import Source, open_source
 from jaxaudit.errors import InputError
@@ -27,36 +26,47 @@ from jaxaudit.evidence import write_atomically
 from jaxaudit.reports.localization import print_localization, render_localization
 from jaxaudit.reports.localization_figures import draw_localization
 
+from . import shared_flags
+from .progress import reported
+
 _THUMBNAIL = 168  # pixels, the long side
 
-common.define_target()
-_MEMBERS = flags.DEFINE_string("members", "digits:members", "Pictures the target was trained on.")
-_NONMEMBERS = flags.DEFINE_string(
-    "nonmembers", "digits:nonmembers", "Control: pictures it was not trained on, as many; '' for no control."
-)
-_SKIP = flags.DEFINE_bool("skip_unreadable", False, "Leave out pictures that cannot be used.")
-_SUBSETS = flags.DEFINE_list(
-    "subsets",
-    [],
-    "Shares of the members, balanced over classes; UnitMem is that of the largest, the others show whether "
-    "they agree. Default: all of up to 20,000 pictures, 1% of more.",
-)
-_NUM_VIEWS = flags.DEFINE_integer(
-    "num_views",
-    10,
-    "Random crops (small pictures: shifts) a picture is averaged over; 1: the picture itself.",
-    lower_bound=1,
-)
-_FLIP = flags.DEFINE_bool("flip", False, "Mirror half of the views.")
-_TIMESTEP = flags.DEFINE_integer("timestep", None, "Diffusion: timestep of the noised latents; default 100.")
-_MASK_RATIO = flags.DEFINE_float(
-    "mask_ratio", None, "MAR: share of hidden tokens; default 0.86, as in training."
-)
-_TOP = flags.DEFINE_float("top", 0.01, "Share of the units that are reported as the top ones.")
-_OUT = flags.DEFINE_string("out", None, "Where everything goes; default localizations/TARGET.")
-common.define_seed()
-common.define_processes()
-common.define_devices(batch_size=16)
+
+shared_flags.define_target()
+with cli.flag_group("What is audited"):
+    _MEMBERS = flags.DEFINE_string("members", "digits:members", "Pictures the target was trained on.")
+    _NONMEMBERS = flags.DEFINE_string(
+        "nonmembers",
+        "digits:nonmembers",
+        "Control: pictures it was not trained on, as many; '' for no control.",
+    )
+    _SKIP = flags.DEFINE_bool("skip_unreadable", False, "Leave out pictures that cannot be used.")
+with cli.flag_group("Measurement"):
+    _SUBSETS = flags.DEFINE_list(
+        "subsets",
+        [],
+        "Shares of the members, balanced over classes; UnitMem is that of the largest, the others show "
+        "whether they agree. Default: all of up to 20,000 pictures, 1% of more.",
+    )
+    _NUM_VIEWS = flags.DEFINE_integer(
+        "num_views",
+        10,
+        "Random crops (small pictures: shifts) a picture is averaged over; 1: the picture itself.",
+        lower_bound=1,
+    )
+    _FLIP = flags.DEFINE_bool("flip", False, "Mirror half of the views.")
+    _TIMESTEP = flags.DEFINE_integer(
+        "timestep", None, "Diffusion: timestep of the noised latents; default 100."
+    )
+    _MASK_RATIO = flags.DEFINE_float(
+        "mask_ratio", None, "MAR: share of hidden tokens; default 0.86, as in training."
+    )
+    _TOP = flags.DEFINE_float("top", 0.01, "Share of the units that are reported as the top ones.")
+shared_flags.define_seed()
+shared_flags.define_devices(batch_size=16)
+shared_flags.define_processes()
+with cli.flag_group("Output"):
+    _OUT = flags.DEFINE_string("out", None, "Where everything goes; default localizations/TARGET.")
 
 
 def main(argv: Sequence[str]) -> None:
@@ -70,7 +80,7 @@ def main(argv: Sequence[str]) -> None:
     from jaxaudit.runtime.mesh import initialize_processes, make_mesh, replicated
     from jaxaudit.stats.localization import localization
 
-    flag, console = common.FLAGS, Console()
+    flag, console = flags.FLAGS, Console()
     if not 0 < _TOP.value < 1:
         raise InputError(f"--top={_TOP.value} is not between 0 and 1.")
     config = LocalizeConfig(
@@ -86,18 +96,18 @@ def main(argv: Sequence[str]) -> None:
     )
     members = open_source(_MEMBERS.value, skip_unreadable=_SKIP.value)
     control = open_source(_NONMEMBERS.value, skip_unreadable=_SKIP.value) if _NONMEMBERS.value else None
-    initialize_processes(common.FLAGS.distributed)
+    initialize_processes(flags.FLAGS.distributed)
     target = load_target(
         flag.target, dtype=flag.precision, sharding=replicated(make_mesh(flag.num_devices or None))
     )
     directory = Path(_OUT.value or Path("localizations") / Path(flag.target).name)
-    with common.progress_bar(console, f"Measuring {target.name}", unit="images") as progress:
+    with reported(console, f"Measuring {target.name}", unit="images") as progress:
         units = localize(target, members, directory / "units", config, progress=progress)
     pooled = None
     if control is not None:
         share = min(1.0, len(units.ids) / len(control))
         alike = dataclasses.replace(config, subsets=(share,))
-        with common.progress_bar(console, "Measuring the control", unit="images") as progress:
+        with reported(console, "Measuring the control", unit="images") as progress:
             unseen = localize(target, control, directory / "control", alike, progress=progress)
         pooled = pool(units, unseen)
     if jax.process_index() == 0:

@@ -1,7 +1,7 @@
 """Changes a target so that it gives away less, attacks it again, and shows what that buys and what it costs.
 
-python -m experiments.localize --target=TARGET && python -m experiments.mitigate --target=TARGET
-python -m experiments.mitigate --target=TARGET --criteria= --noise=0.1,0.3,1,3      output noise alone
+  jaxaudit localize --target=TARGET && jaxaudit mitigate --target=TARGET
+  jaxaudit mitigate --target=TARGET --criteria= --noise=0.1,0.3,1,3      output noise alone
 
 Writes to --out: a folder per change (evidence, extraction), results.json, mitigation.csv, figures/ and
 report.html. A killed run goes on where it stopped.
@@ -15,41 +15,50 @@ from typing import Any
 from absl import flags
 from rich.console import Console
 
-from experiments import common
 from jaxaudit import cli
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import write_atomically
 
-common.define_target()
-common.define_data()
-_UNITS = flags.DEFINE_string(
-    "units", None, "The map of the target's units, the folder `units` that experiments.localize wrote."
-)
-_CRITERIA = flags.DEFINE_list(
-    "criteria", ["unit_mem", "activation", "random"], "By what the units to scale are chosen; '' scales none."
-)
-_SHARES = flags.DEFINE_list("shares", ["0.01", "0.05", "0.1"], "Shares of the units that are scaled.")
-_FACTOR = flags.DEFINE_float("factor", 0.5, "What the incoming weights of these units are multiplied by.")
-_NOISE = flags.DEFINE_list(
-    "noise",
-    ["0.5", "1", "2"],
-    "Standard deviations of noise on logits (MAR: on tokens and losses); '' is none.",
-)
-_SEEDS = flags.DEFINE_integer("seeds", 2, "Repetitions of what is random.", lower_bound=1)
-_SCORES = flags.DEFINE_list("scores", ["default"], "Membership scores, see experiments.audit.")
-_TOP_K = flags.DEFINE_integer("top_k", 5, "Candidates of each class to extract; 0 means all.", lower_bound=0)
-_SIMILARITY = flags.DEFINE_enum(
-    "similarity", "pixels", ["pixels", "sscd"], "What a completion is compared with its original by."
-)
-_SSCD = flags.DEFINE_string("sscd", None, "Weights of --similarity=sscd.")
-_INCEPTION = flags.DEFINE_string(
-    "inception", None, "Weights of the Fréchet distance's features; default grey levels at 8x8 pixels."
-)
-_SAVE = flags.DEFINE_bool("save", False, "Also write every changed target, to OUT/CHANGE/target.")
-_OUT = flags.DEFINE_string("out", None, "Where everything goes; default mitigations/TARGET.")
-common.define_statistics()
-common.define_seed()
-common.define_devices(batch_size=64)
+from . import shared_flags
+from .progress import reported
+
+shared_flags.define_target()
+shared_flags.define_data()
+with cli.flag_group("Changes"):
+    _UNITS = flags.DEFINE_string(
+        "units", None, "The map of the target's units, the folder `units` that `jaxaudit localize` wrote."
+    )
+    _CRITERIA = flags.DEFINE_list(
+        "criteria",
+        ["unit_mem", "activation", "random"],
+        "By what the units to scale are chosen; '' scales none.",
+    )
+    _SHARES = flags.DEFINE_list("shares", ["0.01", "0.05", "0.1"], "Shares of the units that are scaled.")
+    _FACTOR = flags.DEFINE_float("factor", 0.5, "What the incoming weights of these units are multiplied by.")
+    _NOISE = flags.DEFINE_list(
+        "noise",
+        ["0.5", "1", "2"],
+        "Standard deviations of noise on logits (MAR: on tokens and losses); '' is none.",
+    )
+    _SEEDS = flags.DEFINE_integer("seeds", 2, "Repetitions of what is random.", lower_bound=1)
+with cli.flag_group("What is measured of each change"):
+    _SCORES = flags.DEFINE_list("scores", ["default"], "Membership scores, see `jaxaudit audit`.")
+    _TOP_K = flags.DEFINE_integer(
+        "top_k", 5, "Candidates of each class to extract; 0 means all.", lower_bound=0
+    )
+    _SIMILARITY = flags.DEFINE_enum(
+        "similarity", "pixels", ["pixels", "sscd"], "What a completion is compared with its original by."
+    )
+    _SSCD = flags.DEFINE_string("sscd", None, "Weights of --similarity=sscd.")
+    _INCEPTION = flags.DEFINE_string(
+        "inception", None, "Weights of the Fréchet distance's features; default grey levels at 8x8 pixels."
+    )
+shared_flags.define_statistics()
+shared_flags.define_seed()
+shared_flags.define_devices(batch_size=64)
+with cli.flag_group("Output"):
+    _SAVE = flags.DEFINE_bool("save", False, "Also write every changed target, to OUT/CHANGE/target.")
+    _OUT = flags.DEFINE_string("out", None, "Where everything goes; default mitigations/TARGET.")
 
 
 def main(argv: Sequence[str]) -> None:
@@ -64,20 +73,20 @@ def main(argv: Sequence[str]) -> None:
     from jaxaudit.reports.mitigation import print_mitigation, write_mitigation
     from jaxaudit.runtime.mesh import make_mesh, replicated
 
-    flag, console = common.FLAGS, Console()
+    flag, console = flags.FLAGS, Console()
     machine = {name: flag[name].value for name in ("precision", "batch_size", "num_devices", "parallelism")}
     config = MitigateConfig(
         CollectConfig(scores=tuple(_SCORES.value), num_samples=flag.num_samples, seed=flag.seed, **machine),
-        common.assess_config(),
+        shared_flags.assess_config(),
         ExtractionConfig(top_k=_TOP_K.value, seed=flag.seed, **machine),
     )
     changes = _changes()
-    members, nonmembers = common.open_sources()
+    members, nonmembers = shared_flags.open_sources()
     target = load_target(
         flag.target, dtype=flag.precision, sharding=replicated(make_mesh(flag.num_devices or None))
     )
     directory = Path(_OUT.value or Path("mitigations") / Path(flag.target).name)
-    with common.progress_bar(console, target.name, unit="images") as progress:
+    with reported(console, f"Preparing {target.name}", unit="images") as progress:
         records = measure_changes(
             target,
             changes,
@@ -117,7 +126,7 @@ def _changes() -> list[Any]:
     """No change first, then those that the flags ask for."""
     from jaxaudit.audits.mitigate import Change
 
-    changes, seeds = [Change()], range(common.FLAGS.seed, common.FLAGS.seed + _SEEDS.value)
+    changes, seeds = [Change()], range(flags.FLAGS.seed, flags.FLAGS.seed + _SEEDS.value)
     for criterion in filter(None, _CRITERIA.value):
         for share in _numbers("shares", _SHARES.value):
             for seed in seeds if criterion == "random" else [0]:
@@ -140,12 +149,12 @@ def _units(target: Any) -> Any:
 
     if not any(_CRITERIA.value):
         return None
-    name = common.FLAGS.target
+    name = flags.FLAGS.target
     directory = Path(_UNITS.value or Path("localizations") / Path(name).name / "units")
     manifest = directory / "manifest.json"
     if not manifest.exists():
         raise InputError(
-            f"{directory} holds no map of units; run python -m experiments.localize --target={name}, or name "
+            f"{directory} holds no map of units; run `jaxaudit localize --target={name}`, or name "
             "one with --units."
         )
     if json.loads(manifest.read_text())["target"]["fingerprint"] != target.provenance.get("fingerprint"):

@@ -1,6 +1,6 @@
 """Trains a small target on any data source, to be audited like a released one.
 
-python -m experiments.train_target --family=var --data=digits:members --out=targets/digits
+  jaxaudit train_target --family=var --data=digits:members --out=targets/digits
 
 The state of the run and its loss curves (CSV) are kept in OUT-training; a killed run goes on from there.
 """
@@ -13,35 +13,39 @@ import numpy as np
 from absl import flags
 from rich.console import Console
 
-from experiments import common
 from jaxaudit import cli
 from jaxaudit.checkpoint import check_writable, save_target
 from jaxaudit.data import Preprocessing, Source, batches, open_source, resolve_labels
 from jaxaudit.errors import InputError
 from jaxaudit.training import TRAINERS
 
-_FAMILY = flags.DEFINE_enum("family", "var", sorted(TRAINERS), "Model family.")
-_DATA = flags.DEFINE_string("data", "digits:members", "Pictures to train on.")
-_OUT = flags.DEFINE_string("out", None, "Target directory to write.", required=True)
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a target that is already there.")
-_IMAGE_SIZE = flags.DEFINE_integer("image_size", 8, "Pixels per side, a power of two.", lower_bound=8)
-_NUM_CLASSES = flags.DEFINE_integer("num_classes", 10, "Classes of the labels.", lower_bound=1)
-_OPTIONS = {
-    name: flags.DEFINE_integer(name, None, f"{words}; default: the family's recipe.", lower_bound=lowest)
-    for name, words, lowest in (
-        ("width", "Channels of the generator", 32),
-        ("depth", "Blocks of the generator", 1),
-        ("tokenizer_steps", "Optimiser steps", 1),
-        ("generator_steps", "Optimiser steps: more memorise more", 1),
-    )
-}
-common.define_seed()
+from . import shared_flags
+from .progress import reported
+
+with cli.flag_group("What is trained"):
+    _FAMILY = flags.DEFINE_enum("family", "var", sorted(TRAINERS), "Model family.")
+    _DATA = flags.DEFINE_string("data", "digits:members", "Pictures to train on.")
+    _IMAGE_SIZE = flags.DEFINE_integer("image_size", 8, "Pixels per side, a power of two.", lower_bound=8)
+    _NUM_CLASSES = flags.DEFINE_integer("num_classes", 10, "Classes of the labels.", lower_bound=1)
+    _OPTIONS = {
+        name: flags.DEFINE_integer(name, None, f"{words}; default: the family's recipe.", lower_bound=lowest)
+        for name, words, lowest in (
+            ("width", "Channels of the generator", 32),
+            ("depth", "Blocks of the generator", 1),
+            ("tokenizer_steps", "Optimiser steps", 1),
+            ("generator_steps", "Optimiser steps: more memorise more", 1),
+        )
+    }
+shared_flags.define_seed()
+with cli.flag_group("Output"):
+    _OUT = flags.DEFINE_string("out", None, "Target directory to write.", required=True)
+    _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a target that is already there.")
 
 
 def main(argv: Sequence[str]) -> None:
     """Trains what the flags describe and writes it as a target."""
     del argv
-    console, out, seed = Console(), Path(_OUT.value), common.FLAGS.seed
+    console, out, seed = Console(), Path(_OUT.value), flags.FLAGS.seed
     check_writable(out, overwrite=_OVERWRITE.value)
     trainer = TRAINERS[_FAMILY.value]
     options = {name: flag.value for name, flag in _OPTIONS.items() if flag.value is not None}
@@ -49,11 +53,12 @@ def main(argv: Sequence[str]) -> None:
         raise InputError(f"--{name}={options[name]} does not apply to --family={_FAMILY.value}.")
     recipe = trainer.small_recipe(_IMAGE_SIZE.value, _NUM_CLASSES.value, **options)
     source = resolve_labels(open_source(_DATA.value), _NUM_CLASSES.value)
-    images, labels = _read(source, recipe.preprocessing)
-    with common.progress_bar(console, "Training", unit="steps") as bar:
+    with reported(console, f"Reading {source.spec}"):
+        images, labels = _read(source, recipe.preprocessing)
+    with reported(console, "Preparing", unit="steps") as report:
 
         def progress(stage: str, step: int, steps: int, metrics: Mapping[str, float]) -> None:
-            bar(step, steps, f"{stage}: loss {metrics['loss']:.3f}")
+            report(step, steps, f"Training the {stage}", note=f"loss {metrics['loss']:.3f}")
 
         params = trainer.train(
             recipe,

@@ -1,6 +1,6 @@
 """Recomputes statistics, verdict and report of an audit from its evidence alone; no model is loaded.
 
-python -m experiments.verdict --evidence=audits/digits_var/evidence
+jaxaudit verdict --evidence=audits/digits_var/evidence
 """
 
 from collections.abc import Sequence
@@ -9,16 +9,20 @@ from pathlib import Path
 from absl import flags
 from rich.console import Console
 
-from experiments import common
-from experiments.reporting import show
 from jaxaudit import cli
 from jaxaudit.audits.assess import assess
 from jaxaudit.evidence import Evidence
 
-_EVIDENCE = flags.DEFINE_string("evidence", None, "Evidence folder of an audit.", required=True)
-_OUT = flags.DEFINE_string("out", None, "Where the report goes; default beside the evidence.")
-common.define_statistics()
-common.define_seed()
+from . import shared_flags
+from .progress import reported
+from .reporting import show
+
+with cli.flag_group("What is audited"):
+    _EVIDENCE = flags.DEFINE_string("evidence", None, "Evidence folder of an audit.", required=True)
+shared_flags.define_statistics()
+shared_flags.define_seed()
+with cli.flag_group("Output"):
+    _OUT = flags.DEFINE_string("out", None, "Where the report goes; default beside the evidence.")
 
 
 def main(argv: Sequence[str]) -> None:
@@ -26,7 +30,10 @@ def main(argv: Sequence[str]) -> None:
     del argv
     evidence = Evidence.open(_EVIDENCE.value)
     directory = Path(_OUT.value) if _OUT.value else evidence.directory.parent
-    show(assess(evidence, common.assess_config()), directory, Console())
+    console = Console()
+    with reported(console, "Computing statistics"):
+        results = assess(evidence, shared_flags.assess_config())
+    show(results, directory, console)
 
 
 def run() -> None:

@@ -76,7 +76,7 @@ def collect_evidence(
     directory: str | os.PathLike,
     config: CollectConfig = CollectConfig(),
     *,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int, str], None] = lambda done, total, what: None,
 ) -> Evidence:
     """Scores every picture of both sources and keeps the scores in `directory`.
 
@@ -88,7 +88,7 @@ def collect_evidence(
       members, nonmembers: pictures the target was, and was not, trained on.
       directory: the evidence folder, created if missing.
       config: see `CollectConfig`.
-      progress: called with (images scored so far, images of this process).
+      progress: called with (images done, images of this process, what is being done).
 
     Raises:
       InputError: if the target is conditioned on captions (sources have none), the scores, access or options
@@ -114,7 +114,7 @@ def collect_evidence(
         split: _draw(resolve_labels(source, target.num_classes), config.num_samples, config.seed)
         for split, source in zip(SPLITS, (members, nonmembers), strict=True)
     }
-    sources = _usable_and_disjoint(sources, target)
+    sources = _usable_and_disjoint(sources, target, progress)
     evidence = Evidence.create(
         directory,
         _request(target, sources, scorer, config),
@@ -124,6 +124,7 @@ def collect_evidence(
     mine = evidence.shards()[jax.process_index() :: jax.process_count()]
     missing = set(evidence.missing())
     total, done = sum(shard.stop - shard.start for shard in mine), 0
+    scoring = f"Scoring with {target.name}"
     for shard in mine:
         if shard in missing:
             evidence.write(
@@ -133,11 +134,11 @@ def collect_evidence(
                     sources[shard.split],
                     shard,
                     config.batch_size,
-                    lambda rows, base=done: progress(base + rows, total),
+                    lambda rows, base=done: progress(base + rows, total, scoring),
                 ),
             )
         done += shard.stop - shard.start
-        progress(done, total)
+        progress(done, total, scoring)
     wait_for_all_processes("evidence")
     return evidence
 
@@ -149,10 +150,17 @@ def _draw(source: Source, num_samples: int, seed: int) -> Source:
     return source.take(np.sort(rows).tolist())
 
 
-def _usable_and_disjoint(sources: dict[str, Source], target: Target) -> dict[str, Source]:
+def _usable_and_disjoint(
+    sources: dict[str, Source], target: Target, progress: Callable[[int, int, str], None]
+) -> dict[str, Source]:
     usable, digests = {}, {}
     for split, source in sources.items():
-        found = scan(source, target.preprocessing)
+        looking = f"Looking at {source.spec}"
+        found = scan(
+            source,
+            target.preprocessing,
+            progress=lambda done, total, what=looking: progress(done, total, what),
+        )
         if not found.usable.any():
             raise InputError(f"{source.spec} holds no picture that can be used.")
         usable[split] = source if found.usable.all() else source.take(np.flatnonzero(found.usable).tolist())

@@ -36,7 +36,7 @@ def identify_data(
     collect_config: CollectConfig | None = None,
     assess_config: AssessConfig | None = None,
     *,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int, str], None] = lambda done, total, what: None,
 ) -> dict[str, Any]:
     """Asks whether `target` was trained on the published pictures, and answers in JSON-able data.
 
@@ -47,7 +47,7 @@ def identify_data(
       directory: keeps the evidence; a killed run goes on from there.
       collect_config, assess_config: how scores are measured and judged, None for their defaults; the protocol
         must be the default.
-      progress: called with (images scored so far, all).
+      progress: called with (images done, all, what is being done); (0, 0, what) where nothing is counted.
 
     Returns:
       The results of `assess` with "answer": {"status", "required"}, the latter `stats.RequiredSamples` unless
@@ -63,8 +63,10 @@ def identify_data(
             f"protocol={assess_config.protocol!r} gives no verdict; owners need the default one."
         )
     check_sizes(len(published), len(unpublished), assess_config.alpha)
+    progress(0, 0, "Looking for near-duplicates")
     within = check_no_near_duplicates(published, unpublished)
     evidence = collect_evidence(target, published, unpublished, directory, collect_config, progress=progress)
+    progress(0, 0, "Computing statistics")
     results = assess(evidence, assess_config)
     return {**results, "near_duplicates": within, "answer": _answer(results, evidence, assess_config)}
 

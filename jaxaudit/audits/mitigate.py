@@ -90,7 +90,7 @@ class Change:
         if self.kind == "noise":
             return add_output_noise(target, self.strength, seed=self.seed)
         if units is None:
-            raise InputError("Scaling units needs their map: run experiments.localize first.")
+            raise InputError("Scaling units needs their map: run `jaxaudit localize` first.")
         chosen = choose_units(units, self.strength, by=self.kind, seed=self.seed)
         return scale_units(target, chosen, self.factor)
 
@@ -256,7 +256,7 @@ def measure(
         nonmembers,
         folder / "evidence",
         dataclasses.replace(config.collect, scores=(*config.collect.scores, _LOSS)),
-        progress=lambda done, total: progress(done, total, "scoring"),
+        progress=progress,
     )
     audit = assess(evidence, config.assess)
     best = audit["membership"]["selected"]

@@ -9,7 +9,7 @@ between processes.
 import collections
 import dataclasses
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -94,10 +94,12 @@ def scan(
     *,
     indices: Sequence[int] | None = None,
     num_threads: int = 16,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Scan:
     """Reads every picture once, before an expensive audit: are all of them usable, and which are the same?
 
-    With `skip_unreadable`, unusable pictures are listed in `source.skipped`.
+    With `skip_unreadable`, unusable pictures are listed in `source.skipped`. `progress` is called with
+    (pictures seen, all).
 
     Raises:
       InputError: (without `skip_unreadable`) with the number of unusable pictures and the first few of them.
@@ -115,6 +117,7 @@ def scan(
                     unusable[outcome.sample_id] = outcome.reason
                 else:
                     digests[source.ids[indices[place]]] = outcome
+            progress(min(start + _SCAN_CHUNK, len(indices)), len(indices))
     _report(source, unusable, len(indices))
     return Scan(usable, digests)
 
@@ -126,7 +129,7 @@ def pixel_digest(image: UInt8[np.ndarray, "H W 3"]) -> str:
     return digest.hexdigest()
 
 
-_SCAN_CHUNK = 4096  # pictures submitted at once
+_SCAN_CHUNK = 1024  # pictures submitted at once
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -158,9 +158,9 @@ def reproduction(results: Results) -> Html:
             "Score the images again (DIR is any folder; batch size and devices change nothing beyond "
             "rounding):"
         ),
-        element("pre", _command("experiments.audit", audit)),
+        element("pre", _command("audit", audit)),
         paragraph("Repeat the statistics and this report from the scores alone, without the model:"),
-        element("pre", _command("experiments.verdict", assess)),
+        element("pre", _command("verdict", assess)),
         paragraph(
             f"jaxaudit {request['versions']['jaxaudit']}" + (f", commit {commit}" if commit else ""),
             class_="small",
@@ -216,9 +216,9 @@ def _listed(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
-def _command(module: str, flags: Mapping[str, str]) -> str:
+def _command(program: str, flags: Mapping[str, str]) -> str:
     words = [f"--{name}={shlex.quote(value)}" for name, value in flags.items()]
-    return " \\\n  ".join([f"python -m {module}", *words])
+    return " \\\n  ".join([f"jaxaudit {program}", *words])
 
 
 def _cite(citation: str) -> Html:

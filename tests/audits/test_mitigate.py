@@ -93,7 +93,7 @@ def test_changes_have_names_of_their_own():
 def test_changes_that_cannot_be_made_are_refused():
     with pytest.raises(InputError, match="did you mean random"):
         Change("randon", 0.1)
-    with pytest.raises(InputError, match=r"run experiments\.localize first"):
+    with pytest.raises(InputError, match=r"run `jaxaudit localize` first"):
         Change("random", 0.1).apply(tiny.rar_target(), None)
 
 

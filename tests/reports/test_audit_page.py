@@ -163,9 +163,7 @@ def test_the_commands_carry_the_flags_of_the_request():
     results["seed"], results["alpha"] = 3, 0.05
     results["request"]["members"]["source"] = "folder:/my data[:9]"
     page = Page(render_html(results))
-    audit, verdict = (
-        page.text.partition(f"python -m experiments.{name} \\\n")[2] for name in ("audit", "verdict")
-    )
+    audit, verdict = (page.text.partition(f"jaxaudit {name} \\\n")[2] for name in ("audit", "verdict"))
     assert "--members='folder:/my data[:9]' \\" in audit
     assert "--nonmembers='digits:nonmembers?shuffle=3' \\" in audit
     assert "--scores=all \\" in audit

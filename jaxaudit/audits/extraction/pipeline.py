@@ -75,13 +75,17 @@ def extract(
     sources = {"candidates": candidates}
     if validation is not None:
         sources["validation"] = validation
-    exclude = scan(validation, target.preprocessing).digests if validation is not None else {}
 
     def place(*parts: str) -> Path | None:
         return None if directory is None else Path(directory, *parts)
 
     def report(what: str) -> Callable[[int, int], None]:
         return lambda done, total: progress(done, total, what)
+
+    exclude = {}
+    if validation is not None:
+        looking = report(f"Looking at {validation.spec}")
+        exclude = scan(validation, target.preprocessing, progress=looking).digests
 
     ranked = {
         split: rank_candidates(

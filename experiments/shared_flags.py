@@ -1,14 +1,8 @@
 """The flags that several programs share. Each program defines only the groups it uses."""
 
-import contextlib
-from collections.abc import Callable, Iterator
-
 from absl import flags
-from rich import box
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
+from jaxaudit import cli
 from jaxaudit.audits.assess import AssessConfig
 from jaxaudit.data import Source, open_source
 from jaxaudit.errors import InputError
@@ -16,15 +10,17 @@ from jaxaudit.errors import InputError
 FLAGS = flags.FLAGS
 
 
+@cli.flag_group("What is audited")
 def define_target() -> None:
     """Which model is audited."""
     flags.DEFINE_string(
         "target",
         "digits_var",
-        "A built-in target or a directory written by checkpoints_convert or train_target.",
+        "A built-in target, or a directory that `jaxaudit convert` or `jaxaudit train_target` wrote.",
     )
 
 
+@cli.flag_group("What is audited")
 def define_data() -> None:
     """Which pictures it is audited with."""
     flags.DEFINE_string("members", "digits:members", "Pictures the target was trained on.")
@@ -40,6 +36,7 @@ def open_sources() -> tuple[Source, Source]:
     )
 
 
+@cli.flag_group("Machine")
 def define_devices(batch_size: int) -> None:
     """Where and how the model runs; nothing here changes a result beyond rounding."""
     flags.DEFINE_integer("batch_size", batch_size, "Images per step, over all devices.", lower_bound=1)
@@ -50,6 +47,7 @@ def define_devices(batch_size: int) -> None:
     flags.DEFINE_enum("parallelism", "jit", ["jit", "pmap"], "How rows are spread over devices.")
 
 
+@cli.flag_group("Machine")
 def define_processes() -> None:
     """Whether other hosts share the work."""
     flags.DEFINE_string(
@@ -59,6 +57,7 @@ def define_processes() -> None:
     )
 
 
+@cli.flag_group("Statistics")
 def define_statistics() -> None:
     """How scores become a verdict, or a published number."""
     flags.DEFINE_enum(
@@ -70,6 +69,7 @@ def define_statistics() -> None:
     define_test()
 
 
+@cli.flag_group("Statistics")
 def define_test() -> None:
     """How scores become a verdict."""
     flags.DEFINE_float(
@@ -85,6 +85,7 @@ def define_test() -> None:
     )
 
 
+@cli.flag_group("Scores")
 def define_access() -> None:
     """What of the model the attacks may use."""
     flags.DEFINE_enum(
@@ -96,6 +97,7 @@ def define_access() -> None:
     )
 
 
+@cli.flag_group("Randomness")
 def define_seed() -> None:
     """The one seed of a program."""
     flags.DEFINE_integer("seed", 0, "Seed of every random choice.", lower_bound=0)
@@ -112,35 +114,3 @@ def assess_config() -> AssessConfig:
         procedure=FLAGS.procedure,
         seed=FLAGS.seed,
     )
-
-
-@contextlib.contextmanager
-def progress_bar(console: Console, description: str, *, unit: str) -> Iterator[Callable[..., None]]:
-    """A bar with rate and remaining time; yields a function of (done, in all, description)."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task(description, total=None, rate="")
-
-        def update(done: int, total: int, description: str = description) -> None:
-            speed = bar.tasks[0].speed
-            rate = f"{speed:.1f} {unit}/s" if speed else ""
-            bar.update(task, completed=done, total=total, rate=rate, description=description)
-
-        yield update
-
-
-def print_scores(console: Console) -> None:
-    """Every score of every kind of target, with what it is, what it needs and who proposed it."""
-    from jaxaudit.attacks.registry import VIEWS, declared_scores
-
-    table = Table("target", "score", "access", "what it is", "source", box=box.SIMPLE_HEAD)
-    for kind in VIEWS:
-        for score in declared_scores(kind):
-            table.add_row(kind, score.name, score.access, score.description, score.source)
-    console.print(table)

@@ -1,0 +1,18 @@
+"""Which packages the wheel holds, and under which names; everything else is in pyproject.toml.
+
+Two of them are not named like the folder they stand in: top-level packages called `kernels` or `experiments`
+would overwrite, or be overwritten by, those of other people.
+"""
+
+from setuptools import find_packages, setup
+
+experiments = find_packages(include=["experiments", "experiments.*"])
+
+setup(
+    packages=[
+        *find_packages(include=["jaxaudit", "jaxaudit.*", "checkpoints_convert", "checkpoints_convert.*"]),
+        *find_packages("kernels"),
+        *(f"jaxaudit_{name}" for name in experiments),
+    ],
+    package_dir={"jaxaudit_kernels": "kernels/jaxaudit_kernels", "jaxaudit_experiments": "experiments"},
+)
