@@ -50,8 +50,8 @@ with cli.flag_group("Extraction"):
     _PREFIXES = flags.DEFINE_list(
         "prefixes",
         [],
-        "Generation steps of the original to keep (VAR: scales, RAR: tokens, MAR: steps); default those of 0, "
-        "1, 5, 14 and 30 tokens (MAR: 0, 1, 2 and 5), at most a quarter of the image. The longest counts.",
+        "Generation steps of the original to keep (VAR: scales, RAR: tokens, MAR: steps); default those of "
+        "0, 1, 5, 14 and 30 tokens (MAR: 0, 1, 2 and 5), at most a quarter of the image. The longest counts.",
     )
 with cli.flag_group("What counts as a copy"):
     _SIMILARITY = flags.DEFINE_enum(

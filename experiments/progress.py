@@ -87,7 +87,7 @@ class _State:
         return ", ".join([*parts, self.note] if self.note else parts)
 
     def _rate(self) -> float:
-        """Units per second since the first report, for earlier runs and compilation say nothing; 0: unknown."""
+        """Units per second since the first report: earlier runs and compilation do not count; 0: unknown."""
         if self.first is None:
             return 0.0
         done, then = self.first

@@ -57,9 +57,14 @@ def test_work_that_counts_nothing_says_how_long_it_takes():
 
 def test_an_error_ends_it_without_claiming_an_end():
     console = file_console()
-    with pytest.raises(ValueError, match="no"), progress.reported(console, "Scoring") as report:
-        report(1, 2)
-        raise ValueError("no")
+
+    def work():
+        with progress.reported(console, "Scoring") as report:
+            report(1, 2)
+            raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        work()
     assert console.file.getvalue() == "Scoring\n"
 
 
