@@ -69,15 +69,15 @@ def _check_files(values: Mapping[str, str | None]) -> bool:
 def main(argv: Sequence[str]) -> None:
     """Converts what the flags name."""
     del argv
-    if _FAMILY.value in EXTRACTORS:
-        _convert_extractor()
-    else:
+    if _WEIGHTS.value is None:
         _convert_target()
+    else:
+        _convert_extractor(_WEIGHTS.value)
 
 
 def _convert_target() -> None:
     check_writable(_OUT.value, overwrite=_OVERWRITE.value)
-    files = {"generator": _GENERATOR.value, "tokenizer": _TOKENIZER.value}
+    files = {flag.name: flag.value for flag in (_GENERATOR, _TOKENIZER) if flag.value is not None}
     converted = convert_files(_FAMILY.value, files, variant=_VARIANT.value, num_heads=_NUM_HEADS.value)
     record = save_target(
         _OUT.value,
@@ -91,11 +91,11 @@ def _convert_target() -> None:
     _print_summary(converted, record)
 
 
-def _convert_extractor() -> None:
+def _convert_extractor(weights: str) -> None:
     if _NUM_HEADS.value is not None:
         raise InputError(f"num_heads={_NUM_HEADS.value} is not needed: {_FAMILY.value} has no attention.")
     check_file_writable(_OUT.value, overwrite=_OVERWRITE.value)
-    converted = convert_extractor(_FAMILY.value, _WEIGHTS.value, variant=_VARIANT.value)
+    converted = convert_extractor(_FAMILY.value, weights, variant=_VARIANT.value)
     save_extractor(_OUT.value, **vars(converted), overwrite=_OVERWRITE.value)
     size = sum(leaf.size for leaf in jax.tree.leaves(converted.params))
     Console(highlight=False).print(f"{converted.kind}  {size:,} parameters", Text(_OUT.value, style="bold"))

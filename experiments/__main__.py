@@ -62,8 +62,10 @@ def _overview() -> str:
 
 def _summary(module: str) -> str:
     """The first line of the module's docstring; nothing is imported, for programs define flags."""
-    path = importlib.util.find_spec(module).origin
-    return pathlib.Path(path).read_text().removeprefix('"""').partition("\n")[0]
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(module)
+    return pathlib.Path(spec.origin).read_text().removeprefix('"""').partition("\n")[0]
 
 
 if __name__ == "__main__":

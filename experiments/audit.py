@@ -73,7 +73,7 @@ def main(argv: Sequence[str]) -> None:
     assess_config = shared_flags.assess_config()
     config = CollectConfig(
         scores=tuple(_SCORES.value),
-        access=f"{flag.access}-box",
+        access=shared_flags.access(),
         num_samples=flag.num_samples,
         seed=flag.seed,
         options=_options(),

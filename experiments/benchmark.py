@@ -66,7 +66,7 @@ def main(argv: Sequence[str]) -> None:
         target = random_target(flag.target, seed=flag.seed, dtype=flag.precision)
     else:
         target = load_target(flag.target, dtype=flag.precision, sharding=replicated(mesh))
-    access = f"{flag.access}-box"
+    access = shared_flags.access()
     scorer = Scorer(target, _SCORES.value, access=access, mesh=mesh, parallelism=flag.parallelism)
     with tempfile.TemporaryDirectory() as folder, reported(console, "Compiling and timing"):
         stages = _stages(target, scorer, Path(folder), flag.batch_size, flag.seed)

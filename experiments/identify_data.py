@@ -64,7 +64,7 @@ def main(argv: Sequence[str]) -> None:
             unpublished,
             directory / "evidence",
             CollectConfig(
-                access=f"{flag.access}-box",
+                access=shared_flags.access(),
                 seed=flag.seed,
                 precision=flag.precision,
                 batch_size=flag.batch_size,

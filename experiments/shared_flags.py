@@ -1,5 +1,7 @@
 """The flags that several programs share. Each program defines only the groups it uses."""
 
+from typing import Literal
+
 from absl import flags
 
 from jaxaudit import cli
@@ -31,8 +33,9 @@ def define_data() -> None:
 
 def open_sources() -> tuple[Source, Source]:
     """Members and nonmembers, as the flags of `define_data` name them."""
-    return tuple(
-        open_source(spec, skip_unreadable=FLAGS.skip_unreadable) for spec in (FLAGS.members, FLAGS.nonmembers)
+    skip = FLAGS.skip_unreadable
+    return open_source(FLAGS.members, skip_unreadable=skip), open_source(
+        FLAGS.nonmembers, skip_unreadable=skip
     )
 
 
@@ -95,6 +98,11 @@ def define_access() -> None:
         "What of the model the scores may use: its outputs, or also its gradients (diffusion: "
         "gradient_masking_*, noise_opt_*). Scores that need more are left out of patterns.",
     )
+
+
+def access() -> Literal["gray-box", "white-box"]:
+    """What the flag of `define_access` allows, as the library calls it."""
+    return "gray-box" if FLAGS.access == "gray" else "white-box"
 
 
 @cli.flag_group("Randomness")
