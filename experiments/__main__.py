@@ -62,10 +62,12 @@ def _overview() -> str:
 
 def _summary(module: str) -> str:
     """The first line of the module's docstring; nothing is imported, for programs define flags."""
-    spec = importlib.util.find_spec(module)
+    package, _, file = module.partition(".")
+    spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
-        raise ModuleNotFoundError(module)
-    return pathlib.Path(spec.origin).read_text().removeprefix('"""').partition("\n")[0]
+        raise ModuleNotFoundError(package)
+    text = pathlib.Path(spec.origin).with_name(f"{file}.py").read_text()
+    return text.removeprefix('"""').partition("\n")[0]
 
 
 if __name__ == "__main__":
