@@ -67,7 +67,8 @@ def main(argv: Sequence[str]) -> None:
     from jaxaudit.audits.assess import assess
     from jaxaudit.audits.collect import CollectConfig, collect_evidence
     from jaxaudit.checkpoint import load_target
-    from jaxaudit.runtime.mesh import initialize_processes, make_mesh, replicated
+    from jaxaudit.runtime.mesh import make_mesh, replicated
+    from jaxaudit.runtime.processes import initialize_processes
 
     flag = flags.FLAGS
     assess_config = shared_flags.assess_config()
@@ -77,10 +78,7 @@ def main(argv: Sequence[str]) -> None:
         num_samples=flag.num_samples,
         seed=flag.seed,
         options=_options(),
-        precision=flag.precision,
-        batch_size=flag.batch_size,
-        num_devices=flag.num_devices,
-        parallelism=flag.parallelism,
+        placement=shared_flags.placement(),
         shard_size=_SHARD_SIZE.value,
     )
     members, nonmembers = shared_flags.open_sources()

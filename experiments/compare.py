@@ -47,10 +47,7 @@ def main(argv: Sequence[str]) -> None:
         scores=("all",),
         num_samples=flag.num_samples,
         seed=flag.seed,
-        precision=flag.precision,
-        batch_size=flag.batch_size,
-        num_devices=flag.num_devices,
-        parallelism=flag.parallelism,
+        placement=shared_flags.placement(),
     )
     sharding = replicated(make_mesh(flag.num_devices or None))
     rows = []

@@ -81,7 +81,8 @@ def main(argv: Sequence[str]) -> None:
     from jaxaudit.audits.extraction import ExtractionConfig, complete_images, extract
     from jaxaudit.checkpoint import load_target
     from jaxaudit.data import open_source
-    from jaxaudit.runtime.mesh import initialize_processes, make_mesh, replicated
+    from jaxaudit.runtime.mesh import make_mesh, replicated
+    from jaxaudit.runtime.processes import initialize_processes
 
     flag, console = flags.FLAGS, Console()
     config = ExtractionConfig(
@@ -92,10 +93,7 @@ def main(argv: Sequence[str]) -> None:
         threshold=_THRESHOLD.value,
         reference_size=_REFERENCE.value,
         seed=flag.seed,
-        precision=flag.precision,
-        batch_size=flag.batch_size,
-        num_devices=flag.num_devices,
-        parallelism=flag.parallelism,
+        placement=shared_flags.placement(),
         shard_size=_SHARD_SIZE.value,
     )
     candidates = open_source(_CANDIDATES.value, skip_unreadable=_SKIP.value)

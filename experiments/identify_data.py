@@ -66,10 +66,7 @@ def main(argv: Sequence[str]) -> None:
             CollectConfig(
                 access=shared_flags.access(),
                 seed=flag.seed,
-                precision=flag.precision,
-                batch_size=flag.batch_size,
-                num_devices=flag.num_devices,
-                parallelism=flag.parallelism,
+                placement=shared_flags.placement(),
             ),
             shared_flags.assess_config(),
             progress=progress,

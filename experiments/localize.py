@@ -77,7 +77,8 @@ def main(argv: Sequence[str]) -> None:
     from jaxaudit.attacks.localization import Views
     from jaxaudit.audits.localize import LocalizeConfig, localize, pool
     from jaxaudit.checkpoint import load_target
-    from jaxaudit.runtime.mesh import initialize_processes, make_mesh, replicated
+    from jaxaudit.runtime.mesh import make_mesh, replicated
+    from jaxaudit.runtime.processes import initialize_processes
     from jaxaudit.stats.localization import localization
 
     flag, console = flags.FLAGS, Console()
@@ -89,10 +90,7 @@ def main(argv: Sequence[str]) -> None:
         views=Views(_NUM_VIEWS.value, _FLIP.value),
         timestep=_TIMESTEP.value,
         mask_ratio=_MASK_RATIO.value,
-        precision=flag.precision,
-        batch_size=flag.batch_size,
-        num_devices=flag.num_devices,
-        parallelism=flag.parallelism,
+        placement=shared_flags.placement(),
     )
     members = open_source(_MEMBERS.value, skip_unreadable=_SKIP.value)
     control = open_source(_NONMEMBERS.value, skip_unreadable=_SKIP.value) if _NONMEMBERS.value else None

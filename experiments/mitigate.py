@@ -74,11 +74,13 @@ def main(argv: Sequence[str]) -> None:
     from jaxaudit.runtime.mesh import make_mesh, replicated
 
     flag, console = flags.FLAGS, Console()
-    machine = {name: flag[name].value for name in ("precision", "batch_size", "num_devices", "parallelism")}
+    placement = shared_flags.placement()
     config = MitigateConfig(
-        CollectConfig(scores=tuple(_SCORES.value), num_samples=flag.num_samples, seed=flag.seed, **machine),
+        CollectConfig(
+            scores=tuple(_SCORES.value), num_samples=flag.num_samples, seed=flag.seed, placement=placement
+        ),
         shared_flags.assess_config(),
-        ExtractionConfig(top_k=_TOP_K.value, seed=flag.seed, **machine),
+        ExtractionConfig(top_k=_TOP_K.value, seed=flag.seed, placement=placement),
     )
     changes = _changes()
     members, nonmembers = shared_flags.open_sources()

@@ -1,6 +1,8 @@
 """The flags that several programs share. Each program defines only the groups it uses."""
 
-from typing import Literal
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
 
 from absl import flags
 
@@ -8,6 +10,9 @@ from jaxaudit import cli
 from jaxaudit.audits.assess import AssessConfig
 from jaxaudit.data import Source, open_source
 from jaxaudit.errors import InputError
+
+if TYPE_CHECKING:
+    from jaxaudit.runtime.placement import Placement
 
 FLAGS = flags.FLAGS
 
@@ -48,6 +53,13 @@ def define_devices(batch_size: int) -> None:
     )
     flags.DEFINE_integer("num_devices", 0, "Devices of this process to use; 0 means all.", lower_bound=0)
     flags.DEFINE_enum("parallelism", "jit", ["jit", "pmap"], "How rows are spread over devices.")
+
+
+def placement() -> Placement:
+    """Where batches run, as the flags of `define_devices` say."""
+    from jaxaudit.runtime.placement import Placement
+
+    return Placement(FLAGS.batch_size, FLAGS.num_devices, FLAGS.parallelism)
 
 
 @cli.flag_group("Machine")

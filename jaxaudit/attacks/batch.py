@@ -6,7 +6,6 @@ T tokens of a caption, c channels of a latent, R noises.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from jaxaudit.targets import (
     Target,
     check_labels,
 )
+from jaxaudit_kernels import draws
 
 
 def make_batch(
@@ -47,7 +47,7 @@ def make_batch(
     ids = range(count) if ids is None else ids
     if len(ids) != count:
         raise InputError(f"{len(ids)} ids do not fit {count} images.")
-    batch["ids"] = np.array([zlib.crc32(str(each).encode()) for each in ids], np.uint32)
+    batch["ids"] = draws.id_numbers(ids)
     return batch
 
 

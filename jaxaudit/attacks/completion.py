@@ -25,9 +25,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -36,7 +35,8 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, Key
 
 from jaxaudit.errors import InputError, unknown_name
-from jaxaudit.runtime.mesh import Parallelism, Pending, data_parallel, mesh_of, replicated
+from jaxaudit.runtime.mesh import mesh_of, replicated
+from jaxaudit.runtime.parallel import Parallelism, Pending, data_parallel
 from jaxaudit.targets import (
     ContinuousFunctions,
     ContinuousTarget,
@@ -170,12 +170,12 @@ class ExtractionAttack:
                 f"{target.name} has no beginning to be completed from: extraction takes models that generate "
                 f"tokens (VAR, RAR, MAR), and this is a {target.kind} target."
             )
-        self._family = _EXTRACTIONS[target.kind](target.functions, target.steps, seed)
-        self.target, self.scores = target, self._family.scores
-        self.prefixes = default_prefixes(target.steps, self._family.prefix_tokens)
+        self._extraction = _EXTRACTIONS[target.kind](target.functions, target.steps, seed)
+        self.target, self.scores = target, self._extraction.scores
+        self.prefixes = default_prefixes(target.steps, self._extraction.prefix_tokens)
         mesh = mesh or mesh_of(target.params)
         self._inputs = jax.device_put((target.params, jax.random.key(seed)), replicated(mesh))
-        self._compiled = functools.partial(_compiled, self._family, mesh, parallelism)
+        self._parallel = functools.partial(data_parallel, mesh=mesh, parallelism=parallelism)
 
     def rank(
         self,
@@ -196,11 +196,12 @@ class ExtractionAttack:
           InputError: if a label is no class of the target.
         """
         batch = {"images": np.asarray(images, np.float32), **self._conditions(labels, ids)}
-        return self._compiled("rank")(self._inputs, batch, padded_size)
+        return self._run(_Task(self._extraction, "rank"), batch, padded_size)
 
     def encode(self, images: Float[np.ndarray, "B H W 3"], *, padded_size: int = 1) -> Pending:
         """Starts a batch; its result are tokens [B,L], or latents [B,L,D]."""
-        return self._compiled("encode")(self._inputs, {"images": np.asarray(images, np.float32)}, padded_size)
+        batch = {"images": np.asarray(images, np.float32)}
+        return self._run(_Task(self._extraction, "encode"), batch, padded_size)
 
     def complete(
         self,
@@ -220,7 +221,10 @@ class ExtractionAttack:
         """
         check_prefixes((prefix,), self.target.steps)
         batch = {"tokens": np.asarray(tokens), **self._conditions(labels, ids)}
-        return self._compiled("complete", prefix=int(prefix))(self._inputs, batch, padded_size)
+        return self._run(_Task(self._extraction, "complete", int(prefix)), batch, padded_size)
+
+    def _run(self, task: _Task, batch: Batch, padded_size: int) -> Pending:
+        return self._parallel(task)(self._inputs, batch, padded_size)
 
     def to_unit(self, images: Float[np.ndarray, "B H W 3"]) -> Float[np.ndarray, "B H W 3"]:
         """Images from the target's range to [0,1]."""
@@ -230,12 +234,20 @@ class ExtractionAttack:
     def _conditions(self, labels: Int[np.ndarray, " B"], ids: Sequence[Any]) -> dict[str, np.ndarray]:
         labels = np.asarray(labels, np.int32)
         check_labels(labels, self.target.num_classes)
-        return {"labels": labels, "ids": np.array([zlib.crc32(str(i).encode()) for i in ids], np.uint32)}
+        return {"labels": labels, "ids": draws.id_numbers(ids)}
 
 
-@functools.lru_cache(maxsize=64)  # equal requests share their compiled program
-def _compiled(family: Any, mesh: Mesh, parallelism: Parallelism, method: str, **static: int) -> Any:
-    return data_parallel(functools.partial(getattr(family, method), **static), mesh, parallelism=parallelism)
+@dataclasses.dataclass(frozen=True)
+class _Task:
+    """A method of an extraction as a value, so that equal ones share their compiled program."""
+
+    extraction: DiscreteExtraction | ContinuousExtraction
+    method: Literal["rank", "encode", "complete"]
+    prefix: int | None = None
+
+    def __call__(self, inputs: Inputs, batch: Batch) -> Any:
+        method = getattr(self.extraction, self.method)
+        return method(inputs, batch) if self.prefix is None else method(inputs, batch, prefix=self.prefix)
 
 
 def default_prefixes(steps: Sequence[int], tokens: Sequence[int]) -> tuple[int, ...]:

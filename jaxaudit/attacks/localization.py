@@ -24,10 +24,8 @@ K blocks, F units of a block.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
-import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -39,7 +37,8 @@ from jaxtyping import Array, Float, Int, Key
 from jaxaudit.attacks.continuous import TRAINING
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
-from jaxaudit.runtime.mesh import Parallelism, Pending, data_parallel, mesh_of, replicated
+from jaxaudit.runtime.mesh import mesh_of, replicated
+from jaxaudit.runtime.parallel import Parallelism, Pending, data_parallel
 from jaxaudit.targets import (
     ContinuousFunctions,
     ContinuousTarget,
@@ -312,7 +311,7 @@ class ActivationMeter:
         key = jax.random.key(0) if key is None else key
         self._inputs = jax.device_put((target.params, key), replicated(mesh))
         self._side = views.canvas(target.preprocessing).image_size
-        self._run = _compiled(step, mesh, parallelism)
+        self._run = data_parallel(step, mesh, parallelism=parallelism)
         spec = jax.ShapeDtypeStruct
         batch = {
             "images": spec((1, self._side, self._side, 3), np.float32),
@@ -353,11 +352,6 @@ class ActivationMeter:
         batch = {
             "images": np.asarray(images, np.float32),
             "labels": labels,
-            "ids": np.array([zlib.crc32(str(each).encode()) for each in ids], np.uint32),
+            "ids": draws.id_numbers(ids),
         }
         return self._run(self._inputs, batch, padded_size)
-
-
-@functools.lru_cache(maxsize=16)  # equal requests share their compiled program
-def _compiled(step: Callable[..., Any], mesh: Mesh, parallelism: Parallelism) -> Callable[..., Pending]:
-    return data_parallel(step, mesh, parallelism=parallelism)

@@ -10,8 +10,7 @@ T tokens of a caption, c channels of a latent, R noises.
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -24,7 +23,8 @@ from jaxaudit.attacks.continuous import MaskedLossConfig
 from jaxaudit.attacks.registry import Access, ScorePlan
 from jaxaudit.attacks.steps import make_step
 from jaxaudit.errors import InputError
-from jaxaudit.runtime.mesh import Parallelism, Pending, data_parallel, mesh_of, replicated
+from jaxaudit.runtime.mesh import mesh_of, replicated
+from jaxaudit.runtime.parallel import Parallelism, Pending, data_parallel
 from jaxaudit.targets import Condition, Target
 
 
@@ -133,7 +133,7 @@ class Scorer:
         self.params = jax.device_put(target.params, replicated(mesh))
         self._key = jax.device_put(jax.random.key(0) if key is None else key, replicated(mesh))
         self._null_context = null_context
-        self._run = _compiled(self.step, mesh, parallelism)
+        self._run = data_parallel(self.step, mesh, parallelism=parallelism)
 
     def flops_per_image(self) -> int:
         """Floating-point operations of matrix products and convolutions that scoring one image takes.
@@ -189,8 +189,3 @@ class Scorer:
             ids=ids,
         )
         return PendingScores(self.plan, self._run((self.params, self._key), batch, padded_size))
-
-
-@functools.lru_cache(maxsize=16)  # equal requests share their compiled program
-def _compiled(step: Callable[..., Any], mesh: Mesh, parallelism: Parallelism) -> Callable[..., Pending]:
-    return data_parallel(step, mesh, parallelism=parallelism)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import os
-import platform
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -31,10 +30,13 @@ from jaxaudit.attacks.registry import (
     split_name,
 )
 from jaxaudit.attacks.runner import PendingScores, Scorer
+from jaxaudit.audits.request import precision, target_request
 from jaxaudit.data import BLIND_NAMES, Batch, Source, batches, check_disjoint, resolve_labels, scan
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import BLIND_PREFIX, SPLITS, Evidence, Shard
-from jaxaudit.runtime.mesh import Parallelism, make_mesh, one_in_flight, wait_for_all_processes
+from jaxaudit.runtime.parallel import one_in_flight
+from jaxaudit.runtime.placement import Placement
+from jaxaudit.runtime.processes import my_share, wait_for_all_processes
 from jaxaudit.targets import Target
 
 _VERSIONED = ("jax", "jaxlib", "flax", "numpy", "pillow")
@@ -51,9 +53,7 @@ class CollectConfig:
       seed: of the draw and of every stochastic score.
       options: how stochastic scores are measured, for continuous tokens a `MaskedLossConfig`; None is the
         published attack.
-      precision: the dtype the target was loaded in, for the record.
-      batch_size: images per step over all devices. num_devices: 0 takes all. parallelism: "jit" or "pmap".
-        None of the three changes a score beyond rounding.
+      placement: where batches run; nothing of it changes a result beyond rounding.
       shard_size: images per file, the unit that is lost when a run is killed.
     """
 
@@ -62,10 +62,7 @@ class CollectConfig:
     num_samples: int = 0
     seed: int = 0
     options: MaskedLossConfig | None = None
-    precision: str = "float32"
-    batch_size: int = 64
-    num_devices: int = 0
-    parallelism: Parallelism = "jit"
+    placement: Placement = dataclasses.field(default_factory=Placement)
     shard_size: int = 512
 
 
@@ -81,7 +78,7 @@ def collect_evidence(
     """Scores every picture of both sources and keeps the scores in `directory`.
 
     An earlier run of the same request is continued: finished shards are not computed again. With several
-    processes (`jaxaudit.runtime.mesh.initialize_processes`) each computes its share of the shards.
+    processes (`jaxaudit.runtime.processes.initialize_processes`) each computes its share of the shards.
 
     Args:
       target: what is audited.
@@ -100,15 +97,14 @@ def collect_evidence(
             f"{target.name} is conditioned on captions, and sources of pictures have none: score it with "
             "jaxaudit.score, which takes their embeddings."
         )
-    mesh = make_mesh(config.num_devices or None)
     scorer = Scorer(
         target,
         config.scores,
         key=jax.random.key(config.seed),
         options=config.options,
         access=config.access,
-        mesh=mesh,
-        parallelism=config.parallelism,
+        mesh=config.placement.mesh(),
+        parallelism=config.placement.parallelism,
     )
     sources = {
         split: _draw(resolve_labels(source, target.num_classes), config.num_samples, config.seed)
@@ -121,7 +117,7 @@ def collect_evidence(
         _run(scorer, config),
         num_rows={split: len(source) for split, source in sources.items()},
     )
-    mine = evidence.shards()[jax.process_index() :: jax.process_count()]
+    mine = my_share(evidence.shards())
     missing = set(evidence.missing())
     total, done = sum(shard.stop - shard.start for shard in mine), 0
     scoring = f"Scoring with {target.name}"
@@ -133,7 +129,7 @@ def collect_evidence(
                     scorer,
                     sources[shard.split],
                     shard,
-                    config.batch_size,
+                    config.placement.batch_size,
                     lambda rows, base=done: progress(base + rows, total, scoring),
                 ),
             )
@@ -213,12 +209,7 @@ def _request(
     """Everything a score depends on, and what dataset inference will rest on."""
     plan, options = scorer.plan, scorer.step.options
     return {
-        "target": {
-            "family": target.family,
-            "fingerprint": target.provenance.get("fingerprint"),
-            "num_params": target.num_params,
-            "num_classes": target.num_classes,
-        },
+        "target": target_request(target),
         **{
             split: {"source": source.spec, "ids_sha256": source.fingerprint}
             for split, source in sources.items()
@@ -235,7 +226,7 @@ def _request(
         "feature_sets": _feature_sets(plan, scorer.step.kind),
         "num_samples": config.num_samples,
         "seed": config.seed,
-        "precision": config.precision,
+        "precision": precision(target),
         "shard_size": config.shard_size,
         "versions": {
             "jaxaudit": jaxaudit.__version__,
@@ -273,7 +264,7 @@ def _feature_sets(plan: ScorePlan, kind: Kind) -> dict[str, dict[str, list[str]]
 
 def _run(scorer: Scorer, config: CollectConfig) -> dict[str, Any]:
     """What is recorded of the machine that began the evidence."""
-    target, devices = scorer.target, jax.local_devices()
+    target = scorer.target
     return {
         "target": target.name,
         "scores": list(config.scores),
@@ -281,13 +272,7 @@ def _run(scorer: Scorer, config: CollectConfig) -> dict[str, Any]:
         "provenance": dict(target.provenance),
         "gflop_per_image": scorer.flops_per_image() / 1e9,
         "evaluations_per_image": scorer.evaluations(),
-        "platform": devices[0].platform,
-        "device": devices[0].device_kind,
-        "num_devices": config.num_devices or len(devices),
-        "num_processes": jax.process_count(),
-        "parallelism": config.parallelism,
-        "batch_size": config.batch_size,
-        "python": platform.python_version(),
+        **config.placement.record(),
     }
 
 

@@ -29,11 +29,14 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxaudit.attacks.localization import ActivationMeter, Views
+from jaxaudit.audits.request import precision
 from jaxaudit.data import Batch, Source, batches, resolve_labels, scan
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import UnitMap, write_arrays, write_atomically
 from jaxaudit.evidence.units import FILE
-from jaxaudit.runtime.mesh import Parallelism, Pending, make_mesh, one_in_flight, wait_for_all_processes
+from jaxaudit.runtime.parallel import Pending, one_in_flight
+from jaxaudit.runtime.placement import Placement
+from jaxaudit.runtime.processes import my_share, wait_for_all_processes
 from jaxaudit.targets import Target
 from jaxaudit_kernels.unit_memorization import (
     UnitStatistics,
@@ -59,9 +62,8 @@ class LocalizeConfig:
       seed: of the subsets, views, hidden tokens and noise.
       views: the views of a picture.
       timestep, mask_ratio: see `ActivationMeter`.
-      precision: the dtype the target was loaded in, for the record.
-      batch_size: pictures per step over all devices, each with all its views. num_devices: 0 takes all.
-        parallelism: "jit" or "pmap". None of the three changes a result beyond rounding.
+      placement: where batches of pictures, each with all its views, run; nothing of it changes a result
+        beyond rounding.
       part_size: pictures that are lost when a run is killed, about.
 
     Raises:
@@ -73,10 +75,7 @@ class LocalizeConfig:
     views: Views = dataclasses.field(default_factory=Views)
     timestep: int | None = None
     mask_ratio: float | None = None
-    precision: str = "float32"
-    batch_size: int = 8
-    num_devices: int = 0
-    parallelism: Parallelism = "jit"
+    placement: Placement = dataclasses.field(default_factory=lambda: Placement(batch_size=8))
     part_size: int = 512
 
     def __post_init__(self):
@@ -126,7 +125,7 @@ def localize(
     """Measures UnitMem of every hidden unit over (subsets of) the pictures a target was trained on.
 
     An earlier run of the same request in `directory` is continued. With several processes
-    (`jaxaudit.runtime.mesh.initialize_processes`) each takes its share of the classes.
+    (`jaxaudit.runtime.processes.initialize_processes`) each takes its share of the classes.
 
     Args:
       target: what is measured.
@@ -146,8 +145,8 @@ def localize(
         timestep=config.timestep,
         mask_ratio=config.mask_ratio,
         key=jax.random.key(config.seed),
-        mesh=make_mesh(config.num_devices or None),
-        parallelism=config.parallelism,
+        mesh=config.placement.mesh(),
+        parallelism=config.placement.parallelism,
     )
     source = _labelled(resolve_labels(source, target.num_classes))
     shares = tuple(sorted(set(config.subsets or (_default_share(source),))))
@@ -235,7 +234,7 @@ def _request(
         "views": dataclasses.asdict(config.views),
         "timestep": config.timestep,
         "mask_ratio": config.mask_ratio,
-        "precision": config.precision,
+        "precision": precision(target),
         "part_size": config.part_size,
         "versions": {
             name: importlib.metadata.version(name) for name in ("jaxaudit", "jax", "numpy", "pillow")
@@ -323,11 +322,11 @@ def _measure(
     wait_for_all_processes("localize: start")  # so that no process writes before all have read
     state = found.get(path) or _State.empty(meter.shape, num_subsets)
     parts = list(_parts(chosen.labels, config.part_size))
-    mine = [i for i in range(len(parts)) if i not in finished][jax.process_index() :: jax.process_count()]
+    mine = my_share([i for i in range(len(parts)) if i not in finished])
     earlier = sum(len(parts[i]) for i in state.parts)
     total, done = earlier + sum(len(parts[i]) for i in mine), earlier
     for part in mine:
-        _measure_part(meter, chosen, parts[part], tiers, state, config.batch_size, num_subsets)
+        _measure_part(meter, chosen, parts[part], tiers, state, config.placement.batch_size, num_subsets)
         state.parts.append(part)
         state.save(path)
         done += len(parts[part])

@@ -304,7 +304,7 @@ def _frechet(
     if len(sample_ids) <= extractor.dim:
         return None
     sides: tuple[list[np.ndarray], list[np.ndarray]] = [], []
-    size = config.extraction.batch_size
+    size = config.extraction.placement.batch_size
     for start in range(0, len(sample_ids), size):
         pair = complete_images(target, held_out, sample_ids[start : start + size], prefix, config.extraction)
         for side, images in zip(sides, pair, strict=True):

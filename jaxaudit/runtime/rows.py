@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+from einops import rearrange
 
 
 def rows_at_once() -> int | None:
@@ -32,11 +32,11 @@ def map_rows(function: Callable[..., Any], *arrays: jax.Array, rows: int | None)
     if rows is None or total % rows or total == rows:
         return function(*arrays)
 
-    def deal(array: jax.Array) -> jax.Array:  # [N,...] -> [N/D,D,...], a device's rows in its own column
-        return jnp.swapaxes(array.reshape(rows, total // rows, *array.shape[1:]), 0, 1)
+    def deal(array: jax.Array) -> jax.Array:  # n = N/D groups, a device's rows in its own column
+        return rearrange(array, "(d n) ... -> n d ...", d=rows)
 
     def gather(array: jax.Array) -> jax.Array:
-        return jnp.swapaxes(array, 0, 1).reshape(total, *array.shape[2:])
+        return rearrange(array, "n d ... -> (d n) ...")
 
     outputs = jax.lax.map(lambda group: function(*group), tuple(deal(array) for array in arrays))
     return jax.tree.map(gather, outputs)

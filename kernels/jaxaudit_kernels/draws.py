@@ -9,13 +9,21 @@ Axes: B images, L tokens of an image, M hidden tokens, R repetitions.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, Key, UInt32
 
 _MASK, _TIME, _NOISE = range(3)
+
+
+def id_numbers(ids: Iterable[Any]) -> UInt32[np.ndarray, " B"]:
+    """A number for each id, the CRC-32 of its text: what `image_keys` folds in, for names of any kind."""
+    return np.array([zlib.crc32(str(each).encode()) for each in ids], np.uint32)
 
 
 def image_keys(key: Key[Array, ""], ids: UInt32[Array, " B"]) -> Key[Array, " B"]:

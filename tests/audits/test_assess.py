@@ -11,12 +11,14 @@ from jaxaudit.audits.assess import AssessConfig, assess
 from jaxaudit.audits.collect import CollectConfig, collect_evidence
 from jaxaudit.data import open_source
 from jaxaudit.errors import InputError
+from jaxaudit.runtime.placement import Placement
 from tests.tiny import MAR_OPTIONS, MAR_SCORES, mar_target, rar_target
 
 DISCRETE = CollectConfig(
-    scores=("*/loss", "*/min_k_20", "diff/prada", "cond/unified_loss", "diff/loss_ref"), batch_size=128
+    scores=("*/loss", "*/min_k_20", "diff/prada", "cond/unified_loss", "diff/loss_ref"),
+    placement=Placement(128),
 )
-CONTINUOUS = CollectConfig(scores=MAR_SCORES, options=MAR_OPTIONS, batch_size=8)
+CONTINUOUS = CollectConfig(scores=MAR_SCORES, options=MAR_OPTIONS, placement=Placement(8))
 
 
 @pytest.fixture(scope="module")

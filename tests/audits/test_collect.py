@@ -13,11 +13,12 @@ from jaxaudit.audits.collect import CollectConfig, collect_evidence
 from jaxaudit.data import open_source, preprocess
 from jaxaudit.errors import InputError
 from jaxaudit.runtime.mesh import make_mesh
+from jaxaudit.runtime.placement import Placement
 from tests import tiny_diffusion
 from tests.tiny import MAR_OPTIONS, MAR_SCORES, mar_target, var_target
 
-CONFIG = CollectConfig(scores=("cond/loss", "diff/zlib", "diff/icas"), batch_size=8, shard_size=16)
-CONTINUOUS = CollectConfig(scores=MAR_SCORES, options=MAR_OPTIONS, batch_size=8, shard_size=16)
+CONFIG = CollectConfig(scores=("cond/loss", "diff/zlib", "diff/icas"), placement=Placement(8), shard_size=16)
+CONTINUOUS = CollectConfig(scores=MAR_SCORES, options=MAR_OPTIONS, placement=Placement(8), shard_size=16)
 
 
 def collected(
@@ -97,8 +98,8 @@ class Killed(BaseException):
     ("make_target", "config"),
     [
         (var_target, CONFIG),
-        (var_target, dataclasses.replace(CONFIG, num_devices=1, batch_size=5)),
-        (mar_target, dataclasses.replace(CONTINUOUS, num_devices=1, batch_size=11)),
+        (var_target, dataclasses.replace(CONFIG, placement=Placement(5, 1))),
+        (mar_target, dataclasses.replace(CONTINUOUS, placement=Placement(11, 1))),
     ],
 )
 def test_a_killed_run_is_finished_by_the_next(tmp_path, request, monkeypatch, make_target, config):
@@ -183,7 +184,9 @@ def test_scores_that_are_not_finite_are_named(tmp_path, monkeypatch):
     assert not list(tmp_path.glob("*.parquet"))
 
 
-DIFFUSION = CollectConfig(scores=("secmi*", "multiple_loss_?00*", "clid_0"), batch_size=8, shard_size=16)
+DIFFUSION = CollectConfig(
+    scores=("secmi*", "multiple_loss_?00*", "clid_0"), placement=Placement(8), shard_size=16
+)
 
 
 def test_diffusion_models(tmp_path):

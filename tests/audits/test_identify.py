@@ -11,8 +11,9 @@ from jaxaudit.checkpoint import load_target
 from jaxaudit.data import open_source
 from jaxaudit.errors import InputError
 from jaxaudit.reports.identification import HEADLINES, plain_words, render_answer
+from jaxaudit.runtime.placement import Placement
 
-GRAY = CollectConfig(access="gray-box", batch_size=128)
+GRAY = CollectConfig(access="gray-box", placement=Placement(128))
 SHUFFLED = "digits:nonmembers?shuffle=1"
 
 

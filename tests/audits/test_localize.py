@@ -9,9 +9,10 @@ from jaxaudit.audits.localize import LocalizeConfig, localize, pool
 from jaxaudit.data import batches, open_source
 from jaxaudit.errors import InputError
 from jaxaudit.evidence.units import FILE, UnitMap, top_units
+from jaxaudit.runtime.placement import Placement
 from tests import tiny
 
-CONFIG = LocalizeConfig(subsets=(0.05, 0.1), views=Views(2), batch_size=8, part_size=20, num_devices=1)
+CONFIG = LocalizeConfig(subsets=(0.05, 0.1), views=Views(2), placement=Placement(8, 1), part_size=20)
 FIELDS = ("unit_mem", "maximum", "rest", "argument", "class_mem", "class_argument", "labels")
 
 
@@ -71,7 +72,7 @@ def test_a_share_of_one_takes_every_picture_of_uneven_classes():
 
 def test_batches_and_devices_change_nothing(units, source, tmp_path):
     _, found = units
-    other = dataclasses.replace(CONFIG, batch_size=5, num_devices=4, parallelism="pmap")
+    other = dataclasses.replace(CONFIG, placement=Placement(5, 4, "pmap"))
     again = localize(tiny.rar_target(), source, tmp_path, other)
     for name in FIELDS:
         np.testing.assert_allclose(getattr(again, name), getattr(found, name), atol=1e-6)
@@ -150,7 +151,7 @@ def test_another_request_in_the_same_folder_is_refused(units, source):
 def test_too_small_subsets_are_refused(source, tmp_path):
     one = source.take([0])
     with pytest.raises(InputError, match="take a larger subset"):
-        localize(tiny.rar_target(), one, tmp_path, LocalizeConfig(num_devices=1))
+        localize(tiny.rar_target(), one, tmp_path, LocalizeConfig(placement=Placement(8, 1)))
     with pytest.raises(InputError, match="not in"):
         LocalizeConfig(subsets=(0.0,))
 

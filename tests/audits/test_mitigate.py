@@ -11,11 +11,15 @@ from jaxaudit.checkpoint import load_target, save_target
 from jaxaudit.data import open_source
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import Evidence, UnitMap
+from jaxaudit.runtime.placement import Placement
 from tests import tiny
 
+PLACEMENT = Placement(num_devices=1)
 CONFIG = MitigateConfig(
-    CollectConfig(scores=("diff/loss", "diff/hinge"), num_devices=1),
-    extraction=ExtractionConfig(top_k=2, validation_top_k=2, prefixes=(8,), reference_size=20, num_devices=1),
+    CollectConfig(scores=("diff/loss", "diff/hinge"), placement=PLACEMENT),
+    extraction=ExtractionConfig(
+        top_k=2, validation_top_k=2, prefixes=(8,), reference_size=20, placement=PLACEMENT
+    ),
 )
 CHANGES = [Change(), Change("random", 0.5, factor=6.0)]
 UNITS = UnitMap(

@@ -6,6 +6,7 @@ from jaxaudit.audits.assess import assess
 from jaxaudit.audits.collect import CollectConfig, collect_evidence
 from jaxaudit.checkpoint import builtin_names, load_target
 from jaxaudit.data import open_source
+from jaxaudit.runtime.placement import Placement
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def test_it_is_small_and_was_trained_on_the_members_alone(name):
 
 
 def test_the_rar_leaks_as_much_as_the_published_models(audited):
-    results = audited("digits_rar", CollectConfig(scores=("all",), batch_size=128))
+    results = audited("digits_rar", CollectConfig(scores=("all",), placement=Placement(128)))
     rates = [each["tpr_at_fpr"]["0.01"]["estimate"] for each in results["membership"]["per_score"].values()]
     assert 0.2 <= max(rates) <= 0.9
     assert results["verdict"]["status"] == "trained_on"
@@ -37,7 +38,9 @@ def test_the_rar_leaks_as_much_as_the_published_models(audited):
 
 
 def test_the_mar_hides_single_pictures_better_than_the_set(audited):
-    results = audited("digits_mar", CollectConfig(scores=("*/min_k_30", "cond/loss"), batch_size=128), 450)
+    results = audited(
+        "digits_mar", CollectConfig(scores=("*/min_k_30", "cond/loss"), placement=Placement(128)), 450
+    )
     rates = [each["tpr_at_fpr"] for each in results["membership"]["per_score"].values()]
     assert all(rate["0.01"]["estimate"] < 0.2 for rate in rates if rate)
     assert results["verdict"]["status"] == "trained_on"
@@ -45,7 +48,7 @@ def test_the_mar_hides_single_pictures_better_than_the_set(audited):
 
 
 def test_the_uvit_hides_single_pictures_and_not_the_set(audited):
-    results = audited("digits_uvit", CollectConfig(access="gray-box", batch_size=128))
+    results = audited("digits_uvit", CollectConfig(access="gray-box", placement=Placement(128)))
     rates = [each["tpr_at_fpr"]["0.01"]["estimate"] for each in results["membership"]["per_score"].values()]
     assert max(rates) < 0.2
     assert results["verdict"]["status"] == "trained_on"

@@ -8,6 +8,7 @@ from jaxaudit.audits.assess import AssessConfig, assess
 from jaxaudit.audits.collect import CollectConfig, collect_evidence
 from jaxaudit.checkpoint import load_target
 from jaxaudit.data import open_source
+from jaxaudit.runtime.placement import Placement
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +20,10 @@ def target():
 def evidence(target, tmp_path_factory):
     sources = (open_source(f"digits:{split}") for split in ("members", "nonmembers"))
     return collect_evidence(
-        target, *sources, tmp_path_factory.mktemp("evidence"), CollectConfig(scores=("all",), batch_size=128)
+        target,
+        *sources,
+        tmp_path_factory.mktemp("evidence"),
+        CollectConfig(scores=("all",), placement=Placement(128)),
     )
 
 

@@ -87,7 +87,9 @@ def complete_candidates(
         "similarity": similarity.name,
         "reference_sha256": hashlib.sha256("\0".join(reference.sample_ids).encode()).hexdigest(),
     }
-    compute = functools.partial(_complete, attack, chosen, prefixes, similarity, reference, config.batch_size)
+    compute = functools.partial(
+        _complete, attack, chosen, prefixes, similarity, reference, config.placement.batch_size
+    )
     parts = list(run_shards(chosen, compute, config, request=request, directory=directory, progress=progress))
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     if list(joined["sample_id"]) != list(candidates.sample_ids):
@@ -122,10 +124,10 @@ def complete_images(
     """
     attack, originals, completions = config.attack(target), [], []
     chosen = _take(resolve_labels(source, target.num_classes), sample_ids)
-    for batch in batches(chosen, range(len(chosen)), target.preprocessing, config.batch_size):
-        tokens = attack.encode(batch.images, padded_size=config.batch_size).result()
+    for batch in batches(chosen, range(len(chosen)), target.preprocessing, config.placement.batch_size):
+        tokens = attack.encode(batch.images, padded_size=config.placement.batch_size).result()
         completed = attack.complete(
-            tokens, batch.labels, prefix, ids=batch.ids, padded_size=config.batch_size
+            tokens, batch.labels, prefix, ids=batch.ids, padded_size=config.placement.batch_size
         )
         originals.append(attack.to_unit(batch.images))
         completions.append(attack.to_unit(completed.result()))

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-import jax
-
 from jaxaudit.attacks.completion import ExtractionAttack
 from jaxaudit.errors import InputError
-from jaxaudit.runtime.mesh import Parallelism, make_mesh
+from jaxaudit.runtime.placement import Placement
 from jaxaudit.targets import ContinuousTarget, DiscreteTarget
 
 
@@ -25,9 +23,7 @@ class ExtractionConfig:
       reference_size: training pictures that completions are compared with beside their own original.
       alpha: significance level of the comparison with held-out pictures.
       seed: of draws (continuous tokens) and of the choice of reference pictures.
-      precision: the dtype the target was loaded in, for the record.
-      batch_size: images per step over all devices. num_devices: 0 takes all. parallelism: "jit" or "pmap".
-        None of the three changes a result beyond rounding.
+      placement: where batches run; nothing of it changes a result beyond rounding.
       shard_size: images per file, the unit that is lost when a run is killed.
 
     Raises:
@@ -42,10 +38,7 @@ class ExtractionConfig:
     reference_size: int = 5000
     alpha: float = 0.01
     seed: int = 0
-    precision: str = "float32"
-    batch_size: int = 64
-    num_devices: int = 0
-    parallelism: Parallelism = "jit"
+    placement: Placement = dataclasses.field(default_factory=Placement)
     shard_size: int = 512
 
     def __post_init__(self):
@@ -59,26 +52,14 @@ class ExtractionConfig:
 
     def attack(self, target: DiscreteTarget | ContinuousTarget) -> ExtractionAttack:
         """The attack on a target that this asks for."""
-        mesh = make_mesh(self.num_devices or None)
-        return ExtractionAttack(target, seed=self.seed, mesh=mesh, parallelism=self.parallelism)
+        mesh, parallelism = self.placement.mesh(), self.placement.parallelism
+        return ExtractionAttack(target, seed=self.seed, mesh=mesh, parallelism=parallelism)
 
     def asked(self) -> dict[str, object]:
         """What was asked for, JSON-able, without where it runs."""
-        machine = ("batch_size", "num_devices", "parallelism")
         values = dataclasses.asdict(self) | {"prefixes": list(self.prefixes)}
-        return {name: value for name, value in values.items() if name not in machine}
-
-    def machine(self) -> dict[str, object]:
-        """What may differ between two runs of one request."""
-        devices = jax.local_devices()
-        return {
-            "platform": devices[0].platform,
-            "device": devices[0].device_kind,
-            "num_devices": self.num_devices or len(devices),
-            "num_processes": jax.process_count(),
-            "parallelism": self.parallelism,
-            "batch_size": self.batch_size,
-        }
+        del values["placement"]
+        return values
 
 
 DEFAULTS = ExtractionConfig()

@@ -19,7 +19,7 @@ from jaxaudit.audits.extraction.config import DEFAULTS, ExtractionConfig
 from jaxaudit.audits.extraction.shards import Columns, Progress, base_request, check_finite, run_shards
 from jaxaudit.data import Batch, Source, batches, check_disjoint, resolve_labels
 from jaxaudit.errors import InputError
-from jaxaudit.runtime.mesh import Pending, one_in_flight
+from jaxaudit.runtime.parallel import Pending, one_in_flight
 from jaxaudit.targets import ContinuousTarget, DiscreteTarget
 
 _NOT_SCORES = ("sample_id", "label", "digest")
@@ -96,7 +96,7 @@ def rank_candidates(
     kept, num_ranked = None, 0
     for columns in run_shards(
         source,
-        functools.partial(_rank, attack, source, config.batch_size),
+        functools.partial(_rank, attack, source, config.placement.batch_size),
         config,
         request=request,
         directory=directory,

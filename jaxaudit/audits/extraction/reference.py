@@ -78,7 +78,7 @@ def embed_reference(
     parts = list(
         run_shards(
             drawn,
-            functools.partial(_embed, attack, drawn, similarity, config.batch_size),
+            functools.partial(_embed, attack, drawn, similarity, config.placement.batch_size),
             config,
             request={**base_request(target, drawn, config), "similarity": similarity.name},
             directory=directory,

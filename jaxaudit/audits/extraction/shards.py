@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 
 import jaxaudit
 from jaxaudit.audits.extraction.config import ExtractionConfig
+from jaxaudit.audits.request import precision, target_request
 from jaxaudit.data import Source
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import Evidence, Shard
-from jaxaudit.runtime.mesh import wait_for_all_processes
+from jaxaudit.runtime.processes import my_share, wait_for_all_processes
 from jaxaudit.targets import ContinuousTarget, DiscreteTarget
 
 Columns = dict[str, np.ndarray]
@@ -35,19 +36,14 @@ def base_request(
 ) -> dict[str, Any]:
     """What every result on a source depends on, beside what was asked of it."""
     return {
-        "target": {
-            "family": target.family,
-            "fingerprint": target.provenance.get("fingerprint"),
-            "num_params": target.num_params,
-            "num_classes": target.num_classes,
-        },
+        "target": target_request(target),
         "source": {"source": source.spec, "ids_sha256": source.fingerprint},
         "preprocessing": {
             field: getattr(target.preprocessing, field)
             for field in ("image_size", "resize", "short_side", "low", "high")
         },
         "seed": config.seed,
-        "precision": config.precision,
+        "precision": precision(target),
         "shard_size": config.shard_size,
         "versions": {
             "jaxaudit": jaxaudit.__version__,
@@ -89,8 +85,8 @@ def run_shards(
             yield compute(rows, lambda done, start=start: progress(start + done, len(source)))
         progress(len(source), len(source))
         return
-    evidence = Evidence.create(directory, request, config.machine(), num_rows={SPLIT: len(source)})
-    mine = evidence.shards()[jax.process_index() :: jax.process_count()]
+    evidence = Evidence.create(directory, request, config.placement.record(), num_rows={SPLIT: len(source)})
+    mine = my_share(evidence.shards())
     missing, done = set(evidence.missing()), 0
     total = sum(shard.stop - shard.start for shard in mine)
     for shard in mine:

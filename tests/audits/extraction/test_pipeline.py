@@ -8,9 +8,10 @@ import pytest
 from jaxaudit.audits.extraction import ExtractionConfig, complete_images, extract, rank_candidates, shards
 from jaxaudit.data import open_source
 from jaxaudit.errors import InputError
+from jaxaudit.runtime.placement import Placement
 from tests.audits.extraction.planted import HELD_OUT, MEMBERS, planted_target
 
-CONFIG = ExtractionConfig(top_k=4, prefixes=(2, 16), threshold=0.99, batch_size=16, shard_size=50)
+CONFIG = ExtractionConfig(top_k=4, prefixes=(2, 16), threshold=0.99, placement=Placement(16), shard_size=50)
 
 
 def attack(config=CONFIG, target=None, held_out=HELD_OUT, **options):
@@ -67,7 +68,7 @@ def test_without_files_the_results_are_the_same(kept):
 
 
 def test_batches_devices_and_the_order_of_pictures_change_nothing(kept):
-    config = dataclasses.replace(CONFIG, batch_size=7, num_devices=3, parallelism="pmap", shard_size=33)
+    config = dataclasses.replace(CONFIG, placement=Placement(7, 3, "pmap"), shard_size=33)
     found = extract(
         planted_target()[0],
         open_source("digits:members[119::-1]"),

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from jaxaudit.errors import InputError
-from jaxaudit.runtime.mesh import data_parallel, initialize_processes, make_mesh
+from jaxaudit.runtime.mesh import make_mesh
+from jaxaudit.runtime.parallel import data_parallel
+from jaxaudit.runtime.processes import initialize_processes
 
 
 def function(params, batch):
