@@ -21,6 +21,7 @@ def target_request(target: Target) -> dict[str, Any]:
 
 
 def precision(target: Target) -> str:
-    """The dtype its parameters are in, and it computes in."""
+    """The dtype its parameters are in, and it computes in; float32 without floating parameters."""
     leaves = jax.tree.leaves(target.params)
-    return str(next(leaf.dtype for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)))
+    floating = (str(leaf.dtype) for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating))
+    return next(floating, "float32")

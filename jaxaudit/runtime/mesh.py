@@ -7,6 +7,7 @@ evidence folder, so no collective ever waits for a slow host.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -36,7 +37,7 @@ def mesh_of(params: Any) -> Mesh:
     return _mesh(sorted(held_by, key=lambda device: device.id))
 
 
-def _mesh(devices: list[jax.Device]) -> Mesh:
+def _mesh(devices: Sequence[Any]) -> Mesh:
     return jax.make_mesh((len(devices),), (ROWS_AXIS,), devices=devices, axis_types=(AxisType.Auto,))
 
 

@@ -9,7 +9,7 @@ import jax
 
 from jaxaudit.errors import InputError
 
-Share = TypeVar("Share", bound=Sequence)
+Item = TypeVar("Item")
 
 
 def initialize_processes(spec: str) -> None:
@@ -41,6 +41,6 @@ def wait_for_all_processes(label: str) -> None:
         multihost_utils.sync_global_devices(label)
 
 
-def my_share(items: Share) -> Share:
+def my_share(items: Sequence[Item]) -> Sequence[Item]:
     """Every n-th of the items, n processes, beginning with the one of this process's number."""
     return items[jax.process_index() :: jax.process_count()]

@@ -11,6 +11,7 @@ from jaxaudit.attacks.completion import ContinuousExtraction, ExtractionAttack, 
 from jaxaudit.errors import InputError
 from jaxaudit.families import rar, var
 from jaxaudit.targets import ContinuousFunctions
+from tests import tiny_diffusion
 from tests.tiny import mar_target, rar_target, var_target
 
 GOLDEN = np.load(pathlib.Path(__file__).parents[1] / "golden" / "memorization_scores" / "io.npz")
@@ -125,5 +126,5 @@ def test_what_cannot_be_attacked_is_refused():
         attack.rank(IMAGES, LABELS + 2, ids=IDS)
     with pytest.raises(InputError, match=r"A prefix of 3 steps is not in 0..2"):
         attack.complete(tokens, LABELS, 3, ids=IDS)
-    with pytest.raises(InputError, match="thing has no beginning to be completed from"):
-        ExtractionAttack(type("Diffusion", (), {"name": "thing"})())
+    with pytest.raises(InputError, match="tiny has no beginning to be completed from"):
+        ExtractionAttack(tiny_diffusion.target())

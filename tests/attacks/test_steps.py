@@ -15,6 +15,7 @@ from jaxaudit.attacks.steps import make_step
 from jaxaudit.errors import InputError
 from jaxaudit.families import mar
 from jaxaudit_kernels import draws
+from tests import tiny_diffusion
 from tests.tiny import MAR_OPTIONS, MAR_SCORES, mar_target, var_target
 
 HIDDEN = 14  # of 16 tokens, under these options and in training
@@ -96,8 +97,10 @@ def test_options_that_do_not_fit_the_target():
         make_step(var_target(), "cond/loss", MaskedLossConfig())
     with pytest.raises(InputError, match=r"Timestep 1000 is not in 0\.\.999"):
         make_step(mar_target(), "cond/loss", MaskedLossConfig(timestep=1000))
-    with pytest.raises(InputError, match="There are no scores for tiny, a Unheard"):
-        make_step(type("Unheard", (), {"name": "tiny"})(), "cond/loss")
+    with pytest.raises(
+        InputError, match="num_noises do not apply to tiny: it is a diffusion"
+    ):
+        make_step(tiny_diffusion.target(), "secmi", MaskedLossConfig())
 
 
 # The published form: every noise passes through the whole head, with all tokens and its own conditioning.
