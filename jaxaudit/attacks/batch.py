@@ -83,9 +83,9 @@ def _condition(
                 f"{target.name} {_conditioned_on(target)}: labels must be those of {count} captions, "
                 f"not of shape {np.shape(labels)}."
             )
-        contexts = {"labels": np.asarray(labels, np.float32)}
+        contexts = {"condition": np.asarray(labels, np.float32)}
         if null_context is not None:
-            contexts["null"] = np.broadcast_to(np.float32(null_context), contexts["labels"].shape)
+            contexts["null"] = np.broadcast_to(np.float32(null_context), contexts["condition"].shape)
         return contexts
     if not target.num_classes:
         if labels is not None:
@@ -95,7 +95,7 @@ def _condition(
         raise InputError(f"Labels of shape {np.shape(labels)} do not fit {count} images; expected one each.")
     labels = np.asarray(labels, np.int32)
     check_labels(labels, target.num_classes)
-    return {"labels": labels}
+    return {"condition": labels}
 
 
 def _conditioned_on(target: Target) -> str:

@@ -6,7 +6,7 @@ Beside what every step reads (`jaxaudit.attacks.step`) a batch may hold
 
     latents [B,h,w,c]     instead of images
     noise   [B,R,h,w,c]   instead of drawn noises; R may differ from the usual
-    labels                classes [B] or embeddings of captions [B,T,D]; none for an unconditional model
+    condition             classes [B] or embeddings of captions [B,T,D]; none for an unconditional model
     null    [B,T,D]       the embedding of the empty caption, for a model of captions
 
 On a CPU all of it is done for one image per device at a time (`jaxaudit.runtime.rows`).
@@ -116,7 +116,7 @@ class DiffusionStep(Step):
 
     def _run(self, inputs: tuple[Params, Key[Array, ""]], batch: Batch) -> Run:
         params, key = inputs
-        functions, labels, images = self.functions, batch.get("labels"), batch.get("images")
+        functions, labels, images = self.functions, batch.get("condition"), batch.get("images")
         keys = draws.image_keys(key, batch["ids"])
         if "noise" in batch:
             noises = jnp.moveaxis(batch["noise"], 1, 0)
@@ -161,7 +161,7 @@ class DiffusionStep(Step):
         params, _ = inputs
         functions, size = self.functions, len(batch["ids"])
         latents = jax.ShapeDtypeStruct((size, *self.latent_shape), jnp.float32)
-        time, condition = jnp.zeros(size), batch.get("labels")
+        time, condition = jnp.zeros(size), batch.get("condition")
 
         def gradient(params: Any, z: Any, condition: Any) -> Any:
             network = functools.partial(functions.network, params)

@@ -143,9 +143,9 @@ class Scorer:
         size, spec = self.target.preprocessing.image_size, jax.ShapeDtypeStruct
         batch = {"images": spec((1, size, size, 3), np.float32), "ids": spec((1,), np.uint32)}
         if context_shape := self.target.context_shape:
-            batch["labels"] = spec((1, *context_shape), np.float32)
+            batch["condition"] = spec((1, *context_shape), np.float32)
         elif self.target.num_classes:
-            batch["labels"] = spec((1,), np.int32)
+            batch["condition"] = spec((1,), np.int32)
         return self.step.flops((self.params, self._key), batch)
 
     def evaluations(self) -> dict[str, dict[str, int]] | None:

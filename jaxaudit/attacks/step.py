@@ -4,7 +4,8 @@ A step is a value: the pure functions and facts of a target, the scores asked fo
 equal share their compiled program. Called inside jit with (params, key) and a batch
 
     images [B,H,W,3]    in the target's range; or latents, for targets that have them
-    labels              what the images are conditioned on: classes [B]
+    condition           what the images are conditioned on: classes [B] or embeddings of captions [B,T,D];
+                        absent for an unconditional target
     ids    [B] uint32   a number that stays with the picture, from which its random draws follow
 
 it returns, row by row independent,

@@ -62,7 +62,7 @@ class DiscreteStep(Step):
         params, _ = inputs
         plan = ScorePlan(self.scores)
         tokens = self.functions.encode(params, batch["images"])
-        statistics = self._statistics(params, tokens, batch["labels"], plan.inputs)
+        statistics = self._statistics(params, tokens, batch["condition"], plan.inputs)
         return {
             "tokens": tokens,
             "scores": plan.device(statistics),
@@ -114,7 +114,7 @@ class ContinuousStep(Step):
         """See the module."""
         params, key = inputs
         plan = ScorePlan(self.scores)
-        labels, latents = batch["labels"], batch.get("latents")
+        labels, latents = batch["condition"], batch.get("latents")
         if latents is None:
             latents = self.functions.encode(params, batch["images"])
         keys = draws.image_keys(key, batch["ids"])

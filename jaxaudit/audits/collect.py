@@ -31,7 +31,7 @@ from jaxaudit.attacks.registry import (
 )
 from jaxaudit.attacks.runner import PendingScores, Scorer
 from jaxaudit.audits.request import precision, target_request
-from jaxaudit.data import BLIND_NAMES, Batch, Source, batches, check_disjoint, resolve_labels, scan
+from jaxaudit.data import BLIND_NAMES, PictureBatch, Source, batches, check_disjoint, resolve_labels, scan
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import BLIND_PREFIX, SPLITS, Evidence, Shard
 from jaxaudit.runtime.parallel import one_in_flight
@@ -170,7 +170,7 @@ def _score_shard(
 ) -> dict[str, Any]:
     """The columns of one shard."""
 
-    def submit(batch: Batch) -> PendingScores:
+    def submit(batch: PictureBatch) -> PendingScores:
         labels = batch.labels if scorer.target.num_classes else None
         return scorer.submit(batch.images, labels, ids=batch.ids, padded_size=batch_size)
 

@@ -30,7 +30,7 @@ from jaxtyping import Float, Int
 
 from jaxaudit.attacks.localization import ActivationMeter, Views
 from jaxaudit.audits.request import precision
-from jaxaudit.data import Batch, Source, batches, resolve_labels, scan
+from jaxaudit.data import PictureBatch, Source, batches, resolve_labels, scan
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import UnitMap, write_arrays, write_atomically
 from jaxaudit.evidence.units import FILE
@@ -371,7 +371,7 @@ def _means(
 ) -> Iterator[tuple[range, Float[np.ndarray, "B T K F"]]]:
     """The mean activations on the pictures of a part, in order."""
 
-    def submit(batch: Batch) -> Pending:
+    def submit(batch: PictureBatch) -> Pending:
         return meter.submit(batch.images, batch.labels, ids=batch.ids, padded_size=batch_size)
 
     first = part.start

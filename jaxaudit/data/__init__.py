@@ -2,10 +2,11 @@
 
 source = resolve_labels(open_source("folder:/data/train?shuffle=0[:1000]"), target.num_classes)
 for batch in batches(source, range(len(source)), target.preprocessing, 64):
-    batch.images, batch.labels, batch.ids, batch.blind, batch.digests
+    batch.images, batch.labels, batch.embeddings, batch.ids, batch.blind, batch.digests
 """
 
 from jaxaudit.data.blind import BLIND_NAMES, blind_features
+from jaxaudit.data.conditions import condition_digest, resolve_captions, resolve_labels
 from jaxaudit.data.duplicates import (
     check_disjoint,
     difference_hash,
@@ -13,17 +14,22 @@ from jaxaudit.data.duplicates import (
     near_duplicate_ids,
     near_duplicates,
 )
-from jaxaudit.data.images import UnusableImageError, decode_image
-from jaxaudit.data.loading import Batch, Scan, batches, scan
+from jaxaudit.data.embeddings import NULL_EMBEDDING, Embeddings, open_embeddings
+from jaxaudit.data.images import UnusableImageError, decode_image, pixel_digest
+from jaxaudit.data.loading import PictureBatch, batches
 from jaxaudit.data.preprocessing import Preprocessing, preprocess, resize_crop, to_range
-from jaxaudit.data.source import UNKNOWN_LABEL, Sample, Source, resolve_labels
+from jaxaudit.data.scan import Scan, scan
+from jaxaudit.data.source import UNKNOWN_LABEL, Picture, Sample, Source
 from jaxaudit.data.spec import SCHEMES, open_source
 
 __all__ = [
     "BLIND_NAMES",
+    "NULL_EMBEDDING",
     "SCHEMES",
     "UNKNOWN_LABEL",
-    "Batch",
+    "Embeddings",
+    "Picture",
+    "PictureBatch",
     "Preprocessing",
     "Sample",
     "Scan",
@@ -32,14 +38,18 @@ __all__ = [
     "batches",
     "blind_features",
     "check_disjoint",
+    "condition_digest",
     "decode_image",
     "difference_hash",
     "fingerprints",
     "near_duplicate_ids",
     "near_duplicates",
+    "open_embeddings",
     "open_source",
+    "pixel_digest",
     "preprocess",
     "resize_crop",
+    "resolve_captions",
     "resolve_labels",
     "scan",
     "to_range",

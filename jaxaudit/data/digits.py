@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from jaxaudit.data.source import Source
+from jaxaudit.data.source import Picture, Source
 from jaxaudit.errors import unknown_name
 
 _SPLITS = ("members", "nonmembers")
@@ -33,7 +33,7 @@ def open_digits(location: str, options: Mapping[str, str]) -> Source:
     return Source(
         spec=f"digits:{location}",
         ids=[f"digits/{row:04d}" for row in rows],
-        read=lambda index: (images[rows[index]], None),
+        read=lambda index: Picture(images[rows[index]]),
         labels=labels[rows],
         num_classes=10,
         label_rule="the digit",

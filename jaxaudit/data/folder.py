@@ -8,6 +8,9 @@ gives one class to all, whatever the folders. A flat folder has no labels of its
 Files are listed once, by name alone: whatever has the extension of a picture counts, including kinds that
 Pillow may not read, so that they are reported and not overlooked. Hidden files and folders, and the
 thumbnails that systems leave behind, do not.
+
+Captions are read from files beside the pictures (`jaxaudit.data.captions`), or from `?captions=FILE`, which
+names pictures by their paths within the folder.
 """
 
 import os
@@ -15,8 +18,9 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from jaxaudit.data.captions import find_captions, read_captions
 from jaxaudit.data.images import decode_image
-from jaxaudit.data.source import UNKNOWN_LABEL, Source, parse_label
+from jaxaudit.data.source import UNKNOWN_LABEL, Picture, Source, parse_label
 from jaxaudit.errors import InputError, unknown_name
 
 # fmt: off
@@ -33,7 +37,8 @@ def open_folder(location: str, options: Mapping[str, str]) -> Source:
     """`folder:PATH`; ids are the paths within it, with "/".
 
     Raises:
-      InputError: if it is no folder, pictures stand both beside and in class folders, or names do not fit.
+      InputError: if it is no folder, pictures stand both beside and in class folders, names do not fit, or
+        captions cannot be read.
     """
     location = os.path.expanduser(location)
     if not os.path.isdir(location):
@@ -46,13 +51,16 @@ def open_folder(location: str, options: Mapping[str, str]) -> Source:
         labels, num_classes, rule = _label(location, paths, options)
     except OSError as error:
         raise InputError(f"The folder {error.filename} cannot be listed: {error.strerror}.") from error
+    ids = [os.fsencode(path).decode("utf-8", "backslashreplace") for path in paths]
+    file = options.get("captions")
     return Source(
         spec=f"folder:{location}",
-        ids=[os.fsencode(path).decode("utf-8", "backslashreplace") for path in paths],
-        read=lambda index: (decode_image(os.path.join(location, paths[index])), None),
+        ids=ids,
+        read=lambda index: Picture(decode_image(os.path.join(location, paths[index]))),
         labels=labels,
         num_classes=num_classes,
         label_rule=rule,
+        captions=read_captions(os.path.expanduser(file)) if file else find_captions(location, ids),
     )
 
 

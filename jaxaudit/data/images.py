@@ -9,6 +9,7 @@ ignored. Pictures of 16 bits in grey keep their high byte, as Pillow does for 16
 would clip them at 255). Truncated files are refused, not filled with grey.
 """
 
+import hashlib
 import io
 import os
 import struct
@@ -65,6 +66,13 @@ def decode_image(file: str | os.PathLike | bytes) -> UInt8[np.ndarray, "H W 3"]:
         if isinstance(error, OSError) and error.strerror:  # from the system, not from a decoder
             raise UnusableImageError(f"it cannot be opened ({error.strerror})") from error
         raise UnusableImageError(f"it is damaged ({str(error).rstrip('.')})") from error
+
+
+def pixel_digest(image: UInt8[np.ndarray, "H W 3"]) -> str:
+    """sha256 (hex) of a decoded picture's height, width and RGB pixels, before any resize."""
+    digest = hashlib.sha256(np.asarray(image.shape, "<u4").tobytes())
+    digest.update(np.ascontiguousarray(image))
+    return digest.hexdigest()
 
 
 def _rgb(picture: Image.Image) -> np.ndarray:

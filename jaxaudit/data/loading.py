@@ -1,6 +1,7 @@
 """Pictures in a given order, read and prepared ahead by threads.
 
-Axes: B samples of a batch, H height, W width, S image_size, K blind features.
+Axes: B samples of a batch, H height, W width, S image_size, K blind features, T tokens and D channels of a
+caption's embedding.
 
 Decoding, resizing and hashing release the interpreter lock, so threads are enough and nothing is copied
 between processes.
@@ -8,30 +9,31 @@ between processes.
 
 import collections
 import dataclasses
-import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
-from jaxtyping import Float32, Int32, UInt8
+from jaxtyping import Float32, Int32
 
 from jaxaudit.data.blind import BLIND_NAMES, blind_features
-from jaxaudit.data.images import UnusableImageError
-from jaxaudit.data.preprocessing import Preprocessing, check_size, resize_crop, to_range
-from jaxaudit.data.source import Source
+from jaxaudit.data.images import UnusableImageError, pixel_digest
+from jaxaudit.data.preprocessing import Preprocessing, resize_crop, to_range
+from jaxaudit.data.source import Source, report_unusable
 from jaxaudit.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Batch:
+class PictureBatch:
     """Prepared samples.
 
     Attributes:
       ids: B names.
-      labels: [B] int32.
+      labels: [B] int32, classes.
       images: [B,S,S,3] float32 in the target's range.
       blind: [B,K] float32, `blind_features`.
       digests: B `pixel_digest`s.
+      captions: B captions, or None for each that has none.
+      embeddings: [B,T,D] float32, of the captions; None if the source has none.
     """
 
     ids: tuple[str, ...]
@@ -39,6 +41,8 @@ class Batch:
     images: Float32[np.ndarray, "B S S 3"]
     blind: Float32[np.ndarray, "B K"]
     digests: tuple[str, ...]
+    captions: tuple[str | None, ...]
+    embeddings: Float32[np.ndarray, "B T D"] | None
 
 
 def batches(
@@ -49,7 +53,7 @@ def batches(
     *,
     num_threads: int = 16,
     prefetch: int = 2,
-) -> Iterator[Batch]:
+) -> Iterator[PictureBatch]:
     """Yields the samples `indices` of a source in their order, ready for a target.
 
     Batch k holds what is usable among indices[k·batch_size : (k+1)·batch_size], so every run has the same
@@ -76,69 +80,14 @@ def batches(
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Scan:
-    """What a look at every picture found.
-
-    Attributes:
-      usable: [N] bool, by position in `indices`.
-      digests: {id: `pixel_digest`} of the usable pictures.
-    """
-
-    usable: np.ndarray
-    digests: Mapping[str, str]
-
-
-def scan(
-    source: Source,
-    preprocessing: Preprocessing,
-    *,
-    indices: Sequence[int] | None = None,
-    num_threads: int = 16,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Scan:
-    """Reads every picture once, before an expensive audit: are all of them usable, and which are the same?
-
-    With `skip_unreadable`, unusable pictures are listed in `source.skipped`. `progress` is called with
-    (pictures seen, all).
-
-    Raises:
-      InputError: (without `skip_unreadable`) with the number of unusable pictures and the first few of them.
-    """
-    indices = range(len(source)) if indices is None else indices
-    usable, digests, unusable = np.ones(len(indices), bool), {}, {}
-    with ThreadPoolExecutor(num_threads) as pool:
-        for start in range(0, len(indices), _SCAN_CHUNK):
-            chunk = indices[start : start + _SCAN_CHUNK]
-            for place, outcome in enumerate(
-                pool.map(lambda index: _look(source, index, preprocessing), chunk), start
-            ):
-                if isinstance(outcome, UnusableImageError):
-                    usable[place] = False
-                    unusable[outcome.sample_id] = outcome.reason
-                else:
-                    digests[source.ids[indices[place]]] = outcome
-            progress(min(start + _SCAN_CHUNK, len(indices)), len(indices))
-    _report(source, unusable, len(indices))
-    return Scan(usable, digests)
-
-
-def pixel_digest(image: UInt8[np.ndarray, "H W 3"]) -> str:
-    """sha256 (hex) of a decoded picture's height, width and RGB pixels, before any resize."""
-    digest = hashlib.sha256(np.asarray(image.shape, "<u4").tobytes())
-    digest.update(np.ascontiguousarray(image))
-    return digest.hexdigest()
-
-
-_SCAN_CHUNK = 1024  # pictures submitted at once
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
 class _Prepared:
     """What is known of one sample beside its image, which is written in place."""
 
     sample_id: str
     label: int
-    blind: np.ndarray
+    caption: str | None
+    embedding: Float32[np.ndarray, "T D"] | None
+    blind: Float32[np.ndarray, " K"]
     digest: str
 
 
@@ -149,7 +98,7 @@ def _batches(
     batch_size: int,
     num_threads: int,
     prefetch: int,
-) -> Iterator[Batch]:
+) -> Iterator[PictureBatch]:
     pending: collections.deque[tuple[np.ndarray, list[Future]]] = collections.deque()
     pool = ThreadPoolExecutor(num_threads, thread_name_prefix="jaxaudit-read")
     try:
@@ -169,20 +118,26 @@ def _batches(
         pool.shutdown(cancel_futures=True)
 
 
-def _collect(source: Source, images: np.ndarray, futures: list[Future]) -> Batch:
+def _collect(source: Source, images: np.ndarray, futures: list[Future]) -> PictureBatch:
     outcomes = [future.result() for future in futures]
     usable = [row for row, outcome in enumerate(outcomes) if isinstance(outcome, _Prepared)]
     if len(usable) < len(outcomes):
         unusable = {o.sample_id: o.reason for o in outcomes if isinstance(o, UnusableImageError)}
-        _report(source, unusable, len(outcomes))
+        report_unusable(source, unusable, len(outcomes))
         images = images[usable]
     rows: list[_Prepared] = [outcomes[row] for row in usable]
-    return Batch(
+    embeddings = None
+    if source.embeddings is not None:
+        found = [row.embedding for row in rows]
+        embeddings = np.stack(found) if found else np.zeros((0, 0, 0), np.float32)
+    return PictureBatch(
         ids=tuple(row.sample_id for row in rows),
         labels=np.asarray([row.label for row in rows], np.int32),
         images=images,
         blind=np.asarray([row.blind for row in rows], np.float32).reshape(-1, len(BLIND_NAMES)),
         digests=tuple(row.digest for row in rows),
+        captions=tuple(row.caption for row in rows),
+        embeddings=embeddings,
     )
 
 
@@ -195,25 +150,11 @@ def _prepare(
     except UnusableImageError as error:
         return UnusableImageError(error.reason, source.ids[index])
     out[...] = to_range(view, preprocessing)
-    return _Prepared(sample.id, sample.label, blind_features(sample.image, view), pixel_digest(sample.image))
-
-
-def _look(source: Source, index: int, preprocessing: Preprocessing) -> str | UnusableImageError:
-    try:
-        image = source.load(index).image
-        check_size(*image.shape[:2], preprocessing)
-    except UnusableImageError as error:
-        return UnusableImageError(error.reason, source.ids[index])
-    return pixel_digest(image)
-
-
-def _report(source: Source, unusable: Mapping[str, str], total: int) -> None:
-    if source.skip_unreadable:
-        source.skipped.update(unusable)
-    elif unusable:
-        some = "; ".join(f"{sample_id}: {reason}" for sample_id, reason in list(unusable.items())[:3])
-        raise InputError(
-            f"{len(unusable)} of {total} pictures of {source.spec} cannot be used ({some}"
-            f"{'; ...' if len(unusable) > 3 else ''}); repair or remove them, or leave them out with "
-            "skip_unreadable."
-        )
+    return _Prepared(
+        sample.id,
+        sample.label,
+        sample.caption,
+        sample.embedding,
+        blind_features(sample.image, view),
+        pixel_digest(sample.image),
+    )

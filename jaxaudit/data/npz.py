@@ -1,9 +1,11 @@
 """Pictures in a NumPy archive.
 
-Axes: N samples, H height, W width.
+Axes: N samples, H height, W width, T tokens and D channels of a caption's embedding.
 
 `images` [N,H,W,3], [N,H,W,1] or [N,H,W]: uint8, or floating point within [0, 1], which becomes round(255·x).
 `labels` [N] integers, the target's class indices; `?label=N` gives one class to all instead.
+`captions` [N] text; or `embeddings` [N,T,D] of captions, floating point, and `null_embedding` [T,D], that of
+the empty caption.
 """
 
 import os
@@ -13,7 +15,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from jaxaudit.data.source import UNKNOWN_LABEL, Source, parse_label
+from jaxaudit.data.embeddings import NULL_EMBEDDING, Embeddings, embeddings_of_rows
+from jaxaudit.data.source import UNKNOWN_LABEL, Picture, Source, parse_label
 from jaxaudit.errors import InputError
 
 
@@ -35,11 +38,16 @@ def open_npz(location: str, options: Mapping[str, str]) -> Source:
     return Source(
         spec=f"npz:{location}",
         ids=[str(row) for row in range(len(images))],
-        read=lambda index: (_rgb(images[index]), None),
+        read=lambda index: Picture(_rgb(images[index])),
         labels=labels,
         num_classes=None,
         label_rule=rule,
+        captions=_check_captions(location, arrays.get("captions"), len(images)),
+        embeddings=_check_embeddings(location, arrays, len(images)),
     )
+
+
+_ARRAYS = ("images", "labels", "captions", "embeddings", NULL_EMBEDDING)
 
 
 def _read(path: str) -> dict[str, np.ndarray]:
@@ -54,7 +62,7 @@ def _read(path: str) -> dict[str, np.ndarray]:
                 raise InputError(
                     f"{path} has no array 'images'; it has {', '.join(archive.files) or 'none'}."
                 )
-            return {name: archive[name] for name in ("images", "labels") if name in archive.files}
+            return {name: archive[name] for name in _ARRAYS if name in archive.files}
     except InputError:
         raise
     except FileNotFoundError as error:
@@ -89,6 +97,30 @@ def _check_labels(path: str, labels: np.ndarray, count: int) -> np.ndarray:
     if outside.size:
         raise InputError(f"{path}: label {outside[0]} is not a class index.")
     return labels.astype(np.int32)
+
+
+def _check_captions(path: str, captions: np.ndarray | None, count: int) -> dict[str, str]:
+    if captions is None:
+        return {}
+    if captions.shape != (count,) or captions.dtype.kind != "U":
+        raise InputError(
+            f"{path}: 'captions' is {captions.dtype} of shape {captions.shape}; expected {count} texts, [N]."
+        )
+    return {str(row): str(caption) for row, caption in enumerate(captions)}
+
+
+def _check_embeddings(path: str, arrays: Mapping[str, np.ndarray], count: int) -> Embeddings | None:
+    if "embeddings" not in arrays:
+        return None
+    values, null = arrays["embeddings"], arrays.get(NULL_EMBEDDING)
+    for name, array in (("embeddings", values), (NULL_EMBEDDING, null)):
+        if array is not None and not np.issubdtype(array.dtype, np.floating):
+            raise InputError(f"{path}: {name!r} is {array.dtype}; expected floating point.")
+    if values.ndim != 3 or len(values) != count:
+        raise InputError(
+            f"{path}: 'embeddings' has shape {values.shape}; expected [N,T,D] with N = {count} pictures."
+        )
+    return embeddings_of_rows(f"{path} ('embeddings')", values, null)
 
 
 def _rgb(image: np.ndarray) -> np.ndarray:

@@ -1,16 +1,18 @@
-"""Where labelled pictures come from: one record for every kind of source.
+"""Where pictures come from, with what is known of them: one record for every kind of source.
 
-Axes: N samples of a source, H height, W width.
+Axes: N samples of a source, H height, W width, T tokens and D channels of a caption's embedding.
 """
 
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int32, UInt8
+from jaxtyping import Float32, Int32, UInt8
 
+from jaxaudit.data.embeddings import Embeddings
 from jaxaudit.data.images import UnusableImageError
 from jaxaudit.errors import InputError
 
@@ -18,37 +20,59 @@ UNKNOWN_LABEL = -1
 """The label of a picture whose class nobody gave."""
 
 
+class Picture(NamedTuple):
+    """What reading a sample tells: RGB pixels [H,W,3] uint8, and class and caption where only that tells."""
+
+    pixels: UInt8[np.ndarray, "H W 3"]
+    label: int | None = None
+    caption: str | None = None
+
+
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """One picture: its stable name, RGB pixels [H,W,3] uint8, and class (or UNKNOWN_LABEL)."""
+    """One picture and what is known of it.
+
+    Attributes:
+      id: its stable name.
+      image: RGB pixels.
+      label: its class, or UNKNOWN_LABEL.
+      caption: its caption, None if nobody gave one.
+      embedding: that of its caption, None if nobody gave one.
+    """
 
     id: str
     image: UInt8[np.ndarray, "H W 3"]
     label: int
+    caption: str | None = None
+    embedding: Float32[np.ndarray, "T D"] | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Source:
-    """Labelled pictures in a fixed order, read one by one, from any thread.
+    """Pictures in a fixed order, read one by one, from any thread.
 
     Attributes:
       spec: the text it was opened from.
       ids: one name per sample, unique and stable from run to run (path within the folder, row, ...).
-      read: index -> (pixels [H,W,3] uint8, label or None where `labels` tells); raises UnusableImageError.
+      read: index -> `Picture`; raises UnusableImageError.
       labels: [N] int32, UNKNOWN_LABEL where nobody gave one; None if only reading a sample tells.
       num_classes: how many classes the labels tell apart, where the source knows (digits, named folders,
         TFDS); None if labels are the target's class indices by themselves.
       label_rule: how the labels came about, for messages.
+      captions: {id: caption} of the samples that have one; None if only reading a sample tells.
+      embeddings: of the captions, None if there are none.
       skip_unreadable: leave unusable pictures out instead of raising an error.
       skipped: {id: reason} of the pictures left out so far.
     """
 
     spec: str
     ids: Sequence[str]
-    read: Callable[[int], tuple[np.ndarray, int | None]]
+    read: Callable[[int], Picture]
     labels: Int32[np.ndarray, " N"] | None
     num_classes: int | None
     label_rule: str
+    captions: Mapping[str, str] | None = dataclasses.field(default_factory=dict)
+    embeddings: Embeddings | None = None
     skip_unreadable: bool = False
     skipped: dict[str, str] = dataclasses.field(default_factory=dict)
 
@@ -60,12 +84,26 @@ class Source:
 
         Raises:
           UnusableImageError: if the picture cannot be read.
+          InputError: if its caption is missing where only reading tells, or the embedding cannot be used.
         """
+        name = self.ids[index]
         try:
-            image, label = self.read(index)
+            picture = self.read(index)
         except UnusableImageError as error:
-            raise UnusableImageError(error.reason, self.ids[index]) from error
-        return Sample(self.ids[index], image, label if self.labels is None else int(self.labels[index]))
+            raise UnusableImageError(error.reason, name) from error
+        label = picture.label if self.labels is None else int(self.labels[index])
+        caption = picture.caption if self.captions is None else self.captions.get(name)
+        if self.captions is None and caption is None:
+            raise InputError(
+                f"{self.spec} has no caption for {name!r}; a model of captions needs one for each."
+            )
+        return Sample(
+            name,
+            picture.pixels,
+            UNKNOWN_LABEL if label is None else label,
+            caption,
+            None if self.embeddings is None else self.embeddings.load(name),
+        )
 
     def take(self, rows: Sequence[int]) -> "Source":
         """The source of these rows, in this order."""
@@ -83,43 +121,6 @@ class Source:
         return hashlib.sha256("\0".join(self.ids).encode()).hexdigest()
 
 
-def resolve_labels(source: Source, num_classes: int) -> Source:
-    """The source, once it is certain that its labels mean the target's classes 0 .. num_classes - 1.
-
-    A wrong label costs no error later, only a wrong verdict. With `num_classes` = 0 (an unconditional target)
-    every label becomes 0, the null label of such a target.
-
-    Raises:
-      InputError: if labels are missing, out of range, or the source tells another number of classes apart.
-    """
-    if num_classes == 0:
-        zeros = np.zeros(len(source), np.int32)
-        return dataclasses.replace(
-            source, labels=zeros, num_classes=0, label_rule="the target has no classes"
-        )
-    if source.num_classes not in (None, num_classes):
-        raise InputError(
-            f"{source.spec} tells {source.num_classes} classes apart ({source.label_rule}), but the target "
-            f"has {num_classes}, so its labels do not mean the target's classes. {_HOW_TO_LABEL}"
-        )
-    if source.labels is None:
-        return source
-    unknown = np.flatnonzero(source.labels == UNKNOWN_LABEL)
-    if unknown.size:
-        raise InputError(
-            f"{source.spec} gives no label for {unknown.size} of its {len(source)} pictures, e.g. "
-            f"{source.ids[unknown[0]]!r} ({source.label_rule}), but the target is conditioned on "
-            f"{num_classes} classes. {_HOW_TO_LABEL}"
-        )
-    wrong = np.flatnonzero((source.labels < 0) | (source.labels >= num_classes))
-    if wrong.size:
-        raise InputError(
-            f"{source.spec} gives {source.ids[wrong[0]]!r} the label {source.labels[wrong[0]]} "
-            f"({source.label_rule}), but the target's classes are 0..{num_classes - 1}."
-        )
-    return source
-
-
 def parse_label(text: str) -> int:
     """The class of the option `label=N`.
 
@@ -131,7 +132,18 @@ def parse_label(text: str) -> int:
     return int(text)
 
 
-_HOW_TO_LABEL = (
-    "Name the class folders by class index, or pass their names in the target's order with ?classes=FILE, "
-    "or one class for all with ?label=N."
-)
+def report_unusable(source: Source, unusable: Mapping[str, str], total: int) -> None:
+    """Lists unusable pictures {id: reason}, some of `total`, in `source.skipped`.
+
+    Raises:
+      InputError: with their number and the first few, without `skip_unreadable`.
+    """
+    if source.skip_unreadable:
+        source.skipped.update(unusable)
+    elif unusable:
+        some = "; ".join(f"{sample_id}: {reason}" for sample_id, reason in list(unusable.items())[:3])
+        raise InputError(
+            f"{len(unusable)} of {total} pictures of {source.spec} cannot be used ({some}"
+            f"{'; ...' if len(unusable) > 3 else ''}); repair or remove them, or leave them out with "
+            "skip_unreadable."
+        )

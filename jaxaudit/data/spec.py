@@ -5,9 +5,14 @@
     npz:/data/pictures.npz                            arrays
     tfds:imagenet2012/train?data_dir=/data[0:9000:3]  a prepared TensorFlow dataset
 
-Every source takes `shuffle=SEED`, a fixed permutation, and a slice as Python writes it, which may also stand
-before the options. The slice counts in the shuffled order. A class-sorted folder should be shuffled before it
-is sliced: its first samples are all of the first classes.
+Every source takes
+
+    shuffle=SEED       a fixed permutation
+    embeddings=FILE    embeddings of the pictures' captions, by their ids (`jaxaudit.data.embeddings`)
+
+and a slice as Python writes it, which may also stand before the options. The slice counts in the shuffled
+order. A class-sorted folder should be shuffled before it is sliced: its first samples are all of the first
+classes.
 """
 
 import dataclasses
@@ -16,6 +21,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from jaxaudit.data.digits import open_digits
+from jaxaudit.data.embeddings import open_embeddings
 from jaxaudit.data.folder import open_folder
 from jaxaudit.data.npz import open_npz
 from jaxaudit.data.source import Source
@@ -25,12 +31,14 @@ from jaxaudit.errors import InputError, unknown_name
 _Opener = Callable[[str, Mapping[str, str]], Source]
 _OPENERS: dict[str, tuple[_Opener, tuple[str, ...]]] = {
     "digits": (open_digits, ()),
-    "folder": (open_folder, ("classes", "label")),
+    "folder": (open_folder, ("classes", "label", "captions")),
     "npz": (open_npz, ("label",)),
-    "tfds": (open_tfds, ("data_dir",)),
+    "tfds": (open_tfds, ("data_dir", "caption")),
 }
 SCHEMES = tuple(_OPENERS)
 """The kinds of sources."""
+
+_ANY_SOURCE = ("shuffle", "embeddings")
 
 _SLICE = re.compile(r"\[(-?\d+)?:(-?\d+)?(?::(-?\d+)?)?\]$")
 
@@ -60,13 +68,17 @@ def open_source(spec: str, *, skip_unreadable: bool = False) -> Source:
     location, inner = _split_slice(location)
     if outer and inner:
         raise InputError(f"Source {spec!r} has two slices; one of them is enough.")
-    options = _options(spec, query, (*known, "shuffle")) if question else {}
+    options = _options(spec, query, (*known, *_ANY_SOURCE)) if question else {}
     if not location:
         raise InputError(
             f"Source {spec!r} names nothing after {scheme!r}; see the schemes: {', '.join(SCHEMES)}."
         )
-    seed = options.pop("shuffle", None)
+    seed, embeddings = (options.pop(name, None) for name in _ANY_SOURCE)
     source = opener(location, options)
+    if embeddings is not None:
+        if source.embeddings is not None:
+            raise InputError(f"Source {spec!r} holds embeddings itself; leave out embeddings={embeddings}.")
+        source = dataclasses.replace(source, embeddings=open_embeddings(embeddings))
     if len(source) and seed is not None:
         source = source.take(_shuffled(source, seed))
     if rows := outer or inner:

@@ -4,13 +4,13 @@ The stored bytes of a picture are decoded here, by Pillow, like those of every o
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from jaxaudit.data.images import decode_image
-from jaxaudit.data.source import UNKNOWN_LABEL, Source
+from jaxaudit.data.source import UNKNOWN_LABEL, Picture, Source
 from jaxaudit.errors import InputError, unknown_name
 
 
@@ -18,10 +18,11 @@ def open_tfds(location: str, options: Mapping[str, str]) -> Source:
     """`tfds:NAME[/CONFIG][:VERSION]/SPLIT`; ids are "NAME/VERSION/SPLIT/row".
 
     `?data_dir=DIR` is where the dataset was prepared (else TFDS_DATA_DIR or ~/tensorflow_datasets). The
-    classes are those of its feature `label`, if it has one.
+    classes are those of its feature `label`, if it has one. `?caption=FEATURE` is the text of its feature of
+    that name, within another one as OUTER/INNER (MS-COCO: captions/text); the first, if there are several.
 
     Raises:
-      InputError: if the dataset is not prepared in DIR, or not as array_record, or has no such split.
+      InputError: if the dataset is not prepared in DIR, or not as array_record, or has no such split or text.
     """
     import tensorflow_datasets as tfds
 
@@ -35,12 +36,17 @@ def open_tfds(location: str, options: Mapping[str, str]) -> Source:
     features = builder.info.features
     if "image" not in features or not isinstance(features["image"], tfds.features.Image):
         raise InputError(f"The dataset {name} has no pictures named 'image'; it has {', '.join(features)}.")
+    caption = _caption_reader(tfds, name, features, options.get("caption"))
     records = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
     has_label = "label" in features and isinstance(features["label"], tfds.features.ClassLabel)
 
-    def read(index: int) -> tuple[np.ndarray, int]:
+    def read(index: int) -> Picture:
         record = records[index]
-        return decode_image(record["image"]), int(record["label"]) if has_label else UNKNOWN_LABEL
+        return Picture(
+            decode_image(record["image"]),
+            int(record["label"]) if has_label else None,
+            None if caption is None else caption(record),
+        )
 
     return Source(
         spec=f"tfds:{location}",
@@ -49,7 +55,46 @@ def open_tfds(location: str, options: Mapping[str, str]) -> Source:
         labels=None if has_label else np.full(len(records), UNKNOWN_LABEL, np.int32),
         num_classes=features["label"].num_classes if has_label else None,
         label_rule="its feature 'label'" if has_label else "it has no class label",
+        captions={} if caption is None else None,
     )
+
+
+def _caption_reader(
+    tfds: Any, name: str, features: Any, path: str | None
+) -> Callable[[Mapping[str, Any]], str | None] | None:
+    """record -> the text at `path`, None where a list of them is empty; None without a path."""
+    if path is None:
+        return None
+    parts, feature = path.split("/"), features
+    for part in parts:
+        inner = getattr(feature, "feature", feature)  # of a sequence, what it holds
+        if not isinstance(inner, tfds.features.FeaturesDict) or part not in inner:
+            raise unknown_name(f"text of {name}", path, _texts(tfds, features) or features)
+        feature = inner[part]
+    if not isinstance(getattr(feature, "feature", feature), tfds.features.Text):
+        raise InputError(f"The feature {path!r} of {name} is {feature}; a caption is a text.")
+
+    def read(record: Mapping[str, Any]) -> str | None:
+        value: Any = record
+        for part in parts:
+            value = value[part]
+        if not isinstance(value, bytes | str):
+            value = next(iter(value), None)
+        return value.decode() if isinstance(value, bytes) else value
+
+    return read
+
+
+def _texts(tfds: Any, features: Any, prefix: str = "") -> list[str]:
+    """The paths of the features that hold text."""
+    found = []
+    for name, feature in features.items():
+        inner = getattr(feature, "feature", feature)
+        if isinstance(inner, tfds.features.Text):
+            found.append(prefix + name)
+        elif isinstance(inner, tfds.features.FeaturesDict):
+            found += _texts(tfds, inner, f"{prefix}{name}/")
+    return found
 
 
 def _builder(tfds: Any, name: str, data_dir: str | None) -> Any:

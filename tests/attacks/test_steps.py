@@ -85,7 +85,7 @@ def test_the_null_label_is_evaluated_only_for_scores_that_need_it():
     for names in ("paper", "cond/unified_loss", "diff/loss", "cond/*"):
         step = make_step(target, names, MAR_OPTIONS)
         step = dataclasses.replace(step, functions=dataclasses.replace(step.functions, conditions=conditions))
-        inputs = {"images": images, "labels": labels, "ids": np.zeros(11, np.uint32)}
+        inputs = {"images": images, "condition": labels, "ids": np.zeros(11, np.uint32)}
         jax.eval_shape(step, (target.params, jax.random.key(0)), inputs)
     assert evaluated == [11, 11, 22, 11, 11]
 

@@ -10,6 +10,7 @@ import pytest
 
 from jaxaudit.data import (
     BLIND_NAMES,
+    Picture,
     Preprocessing,
     Source,
     UnusableImageError,
@@ -32,7 +33,7 @@ def _source(length=23, *, unreadable=(), small=(), skip=False, read=_picture):
     def read_one(index):
         if index in unreadable:
             raise UnusableImageError("it is torn")
-        return np.zeros((1, 1, 3), np.uint8) if index in small else read(index), None
+        return Picture(np.zeros((1, 1, 3), np.uint8) if index in small else read(index))
 
     return Source(
         spec="test:pictures",

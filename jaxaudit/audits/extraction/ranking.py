@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from jaxaudit.attacks.completion import ExtractionAttack, check_score
 from jaxaudit.audits.extraction.config import DEFAULTS, ExtractionConfig
 from jaxaudit.audits.extraction.shards import Columns, Progress, base_request, check_finite, run_shards
-from jaxaudit.data import Batch, Source, batches, check_disjoint, resolve_labels
+from jaxaudit.data import PictureBatch, Source, batches, check_disjoint, resolve_labels
 from jaxaudit.errors import InputError
 from jaxaudit.runtime.parallel import Pending, one_in_flight
 from jaxaudit.targets import ContinuousTarget, DiscreteTarget
@@ -119,7 +119,7 @@ def _rank(
 ) -> Columns:
     """The columns of some rows."""
 
-    def submit(batch: Batch) -> Pending:
+    def submit(batch: PictureBatch) -> Pending:
         return attack.rank(batch.images, batch.labels, ids=batch.ids, padded_size=batch_size)
 
     filled = (batch for batch in batches(source, rows, attack.target.preprocessing, batch_size) if batch.ids)
