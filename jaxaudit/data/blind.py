@@ -69,7 +69,7 @@ def blind_features(
             np.log([height * width, width / height]),
             _moments(counts),
             _quantiles(grey_counts),
-            [np.mean(grey_counts > 0), grey_counts[0], grey_counts[255], _saturation(view)],
+            np.array([np.mean(grey_counts > 0), grey_counts[0], grey_counts[255], _saturation(view)]),
             _gradients(luma, grey),
             [_laplacian_std(grey), _zlib_size(grey), _jpeg_size(picture)],
             np.asarray(luma.resize((_GRID, _GRID), Image.Resampling.BOX), np.float64).ravel() / 255,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jaxaudit.data.embeddings import NULL_EMBEDDING
+from jaxaudit.data.embeddings import NULL_EMBEDDING, Embeddings
 from jaxaudit.data.source import UNKNOWN_LABEL, Sample, Source
 from jaxaudit.errors import InputError
 
@@ -71,7 +71,7 @@ def resolve_captions(
     if context_shape is None:
         return dataclasses.replace(source, captions={}, embeddings=None)
     if source.embeddings is not None:
-        _check_embeddings(source, context_shape)
+        _check_embeddings(source, source.embeddings, context_shape)
         return dataclasses.replace(source, captions={})
     wanted = "embeddings of captions [{},{}]".format(*context_shape)
     if not (source.captions is None or source.captions.keys() & set(source.ids)):
@@ -97,8 +97,7 @@ def condition_digest(sample: Sample) -> bytes:
     return hashlib.sha256(b"label\0%d" % sample.label).digest()
 
 
-def _check_embeddings(source: Source, context_shape: tuple[int, int]) -> None:
-    embeddings = source.embeddings
+def _check_embeddings(source: Source, embeddings: Embeddings, context_shape: tuple[int, int]) -> None:
     _check_complete(
         source,
         [name for name in source.ids if name not in embeddings.shapes],

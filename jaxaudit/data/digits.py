@@ -45,9 +45,9 @@ def _digits() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Images [1797,8,8,3] uint8, labels [1797] int32, is_member [1797] bool."""
     from sklearn.datasets import load_digits
 
-    bunch = load_digits()
-    grey = bunch.images.astype(np.int32)
-    labels = bunch.target.astype(np.int32)
+    pixels, target = load_digits(return_X_y=True)
+    grey = np.asarray(pixels).reshape(-1, 8, 8).astype(np.int32)
+    labels = np.asarray(target).astype(np.int32)
     images = np.repeat(((255 * grey + 8) // 16).astype(np.uint8)[..., None], 3, axis=-1)
     hashes = [
         hashlib.sha256(b"jaxaudit digits\0" + picture.astype(np.uint8).tobytes()).digest() for picture in grey

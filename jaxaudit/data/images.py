@@ -71,7 +71,7 @@ def decode_image(file: str | os.PathLike | bytes) -> UInt8[np.ndarray, "H W 3"]:
 def pixel_digest(image: UInt8[np.ndarray, "H W 3"]) -> str:
     """sha256 (hex) of a decoded picture's height, width and RGB pixels, before any resize."""
     digest = hashlib.sha256(np.asarray(image.shape, "<u4").tobytes())
-    digest.update(np.ascontiguousarray(image))
+    digest.update(np.ascontiguousarray(image).data)
     return digest.hexdigest()
 
 

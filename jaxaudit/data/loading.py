@@ -128,7 +128,7 @@ def _collect(source: Source, images: np.ndarray, futures: list[Future]) -> Pictu
     rows: list[_Prepared] = [outcomes[row] for row in usable]
     embeddings = None
     if source.embeddings is not None:
-        found = [row.embedding for row in rows]
+        found = [row.embedding for row in rows if row.embedding is not None]  # of a source, all or none
         embeddings = np.stack(found) if found else np.zeros((0, 0, 0), np.float32)
     return PictureBatch(
         ids=tuple(row.sample_id for row in rows),

@@ -81,7 +81,8 @@ class _Digests(NamedTuple):
 def _look(source: Source, index: int, preprocessing: Preprocessing) -> _Digests | UnusableImageError:
     try:
         sample = source.load(index)
-        check_size(*sample.image.shape[:2], preprocessing)
+        height, width = sample.image.shape[:2]
+        check_size(height, width, preprocessing)
     except UnusableImageError as error:
         return UnusableImageError(error.reason, source.ids[index])
     return _Digests(pixel_digest(sample.image), condition_digest(sample))

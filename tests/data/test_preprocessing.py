@@ -155,6 +155,6 @@ def test_preprocess_is_both_steps():
         ((16, "adm", 16, 1.0, 1.0), "low must be below high"),
     ],
 )
-def test_impossible_preprocessing_is_refused(fields, message):
+def test_impossible_preprocessing_is_refused(unchecked, fields, message):
     with pytest.raises(InputError, match=message):
         Preprocessing(*fields)

@@ -78,7 +78,7 @@ def test_pictures_and_labels_come_by_row(data_dir):
 
 def test_threads_read_what_one_reads(data_dir):
     source = open_source(f"tfds:tiny_pictures/train?data_dir={data_dir}")
-    order = np.random.default_rng(0).integers(0, _NUM_EXAMPLES, 60)
+    order = np.random.default_rng(0).integers(0, _NUM_EXAMPLES, 60).tolist()
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(source.load, order))
     for index, sample in zip(order, found, strict=True):
