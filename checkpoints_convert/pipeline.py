@@ -16,7 +16,7 @@ from checkpoints_convert.records import Conversion, Part
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError, unknown_name
 from jaxaudit.families import get_family
-from jaxaudit.families.variant import Variant
+from jaxaudit.families.contract import Variant
 
 
 @dataclasses.dataclass(frozen=True)

@@ -75,7 +75,7 @@ def main(argv: Sequence[str]) -> None:
     import jax
 
     from jaxaudit.attacks.localization import Views
-    from jaxaudit.audits.localize import LocalizeConfig, localize, pool
+    from jaxaudit.audits.localization import LocalizeConfig, localize, pool
     from jaxaudit.checkpoint import load_target
     from jaxaudit.runtime.mesh import make_mesh, replicated
     from jaxaudit.runtime.processes import initialize_processes

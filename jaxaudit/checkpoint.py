@@ -32,8 +32,8 @@ from jax.typing import DTypeLike
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError, unknown_name
 from jaxaudit.families import FAMILIES, get_family
-from jaxaudit.families.random import random_params
-from jaxaudit.families.variant import Variant
+from jaxaudit.families.contract import Variant
+from jaxaudit.families.random_params import random_params
 from jaxaudit.targets import Params, Target
 
 _FORMAT = 1

@@ -19,7 +19,7 @@ from jaxaudit.checkpoint import load_target, random_target, save_target
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
 from jaxaudit.families import var
-from jaxaudit.families.random import random_params
+from jaxaudit.families.random_params import random_params
 from jaxaudit.runtime.mesh import make_mesh, replicated
 
 CONFIG = {

@@ -6,7 +6,7 @@ from typing import Any
 from jaxaudit.attacks.continuous import MaskedLossConfig
 from jaxaudit.data import Preprocessing
 from jaxaudit.families import get_family
-from jaxaudit.families.random import random_params
+from jaxaudit.families.random_params import random_params
 from jaxaudit.targets import ContinuousTarget, DiscreteTarget
 
 VAR_CONFIG = {

@@ -1,13 +1,7 @@
 """How strongly every hidden unit of a target answers to a picture: the measurements behind UnitMem.
 
-A unit is one channel of an MLP after its GELU. Its mean activation on a picture, (1) of
-`jaxaudit_kernels.unit_memorization`, is taken teacher forced, over the tokens and over A views of it:
-
-    discrete tokens     per stage, a group of tokens that are predicted together: VAR has units per (scale,
-                        block, channel). Where tokens come one by one (RAR), all of them are one stage.
-    continuous tokens   the positions that a block sees, of encoder and decoder, with some tokens hidden as in
-                        training (MAR)
-    diffusion           the tokens of noised latents at one timestep
+A unit's mean activation on a picture is taken over the tokens (`jaxaudit.attacks.units`) and over A views of
+the picture.
 
 Views are what training shows of a picture: random crops after a resize to 1.125 times the target's size (VAR
 is trained like that, RAR on crops at 1.1 times), mirrored or not. Small pictures (under 32 pixels a side)
@@ -17,8 +11,8 @@ tokens and noise a picture gets follows from its id.
 Source: Kasliwal, Boenisch, Dziedzic, "Localizing and mitigating memorization in image autoregressive models",
 arXiv 2509.00488.
 
-Axes: B pictures, A views, N = B A, S pixels per side, P pixels per side before the crop, L tokens, T stages,
-K blocks, F units of a block.
+Axes: B pictures, A views, S pixels per side, P pixels per side before the crop, T stages, U units of all
+hidden layers.
 """
 
 from __future__ import annotations
@@ -28,30 +22,23 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import einops
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, Key
 
-from jaxaudit.attacks.continuous import TRAINING
+from jaxaudit.attacks.units import ContinuousUnits, DiffusionUnits, DiscreteUnits
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
+from jaxaudit.evidence import UnitAxis
 from jaxaudit.runtime.mesh import mesh_of, replicated
 from jaxaudit.runtime.parallel import Parallelism, Pending, data_parallel
-from jaxaudit.targets import (
-    ContinuousFunctions,
-    ContinuousTarget,
-    DiffusionFunctions,
-    DiffusionTarget,
-    DiscreteFunctions,
-    DiscreteTarget,
-    Params,
-    Target,
-    check_labels,
-)
+from jaxaudit.targets import Params, Target, check_labels
 from jaxaudit_kernels import draws
-from jaxaudit_kernels.unit_memorization import stage_means
+
+_UNITS = {"discrete": DiscreteUnits, "continuous": ContinuousUnits, "diffusion": DiffusionUnits}
 
 _ENLARGED = 1.125
 _SMALL = 32
@@ -118,134 +105,8 @@ def _shifted(preprocessing: Preprocessing) -> bool:
 
 
 @dataclasses.dataclass(frozen=True)
-class DiscreteUnits:
-    """The units of a `DiscreteTarget`; `stages` are numbers of tokens."""
-
-    functions: DiscreteFunctions
-    stages: tuple[int, ...]
-
-    @classmethod
-    def of(cls, target: DiscreteTarget, *, timestep: int | None, mask_ratio: float | None) -> DiscreteUnits:
-        """Those of a target.
-
-        Raises:
-          InputError: if there is an option, none of which applies.
-        """
-        _refuse(target, timestep=timestep, mask_ratio=mask_ratio)
-        return cls(target.functions, target.steps if max(target.steps) > 1 else (target.num_tokens,))
-
-    def __call__(
-        self,
-        params: Params,
-        images: Float[Array, "N S S 3"],
-        labels: Int[Array, " N"],
-        keys: Key[Array, " N"],
-    ) -> Float[Array, "N T K F"]:
-        """Mean activations, teacher forced."""
-        del keys
-        tokens = self.functions.encode(params, images)
-        return _by_block(self.functions.activations(params, tokens, labels), self.stages)
-
-
-@dataclasses.dataclass(frozen=True)
-class ContinuousUnits:
-    """The units of a `ContinuousTarget` while `num_hidden` tokens are hidden."""
-
-    functions: ContinuousFunctions
-    num_hidden: int
-    stages: tuple[None] = (None,)
-
-    @classmethod
-    def of(
-        cls, target: ContinuousTarget, *, timestep: int | None, mask_ratio: float | None
-    ) -> ContinuousUnits:
-        """Those of a target; by default as many tokens are hidden as in training, on average.
-
-        Raises:
-          InputError: if there is a timestep, or the ratio is not in (0, 1].
-        """
-        _refuse(target, timestep=timestep)
-        config = TRAINING if mask_ratio is None else dataclasses.replace(TRAINING, mask_ratio=mask_ratio)
-        return cls(target.functions, config.num_hidden(target.num_tokens))
-
-    def __call__(
-        self,
-        params: Params,
-        images: Float[Array, "N S S 3"],
-        labels: Int[Array, " N"],
-        keys: Key[Array, " N"],
-    ) -> Float[Array, "N 1 K F"]:
-        """Mean activations over the positions each block sees."""
-        latents = self.functions.encode(params, images)
-        hidden = draws.hidden_positions(keys, latents.shape[1], self.num_hidden)
-        return _by_block(self.functions.activations(params, latents, labels, hidden), self.stages)
-
-
-@dataclasses.dataclass(frozen=True)
-class DiffusionUnits:
-    """The units of a `DiffusionTarget` at a timestep, where √ᾱ = `signal` and √(1 − ᾱ) = `noise`."""
-
-    functions: DiffusionFunctions
-    timestep: int
-    signal: float
-    noise: float
-    conditioned: bool
-    stages: tuple[None] = (None,)
-
-    @classmethod
-    def of(cls, target: DiffusionTarget, *, timestep: int | None, mask_ratio: float | None) -> DiffusionUnits:
-        """Those of a target; t = 100 by default.
-
-        Raises:
-          InputError: if there is a mask ratio, the target reads captions, or has no such timestep.
-        """
-        _refuse(target, mask_ratio=mask_ratio)
-        if target.context_shape:
-            raise InputError(f"{target.name} reads captions, and pictures come with class labels only.")
-        timestep = 100 if timestep is None else timestep
-        if not 0 <= timestep < target.num_timesteps:
-            raise InputError(f"Timestep {timestep} is not in 0..{target.num_timesteps - 1}.")
-        share = float(target.alphas_cumprod[timestep])
-        return cls(target.functions, timestep, math.sqrt(share), math.sqrt(1 - share), target.num_classes > 0)
-
-    def __call__(
-        self,
-        params: Params,
-        images: Float[Array, "N S S 3"],
-        labels: Int[Array, " N"],
-        keys: Key[Array, " N"],
-    ) -> Float[Array, "N 1 K F"]:
-        """Mean activations over the tokens of the noised latents."""
-        latents = self.functions.encode(params, images)
-        noised = self.signal * latents + self.noise * draws.noises(keys, 1, latents.shape[1:])[0]
-        condition = labels if self.conditioned else None
-        hidden = self.functions.activations(params, noised, jnp.int32(self.timestep), condition)
-        return _by_block(hidden, self.stages)
-
-
-_UNITS = {"discrete": DiscreteUnits, "continuous": ContinuousUnits, "diffusion": DiffusionUnits}
-
-
-def _refuse(target: Target, **options: Any) -> None:
-    for name, value in options.items():
-        if value is not None:
-            raise InputError(f"{name}={value} does not apply to {target.name}, a {target.kind} target.")
-
-
-def _by_block(
-    hidden: Mapping[int, Float[Array, "N L F"]], stages: tuple[int | None, ...]
-) -> Float[Array, "N T K F"]:
-    """The stage means of every block, in order; the stage None is all tokens of the block."""
-    means = [
-        stage_means(hidden[block], hidden[block].shape[1:2] if stages == (None,) else stages)
-        for block in sorted(hidden)
-    ]
-    return jnp.stack(means, axis=2)
-
-
-@dataclasses.dataclass(frozen=True)
 class ActivationStep:
-    """What is computed for a batch: {images [B,P,P,3], labels [B], ids [B] uint32} -> [B,T,K,F] float32.
+    """What is computed for a batch: {images [B,P,P,3], labels [B], ids [B] uint32} -> [B,T,U] float32.
 
     A value: equal steps share their compiled program.
     """
@@ -256,7 +117,7 @@ class ActivationStep:
 
     def __call__(
         self, inputs: tuple[Params, Key[Array, ""]], batch: Mapping[str, Array]
-    ) -> Float[Array, "B T K F"]:
+    ) -> Float[Array, "B T U"]:
         """(1): the mean activation of every unit on every picture."""
         params, key = inputs
         count = self.views.num_views
@@ -265,11 +126,11 @@ class ActivationStep:
         views = self.views.draw(batch["images"], keys[:, :, 0], self.preprocessing)
         means = self.units(
             params,
-            views.reshape(-1, *views.shape[2:]),
-            jnp.repeat(batch["labels"], count),
+            einops.rearrange(views, "b a h w c -> (b a) h w c"),
+            einops.repeat(batch["labels"], "b -> (b a)", a=count),
             keys[:, :, 1].reshape(-1),
         )
-        return jnp.mean(means.reshape(-1, count, *means.shape[1:]), axis=1)
+        return jnp.mean(einops.rearrange(means, "(b a) t u -> b a t u", a=count), axis=1)
 
 
 class ActivationMeter:
@@ -286,11 +147,12 @@ class ActivationMeter:
 
     Attributes:
       target, views: as given.
-      shape: (T, K, F).
+      shape: (T, U).
       stages: T names of groups of tokens.
+      axis: the hidden layers of the U units.
 
     Raises:
-      InputError: if an option does not fit the target.
+      InputError: if an option does not fit the target, or it names no hidden layers.
     """
 
     def __init__(
@@ -304,7 +166,10 @@ class ActivationMeter:
         mesh: Mesh | None = None,
         parallelism: Parallelism = "jit",
     ):
+        if not target.hidden_layers:
+            raise InputError(f"{target.name} names no hidden layers, so it has no units to measure.")
         self.target, self.views = target, views
+        self.axis = UnitAxis(tuple(target.hidden_widths), tuple(target.hidden_widths.values()))
         units = _UNITS[target.kind].of(target, timestep=timestep, mask_ratio=mask_ratio)
         step = ActivationStep(units, views, target.preprocessing)
         mesh = mesh or mesh_of(target.params)
@@ -319,6 +184,11 @@ class ActivationMeter:
             "ids": spec((1,), np.uint32),
         }
         self.shape = jax.eval_shape(step, self._inputs, batch).shape[1:]
+        if self.shape[-1] != self.axis.num_units:
+            raise InputError(
+                f"The activations of {target.name} show {self.shape[-1]} units, its hidden layers have "
+                f"{self.axis.num_units}."
+            )
         self.stages = tuple(
             "all tokens" if tokens is None or len(units.stages) == 1 else f"scale {i}"
             for i, tokens in enumerate(units.stages, start=1)
@@ -332,7 +202,7 @@ class ActivationMeter:
         ids: Sequence[Any],
         padded_size: int = 1,
     ) -> Pending:
-        """Starts a batch and returns at once; its `result()` is [B,T,K,F] float32.
+        """Starts a batch and returns at once; its `result()` is [B,T,U] float32.
 
         Args:
           images: prepared with `views.canvas(target.preprocessing)`, float32. labels: classes.

@@ -1,20 +1,20 @@
 """Mitigations: targets changed so that they give away less, to be attacked like any other.
 
 Scaling units. The incoming weights of some hidden units (columns of the MLP's first linear map, not its bias)
-are multiplied by a factor, 0.5 in the publication. Which units is decided by one number per (block, unit):
+are multiplied by a factor, 0.5 in the publication. Which units is decided by one number per unit:
 
     unit_mem    UnitMem, on which the mitigation rests
     activation  the mean activation over all pictures: are merely active units as good?
     random      by chance: is any unit as good?
 
 A VAR has one UnitMem per scale, while its scales share their weights: the largest over the scales counts, so
-a unit is scaled if it is among the top ones anywhere, and q% of the (block, unit) pairs are scaled in every
-family. Output noise is described in `jaxaudit.families.noise`.
+a unit is scaled if it is among the top ones anywhere, and q% of the units are scaled in every family. Output
+noise is described in `jaxaudit.families.noise`.
 
 Source: Kasliwal, Boenisch, Dziedzic, arXiv 2509.00488; output noise: Kowalczuk et al., ICML 2025, arXiv
 2502.02514.
 
-Axes: T stages, K blocks, F units of a block.
+Axes: T stages, U units of all hidden layers, F of one.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ from jaxtyping import Bool
 
 from jaxaudit.errors import InputError, unknown_name
 from jaxaudit.evidence import UnitMap, top_units
-from jaxaudit.families import get_family
 from jaxaudit.families.noise import OutputNoise, with_output_noise
 from jaxaudit.targets import Target
 
@@ -43,14 +42,17 @@ CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
 
 def choose_units(
     units: UnitMap, share: float, *, by: Criterion = "unit_mem", seed: int = 0
-) -> Bool[np.ndarray, "K F"]:
-    """The `share` of the (block, unit) pairs that are highest by a criterion, or random; at least one.
+) -> dict[str, Bool[np.ndarray, " _"]]:
+    """The `share` of all units that are highest by a criterion, or random; at least one.
 
     Args:
       units: the map of a target's units.
       share: in (0, 1].
       by: see the module.
       seed: of "random".
+
+    Returns:
+      {hidden layer: [F], whether a unit is chosen}.
 
     Raises:
       InputError: for another criterion, with the nearest, or a share out of range.
@@ -62,35 +64,46 @@ def choose_units(
     elif by == "activation":
         values = units.mean.max(0)
     elif by == "random":
-        values = np.random.default_rng(seed).random(units.maximum.shape[1:])
+        values = np.random.default_rng(seed).random(units.axis.num_units)
     else:
         raise unknown_name("criterion of units", by, CRITERIA)
-    return top_units(values, share)
+    return units.axis.split(top_units(values, share))
 
 
-def scale_units(target: AnyTarget, units: Bool[np.ndarray, "K F"], factor: float) -> AnyTarget:
+def scale_units(target: AnyTarget, units: Mapping[str, Bool[np.ndarray, " _"]], factor: float) -> AnyTarget:
     """The target with the incoming weights of the chosen hidden units multiplied by `factor`.
 
     Its fingerprint is another one, its parameters share everything else with the target's.
 
+    Args:
+      target: whose units are scaled.
+      units: {hidden layer: [F], whether a unit is chosen}; layers left out stay as they are.
+      factor: see the module.
+
     Raises:
-      InputError: if the units do not fit the target's MLPs, or the factor is not a finite number.
+      InputError: if the target has no such layer, or one of another width, or the factor is not a finite
+        number.
     """
-    units = np.asarray(units, bool)
     if not np.isfinite(factor):
         raise InputError(f"factor={factor} is no number to scale weights by.")
-    paths = get_family(target.family).hidden_layers(target.params)
+    widths = target.hidden_widths
+    for name, chosen in units.items():
+        if name not in widths:
+            raise unknown_name("hidden layer", name, widths)
+        if np.shape(chosen) != (widths[name],):
+            raise InputError(
+                f"Units of shape {np.shape(chosen)} do not fit {name} of {target.name}; expected "
+                f"[{widths[name]}]."
+            )
     leaves = flax.traverse_util.flatten_dict(target.params)
-    widths = [leaves[(*path, "kernel")].shape[-1] for path in paths]
-    if units.shape != (len(paths), widths[0]):
-        raise InputError(
-            f"Units of shape {units.shape} do not fit {target.name}; expected [{len(paths)},{widths[0]}]."
-        )
-    for path, chosen in zip(paths, units, strict=True):
-        kernel = leaves[(*path, "kernel")]
-        leaves[(*path, "kernel")] = kernel * jnp.where(chosen, factor, 1.0).astype(kernel.dtype)[None]
-    digest = hashlib.sha256(np.packbits(units).tobytes()).hexdigest()
-    facts = {"scaled_units": int(units.sum()), "factor": float(factor), "units_sha256": digest}
+    for name, chosen in units.items():
+        path = (*target.hidden_layers[name], "kernel")
+        scale = jnp.where(jnp.asarray(chosen, bool), factor, 1.0).astype(leaves[path].dtype)
+        leaves[path] = leaves[path] * jnp.expand_dims(scale, range(leaves[path].ndim - 1))
+    every = [np.asarray(units.get(name, np.zeros(width)), bool) for name, width in widths.items()]
+    chosen = np.concatenate(every)
+    digest = hashlib.sha256(np.packbits(chosen).tobytes()).hexdigest()
+    facts = {"scaled_units": int(chosen.sum()), "factor": float(factor), "units_sha256": digest}
     return _mitigated(target, facts, params=flax.traverse_util.unflatten_dict(leaves))
 
 

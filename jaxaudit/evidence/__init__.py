@@ -2,7 +2,7 @@
 
 from jaxaudit.evidence.files import write_arrays, write_atomically
 from jaxaudit.evidence.table import BLIND_PREFIX, SPLITS, Evidence, Shard, Table
-from jaxaudit.evidence.units import UnitMap, top_units
+from jaxaudit.evidence.units import UnitAxis, UnitMap, top_units
 
 __all__ = [
     "BLIND_PREFIX",
@@ -10,6 +10,7 @@ __all__ = [
     "Evidence",
     "Shard",
     "Table",
+    "UnitAxis",
     "UnitMap",
     "top_units",
     "write_arrays",

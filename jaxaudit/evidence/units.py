@@ -1,23 +1,62 @@
 """UnitMem of every hidden unit of a target, as kept on disk in one .npz file.
 
-Axes: N pictures, R nested subsets, T stages, K blocks, F units of a block (`jaxaudit.attacks.localization`).
+The units of all hidden layers, which may differ in width, stand on one axis, layer after layer:
+
+    layers   block 0     block 1          block 2
+    widths   3           5                4
+    units    0  1  2  |  3  4  5  6  7  |  8  9  10  11          U = 12
+
+Axes: N pictures, R nested subsets, T stages, U units (`jaxaudit.attacks.localization`), F units of a layer.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import os
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 from jaxaudit.errors import InputError
 from jaxaudit.evidence.files import write_arrays
 
 FILE = "units.npz"
 """The name of the file in its folder."""
+
+FORMAT = 2
+"""Of the file. 1, which did not say so, had layers of one width on an axis of their own."""
+
+
+@dataclasses.dataclass(frozen=True)
+class UnitAxis:
+    """The hidden layers whose units share an axis.
+
+    Attributes:
+      layers: their names, in order.
+      widths: F of each.
+    """
+
+    layers: tuple[str, ...]
+    widths: tuple[int, ...]
+
+    @property
+    def num_units(self) -> int:
+        """U."""
+        return sum(self.widths)
+
+    def split(self, values: Shaped[np.ndarray, "*lead U"]) -> dict[str, Shaped[np.ndarray, "*lead _"]]:
+        """{layer: its part of the last axis, [*lead,F]}."""
+        return dict(zip(self.layers, np.split(values, np.cumsum(self.widths)[:-1], axis=-1), strict=True))
+
+    def place(self, unit: int) -> tuple[str, int]:
+        """The layer of a unit, and the number it has there."""
+        ends = np.cumsum(self.widths)
+        layer = int(np.searchsorted(ends, unit, side="right"))
+        return self.layers[layer], int(unit - ends[layer] + self.widths[layer])
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -26,59 +65,71 @@ class UnitMap:
 
     Attributes:
       stages: T names.
+      axis: the layers of the U units.
       subsets: R shares of the source, ascending; sizes: the pictures of each.
-      unit_mem: UnitMem on each subset, [R,T,K,F] float32.
-      maximum: μ_max on the largest subset, [T,K,F] float32. rest: μ_rest, [T,K,F] float32.
-      argument: the picture that attains μ_max, [T,K,F] int32, by its place in `ids`.
-      class_mem: ClassMem on the largest subset, [T,K,F] float32; class_argument: the class with the largest
-        mean, [T,K,F] int32. None with a single class.
+      unit_mem: UnitMem on each subset, [R,T,U] float32.
+      maximum: μ_max on the largest subset, [T,U] float32. rest: μ_rest, [T,U] float32.
+      argument: the picture that attains μ_max, [T,U] int32, by its place in `ids`.
+      class_mem: ClassMem on the largest subset, [T,U] float32; class_argument: the class with the largest
+        mean, [T,U] int32. None with a single class.
       ids: N names of the pictures of the largest subset. labels: their classes, [N] int32.
     """
 
     stages: tuple[str, ...]
+    axis: UnitAxis
     subsets: tuple[float, ...]
     sizes: tuple[int, ...]
-    unit_mem: Float[np.ndarray, "R T K F"]
-    maximum: Float[np.ndarray, "T K F"]
-    rest: Float[np.ndarray, "T K F"]
-    argument: Int[np.ndarray, "T K F"]
-    class_mem: Float[np.ndarray, "T K F"] | None
-    class_argument: Int[np.ndarray, "T K F"] | None
+    unit_mem: Float[np.ndarray, "R T U"]
+    maximum: Float[np.ndarray, "T U"]
+    rest: Float[np.ndarray, "T U"]
+    argument: Int[np.ndarray, "T U"]
+    class_mem: Float[np.ndarray, "T U"] | None
+    class_argument: Int[np.ndarray, "T U"] | None
     ids: Sequence[str]
     labels: Int[np.ndarray, " N"]
 
     @property
-    def mean(self) -> Float[np.ndarray, "T K F"]:
+    def mean(self) -> Float[np.ndarray, "T U"]:
         """Mean activation over the largest subset, float64."""
         count = len(self.ids)
         return (self.rest.astype(np.float64) * (count - 1) + self.maximum) / count
 
     def save(self, directory: Path) -> None:
         """Writes `units.npz`, whole or not at all; the same map gives the same bytes."""
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        fields: dict[str, Any] = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        axis = fields.pop("axis")
+        fields |= {"format": FORMAT, "layers": axis.layers, "widths": axis.widths}
         arrays = {name: np.asarray(value) for name, value in fields.items() if value is not None}
         write_arrays(Path(directory) / FILE, arrays)
 
     @classmethod
     def load(cls, directory: str | os.PathLike) -> UnitMap:
-        """The map that `localize` left in `directory`.
+        """The map that a localisation left in `directory`.
 
         Raises:
-          InputError: if there is none, or it is damaged.
+          InputError: if there is none, it is damaged, or it has another format.
         """
         path = Path(directory) / FILE
         try:
             with np.load(path) as file:
-                arrays = {"class_mem": None, "class_argument": None, **file}
-            names = {name: tuple(arrays.pop(name).tolist()) for name in ("stages", "subsets", "sizes", "ids")}
-            return cls(**arrays, **names)
+                arrays: dict[str, Any] = {"format": 1, "class_mem": None, "class_argument": None, **file}
+            if (found := int(arrays.pop("format"))) != FORMAT:
+                raise InputError(
+                    f"{path} has format {found}, and this jaxaudit reads format {FORMAT}; run the "
+                    "localisation again, into another folder."
+                )
+            named = ("layers", "widths", "stages", "subsets", "sizes", "ids")
+            layers, widths, *others = (tuple(arrays.pop(name).tolist()) for name in named)
+            return cls(axis=UnitAxis(layers, widths), **dict(zip(named[2:], others, strict=True)), **arrays)
         except FileNotFoundError:
             raise InputError(f"{directory} holds no {FILE}; run the localisation to its end.") from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except InputError:
+            raise
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise InputError(f"{path} is damaged: {error}") from error
 
 
-def top_units(values: Float[np.ndarray, " *units"], share: float) -> Bool[np.ndarray, " *units"]:
+def top_units(values: Float[np.ndarray, "*units"], share: float) -> Bool[np.ndarray, "*units"]:
     """The `share` of the units (at least one) with the highest values; the first of equal ones."""
     flat = values.reshape(-1)
     count = max(1, round(share * flat.size))

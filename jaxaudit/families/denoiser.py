@@ -20,10 +20,11 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Key, Num
 
-from jaxaudit.configs import from_dict, to_dict
+from jaxaudit.configs import from_dict
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
-from jaxaudit.families.variant import Variant
+from jaxaudit.families import wiring
+from jaxaudit.families.contract import Variant
 from jaxaudit.models.variant import ModelVariant
 from jaxaudit.runtime.rows import map_rows, rows_at_once
 from jaxaudit.targets import Condition, DiffusionFunctions, DiffusionTarget, Params
@@ -88,11 +89,7 @@ class DenoiserFamily:
         """
         generator, tokenizer = self._configs(config)
         image_size = tokenizer.image_size if tokenizer else generator.latent_size
-        if preprocessing.image_size != image_size:
-            raise InputError(
-                f"Preprocessing makes {preprocessing.image_size} px pictures; "
-                f"the model reads {image_size} px."
-            )
+        wiring.check_preprocessing(preprocessing, image_size)
         return DiffusionTarget(
             name=name,
             family=self.name,
@@ -104,6 +101,7 @@ class DenoiserFamily:
             context_shape=generator.context_shape,
             schedule=self.schedule,
             learned_variance=generator.out_channels == 2 * generator.latent_channels,
+            hidden_layers=wiring.mlp_layers(generator.blocks),
             provenance=provenance,
         )
 
@@ -117,13 +115,11 @@ class DenoiserFamily:
             condition = spec((1,), jnp.int32)
         if generator.context_shape:
             condition = spec((1, *generator.context_shape), jnp.float32)
-        key = jax.eval_shape(lambda: jax.random.key(0))
         latents, time = spec((1, size, size, generator.latent_channels), jnp.float32), spec((1,), jnp.int32)
-        trees = {"generator": jax.eval_shape(self.network(generator).init, key, latents, time, condition)}
+        shapes = {"generator": wiring.parameter_shapes(self.network(generator), latents, time, condition)}
         if tokenizer:
-            images = spec((1, tokenizer.image_size, tokenizer.image_size, 3), jnp.float32)
-            trees["tokenizer"] = jax.eval_shape(KLAutoencoder(tokenizer).init, key, images)
-        return {part: tree["params"] for part, tree in trees.items()}
+            shapes["tokenizer"] = wiring.tokenizer_shapes(KLAutoencoder(tokenizer), tokenizer.image_size)
+        return shapes
 
     def released(
         self, facts: ModelVariant, autoencoder: ModelVariant, *, scale: float, resize: str = "adm"
@@ -135,14 +131,9 @@ class DenoiserFamily:
         """
         ratio = autoencoder.config.image_size // autoencoder.config.latent_size
         size = facts.config.latent_size * ratio
-        tokenizer = dataclasses.replace(autoencoder.config, image_size=size, scale=scale)
-        return Variant(
-            config={"generator": to_dict(facts.config), "tokenizer": to_dict(tokenizer)},
-            preprocessing=Preprocessing(image_size=size, resize=resize, short_side=size, low=-1.0, high=1.0),
-            num_params={"generator": facts.num_params, "tokenizer": autoencoder.num_params},
-            sources={"generator": facts.source, "tokenizer": autoencoder.source},
-            licence=facts.licence,
-        )
+        config = dataclasses.replace(autoencoder.config, image_size=size, scale=scale)
+        pictures = Preprocessing(image_size=size, resize=resize, short_side=size, low=-1.0, high=1.0)
+        return wiring.released(facts, dataclasses.replace(autoencoder, config=config), pictures)
 
     def _configs(self, config: Mapping[str, Any]) -> tuple[Any, KLAutoencoderConfig | None]:
         generator = from_dict(self.config, config["generator"])
@@ -154,15 +145,10 @@ class DenoiserFamily:
                 )
             return generator, None
         tokenizer = from_dict(KLAutoencoderConfig, config["tokenizer"])
-        for fact, found, expected in (
-            ("channels", generator.latent_channels, tokenizer.latent_channels),
-            ("pixels per side", generator.latent_size, tokenizer.latent_size),
-        ):
-            if found != expected:
-                raise InputError(
-                    f"The generator reads latents with {found} {fact}, its tokenizer makes {expected}; "
-                    "they must agree."
-                )
+        wiring.check_agreement(
+            ("latent_channels", generator.latent_channels, "latent_channels", tokenizer.latent_channels),
+            ("latent_size", generator.latent_size, "latent_size", tokenizer.latent_size),
+        )
         return generator, tokenizer
 
 
@@ -219,11 +205,10 @@ def _functions(
 
     def activations(
         params: Params, z_t: Float[Array, "B h w c"], timestep: Int[Array, "..."], condition: Condition
-    ) -> dict[int, Float[Array, "B N F"]]:
-        def some(*inputs: Array) -> dict[int, Array]:
+    ) -> dict[str, Float[Array, "B _ _"]]:
+        def some(*inputs: Array) -> dict[str, Array]:
             _, sown = denoiser.apply({"params": params["generator"]}, *inputs, mutable=["activations"])
-            blocks = sown["activations"]
-            return {i: blocks[name]["mlp"]["hidden"][0] for i, name in enumerate(generator.blocks)}
+            return wiring.hidden_units(sown, wiring.mlp_layers(generator.blocks))
 
         return over_rows(some, z_t, told(timestep), condition)
 

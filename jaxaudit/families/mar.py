@@ -16,14 +16,13 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Key
 
-from jaxaudit.configs import from_dict, to_dict
 from jaxaudit.data.preprocessing import Preprocessing
-from jaxaudit.errors import InputError
+from jaxaudit.families import wiring
+from jaxaudit.families.contract import Variant
 from jaxaudit.families.noise import configured
-from jaxaudit.families.variant import Variant
 from jaxaudit.models import mar, mar_generation, mar_head
 from jaxaudit.models.variant import ModelVariant
-from jaxaudit.targets import ContinuousFunctions, ContinuousTarget, Params
+from jaxaudit.targets import ContinuousFunctions, ContinuousTarget, HiddenLayers, Params
 from jaxaudit.tokenizers import kl_autoencoder
 from jaxaudit_kernels import diffusion
 
@@ -51,11 +50,7 @@ def build_target(
       InputError: if the two configs, or the preprocessing, do not fit each other.
     """
     generator, tokenizer = _configs(config)
-    if preprocessing.image_size != tokenizer.image_size:
-        raise InputError(
-            f"Preprocessing makes {preprocessing.image_size} px pictures; "
-            f"the tokenizer reads {tokenizer.image_size} px."
-        )
+    wiring.check_preprocessing(preprocessing, tokenizer.image_size)
     counts = mar_generation.hidden_counts(generator.num_tokens, _generation_steps(generator))
     target = ContinuousTarget(
         name=name,
@@ -67,16 +62,10 @@ def build_target(
         latent_shape=(generator.num_tokens, generator.token_dim),
         num_timesteps=len(mar_head.TRAINING.timesteps),
         steps=tuple(int(n) for n in -np.diff(counts)),
+        hidden_layers=_hidden_layers(generator),
         provenance=provenance,
     )
     return configured(target, config)
-
-
-def hidden_layers(params: Params) -> tuple[tuple[str, ...], ...]:
-    """The path of the linear map before each MLP's GELU, in the order of `activations`."""
-    depth = sum(name.startswith("encoder_blocks_") for name in params["generator"])
-    blocks = [f"{part}_blocks_{i}" for part in ("encoder", "decoder") for i in range(depth)]
-    return tuple(("generator", name, "mlp", "fc1") for name in blocks)
 
 
 def abstract_params(config: Mapping[str, Any]) -> Params:
@@ -86,28 +75,25 @@ def abstract_params(config: Mapping[str, Any]) -> Params:
     tokens = spec((1, generator.num_tokens, generator.token_dim), jnp.float32)
     labels, hidden = spec((1,), jnp.int32), spec((1, 1), jnp.int32)
     noised = spec((1, 1, generator.token_dim), jnp.float32)
-    images = spec((1, tokenizer.image_size, tokenizer.image_size, 3), jnp.float32)
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    trees = {
-        "generator": jax.eval_shape(mar.MAR(generator).init, key, tokens, labels, hidden, noised, hidden),
-        "tokenizer": jax.eval_shape(kl_autoencoder.KLAutoencoder(tokenizer).init, key, images),
+    return {
+        "generator": wiring.parameter_shapes(mar.MAR(generator), tokens, labels, hidden, noised, hidden),
+        "tokenizer": wiring.tokenizer_shapes(kl_autoencoder.KLAutoencoder(tokenizer), tokenizer.image_size),
     }
-    return {part: tree["params"] for part, tree in trees.items()}
 
 
 def _configs(config: Mapping[str, Any]) -> tuple[mar.MARConfig, kl_autoencoder.KLAutoencoderConfig]:
-    generator = from_dict(mar.MARConfig, config["generator"])
-    tokenizer = from_dict(kl_autoencoder.KLAutoencoderConfig, config["tokenizer"])
-    for fact, found, expected in (
-        ("channels", generator.latent_channels, tokenizer.latent_channels),
-        ("pixels per side", generator.side * generator.patch_size, tokenizer.latent_size),
-    ):
-        if found != expected:
-            raise InputError(
-                f"The generator reads latents with {found} {fact}, its tokenizer makes {expected}; "
-                "they must agree."
-            )
+    generator, tokenizer = wiring.read_configs(config, mar.MARConfig, kl_autoencoder.KLAutoencoderConfig)
+    latent_size = generator.side * generator.patch_size
+    wiring.check_agreement(
+        ("latent_channels", generator.latent_channels, "latent_channels", tokenizer.latent_channels),
+        ("side × patch_size", latent_size, "latent_size", tokenizer.latent_size),
+    )
     return generator, tokenizer
+
+
+def _hidden_layers(generator: mar.MARConfig) -> HiddenLayers:
+    parts, depth = ("encoder", "decoder"), range(generator.depth)
+    return wiring.mlp_layers([f"{part}_blocks_{i}" for part in parts for i in depth])
 
 
 def _generation_steps(generator: mar.MARConfig) -> int:
@@ -154,15 +140,12 @@ def _functions(
 
     def activations(
         params: Params, latents: Float[Array, "B L D"], labels: Int[Array, " B"], hidden: Int[Array, "B M"]
-    ) -> dict[int, Float[Array, "B N F"]]:
+    ) -> dict[str, Float[Array, "B _ _"]]:
         variables = {"params": params["generator"]}
         _, sown = generator.apply(
             variables, latents, labels, hidden, method="conditions", mutable=["activations"]
         )
-        names = [
-            f"{part}_blocks_{i}" for part in ("encoder", "decoder") for i in range(generator_config.depth)
-        ]
-        return {i: sown["activations"][name]["mlp"]["hidden"][0] for i, name in enumerate(names)}
+        return wiring.hidden_units(sown, _hidden_layers(generator_config))
 
     def complete(
         params: Params,
@@ -191,16 +174,11 @@ def _functions(
     return ContinuousFunctions(encode, decode, conditions, head_losses, sample, activations, complete)
 
 
-def _released(facts: ModelVariant) -> Variant:
+def _released(generator: ModelVariant) -> Variant:
     tokenizer = kl_autoencoder.RELEASED["kl16"]
     size = tokenizer.config.image_size
-    return Variant(
-        config={"generator": to_dict(facts.config), "tokenizer": to_dict(tokenizer.config)},
-        preprocessing=Preprocessing(image_size=size, resize="adm", short_side=size, low=-1.0, high=1.0),
-        num_params={"generator": facts.num_params, "tokenizer": tokenizer.num_params},
-        sources={"generator": facts.source, "tokenizer": tokenizer.source},
-        licence=facts.licence,
-    )
+    pictures = Preprocessing(image_size=size, resize="adm", short_side=size, low=-1.0, high=1.0)
+    return wiring.released(generator, tokenizer, pictures)
 
 
 VARIANTS: dict[str, Variant] = {name: _released(facts) for name, facts in mar.VARIANTS.items()}

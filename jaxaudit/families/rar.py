@@ -15,14 +15,13 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
-from jaxaudit.configs import from_dict, to_dict
 from jaxaudit.data.preprocessing import Preprocessing
-from jaxaudit.errors import InputError
+from jaxaudit.families import wiring
+from jaxaudit.families.contract import Variant
 from jaxaudit.families.noise import configured
-from jaxaudit.families.variant import Variant
 from jaxaudit.models import rar
 from jaxaudit.models.variant import ModelVariant
-from jaxaudit.targets import DiscreteFunctions, DiscreteTarget, Params
+from jaxaudit.targets import DiscreteFunctions, DiscreteTarget, HiddenLayers, Params
 from jaxaudit.tokenizers import maskgit_vq
 
 
@@ -45,11 +44,7 @@ def build_target(
       InputError: if the two configs, or the preprocessing, do not fit each other.
     """
     generator, tokenizer = _configs(config)
-    if preprocessing.image_size != tokenizer.image_size:
-        raise InputError(
-            f"Preprocessing makes {preprocessing.image_size} px pictures; "
-            f"the tokenizer reads {tokenizer.image_size} px."
-        )
+    wiring.check_preprocessing(preprocessing, tokenizer.image_size)
     target = DiscreteTarget(
         name=name,
         family="rar",
@@ -59,15 +54,10 @@ def build_target(
         num_classes=generator.num_classes,
         vocab_size=generator.vocab_size,
         steps=(1,) * generator.num_tokens,
+        hidden_layers=_hidden_layers(generator),
         provenance=provenance,
     )
     return configured(target, config)
-
-
-def hidden_layers(params: Params) -> tuple[tuple[str, ...], ...]:
-    """The path of the linear map before each MLP's GELU, in the order of `activations`."""
-    depth = sum(name.startswith("blocks_") for name in params["generator"])
-    return tuple(("generator", f"blocks_{i}", "mlp", "fc1") for i in range(depth))
 
 
 def abstract_params(config: Mapping[str, Any]) -> Params:
@@ -75,25 +65,23 @@ def abstract_params(config: Mapping[str, Any]) -> Params:
     generator, tokenizer = _configs(config)
     spec = jax.ShapeDtypeStruct
     tokens, labels = spec((1, generator.num_tokens), jnp.int32), spec((1,), jnp.int32)
-    images = spec((1, tokenizer.image_size, tokenizer.image_size, 3), jnp.float32)
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    trees = {
-        "generator": jax.eval_shape(rar.RAR(generator).init, key, tokens, labels),
-        "tokenizer": jax.eval_shape(maskgit_vq.MaskGITVQ(tokenizer).init, key, images),
+    return {
+        "generator": wiring.parameter_shapes(rar.RAR(generator), tokens, labels),
+        "tokenizer": wiring.tokenizer_shapes(maskgit_vq.MaskGITVQ(tokenizer), tokenizer.image_size),
     }
-    return {part: tree["params"] for part, tree in trees.items()}
 
 
 def _configs(config: Mapping[str, Any]) -> tuple[rar.RARConfig, maskgit_vq.MaskGITVQConfig]:
-    generator = from_dict(rar.RARConfig, config["generator"])
-    tokenizer = from_dict(maskgit_vq.MaskGITVQConfig, config["tokenizer"])
-    for field in ("vocab_size", "num_tokens"):
-        expected, found = getattr(tokenizer, field), getattr(generator, field)
-        if expected != found:
-            raise InputError(
-                f"The generator has {field}={found}, its tokenizer {field}={expected}; they must agree."
-            )
+    generator, tokenizer = wiring.read_configs(config, rar.RARConfig, maskgit_vq.MaskGITVQConfig)
+    wiring.check_agreement(
+        ("vocab_size", generator.vocab_size, "vocab_size", tokenizer.vocab_size),
+        ("num_tokens", generator.num_tokens, "num_tokens", tokenizer.num_tokens),
+    )
     return generator, tokenizer
+
+
+def _hidden_layers(generator: rar.RARConfig) -> HiddenLayers:
+    return wiring.mlp_layers([f"blocks_{i}" for i in range(generator.depth)])
 
 
 @functools.cache  # equal configs share their functions, hence their compiled programs
@@ -119,11 +107,11 @@ def _functions(
 
     def activations(
         params: Params, tokens: Int[Array, "B L"], labels: Int[Array, " B"]
-    ) -> dict[int, Float[Array, "B L F"]]:
+    ) -> dict[str, Float[Array, "B L _"]]:
         variables = {"params": params["generator"]}
         _, sown = generator.apply(variables, tokens[:, :-1], labels, method="hidden", mutable=["activations"])
-        blocks = sown["activations"]  # positions: start, condition, tokens
-        return {i: blocks[f"blocks_{i}"]["mlp"]["hidden"][0][:, 1:] for i in range(generator_config.depth)}
+        units = wiring.hidden_units(sown, _hidden_layers(generator_config))
+        return {name: hidden[:, 1:] for name, hidden in units.items()}  # positions: start, condition, tokens
 
     def complete(
         params: Params,
@@ -142,16 +130,11 @@ def _functions(
     return DiscreteFunctions(encode, decode, hidden, head, activations, complete)
 
 
-def _released(facts: ModelVariant) -> Variant:
+def _released(generator: ModelVariant) -> Variant:
     tokenizer = maskgit_vq.RELEASED
     size = tokenizer.config.image_size
-    return Variant(
-        config={"generator": to_dict(facts.config), "tokenizer": to_dict(tokenizer.config)},
-        preprocessing=Preprocessing(image_size=size, resize="bicubic", short_side=size, low=0.0, high=1.0),
-        num_params={"generator": facts.num_params, "tokenizer": tokenizer.num_params},
-        sources={"generator": facts.source, "tokenizer": tokenizer.source},
-        licence=facts.licence,
-    )
+    pictures = Preprocessing(image_size=size, resize="bicubic", short_side=size, low=0.0, high=1.0)
+    return wiring.released(generator, tokenizer, pictures)
 
 
 VARIANTS: dict[str, Variant] = {name: _released(facts) for name, facts in rar.VARIANTS.items()}

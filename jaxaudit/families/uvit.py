@@ -4,24 +4,16 @@ The models of ImageNet read labels, those of MS-COCO captions (the last hidden s
 encoder, [77,768]) or nothing.
 """
 
+from jaxaudit.families.contract import Variant
 from jaxaudit.families.denoiser import DenoiserFamily
-from jaxaudit.families.variant import Variant
 from jaxaudit.models import uvit
 from jaxaudit.models.variant import ModelVariant
-from jaxaudit.targets import Params
 from jaxaudit.tokenizers import kl_autoencoder
 
 _FAMILY = DenoiserFamily(name="uvit", config=uvit.UViTConfig, network=uvit.UViT, schedule=uvit.TRAINING)
 
 build_target = _FAMILY.build_target
 abstract_params = _FAMILY.abstract_params
-
-
-def hidden_layers(params: Params) -> tuple[tuple[str, ...], ...]:
-    """The path of the linear map before each MLP's GELU, in the order of `activations`."""
-    half = range(sum(name.startswith("in_blocks_") for name in params["generator"]))
-    blocks = [*(f"in_blocks_{i}" for i in half), "mid_block", *(f"out_blocks_{i}" for i in half)]
-    return tuple(("generator", name, "mlp", "fc1") for name in blocks)
 
 
 def latent_scale(config: uvit.UViTConfig) -> float:

@@ -16,15 +16,14 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
-from jaxaudit.configs import from_dict, to_dict
 from jaxaudit.data.preprocessing import Preprocessing
-from jaxaudit.errors import InputError
+from jaxaudit.families import wiring
+from jaxaudit.families.contract import Variant
 from jaxaudit.families.noise import configured
-from jaxaudit.families.variant import Variant
 from jaxaudit.models import var
 from jaxaudit.models.variant import ModelVariant
 from jaxaudit.runtime.rows import map_rows, rows_at_once
-from jaxaudit.targets import DiscreteFunctions, DiscreteTarget, Params
+from jaxaudit.targets import DiscreteFunctions, DiscreteTarget, HiddenLayers, Params
 from jaxaudit.tokenizers import multiscale_vq
 from jaxaudit_kernels.precision import matmul_precision
 
@@ -48,11 +47,7 @@ def build_target(
       InputError: if the two configs, or the preprocessing, do not fit each other.
     """
     generator, tokenizer = _configs(config)
-    if preprocessing.image_size != tokenizer.image_size:
-        raise InputError(
-            f"The preprocessing makes pictures of {preprocessing.image_size} px; "
-            f"the tokenizer reads {tokenizer.image_size} px."
-        )
+    wiring.check_preprocessing(preprocessing, tokenizer.image_size)
     target = DiscreteTarget(
         name=name,
         family="var",
@@ -62,15 +57,10 @@ def build_target(
         num_classes=generator.num_classes,
         vocab_size=generator.vocab_size,
         steps=generator.steps,
+        hidden_layers=_hidden_layers(generator),
         provenance=provenance,
     )
     return configured(target, config)
-
-
-def hidden_layers(params: Params) -> tuple[tuple[str, ...], ...]:
-    """The path of the linear map before each MLP's GELU, in the order of `activations`."""
-    depth = sum(name.startswith("blocks_") for name in params["generator"])
-    return tuple(("generator", f"blocks_{i}", "ffn", "fc1") for i in range(depth))
 
 
 def abstract_params(config: Mapping[str, Any]) -> Params:
@@ -78,25 +68,24 @@ def abstract_params(config: Mapping[str, Any]) -> Params:
     generator, tokenizer = _configs(config)
     spec = jax.ShapeDtypeStruct
     inputs = spec((1, sum(generator.steps[1:]), generator.token_dim), jnp.float32)
-    images = spec((1, tokenizer.image_size, tokenizer.image_size, 3), jnp.float32)
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    trees = {
-        "generator": jax.eval_shape(var.VAR(generator).init, key, inputs, spec((1,), jnp.int32)),
-        "tokenizer": jax.eval_shape(multiscale_vq.MultiScaleVQ(tokenizer).init, key, images),
+    return {
+        "generator": wiring.parameter_shapes(var.VAR(generator), inputs, spec((1,), jnp.int32)),
+        "tokenizer": wiring.tokenizer_shapes(multiscale_vq.MultiScaleVQ(tokenizer), tokenizer.image_size),
     }
-    return {part: tree["params"] for part, tree in trees.items()}
 
 
 def _configs(config: Mapping[str, Any]) -> tuple[var.VARConfig, multiscale_vq.MultiScaleVQConfig]:
-    generator = from_dict(var.VARConfig, config["generator"])
-    tokenizer = from_dict(multiscale_vq.MultiScaleVQConfig, config["tokenizer"])
-    for ours, theirs in (("vocab_size",) * 2, ("token_dim", "z_channels"), ("patch_nums",) * 2):
-        expected, found = getattr(tokenizer, theirs), getattr(generator, ours)
-        if expected != found:
-            raise InputError(
-                f"The generator has {ours}={found}, its tokenizer {theirs}={expected}; they must agree."
-            )
+    generator, tokenizer = wiring.read_configs(config, var.VARConfig, multiscale_vq.MultiScaleVQConfig)
+    wiring.check_agreement(
+        ("vocab_size", generator.vocab_size, "vocab_size", tokenizer.vocab_size),
+        ("token_dim", generator.token_dim, "z_channels", tokenizer.z_channels),
+        ("patch_nums", generator.patch_nums, "patch_nums", tokenizer.patch_nums),
+    )
     return generator, tokenizer
+
+
+def _hidden_layers(generator: var.VARConfig) -> HiddenLayers:
+    return wiring.mlp_layers([f"blocks_{i}" for i in range(generator.depth)], mlp="ffn")
 
 
 @functools.cache  # equal configs share their functions, hence their compiled programs
@@ -133,12 +122,11 @@ def _functions(
 
     def activations(
         params: Params, tokens: Int[Array, "B L"], labels: Int[Array, " B"]
-    ) -> dict[int, Float[Array, "B L F"]]:
-        def some(tokens: Array, labels: Array) -> dict[int, Array]:
+    ) -> dict[str, Float[Array, "B L _"]]:
+        def some(tokens: Array, labels: Array) -> dict[str, Array]:
             variables, inputs = {"params": params["generator"]}, codes(params).var_input(tokens)
             _, sown = generator.apply(variables, inputs, labels, method="hidden", mutable=["activations"])
-            blocks = sown["activations"]
-            return {i: blocks[f"blocks_{i}"]["ffn"]["hidden"][0] for i in range(generator_config.depth)}
+            return wiring.hidden_units(sown, _hidden_layers(generator_config))
 
         return map_rows(some, tokens, labels, rows=rows)
 
@@ -179,19 +167,12 @@ def _functions(
 
 
 def _released(generator: ModelVariant) -> Variant:
-    tokenizer = multiscale_vq.RELEASED
-    shape = dataclasses.replace(tokenizer.config, patch_nums=generator.config.patch_nums)
+    shape = dataclasses.replace(multiscale_vq.RELEASED.config, patch_nums=generator.config.patch_nums)
+    tokenizer = dataclasses.replace(multiscale_vq.RELEASED, config=shape)
     size = shape.image_size
-    return Variant(
-        config={"generator": to_dict(generator.config), "tokenizer": to_dict(shape)},
-        preprocessing=Preprocessing(
-            image_size=size, resize="lanczos", short_side=size * 9 // 8, low=-1.0, high=1.0
-        ),
-        num_params={"generator": generator.num_params, "tokenizer": tokenizer.num_params},
-        sources={"generator": generator.source, "tokenizer": tokenizer.source},
-        licence=generator.licence,
-    )
+    pictures = Preprocessing(image_size=size, resize="lanczos", short_side=size * 9 // 8, low=-1.0, high=1.0)
+    return wiring.released(generator, tokenizer, pictures)
 
 
-VARIANTS: dict[str, Variant] = {name: _released(variant) for name, variant in var.VARIANTS.items()}
+VARIANTS: dict[str, Variant] = {name: _released(facts) for name, facts in var.VARIANTS.items()}
 """The released targets by name."""

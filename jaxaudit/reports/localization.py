@@ -28,7 +28,7 @@ from jaxaudit.reports.wording import Results
 
 _CAPTIONS = {
     "map": (
-        "Left: UnitMem, averaged over the hidden units of a block. Right: how many of them are among the top "
+        "Left: UnitMem, averaged over the units of a hidden layer. Right: how many of them are among the top "
         "units of the whole model. UnitMem is 0 for a unit that answers to all pictures alike, and near 1 "
         "for one that answers to a single picture."
     ),
@@ -101,7 +101,7 @@ def print_localization(results: Results, console: Console) -> None:
 
 def _facts(results: Results) -> list[tuple[str, str]]:
     found = results["localization"]
-    total = found["num_blocks"] * found["units_per_block"] * len(found["stages"])
+    total = sum(found["widths"]) * len(found["stages"])
     facts = [
         ("units", f"{formats.count(total)}, measured on {formats.count(found['num_pictures'])} pictures"),
         (
@@ -152,7 +152,7 @@ def _finding(results: Results) -> Html:
 
 def _place(unit: Results) -> str:
     stage = "" if unit["stage"] == "all tokens" else f"{unit['stage']}, "
-    return f"{stage}block {unit['block']}, unit {unit['unit']}"
+    return f"{stage}{unit['layer']}, unit {unit['unit']}"
 
 
 def _units(results: Results) -> Html:

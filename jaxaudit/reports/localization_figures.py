@@ -50,7 +50,7 @@ def localization_figures(results: Results) -> dict[str, Figure]:
 
 
 def unit_map(results: Results) -> Figure:
-    """Mean UnitMem, and the share of units that are top, per stage and block, or per block alone."""
+    """Mean UnitMem, and the share of units that are top, per stage and hidden layer, or per layer alone."""
     found = results["localization"]
     top = formats.level(found["top"])
     panels = (
@@ -58,35 +58,50 @@ def unit_map(results: Results) -> Figure:
         (f"share of units in the top {top}", found["top_share"], formats.percent),
     )
     several = len(found["stages"]) > 1
+    axis, columns = _columns(found["layers"])
     draw, height = (_heat, 1.4 + 0.27 * len(found["stages"])) if several else (_bars, 3.2)
     figure = style.new_figure(8.6, height)
     for i, (label, values, number) in enumerate(panels):
         axes = figure.add_axes((0.085 + 0.485 * i, 0.5 / height, 0.37, (height - 1.4) / height))
-        draw(axes, values, found["stages"] if i == 0 else [""] * len(found["stages"]), number)
+        draw(axes, values, found["stages"] if i == 0 else [""] * len(found["stages"]), columns, number)
         axes.set_title(label)
-        axes.set_xlabel("block")
+        axes.set_xlabel(axis)
     style.title(
         figure,
         _map_title(found),
-        f"{formats.count(found['num_blocks'])} blocks of {formats.count(found['units_per_block'])} hidden "
-        f"units, {formats.count(found['num_pictures'])} pictures",
+        f"{formats.count(len(found['layers']))} layers, {formats.count(sum(found['widths']))} hidden units, "
+        f"{formats.count(found['num_pictures'])} pictures",
     )
     return figure
 
 
 def _map_title(found: Results) -> str:
-    stage, block = max(
-        ((s, b) for s in range(len(found["stages"])) for b in range(found["num_blocks"])),
+    stage, layer = max(
+        ((s, k) for s in range(len(found["stages"])) for k in range(len(found["layers"]))),
         key=lambda cell: found["top_share"][cell[0]][cell[1]],
     )
-    place = f"block {block}" if len(found["stages"]) == 1 else f"{found['stages'][stage]}, block {block}"
+    place = found["layers"][layer]
+    if len(found["stages"]) > 1:
+        place = f"{found['stages'][stage]}, {place}"
     return f"Units that answer to one picture alone are most common in {place}"
 
 
+def _columns(layers: Sequence[str]) -> tuple[str, list[str]]:
+    """Labels of the axis of layers: "block" and 0, 1, ... where they are called so, else their places."""
+    parts = [name.rpartition(" ") for name in layers]
+    if len({kind for kind, *_ in parts}) == 1 and all(number.isdecimal() for *_, number in parts):
+        return parts[0][0], [number for *_, number in parts]
+    return "hidden layer, in order", [str(i) for i in range(len(layers))]
+
+
 def _heat(
-    axes: Axes, values: Sequence[Sequence[float]], rows: Sequence[str], number: Callable[[float], str]
+    axes: Axes,
+    values: Sequence[Sequence[float]],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    number: Callable[[float], str],
 ) -> None:
-    """A map of stages (down) by blocks (across), with numbers where they fit."""
+    """A map of stages (down) by layers (across), with numbers where they fit."""
     num_rows, num_columns = len(values), len(values[0])
     low, high = min(map(min, values)), max(map(max, values))
     mesh = axes.pcolormesh(values, cmap=_COLOURS, vmin=low, vmax=max(high, low + 1e-9), linewidth=0.4)
@@ -98,7 +113,7 @@ def _heat(
     axes.tick_params(length=0)
     axes.set_yticks([row + 0.5 for row in range(num_rows)], rows)
     every = 1 + num_columns // 12
-    axes.set_xticks([c + 0.5 for c in range(0, num_columns, every)], range(0, num_columns, every))
+    axes.set_xticks([c + 0.5 for c in range(0, num_columns, every)], columns[::every])
     if num_rows * num_columns <= _MOST_NUMBERS:
         for row in range(num_rows):
             for column in range(num_columns):
@@ -122,22 +137,27 @@ def _heat(
 
 
 def _bars(
-    axes: Axes, values: Sequence[Sequence[float]], rows: Sequence[str], number: Callable[[float], str]
+    axes: Axes,
+    values: Sequence[Sequence[float]],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    number: Callable[[float], str],
 ) -> None:
-    """One bar per block, of the only stage."""
+    """One bar per layer, of the only stage."""
     del rows
     heights = values[0]
     axes.bar(range(len(heights)), heights, width=0.72, color=style.VIEW_COLOURS[0])
     axes.set_ylim(0, 1.18 * max(*heights, 1e-9))
     axes.set_xlim(-0.6, len(heights) - 0.4)
-    axes.set_xticks(range(0, len(heights), 1 + len(heights) // 12))
+    every = 1 + len(heights) // 12
+    axes.set_xticks(range(0, len(heights), every), columns[::every])
     axes.yaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: number(value)))
     axes.yaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5))
     style.quiet(axes, grid="y")
     if len(heights) <= 12:
-        for block, height in enumerate(heights):
+        for place, height in enumerate(heights):
             axes.annotate(
-                number(height), (block, height), (0, 2), textcoords="offset points", ha="center", fontsize=8
+                number(height), (place, height), (0, 2), textcoords="offset points", ha="center", fontsize=8
             )
 
 

@@ -6,17 +6,17 @@ training picture is the one that fires a unit with probability M / (M + M') if t
 it. The units of a network are anything but independent, so the test permutes pictures, not units: how often
 do M random pictures of the pool fire as many of the top units as the training pictures do?
 
-Axes: N pictures, R nested subsets, T stages, K blocks, F units of a block.
+Axes: N pictures, R nested subsets, T stages, K hidden layers, U units of all layers.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import scipy.stats
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import UnitMap, top_units
@@ -33,14 +33,14 @@ class TopUnit(Record):
     """A unit with a high UnitMem.
 
     Attributes:
-      stage: name. block, unit: its place.
+      stage: name. layer, unit: name of its hidden layer, and its number there.
       unit_mem: UnitMem. class_mem: ClassMem, None with a single class.
       maximum, rest: mean activation on the picture that fires it most, and on all others.
       picture: id of that picture. label: its class.
     """
 
     stage: str
-    block: int
+    layer: str
     unit: int
     unit_mem: float
     class_mem: float | None
@@ -110,10 +110,10 @@ class Localization(Record):
     """Where UnitMem is high, and which pictures and classes it comes from.
 
     Attributes:
-      stages: T names. num_blocks: K. units_per_block: F. num_pictures: N.
+      stages: T names. layers: K names. widths: units of each. num_pictures: N.
       top: share of the units that are called top. threshold: their smallest UnitMem.
-      mean, high: mean and 99th percentile of UnitMem over the units of a cell, [T,K].
-      top_share: share of a cell's units that are top, [T,K].
+      mean, high: mean and 99th percentile of UnitMem over the units of a stage and layer, [T,K].
+      top_share: share of them that are top, [T,K].
       class_mean: mean ClassMem, [T,K]; None with a single class.
       faint: share of the top units whose largest mean activation is below 1% of that of the median unit.
       top_units: the highest. pictures: those that fire the most top units. num_firing: those that fire any.
@@ -121,8 +121,8 @@ class Localization(Record):
     """
 
     stages: tuple[str, ...]
-    num_blocks: int
-    units_per_block: int
+    layers: tuple[str, ...]
+    widths: tuple[int, ...]
     num_pictures: int
     top: float
     threshold: float
@@ -147,7 +147,8 @@ def localization(
     Args:
       units: the map of training pictures.
       top: share of the units that are called top: those with the highest UnitMem.
-      pooled: the map of the same pictures, first, and unseen ones together (`jaxaudit.audits.localize.pool`).
+      pooled: the map of the same pictures, first, and unseen ones together, as
+        `jaxaudit.audits.localization.pool` makes it.
       seed: of the permutations of the control.
 
     Raises:
@@ -159,15 +160,15 @@ def localization(
     counts = np.bincount(units.argument[is_top], minlength=len(units.ids))
     return Localization(
         stages=tuple(units.stages),
-        num_blocks=final.shape[1],
-        units_per_block=final.shape[2],
+        layers=units.axis.layers,
+        widths=units.axis.widths,
         num_pictures=len(units.ids),
         top=top,
         threshold=float(final[is_top].min()),
-        mean=final.mean(-1, dtype=np.float64),
-        high=np.percentile(final, 99, axis=-1),
-        top_share=is_top.mean(-1),
-        class_mean=None if units.class_mem is None else units.class_mem.mean(-1, dtype=np.float64),
+        mean=_by_layer(units, final, _mean),
+        high=_by_layer(units, final, lambda values: np.percentile(values, 99, axis=-1)),
+        top_share=_by_layer(units, is_top, _mean),
+        class_mean=None if units.class_mem is None else _by_layer(units, units.class_mem, _mean),
         faint=float(np.mean(units.maximum[is_top] < _FAINT * np.median(units.maximum))),
         top_units=_highest(units),
         pictures=tuple(
@@ -182,14 +183,24 @@ def localization(
     )
 
 
+def _mean(values: Shaped[np.ndarray, "T F"]) -> Float[np.ndarray, " T"]:
+    return values.mean(-1, dtype=np.float64)
+
+
+def _by_layer(
+    units: UnitMap, values: Shaped[np.ndarray, "T U"], function: Callable[[np.ndarray], np.ndarray]
+) -> Float[np.ndarray, "T K"]:
+    """A number per stage and hidden layer, made of the values of its units."""
+    return np.stack([function(each) for each in units.axis.split(values).values()], axis=1)
+
+
 def _highest(units: UnitMap) -> tuple[TopUnit, ...]:
     final = units.unit_mem[-1]
     places = np.argsort(-final, axis=None, kind="stable")[:_LISTED_UNITS]
     return tuple(
         TopUnit(
-            stage=units.stages[place[0]],
-            block=int(place[1]),
-            unit=int(place[2]),
+            units.stages[place[0]],
+            *units.axis.place(place[1]),
             unit_mem=float(final[place]),
             class_mem=None if units.class_mem is None else float(units.class_mem[place]),
             maximum=float(units.maximum[place]),
@@ -210,7 +221,7 @@ def _classes(labels: Int[np.ndarray, " N"], counts: Int[np.ndarray, " N"]) -> tu
     )
 
 
-def _agreement(units: UnitMap, is_top: Bool[np.ndarray, "T K F"], top: float) -> tuple[Agreement, ...]:
+def _agreement(units: UnitMap, is_top: Bool[np.ndarray, "T U"], top: float) -> tuple[Agreement, ...]:
     ranks = [scipy.stats.rankdata(each, axis=None) for each in units.unit_mem]
     return tuple(
         Agreement(

@@ -5,7 +5,7 @@ A target is a small frozen record: the parameters, the facts an attack needs, an
 themselves. Nothing outside `jaxaudit.families` knows which model family a target came from.
 """
 
-from jaxaudit.targets.base import Kind, Params, check_labels
+from jaxaudit.targets.base import HiddenLayers, Kind, Params, check_labels
 from jaxaudit.targets.continuous import ContinuousFunctions, ContinuousTarget
 from jaxaudit.targets.diffusion import Condition, DiffusionFunctions, DiffusionTarget
 from jaxaudit.targets.discrete import DiscreteFunctions, DiscreteTarget
@@ -21,6 +21,7 @@ __all__ = [
     "DiffusionTarget",
     "DiscreteFunctions",
     "DiscreteTarget",
+    "HiddenLayers",
     "Kind",
     "Params",
     "Target",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
@@ -19,6 +20,11 @@ from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
 
 Params = Any
+HiddenLayers = Mapping[str, tuple[str, ...]]
+"""{name: path in `params` of the linear map before the activation function}, the first layer first.
+
+The map's `kernel` [...,F] makes the F hidden units of the layer, one per channel of its last axis.
+"""
 Kind = Literal["discrete", "continuous", "diffusion"]
 """What a model generates: discrete tokens, continuous tokens, or latents by diffusion."""
 
@@ -39,6 +45,7 @@ class BaseTarget:
       steps: number of tokens generated together, in order; () for a model that generates no tokens.
       latent_shape: of the latents that stand for an image: (L, D) continuous tokens, or (h, w, c); None for
         discrete tokens.
+      hidden_layers: those whose units `activations` shows; layers may differ in width.
       provenance: where the weights came from (source files and their sha256, licence, versions).
     """
 
@@ -53,6 +60,7 @@ class BaseTarget:
     context_shape: tuple[int, int] | None = None
     steps: tuple[int, ...] = ()
     latent_shape: tuple[int, ...] | None = None
+    hidden_layers: HiddenLayers = dataclasses.field(default_factory=dict)
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
@@ -69,6 +77,18 @@ class BaseTarget:
     def num_params(self) -> int:
         """Number of parameters, generator and tokenizer together."""
         return sum(leaf.size for leaf in jax.tree.leaves(self.params))
+
+    @property
+    def hidden_widths(self) -> dict[str, int]:
+        """{layer: F}, the number of units of every hidden layer, from the first to the last."""
+        return {
+            name: functools.reduce(operator.getitem, (*path, "kernel"), self.params).shape[-1]
+            for name, path in self.hidden_layers.items()
+        }
+
+    def _activations(self, *inputs: Any) -> dict[str, Float[Array, "B N _"]]:
+        found = self._compiled("activations")(self.params, *inputs)
+        return {name: found[name] for name in self.hidden_layers}  # jit returns them sorted by name
 
     def _compiled(self, function: str, *, static: tuple[int, ...] = ()) -> Callable[..., Any]:
         return _compile(getattr(self.functions, function), static)

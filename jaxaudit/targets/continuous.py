@@ -37,8 +37,8 @@ class ContinuousFunctions:
         [R,B,M] float32: the training loss of the given clean tokens under each noise. `timestep` is a scalar,
         [B,M], or [R,B,M]; in the first two forms the noises share the conditioning, computed once.
       sample: (z [B,M,C], key) -> latents [B,M,D] drawn from the model.
-      activations: (latents, labels, hidden) -> {block index: [B,N,F]}, the MLP's hidden units after GELU; the
-        blocks of the encoder (N: class positions, visible tokens), then those of the decoder (all tokens).
+      activations: (latents, labels, hidden) -> {hidden layer: [B,N,F]}, its units after the activation
+        function; N are class positions and visible tokens in the encoder, and all tokens in the decoder.
       complete: (latents, labels, prefix, order [B,L], key) -> latents [B,L,D]; keeps the tokens of the first
         `prefix` (static int) generation steps and draws the others. `order` lists the positions in the order
         in which they are generated.
@@ -49,7 +49,7 @@ class ContinuousFunctions:
     conditions: Callable[..., Float[Array, "B M C"]]
     head_losses: Callable[..., dict[str, Float[Array, "R B M"]]]
     sample: Callable[..., Float[Array, "B M D"]]
-    activations: Callable[..., dict[int, Float[Array, "B N F"]]]
+    activations: Callable[..., dict[str, Float[Array, "B _ _"]]]
     complete: Callable[..., Float[Array, "B L D"]]
 
 
@@ -120,15 +120,13 @@ class ContinuousTarget(BaseTarget):
 
     def activations(
         self, latents: Float[Array, "B L D"], labels: Int[Array, " B"], mask: Int[Array, "B L"]
-    ) -> dict[int, Float[Array, "B N F"]]:
-        """{block: [B,N,F]}: each MLP's hidden units after GELU, the encoder's blocks, then the decoder's.
+    ) -> dict[str, Float[Array, "B _ _"]]:
+        """{hidden layer: [B,N,F]}: its units after the activation function.
 
         `mask` is that of `token_losses`. N are the class positions and the visible tokens in the encoder, the
         class positions and all tokens in the decoder.
         """
-        return self._compiled("activations")(
-            self.params, self._latents(latents), self._labels(labels), self._hidden(mask)
-        )
+        return self._activations(self._latents(latents), self._labels(labels), self._hidden(mask))
 
     def complete(
         self,

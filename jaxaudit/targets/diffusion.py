@@ -38,14 +38,15 @@ class DiffusionFunctions:
         `schedule.timesteps[t]` for timestep t, and any other number it can make sense of.
       predict_noise: (z_t, timestep, condition) -> ε̂ [B,h,w,c] float32. `timestep`, a scalar or [B], is an
         index of the schedule.
-      activations: (z_t, timestep, condition) -> {block index: [B,N,F]}, the MLP's hidden units after GELU.
+      activations: (z_t, timestep, condition) -> {hidden layer: [B,N,F]}, its units after the activation
+        function.
     """
 
     encode: Callable[..., Float[Array, "B h w c"]]
     decode: Callable[..., Float[Array, "B H W 3"]]
     network: Callable[..., Float[Array, "B h w out"]]
     predict_noise: Callable[..., Float[Array, "B h w c"]]
-    activations: Callable[..., dict[int, Float[Array, "B N F"]]]
+    activations: Callable[..., dict[str, Float[Array, "B _ _"]]]
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -112,9 +113,9 @@ class DiffusionTarget(BaseTarget):
         z_t: Float[Array, "B h w c"],
         timestep: int | Int[Array, " B"],
         condition: Condition = None,
-    ) -> dict[int, Float[Array, "B N F"]]:
-        """{block: [B,N,F]}: the hidden units of each block's MLP after GELU; arguments of `predict_noise`."""
-        return self._compiled("activations")(self.params, *self._inputs(z_t, timestep, condition))
+    ) -> dict[str, Float[Array, "B _ _"]]:
+        """{hidden layer: [B,N,F]}: its units after the activation function; arguments of `predict_noise`."""
+        return self._activations(*self._inputs(z_t, timestep, condition))
 
     def _inputs(self, z_t: Array, timestep: Any, condition: Condition) -> tuple[Array, Array, Condition]:
         z_t = self._latents(z_t)

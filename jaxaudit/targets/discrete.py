@@ -30,7 +30,7 @@ class DiscreteFunctions:
       hidden: (tokens [B,L], labels [B]) -> hidden states [B,L,C], teacher forced: row n has seen tokens < n
         (VAR: the scales before that of n) and is what `head` turns into the logits of token n.
       head: () -> (kernel [C,V], bias [V]): logits = hidden @ kernel + bias.
-      activations: (tokens, labels) -> {block index: [B,L,F]}, the MLP's hidden units after GELU.
+      activations: (tokens, labels) -> {hidden layer: [B,L,F]}, its units after the activation function.
       complete: (tokens, labels, prefix) -> tokens [B,L]; keeps the first `prefix` (static int) scales or
         tokens and continues greedily, with a key/value cache.
     """
@@ -39,7 +39,7 @@ class DiscreteFunctions:
     decode: Callable[..., Float[Array, "B H W 3"]]
     hidden: Callable[..., Float[Array, "B L C"]]
     head: Callable[[Params], tuple[Float[Array, "C V"], Float[Array, " V"]]]
-    activations: Callable[..., dict[int, Float[Array, "B L F"]]]
+    activations: Callable[..., dict[str, Float[Array, "B L _"]]]
     complete: Callable[..., Int[Array, "B L"]]
 
 
@@ -75,9 +75,9 @@ class DiscreteTarget(BaseTarget):
 
     def activations(
         self, tokens: Int[Array, "B L"], labels: Int[Array, " B"]
-    ) -> dict[int, Float[Array, "B L F"]]:
-        """{block: [B,L,F]}: the hidden units of each block's MLP after GELU, teacher forced."""
-        return self._compiled("activations")(self.params, self._tokens(tokens), self._labels(labels))
+    ) -> dict[str, Float[Array, "B L _"]]:
+        """{hidden layer: [B,L,F]}: its units after the activation function, teacher forced."""
+        return self._activations(self._tokens(tokens), self._labels(labels))
 
     def complete(self, tokens: Int[Array, "B L"], labels: Int[Array, " B"], prefix: int) -> Int[Array, "B L"]:
         """Keeps the first `prefix` steps (VAR scales, RAR tokens) of `tokens`; the rest is the greedy choice.

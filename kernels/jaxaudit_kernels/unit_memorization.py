@@ -16,7 +16,7 @@ encoders", NeurIPS 2024 (arXiv 2409.19069), §4; |·| and (1) per scale of a VAR
 (2) to (4) need a running maximum, its argument and a running sum per unit, whatever the number of images:
 `UnitStatistics`, kept on the host in NumPy so that the sum can be float64.
 
-Axes: B images, L tokens, S stages (groups of tokens), F units of a block, N images; *units any axes of units.
+Axes: B images, L tokens, S stages (groups of tokens), F units of a layer, N images; *units any axes of units.
 """
 
 from __future__ import annotations

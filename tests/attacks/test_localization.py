@@ -1,16 +1,20 @@
+import dataclasses
 import zlib
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxaudit.attacks.localization import ActivationMeter, DiffusionUnits, Views
+from jaxaudit.attacks.localization import ActivationMeter, Views
+from jaxaudit.attacks.units import DiffusionUnits
 from jaxaudit.data import Preprocessing
 from jaxaudit.errors import InputError
+from jaxaudit.evidence import UnitAxis
 from jaxaudit.runtime.mesh import make_mesh
 from jaxaudit.targets import DiffusionFunctions
 from jaxaudit_kernels import draws
-from tests import tiny
+from tests import tiny, uneven
 
 VIEWS = Views(num_views=3)
 IDS = [f"picture/{i}" for i in range(10)]
@@ -30,17 +34,25 @@ def drawn_views(images, ids, views, preprocessing):
     return np.asarray(views.draw(images, keys[:, :, 0], preprocessing))
 
 
-@pytest.mark.parametrize("family", ["var", "rar"])
-def test_every_unit_of_ten_pictures_agrees_with_a_slow_count(pictures, family):
-    target = {"var": tiny.var_target, "rar": tiny.rar_target}[family]()
+SCALES = {
+    tiny.var_target: [range(0, 1), range(1, 5), range(5, 21)],
+    tiny.rar_target: [range(16)],
+    uneven.target: [range(0, 1), range(1, 6), range(6, 16)],
+}
+
+
+@pytest.mark.parametrize("make", SCALES)
+def test_every_unit_of_ten_pictures_agrees_with_a_slow_count(pictures, make):
+    target, scales = make(), SCALES[make]
     images, labels = pictures
     meter = ActivationMeter(target, VIEWS)
     found = meter.submit(images, labels, ids=IDS).result()
-    scales = [range(0, 1), range(1, 5), range(5, 21)] if family == "var" else [range(16)]
-    assert found.shape == (10, *meter.shape) == (10, len(scales), 2, found.shape[-1])
+    assert found.shape == (10, *meter.shape) == (10, len(scales), meter.axis.num_units)
     views = drawn_views(images, IDS, VIEWS, target.preprocessing)
     activations = target.activations(target.encode(views.reshape(-1, 8, 8, 3)), np.repeat(labels, 3))
-    for block, hidden in activations.items():
+    assert list(activations) == list(meter.axis.layers)
+    layers = meter.axis.split(found)
+    for name, hidden in activations.items():
         hidden = np.asarray(hidden, np.float64).reshape(10, 3, target.num_tokens, -1)
         for row in range(10):
             for scale, tokens in enumerate(scales):
@@ -48,13 +60,15 @@ def test_every_unit_of_ten_pictures_agrees_with_a_slow_count(pictures, family):
                 for view in range(3):
                     for token in tokens:
                         total += np.abs(hidden[row, view, token]) / (3 * len(tokens))
-                np.testing.assert_allclose(found[row, scale, block], total, atol=1e-6)
+                np.testing.assert_allclose(layers[name][row, scale], total, atol=1e-6)
 
 
 def test_stages_are_named():
     assert ActivationMeter(tiny.var_target()).stages == ("scale 1", "scale 2", "scale 3")
     assert ActivationMeter(tiny.rar_target()).stages == ("all tokens",)
-    assert ActivationMeter(tiny.mar_target()).shape == (1, 2, 64)
+    mar = ActivationMeter(tiny.mar_target())
+    assert (mar.shape, mar.axis) == ((1, 128), UnitAxis(("encoder block 0", "decoder block 0"), (64, 64)))
+    assert ActivationMeter(uneven.target()).axis == UnitAxis(("wide", "narrow", "middle"), (7, 2, 5))
 
 
 def test_a_picture_is_measured_alike_in_any_batch_on_any_device(pictures):
@@ -70,7 +84,7 @@ def test_hidden_tokens_of_continuous_models_follow_the_picture(pictures):
     images, labels = pictures
     meter = ActivationMeter(tiny.mar_target(), Views(num_views=2), mask_ratio=0.5)
     first = meter.submit(images, labels, ids=IDS).result()
-    assert first.shape == (10, 1, 2, 64)
+    assert first.shape == (10, 1, 128)
     shuffled = meter.submit(images[::-1], labels[::-1], ids=IDS[::-1]).result()
     np.testing.assert_allclose(shuffled[::-1], first, atol=1e-6)
     renamed = meter.submit(images, labels, ids=IDS[::-1]).result()
@@ -82,7 +96,7 @@ def test_units_of_diffusion_models_see_latents_noised_at_the_timestep(pictures):
 
     def activations(params, z_t, timestep, condition):
         assert condition is None
-        return {0: z_t.reshape(10, 64, 3) + timestep, 1: z_t.reshape(10, 64, 3)}
+        return {"second": z_t.reshape(10, 64, 3), "first": z_t.reshape(10, 64, 3) + timestep}
 
     functions = DiffusionFunctions(
         encode=lambda params, images: images,
@@ -91,12 +105,14 @@ def test_units_of_diffusion_models_see_latents_noised_at_the_timestep(pictures):
         predict_noise=None,
         activations=activations,
     )
-    units = DiffusionUnits(functions, timestep=7, signal=0.6, noise=0.8, conditioned=False)
+    units = DiffusionUnits(
+        functions, ("first", "second"), timestep=7, signal=0.6, noise=0.8, conditioned=False
+    )
     keys = jax.random.split(jax.random.key(3), 10)
     found = np.asarray(units(None, images, labels, keys))
     noised = 0.6 * images + 0.8 * np.asarray(draws.noises(keys, 1, (8, 8, 3)))[0]
-    np.testing.assert_allclose(found[:, 0, 0], np.abs(noised + 7).mean((1, 2)), atol=1e-5)
-    np.testing.assert_allclose(found[:, 0, 1], np.abs(noised).mean((1, 2)), atol=1e-5)
+    np.testing.assert_allclose(found[:, 0, :3], np.abs(noised + 7).mean((1, 2)), atol=1e-5)
+    np.testing.assert_allclose(found[:, 0, 3:], np.abs(noised).mean((1, 2)), atol=1e-5)
 
 
 def test_views_of_small_pictures_are_shifts_by_a_pixel(pictures):
@@ -138,6 +154,19 @@ def test_a_single_view_is_the_picture_itself(pictures):
     assert Views(1).canvas(tiny.DIGITS) == tiny.DIGITS
 
 
+def altered(activations=None, **changes):
+    """The uneven target with another field or function."""
+    target = uneven.target()
+    if activations:
+        changes["functions"] = dataclasses.replace(target.functions, activations=activations)
+    return dataclasses.replace(target, **changes)
+
+
+def doubled(*inputs):
+    shown = uneven.target().functions.activations(*inputs)
+    return {name: jnp.concatenate([hidden, hidden], axis=-1) for name, hidden in shown.items()}
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -145,6 +174,8 @@ def test_a_single_view_is_the_picture_itself(pictures):
         (lambda: Views(1, flip=True), "single view"),
         (lambda: ActivationMeter(tiny.var_target(), timestep=100), "timestep=100 does not apply"),
         (lambda: ActivationMeter(tiny.mar_target(), mask_ratio=1.5), "mask_ratio=1.5"),
+        (lambda: ActivationMeter(altered(hidden_layers={})), "uneven names no hidden layers"),
+        (lambda: ActivationMeter(altered(activations=doubled)), "show 28 units, its hidden layers have 14"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(make, words):

@@ -10,7 +10,7 @@ from jaxaudit.audits.mitigate import Change, MitigateConfig, measure_changes, sa
 from jaxaudit.checkpoint import load_target, save_target
 from jaxaudit.data import open_source
 from jaxaudit.errors import InputError
-from jaxaudit.evidence import Evidence, UnitMap
+from jaxaudit.evidence import Evidence, UnitAxis, UnitMap
 from jaxaudit.runtime.placement import Placement
 from tests import tiny
 
@@ -26,10 +26,11 @@ UNITS = UnitMap(
     stages=("all tokens",),
     subsets=(1.0,),
     sizes=(2,),
-    unit_mem=np.zeros((1, 1, 2, 32), np.float32),
-    maximum=np.ones((1, 2, 32), np.float32),
-    rest=np.ones((1, 2, 32), np.float32),
-    argument=np.zeros((1, 2, 32), np.int32),
+    axis=UnitAxis(("block 0", "block 1"), (32, 32)),
+    unit_mem=np.zeros((1, 1, 64), np.float32),
+    maximum=np.ones((1, 64), np.float32),
+    rest=np.ones((1, 64), np.float32),
+    argument=np.zeros((1, 64), np.int32),
     class_mem=None,
     class_argument=None,
     ids=("a", "b"),

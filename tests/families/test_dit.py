@@ -13,7 +13,7 @@ from jaxaudit.configs import from_dict
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
 from jaxaudit.families import denoiser, dit, get_family
-from jaxaudit.families.random import random_params
+from jaxaudit.families.random_params import random_params
 from jaxaudit.tokenizers.kl_autoencoder import KLAutoencoder, KLAutoencoderConfig
 from jaxaudit_kernels import diffusion
 from tests.golden import weights
@@ -70,8 +70,8 @@ def test_official_noise_and_activations():
     target, inputs, io = golden()
     close(target.predict_noise(inputs["x"], inputs["t"], inputs["y"]), nhwc(io["out"])[..., :4])
     activations = target.activations(inputs["x"], inputs["t"], inputs["y"])
-    assert sorted(activations) == [0, 1, 2]
-    for i, hidden in activations.items():
+    assert list(activations) == list(target.hidden_layers) == ["block 0", "block 1", "block 2"]
+    for i, hidden in enumerate(activations.values()):
         close(hidden[..., ::4], io[f"block{i}_mlp_hidden"])
 
 
@@ -200,8 +200,8 @@ def test_unusable_arguments(changes, message):
 @pytest.mark.parametrize(
     ("part", "fields", "message"),
     [
-        ("generator", {"latent_size": 10}, "latents with 10 pixels per side, its tokenizer makes 8"),
-        ("tokenizer", {"latent_channels": 16}, "latents with 4 channels, its tokenizer makes 16"),
+        ("generator", {"latent_size": 10}, "latent_size=10, its tokenizer latent_size=8"),
+        ("tokenizer", {"latent_channels": 16}, "latent_channels=4, its tokenizer latent_channels=16"),
         ("generator", {"hidden": 3}, "hidden"),
     ],
 )
@@ -211,7 +211,7 @@ def test_unusable_configs(part, fields, message):
 
 
 def test_unusable_preprocessing_and_images():
-    with pytest.raises(InputError, match="makes 256 px pictures; the model reads 8 px"):
+    with pytest.raises(InputError, match="makes 256 px pictures; the target reads 8 px"):
         dit.build_target("wrong", CONFIG, {}, Preprocessing(256, "adm", 256, -1.0, 1.0), {})
     with pytest.raises(InputError, match=r"expected \[B,8,8,3\]"):
         golden()[0].encode(np.zeros((2, 8, 7, 3)))

@@ -14,7 +14,7 @@ from jaxaudit.configs import from_dict
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
 from jaxaudit.families import get_family, mar
-from jaxaudit.families.random import random_params
+from jaxaudit.families.random_params import random_params
 from jaxaudit.models.mar import patchify
 from jaxaudit.tokenizers.kl_autoencoder import KLAutoencoder, KLAutoencoderConfig
 from tests.golden import weights
@@ -89,11 +89,14 @@ def test_official_losses_over_orders():
 def test_activations_of_encoder_and_decoder_blocks():
     target, tokens, labels, io, _ = golden()
     activations = target.activations(tokens, labels, io["mask_B"])
-    assert [units.shape for _, units in sorted(activations.items())] == [(2, 22, 256)] * 2 + [
-        (2, 44, 256)
-    ] * 2
+    shapes = {name: units.shape for name, units in activations.items()}
+    assert shapes == {f"encoder block {i}": (2, 22, 256) for i in range(2)} | {
+        f"decoder block {i}": (2, 44, 256) for i in range(2)
+    }
+    assert list(shapes) == list(target.hidden_layers)
     for i in range(2):
-        encoder, decoder = activations[i][..., ::8], activations[2 + i][:, ::2, ::8]
+        encoder = activations[f"encoder block {i}"][..., ::8]
+        decoder = activations[f"decoder block {i}"][:, ::2, ::8]
         np.testing.assert_allclose(encoder, io[f"encoder_block{i}_mlp_hidden_B"], rtol=1e-4, atol=1e-4)
         np.testing.assert_allclose(decoder, io[f"decoder_block{i}_mlp_hidden_B"], rtol=1e-4, atol=1e-4)
 
@@ -230,8 +233,8 @@ def test_unusable_configs_and_orders():
     with pytest.raises(InputError, match="order must list"):
         generated(target, tokens, labels, prefix=0, order=np.zeros((2, 36), int), seeds=[0, 1])
     for part, field, message in (
-        ("generator", {"side": 5}, "latents with 5 pixels per side, its tokenizer makes 6"),
-        ("tokenizer", {"latent_channels": 4}, "latents with 8 channels, its tokenizer makes 4"),
+        ("generator", {"side": 5}, "patch_size=5, its tokenizer latent_size=6"),
+        ("tokenizer", {"latent_channels": 4}, "latent_channels=8, its tokenizer latent_channels=4"),
         ("generator", {"num_heads": 5}, "num_heads=5 does not divide width=64"),
     ):
         with pytest.raises(InputError, match=message):

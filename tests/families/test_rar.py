@@ -60,8 +60,8 @@ def test_official_logits():
 def test_activations_are_those_of_the_predicting_positions():
     target, inputs, io, tokenizer_io = golden()
     activations = target.activations(tokenizer_io["token_indices"], inputs["labels"])
-    assert sorted(activations) == [0, 1]
-    for block, units in activations.items():
+    assert list(activations) == list(target.hidden_layers) == ["block 0", "block 1"]
+    for block, units in enumerate(activations.values()):
         assert units.shape == (2, 16, 256)
         expected = io[f"block{block}_mlp_gelu_cond"][:, 1:-1]  # not the start, not the last token
         np.testing.assert_allclose(units[..., ::2], expected, rtol=1e-4, atol=1e-4)
@@ -93,5 +93,5 @@ def test_parts_must_fit_each_other():
     larger = {**CONFIG, "tokenizer": {**CONFIG["tokenizer"], "side": 5}}
     with pytest.raises(InputError, match="num_tokens=16, its tokenizer num_tokens=25"):
         rar.abstract_params(larger)
-    with pytest.raises(InputError, match="makes 256 px pictures; the tokenizer reads 64 px"):
+    with pytest.raises(InputError, match="makes 256 px pictures; the target reads 64 px"):
         rar.build_target("x", CONFIG, {}, rar.VARIANTS["rar_b"].preprocessing, {})

@@ -1,6 +1,7 @@
 """The U-ViT family: official outputs through the target, the meaning of timesteps, layouts, conditions."""
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -60,11 +61,12 @@ def test_official_output_of_the_network_at_any_time():
 def test_activations_from_the_first_block_to_the_last():
     target, x, condition, _, io = golden("uvit")
     activations = target.activations(x, [0, 99, 436, 999], condition)
-    names = ["in_block0", "in_block1", "mid_block", "out_block0", "out_block1"]
-    assert sorted(activations) == list(range(5))
-    for i, name in enumerate(names):
-        hidden = activations[i][1::2, :, ::8]
-        np.testing.assert_allclose(hidden, io[f"{name}_mlp_hidden"][1::2], rtol=1e-4, atol=1e-4)
+    names = ["in block 0", "in block 1", "mid block", "out block 0", "out block 1"]
+    assert list(activations) == list(target.hidden_layers) == names
+    for name, units in activations.items():
+        recorded = re.sub(r"block (\d)", r"block\1", name).replace(" ", "_")
+        expected = io[f"{recorded}_mlp_hidden"][1::2]
+        np.testing.assert_allclose(units[1::2, :, ::8], expected, rtol=1e-4, atol=1e-4)
 
 
 def test_null_label():

@@ -12,7 +12,7 @@ import pytest
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
 from jaxaudit.families import get_family, var
-from jaxaudit.families.random import random_params
+from jaxaudit.families.random_params import random_params
 from tests.golden import weights
 from tests.golden.flax_params import flax_params
 
@@ -102,8 +102,8 @@ def test_official_logits(case):
 def test_official_activations():
     target, labels, io, tokens = golden("var")
     activations = target.activations(tokens, labels)
-    assert sorted(activations) == [0, 1]
-    for i, hidden in activations.items():
+    assert list(activations) == list(target.hidden_layers) == ["block 0", "block 1"]
+    for i, hidden in enumerate(activations.values()):
         np.testing.assert_allclose(hidden[:, ::3, ::4], io[f"block{i}_fc1_gelu_cond"], rtol=1e-4, atol=1e-4)
 
 
@@ -195,7 +195,7 @@ def test_configs_that_do_not_fit(part, field, value, message):
 
 def test_preprocessing_must_make_what_the_tokenizer_reads():
     wrong = Preprocessing(image_size=16, resize="none", short_side=16, low=-1.0, high=1.0)
-    with pytest.raises(InputError, match="pictures of 16 px; the tokenizer reads 8 px"):
+    with pytest.raises(InputError, match="makes 16 px pictures; the target reads 8 px"):
         var.build_target("small", SMALL, small().params, wrong, {})
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxaudit.errors import InputError
-from jaxaudit.families.random import random_params
+from jaxaudit.families.random_params import random_params
 from jaxaudit.models.var import VAR, Block, VARConfig, scale_causal_attention
 from tests.golden import weights
 from tests.golden.flax_params import flax_params

@@ -13,7 +13,7 @@ def make_results(stages=10, blocks=30, classes=3, subsets=3):
     rng = np.random.default_rng(0)
     names = [f"scale {i + 1}" for i in range(stages)] if stages > 1 else ["all tokens"]
     unit = {
-        "stage": names[-1], "block": blocks - 1, "unit": 5, "unit_mem": 0.98, "class_mem": 0.4,
+        "stage": names[-1], "layer": f"block {blocks - 1}", "unit": 5, "unit_mem": 0.98, "class_mem": 0.4,
         "maximum": 1.5, "rest": 0.01, "picture": "folder/<b>.png", "label": 2,
     }  # fmt: skip
     return {
@@ -27,8 +27,8 @@ def make_results(stages=10, blocks=30, classes=3, subsets=3):
         },
         "localization": {
             "stages": names,
-            "num_blocks": blocks,
-            "units_per_block": 64,
+            "layers": [f"block {i}" for i in range(blocks)],
+            "widths": [64 + i for i in range(blocks)],
             "num_pictures": 1000,
             "top": 0.01,
             "threshold": 0.9,
@@ -80,6 +80,16 @@ def test_the_map_names_the_place_with_the_most_top_units():
     results = make_results(stages=3, blocks=4)
     results["localization"]["top_share"][1][2] = 2.0
     assert "scale 2, block 2" in localization_figures(results)["map"].texts[0].get_text()
+
+
+def test_layers_are_counted_where_their_names_do_and_by_their_places_elsewhere():
+    results = make_results(stages=1, blocks=3)
+    axes = localization_figures(results)["map"].axes[0]
+    assert (axes.get_xlabel(), [t.get_text() for t in axes.get_xticklabels()]) == ("block", ["0", "1", "2"])
+    results["localization"]["layers"] = ["in block 0", "mid block", "out block 0"]
+    figure = localization_figures(results)["map"]
+    assert figure.axes[0].get_xlabel() == "hidden layer, in order"
+    assert "3 layers, 195 hidden units" in figure.texts[1].get_text()
 
 
 def test_figures_are_written_the_same_every_time(tmp_path):

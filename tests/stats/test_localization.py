@@ -5,10 +5,11 @@ import pytest
 import scipy.stats
 
 from jaxaudit.errors import InputError
-from jaxaudit.evidence import UnitMap
+from jaxaudit.evidence import UnitAxis, UnitMap
 from jaxaudit.stats.localization import localization
 
-SHAPE = (3, 2, 50)
+LAYERS = {"wide": 60, "narrow": 5, "middle": 35}
+SHAPE = (3, 100)
 
 
 def unit_map(num_pictures=40, subsets=3, fired_by=None):
@@ -19,6 +20,7 @@ def unit_map(num_pictures=40, subsets=3, fired_by=None):
     argument = rng.choice(num_pictures if fired_by is None else fired_by, SHAPE)
     return UnitMap(
         stages=("scale 1", "scale 2", "scale 3"),
+        axis=UnitAxis(tuple(LAYERS), tuple(LAYERS.values())),
         subsets=tuple(np.linspace(0.2, 1, subsets).tolist()) if subsets > 1 else (1.0,),
         sizes=tuple(range(num_pictures - subsets + 1, num_pictures + 1)),
         unit_mem=np.stack([*noisy, final]).astype(np.float32),
@@ -38,12 +40,16 @@ def test_maps_are_means_percentiles_and_shares_of_their_cells():
     final = units.unit_mem[-1]
     threshold = np.sort(final, axis=None)[-30]
     assert found.threshold == threshold
+    assert (found.layers, found.widths) == (("wide", "narrow", "middle"), (60, 5, 35))
     for stage in range(3):
-        for block in range(2):
-            cell = final[stage, block]
-            assert found.mean[stage, block] == pytest.approx(cell.mean())
-            assert found.high[stage, block] == pytest.approx(np.percentile(cell, 99))
-            assert found.top_share[stage, block] == np.mean(cell >= threshold)
+        for layer, units_of_layer in enumerate((range(60), range(60, 65), range(65, 100))):
+            cell = [float(final[stage, unit]) for unit in units_of_layer]
+            cells = (found.mean, found.high, found.top_share, found.class_mean)
+            mean, high, top_share, class_mean = (values[stage, layer] for values in cells)
+            assert mean == pytest.approx(sum(cell) / len(cell))
+            assert high == pytest.approx(np.percentile(cell, 99))
+            assert top_share == sum(value >= threshold for value in cell) / len(cell)
+            assert class_mean == pytest.approx(np.mean([units.class_mem[stage, u] for u in units_of_layer]))
 
 
 def test_top_units_are_named_with_the_picture_that_fires_them():
@@ -52,7 +58,9 @@ def test_top_units_are_named_with_the_picture_that_fires_them():
     values = [unit.unit_mem for unit in found.top_units]
     assert values == sorted(units.unit_mem[-1].ravel().tolist(), reverse=True)[:20]
     for unit in found.top_units:
-        place = (units.stages.index(unit.stage), unit.block, unit.unit)
+        first = {"wide": 0, "narrow": 60, "middle": 65}[unit.layer]
+        assert unit.unit < LAYERS[unit.layer]
+        place = (units.stages.index(unit.stage), first + unit.unit)
         assert unit.picture == f"p{units.argument[place]}"
         assert unit.label == units.argument[place] % 4
         assert (unit.maximum, unit.class_mem) == (units.maximum[place], units.class_mem[place])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from jaxaudit.families.random import random_params
+from jaxaudit.families.random_params import random_params
 from jaxaudit.tokenizers.layers import AttnBlock, Downsample, GroupNorm, Upsample
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxaudit.errors import InputError
-from jaxaudit.families.random import random_params
+from jaxaudit.families.random_params import random_params
 from jaxaudit.tokenizers.multiscale_vq import MultiScaleVQ, MultiScaleVQConfig, phi_indices
 from tests.golden import weights
 from tests.golden.flax_params import flax_params

@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 
 from jaxaudit.attacks.localization import ActivationMeter, Views
-from jaxaudit.audits import localize as module
-from jaxaudit.audits.localize import LocalizeConfig, localize, pool
+from jaxaudit.audits.localization import LocalizeConfig, localize, pool
 from jaxaudit.data import batches, open_source
 from jaxaudit.errors import InputError
-from jaxaudit.evidence.units import FILE, UnitMap, top_units
+from jaxaudit.evidence.units import FILE
 from jaxaudit.runtime.placement import Placement
-from tests import tiny
+from tests import tiny, uneven
 
 CONFIG = LocalizeConfig(subsets=(0.05, 0.1), views=Views(2), placement=Placement(8, 1), part_size=20)
 FIELDS = ("unit_mem", "maximum", "rest", "argument", "class_mem", "class_argument", "labels")
@@ -25,6 +24,25 @@ def source():
 def units(source, tmp_path_factory):
     directory = tmp_path_factory.mktemp("localize")
     return directory, localize(tiny.rar_target(), source, directory, CONFIG)
+
+
+def test_unit_mem_of_layers_that_differ_in_width_is_that_of_a_slow_count(source, tmp_path):
+    """From the activations of the only view, in plain Python."""
+    target, scales = uneven.target(), [range(0, 1), range(1, 6), range(6, 16)]
+    found = localize(target, source, tmp_path, dataclasses.replace(CONFIG, subsets=None, views=Views(1)))
+    (batch,) = batches(source, [source.ids.index(name) for name in found.ids], target.preprocessing, 10_000)
+    activations = target.activations(target.encode(batch.images), batch.labels)
+    for name, hidden in activations.items():
+        unit_mem, argument = (found.axis.split(each)[name] for each in (found.unit_mem[-1], found.argument))
+        hidden = np.asarray(hidden, np.float64)
+        for scale, tokens in enumerate(scales):
+            for unit in range(uneven.WIDTHS[name]):
+                means = [sum(picture[token, unit] for token in tokens) / len(tokens) for picture in hidden]
+                largest = max(means)
+                rest = (sum(means) - largest) / (len(means) - 1)
+                expected = (largest - rest) / (largest + rest) if largest else 0.0
+                assert unit_mem[scale, unit] == pytest.approx(expected, abs=1e-5)
+                assert means[argument[scale, unit]] == pytest.approx(largest, rel=1e-6)
 
 
 def test_unit_mem_is_that_of_a_slow_count(units, source):
@@ -59,15 +77,6 @@ def test_subsets_are_balanced_and_nested(units, source, tmp_path):
     alone = localize(tiny.rar_target(), source, tmp_path, config)
     assert set(alone.ids) <= set(found.ids)
     np.testing.assert_allclose(alone.unit_mem[0], found.unit_mem[0], atol=1e-6)
-
-
-def test_a_share_of_one_takes_every_picture_of_uneven_classes():
-    labels = np.array([0] * 7 + [1] * 2 + [2] * 3)
-    source = open_source("digits:members").take(range(12))
-    source.labels[:] = labels
-    rows, tiers = module._choose(source, (0.5, 1.0), seed=0)
-    assert sorted(rows) == list(range(12))
-    assert np.bincount(labels[rows[tiers == 0]]).tolist() == [2, 2, 2]
 
 
 def test_batches_and_devices_change_nothing(units, source, tmp_path):
@@ -154,18 +163,3 @@ def test_too_small_subsets_are_refused(source, tmp_path):
         localize(tiny.rar_target(), one, tmp_path, LocalizeConfig(placement=Placement(8, 1)))
     with pytest.raises(InputError, match="not in"):
         LocalizeConfig(subsets=(0.0,))
-
-
-def test_a_folder_without_map_or_with_a_broken_one_is_named(tmp_path):
-    with pytest.raises(InputError, match="holds no"):
-        UnitMap.load(tmp_path)
-    (tmp_path / FILE).write_bytes(b"nothing")
-    with pytest.raises(InputError, match="damaged"):
-        UnitMap.load(tmp_path)
-
-
-def test_top_units_are_the_highest_and_at_least_one():
-    values = np.array([[0.1, 0.9], [0.9, 0.3]])
-    assert top_units(values, 0.25).tolist() == [[False, True], [False, False]]
-    assert top_units(values, 0.75).tolist() == [[False, True], [True, True]]
-    assert top_units(values, 0.001).sum() == 1

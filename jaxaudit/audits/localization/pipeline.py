@@ -8,19 +8,17 @@ Pictures are taken class by class, so that class means need no array per class: 
 units' shape for each subset, whatever the number of pictures and classes. Subsets of different sizes are
 nested and share the pass. A killed run goes on after the last part (some whole classes) it had finished.
 
-Axes: N pictures, R nested subsets, T stages, K blocks, F units of a block (`jaxaudit.attacks.localization`).
+Axes: N pictures, R nested subsets, T stages, U units (`jaxaudit.evidence.units`).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import importlib.metadata
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,27 +27,20 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxaudit.attacks.localization import ActivationMeter, Views
+from jaxaudit.audits.localization import subsets
+from jaxaudit.audits.localization.running import RunningUnits, unit_map
 from jaxaudit.audits.request import precision
 from jaxaudit.data import PictureBatch, Source, batches, resolve_labels, scan
 from jaxaudit.errors import InputError
-from jaxaudit.evidence import UnitMap, write_arrays, write_atomically
-from jaxaudit.evidence.units import FILE
+from jaxaudit.evidence import UnitMap, write_atomically
+from jaxaudit.evidence.units import FILE, FORMAT
 from jaxaudit.runtime.parallel import Pending, one_in_flight
 from jaxaudit.runtime.placement import Placement
 from jaxaudit.runtime.processes import my_share, wait_for_all_processes
 from jaxaudit.targets import Target
-from jaxaudit_kernels.unit_memorization import (
-    UnitStatistics,
-    merge,
-    no_items,
-    observe,
-    rest_mean,
-    selectivity,
-)
+from jaxaudit_kernels.unit_memorization import no_items, observe
 
 _MANIFEST = "manifest.json"
-_ALL_UP_TO, _SHARE_OF_MORE = 20_000, 0.01
-_READERS = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,36 +73,6 @@ class LocalizeConfig:
         for share in self.subsets or ():
             if not 0 < share <= 1:
                 raise InputError(f"A subset of {share} of the pictures is not in (0, 1].")
-
-
-def pool(first: UnitMap, second: UnitMap) -> UnitMap:
-    """The map of the largest subsets of both together, as if they were one set of pictures; no ClassMem.
-
-    Raises:
-      InputError: if the units differ.
-    """
-    if first.maximum.shape != second.maximum.shape:
-        raise InputError(f"Units {first.maximum.shape} and {second.maximum.shape} are not of one target.")
-    offset = len(first.ids)
-    both = merge(
-        *(
-            UnitStatistics(len(each.ids), each.maximum, each.argument + shift, each.mean * len(each.ids))
-            for each, shift in ((first, 0), (second, offset))
-        )
-    )
-    return UnitMap(
-        first.stages,
-        (1.0,),
-        (both.count,),
-        selectivity(both)[None],
-        both.maximum,
-        rest_mean(both).astype(np.float32),
-        both.argument,
-        None,
-        None,
-        (*first.ids, *second.ids),
-        np.concatenate([first.labels, second.labels]),
-    )
 
 
 def localize(
@@ -148,9 +109,9 @@ def localize(
         mesh=config.placement.mesh(),
         parallelism=config.placement.parallelism,
     )
-    source = _labelled(resolve_labels(source, target.num_classes))
-    shares = tuple(sorted(set(config.subsets or (_default_share(source),))))
-    rows, tiers = _choose(source, shares, config.seed)
+    source = subsets.labelled(resolve_labels(source, target.num_classes))
+    shares = tuple(sorted(set(config.subsets or (subsets.default_share(source),))))
+    rows, tiers = subsets.choose(source, shares, config.seed)
     chosen = source.take(rows.tolist())
     usable = scan(chosen, config.views.canvas(target.preprocessing)).usable
     chosen, tiers = chosen.take(np.flatnonzero(usable).tolist()), tiers[usable]
@@ -165,55 +126,15 @@ def localize(
     if not (directory / FILE).exists():
         states = _measure(meter, chosen, tiers, len(shares), directory, config, progress)
         if jax.process_index() == 0:
-            _result(states, meter, chosen, shares, sizes).save(directory)
+            found = unit_map(
+                states, chosen, stages=meter.stages, axis=meter.axis, subsets=shares, sizes=sizes
+            )
+            found.save(directory)
             for path in directory.glob("state-*.npz"):
                 path.unlink()
         wait_for_all_processes("localize: result")
     progress(len(chosen), len(chosen))
     return UnitMap.load(directory)
-
-
-def _labelled(source: Source) -> Source:
-    """The source with its labels at hand; where only pictures tell, all of them are read."""
-    if source.labels is not None:
-        return source
-    with ThreadPoolExecutor(_READERS) as pool:
-        labels = list(pool.map(lambda index: source.load(index).label, range(len(source))))
-    return dataclasses.replace(source, labels=np.asarray(labels, np.int32))
-
-
-def _default_share(source: Source) -> float:
-    return 1.0 if len(source) <= _ALL_UP_TO else _SHARE_OF_MORE
-
-
-def _choose(
-    source: Source, shares: Sequence[float], seed: int
-) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, " N"]]:
-    """The rows of the largest subset, by class, and the smallest subset that each of them is in.
-
-    Every subset takes the same number of pictures of each class, or all there are, in an order of its own by
-    the sha256 of seed and id.
-    """
-    digests = [hashlib.sha256(f"{seed}\0{sample_id}".encode()).digest() for sample_id in source.ids]
-    by_class = [
-        np.array(sorted(np.flatnonzero(source.labels == label), key=digests.__getitem__))
-        for label in np.unique(source.labels)
-    ]
-    counts = np.array([len(rows) for rows in by_class])
-    limits = [_equal_share(counts, max(1, round(share * len(source)))) for share in shares]
-    tiers = [np.searchsorted(limits, np.arange(len(rows)), side="right") for rows in by_class]
-    kept = [tier < len(shares) for tier in tiers]
-    return (
-        np.concatenate([rows[keep] for rows, keep in zip(by_class, kept, strict=True)]),
-        np.concatenate([tier[keep] for tier, keep in zip(tiers, kept, strict=True)]),
-    )
-
-
-def _equal_share(counts: Int[np.ndarray, " C"], total: int) -> int:
-    """The number of pictures per class with which there are `total` or more, from classes of `counts`."""
-    per_class = np.arange(1, counts.max() + 1)
-    sums = np.minimum(counts[None], per_class[:, None]).sum(1)
-    return int(per_class[np.searchsorted(sums, total)])
 
 
 def _request(
@@ -229,6 +150,7 @@ def _request(
         },
         "source": chosen.spec,
         "ids_sha256": chosen.fingerprint,
+        "units_format": FORMAT,
         "subsets": list(shares),
         "seed": config.seed,
         "views": dataclasses.asdict(config.views),
@@ -260,52 +182,6 @@ def _claim(directory: Path, request: dict[str, Any]) -> None:
         write_atomically(path, json.dumps(request, indent=1).encode())
 
 
-@dataclasses.dataclass
-class _State:
-    """What a process has seen: per subset the statistics over pictures and over classes, and its parts."""
-
-    pictures: list[UnitStatistics]
-    classes: list[UnitStatistics]
-    parts: list[int]
-
-    @classmethod
-    def empty(cls, shape: Sequence[int], num_subsets: int) -> _State:
-        return cls([no_items(shape)] * num_subsets, [no_items(shape)] * num_subsets, [])
-
-    def add_class(self, label: int, tiers: Sequence[UnitStatistics]) -> None:
-        """Adds a whole class, given the statistics of its pictures by the smallest subset they are in."""
-        so_far = no_items(tiers[0].total.shape)
-        for subset, tier in enumerate(tiers):
-            so_far = merge(so_far, tier)
-            if so_far.count:
-                self.pictures[subset] = merge(self.pictures[subset], so_far)
-                self.classes[subset] = observe(
-                    self.classes[subset], so_far.mean[None].astype(np.float32), np.array([label])
-                )
-
-    def save(self, path: Path) -> None:
-        arrays = {"parts": np.array(self.parts, np.int64)}
-        for kind in ("pictures", "classes"):
-            for subset, statistics in enumerate(getattr(self, kind)):
-                arrays |= {f"{kind}/{subset}/{name}": value for name, value in statistics._asdict().items()}
-        write_arrays(path, arrays)
-
-    @classmethod
-    def load(cls, path: Path, num_subsets: int) -> _State:
-        with np.load(path) as file:
-            kinds = [
-                [
-                    UnitStatistics(
-                        int(file[f"{kind}/{subset}/count"]),
-                        *(file[f"{kind}/{subset}/{name}"] for name in UnitStatistics._fields[1:]),
-                    )
-                    for subset in range(num_subsets)
-                ]
-                for kind in ("pictures", "classes")
-            ]
-            return cls(*kinds, file["parts"].tolist())
-
-
 def _measure(
     meter: ActivationMeter,
     chosen: Source,
@@ -314,14 +190,14 @@ def _measure(
     directory: Path,
     config: LocalizeConfig,
     progress: Callable[[int, int], None],
-) -> list[_State]:
+) -> list[RunningUnits]:
     """The states of all processes in the end."""
     path = directory / f"state-{jax.process_index()}.npz"
-    found = {file: _State.load(file, num_subsets) for file in sorted(directory.glob("state-*.npz"))}
+    found = {file: RunningUnits.load(file, num_subsets) for file in sorted(directory.glob("state-*.npz"))}
     finished = {part for state in found.values() for part in state.parts}
     wait_for_all_processes("localize: start")  # so that no process writes before all have read
-    state = found.get(path) or _State.empty(meter.shape, num_subsets)
-    parts = list(_parts(chosen.labels, config.part_size))
+    state = found.get(path) or RunningUnits.empty(meter.shape, num_subsets)
+    parts = list(subsets.whole_classes(chosen.labels, config.part_size))
     mine = my_share([i for i in range(len(parts)) if i not in finished])
     earlier = sum(len(parts[i]) for i in state.parts)
     total, done = earlier + sum(len(parts[i]) for i in mine), earlier
@@ -332,17 +208,7 @@ def _measure(
         done += len(parts[part])
         progress(done, total)
     wait_for_all_processes("localize: end")
-    return [_State.load(file, num_subsets) for file in sorted(directory.glob("state-*.npz"))]
-
-
-def _parts(labels: Int[np.ndarray, " N"], part_size: int) -> Iterator[range]:
-    """Successive whole classes, at least `part_size` pictures at a time but for the last part."""
-    ends = [*(np.flatnonzero(np.diff(labels)) + 1).tolist(), len(labels)]
-    start = 0
-    for end in ends:
-        if end - start >= part_size or end == len(labels):
-            yield range(start, end)
-            start = end
+    return [RunningUnits.load(file, num_subsets) for file in sorted(directory.glob("state-*.npz"))]
 
 
 def _measure_part(
@@ -350,7 +216,7 @@ def _measure_part(
     chosen: Source,
     part: range,
     tiers: Int[np.ndarray, " N"],
-    state: _State,
+    state: RunningUnits,
     batch_size: int,
     num_subsets: int,
 ) -> None:
@@ -368,7 +234,7 @@ def _measure_part(
 
 def _means(
     meter: ActivationMeter, chosen: Source, part: range, batch_size: int
-) -> Iterator[tuple[range, Float[np.ndarray, "B T K F"]]]:
+) -> Iterator[tuple[range, Float[np.ndarray, "B T U"]]]:
     """The mean activations on the pictures of a part, in order."""
 
     def submit(batch: PictureBatch) -> Pending:
@@ -380,34 +246,3 @@ def _means(
         rows = range(first, first + len(batch.ids))
         yield rows, means
         first = rows.stop
-
-
-def _result(
-    states: Sequence[_State],
-    meter: ActivationMeter,
-    chosen: Source,
-    shares: tuple[float, ...],
-    sizes: tuple[int, ...],
-) -> UnitMap:
-    def over_processes(kind: str, subset: int) -> UnitStatistics:
-        total = no_items(meter.shape)
-        for state in states:
-            total = merge(total, getattr(state, kind)[subset])
-        return total
-
-    pictures = [over_processes("pictures", subset) for subset in range(len(shares))]
-    classes = over_processes("classes", len(shares) - 1)
-    several = classes.count > 1
-    return UnitMap(
-        meter.stages,
-        shares,
-        sizes,
-        np.stack([selectivity(each) for each in pictures]),
-        pictures[-1].maximum,
-        rest_mean(pictures[-1]).astype(np.float32),
-        pictures[-1].argument,
-        selectivity(classes) if several else None,
-        classes.argument if several else None,
-        tuple(chosen.ids),
-        chosen.labels,
-    )

@@ -1,0 +1,175 @@
+"""The hidden units of each kind of target: what they are, and how strongly they answer to a picture.
+
+A unit is one channel of a hidden layer after its activation function. Its mean activation, (1) of
+`jaxaudit_kernels.unit_memorization`, is taken teacher forced, over tokens:
+
+    discrete tokens     per stage, a group of tokens that are predicted together: VAR has units per (scale,
+                        layer, channel). Where tokens come one by one (RAR), all of them are one stage.
+    continuous tokens   the positions that a layer sees, of encoder and decoder, with some tokens hidden as in
+                        training (MAR)
+    diffusion           the tokens of noised latents at one timestep
+
+Layers may differ in width: their units stand on one axis, layer after layer (`jaxaudit.evidence.units`).
+
+Axes: N views of pictures, S pixels per side, T stages, U units of all layers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
+
+from jaxaudit.attacks.continuous import TRAINING
+from jaxaudit.errors import InputError
+from jaxaudit.targets import (
+    ContinuousFunctions,
+    ContinuousTarget,
+    DiffusionFunctions,
+    DiffusionTarget,
+    DiscreteFunctions,
+    DiscreteTarget,
+    Params,
+    Target,
+)
+from jaxaudit_kernels import draws
+from jaxaudit_kernels.unit_memorization import stage_means
+
+
+@dataclasses.dataclass(frozen=True)
+class DiscreteUnits:
+    """The units of a `DiscreteTarget`; `stages` are numbers of tokens."""
+
+    functions: DiscreteFunctions
+    layers: tuple[str, ...]
+    stages: tuple[int, ...]
+
+    @classmethod
+    def of(cls, target: DiscreteTarget, *, timestep: int | None, mask_ratio: float | None) -> DiscreteUnits:
+        """Those of a target.
+
+        Raises:
+          InputError: if there is an option, none of which applies.
+        """
+        _refuse(target, timestep=timestep, mask_ratio=mask_ratio)
+        stages = target.steps if max(target.steps) > 1 else (target.num_tokens,)
+        return cls(target.functions, tuple(target.hidden_layers), stages)
+
+    def __call__(
+        self,
+        params: Params,
+        images: Float[Array, "N S S 3"],
+        labels: Int[Array, " N"],
+        keys: Key[Array, " N"],
+    ) -> Float[Array, "N T U"]:
+        """Mean activations, teacher forced."""
+        del keys
+        tokens = self.functions.encode(params, images)
+        return _by_layer(self.functions.activations(params, tokens, labels), self.layers, self.stages)
+
+
+@dataclasses.dataclass(frozen=True)
+class ContinuousUnits:
+    """The units of a `ContinuousTarget` while `num_hidden` tokens are hidden."""
+
+    functions: ContinuousFunctions
+    layers: tuple[str, ...]
+    num_hidden: int
+    stages: tuple[None] = (None,)
+
+    @classmethod
+    def of(
+        cls, target: ContinuousTarget, *, timestep: int | None, mask_ratio: float | None
+    ) -> ContinuousUnits:
+        """Those of a target; by default as many tokens are hidden as in training, on average.
+
+        Raises:
+          InputError: if there is a timestep, or the ratio is not in (0, 1].
+        """
+        _refuse(target, timestep=timestep)
+        config = TRAINING if mask_ratio is None else dataclasses.replace(TRAINING, mask_ratio=mask_ratio)
+        return cls(target.functions, tuple(target.hidden_layers), config.num_hidden(target.num_tokens))
+
+    def __call__(
+        self,
+        params: Params,
+        images: Float[Array, "N S S 3"],
+        labels: Int[Array, " N"],
+        keys: Key[Array, " N"],
+    ) -> Float[Array, "N 1 U"]:
+        """Mean activations over the positions each layer sees."""
+        latents = self.functions.encode(params, images)
+        hidden = draws.hidden_positions(keys, latents.shape[1], self.num_hidden)
+        return _by_layer(
+            self.functions.activations(params, latents, labels, hidden), self.layers, self.stages
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class DiffusionUnits:
+    """The units of a `DiffusionTarget` at a timestep, where √ᾱ = `signal` and √(1 − ᾱ) = `noise`."""
+
+    functions: DiffusionFunctions
+    layers: tuple[str, ...]
+    timestep: int
+    signal: float
+    noise: float
+    conditioned: bool
+    stages: tuple[None] = (None,)
+
+    @classmethod
+    def of(cls, target: DiffusionTarget, *, timestep: int | None, mask_ratio: float | None) -> DiffusionUnits:
+        """Those of a target; t = 100 by default.
+
+        Raises:
+          InputError: if there is a mask ratio, the target reads captions, or has no such timestep.
+        """
+        _refuse(target, mask_ratio=mask_ratio)
+        if target.context_shape:
+            raise InputError(f"{target.name} reads captions, and pictures come with class labels only.")
+        timestep = 100 if timestep is None else timestep
+        if not 0 <= timestep < target.num_timesteps:
+            raise InputError(f"Timestep {timestep} is not in 0..{target.num_timesteps - 1}.")
+        share = float(target.alphas_cumprod[timestep])
+        return cls(
+            target.functions,
+            tuple(target.hidden_layers),
+            timestep,
+            signal=math.sqrt(share),
+            noise=math.sqrt(1 - share),
+            conditioned=target.num_classes > 0,
+        )
+
+    def __call__(
+        self,
+        params: Params,
+        images: Float[Array, "N S S 3"],
+        labels: Int[Array, " N"],
+        keys: Key[Array, " N"],
+    ) -> Float[Array, "N 1 U"]:
+        """Mean activations over the tokens of the noised latents."""
+        latents = self.functions.encode(params, images)
+        noised = self.signal * latents + self.noise * draws.noises(keys, 1, latents.shape[1:])[0]
+        condition = labels if self.conditioned else None
+        hidden = self.functions.activations(params, noised, jnp.int32(self.timestep), condition)
+        return _by_layer(hidden, self.layers, self.stages)
+
+
+def _refuse(target: Target, **options: Any) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise InputError(f"{name}={value} does not apply to {target.name}, a {target.kind} target.")
+
+
+def _by_layer(
+    hidden: Mapping[str, Float[Array, "N _ _"]], layers: tuple[str, ...], stages: tuple[int | None, ...]
+) -> Float[Array, "N T U"]:
+    """The stage means of every layer, in order; the stage None is all tokens of the layer."""
+    means = [
+        stage_means(hidden[name], hidden[name].shape[1:2] if stages == (None,) else stages) for name in layers
+    ]
+    return jnp.concatenate(means, axis=-1)
