@@ -111,7 +111,7 @@ class UnitMap:
         """
         path = Path(directory) / FILE
         try:
-            with np.load(path) as file:
+            with open(path, "rb") as opened, np.load(opened) as file:
                 arrays: dict[str, Any] = {"format": 1, "class_mem": None, "class_argument": None, **file}
             if (found := int(arrays.pop("format"))) != FORMAT:
                 raise InputError(
