@@ -97,9 +97,7 @@ def test_options_that_do_not_fit_the_target():
         make_step(var_target(), "cond/loss", MaskedLossConfig())
     with pytest.raises(InputError, match=r"Timestep 1000 is not in 0\.\.999"):
         make_step(mar_target(), "cond/loss", MaskedLossConfig(timestep=1000))
-    with pytest.raises(
-        InputError, match="num_noises do not apply to tiny: it is a diffusion"
-    ):
+    with pytest.raises(InputError, match="num_noises do not apply to tiny: it is a diffusion"):
         make_step(tiny_diffusion.target(), "secmi", MaskedLossConfig())
 
 
