@@ -1,4 +1,4 @@
-"""The text that names a source: SCHEME:LOCATION[?OPTION=VALUE[&OPTION=VALUE...]][SLICE].
+"""The text that names a source: `SCHEME:LOCATION[?OPTION=VALUE[&OPTION=VALUE...]][SLICE]`.
 
     digits:members                                    scikit-learn's digits, the half the built-in targets saw
     folder:/data/val?classes=names.txt[:1000]         picture files

@@ -26,7 +26,11 @@ from jaxaudit.errors import InputError
 from jaxaudit.evidence.files import write_atomically
 
 SPLITS = ("members", "nonmembers")
+"""The two sides of an audit."""
+
 BLIND_PREFIX = "blind/"
+"""Before the name of a column that never saw the model."""
+
 _NOT_SCORES = ("sample_id", "label", "digest")
 
 

@@ -35,6 +35,8 @@ from jaxaudit.stats.records import Record
 from jaxaudit.stats.welch import fewest_permutable, welch_statistic
 
 PUBLISHED_GRID = (*range(2, 11), *range(20, 101, 10), *range(200, 1001, 100), *range(2000, 10_001, 1000))
+"""Sizes of P in the published tables."""
+
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _CHUNK = 4_000_000  # elements of one block of shuffled features: 32 MB
 

@@ -20,6 +20,8 @@ from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
 
 Params = Any
+"""A tree of parameters, nested dicts of arrays."""
+
 HiddenLayers = Mapping[str, tuple[str, ...]]
 """{name: path in `params` of the linear map before the activation function}, the first layer first.
 

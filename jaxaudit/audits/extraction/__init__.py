@@ -1,7 +1,7 @@
 """The extraction attack from end to end: sources of pictures in, counts of extracted pictures out.
 
-    rank every candidate ──► best k per class ──► complete from prefixes ──► compare with the originals
-    the same for held-out pictures: what passes there is a false positive
+rank every candidate ──► best k per class ──► complete from prefixes ──► compare with the originals
+the same for held-out pictures: what passes there is a false positive
 
 target = jaxaudit.load_target("digits_var")
 found = jaxaudit.extract(target, open_source("digits:members"), open_source("digits:nonmembers"))

@@ -33,6 +33,8 @@ from jaxaudit.audits.extraction.reference import Reference
 from jaxaudit.stats import clopper_pearson
 
 RESULTS_FORMAT = 1
+"""Version of an extraction's results.json."""
+
 _CONFIDENCE = 0.95
 _BINS = 60
 _QUANTILES = (0.5, 0.9, 0.99, 0.999, 1.0)

@@ -42,6 +42,8 @@ from jaxaudit.stats.welch import (
 )
 
 PROCEDURES = ("split", "permutation", "paper")
+"""How P is tested; see the module."""
+
 PAPER_WARNING = (
     "The published 5-fold test is not calibrated, because its scores depend on each other: at alpha = 1% it "
     "gave p <= alpha in 3% to 9% of simulated data sets in which there was nothing to find, and accused in "
