@@ -13,12 +13,14 @@ import jax
 import jaxtyping
 import pytest
 
+import tests.shapes
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_default_matmul_precision", "float32")
 
 if os.environ.get("SHAPES") == "1":  # on request until every room passes
     jaxtyping.install_import_hook(
-        ["jaxaudit", "jaxaudit_kernels", "checkpoints_convert"], "beartype.beartype"
+        ["jaxaudit", "jaxaudit_kernels", "checkpoints_convert"], f"{tests.shapes.__name__}.check"
     )
 
 

@@ -35,7 +35,7 @@ COMBINATIONS = tuple(_RULES)
 
 def combine_p_values(
     p_values: Float[np.ndarray, "*batch K"], rule: str = "twice_mean"
-) -> Float[np.ndarray, "*batch"]:
+) -> float | Float[np.ndarray, "*batch"]:
     """One p-value of K; a single one stays as it is.
 
     Args:
@@ -43,7 +43,7 @@ def combine_p_values(
       rule: one of `COMBINATIONS`.
 
     Returns:
-      [...] float64, at most 1.
+      [...] float64, at most 1; a number for [K].
 
     Raises:
       InputError: if there is no p-value, one is outside [0, 1] or NaN, or the rule is unknown.

@@ -118,7 +118,7 @@ def gaussian_distance(
             f"Means and covariances of shapes {shapes} do not fit; expected [D] and [D,D] twice."
         )
     root_a, root_b = (_root(covariance) for covariance in covariances)
-    overlap = linalg.svdvals(root_b.T @ root_a).sum() if root_a.size and root_b.size else 0.0
+    overlap = np.sum(linalg.svdvals(root_b.T @ root_a)) if root_a.size and root_b.size else 0.0
     spread = sum(np.trace(covariance) for covariance in covariances) - 2 * overlap
     return max(float(np.square(means[0] - means[1]).sum() + spread), 0.0)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 
 from jaxaudit.errors import InputError, unknown_name
 
@@ -16,7 +16,7 @@ PROTOCOLS = ("default", "paper")
 
 
 def score_vectors(
-    members: Float[np.ndarray, " n"], nonmembers: Float[np.ndarray, " m"]
+    members: Real[np.ndarray, " n"], nonmembers: Real[np.ndarray, " m"]
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " m"]]:
     """Both as float64.
 
@@ -78,19 +78,17 @@ def named_features(
       InputError: if shapes or names do not fit, a set holds fewer than 2 samples, or a feature is NaN,
         infinite or constant over P and U (named, with the first samples).
     """
-    if isinstance(p_features, Mapping) != isinstance(u_features, Mapping):
-        raise InputError(
-            "The features of P and U must both be {name: values}, or both arrays [n,F] and [m,F]."
-        )
     names = None
-    if isinstance(p_features, Mapping):
+    if isinstance(p_features, Mapping) and isinstance(u_features, Mapping):
         names = tuple(p_features)
         if missing := sorted(p_features.keys() ^ u_features.keys()):
             raise InputError(
                 f"Features {', '.join(map(repr, missing[:5]))} are known for one of P and U only."
             )
-        p_features, u_features = (
-            _columns(side, names, what) for side, what in ((p_features, "P"), (u_features, "U"))
+        p_features, u_features = _columns(p_features, names, "P"), _columns(u_features, names, "U")
+    if isinstance(p_features, Mapping) or isinstance(u_features, Mapping):
+        raise InputError(
+            "The features of P and U must both be {name: values}, or both arrays [n,F] and [m,F]."
         )
     p, u, _ = feature_matrices(p_features, u_features, names)
     names = names or tuple(f"feature_{j}" for j in range(p.shape[1]))

@@ -33,7 +33,7 @@ import dataclasses
 import functools
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Real
 from scipy import optimize, special, stats
 
 from jaxaudit.errors import InputError
@@ -74,7 +74,7 @@ def clopper_pearson(successes: float, trials: float, *, confidence: float = CONF
 
 
 def auc_interval(
-    members: Float[np.ndarray, " n"], nonmembers: Float[np.ndarray, " m"], *, confidence: float = CONFIDENCE
+    members: Real[np.ndarray, " n"], nonmembers: Real[np.ndarray, " m"], *, confidence: float = CONFIDENCE
 ) -> Interval:
     """AUC with DeLong's interval, equation (2).
 
@@ -109,8 +109,8 @@ def auc_interval(
 
 
 def tpr_at_fpr_interval(
-    members: Float[np.ndarray, " n"],
-    nonmembers: Float[np.ndarray, " m"],
+    members: Real[np.ndarray, " n"],
+    nonmembers: Real[np.ndarray, " m"],
     fpr: float = 0.01,
     *,
     confidence: float = CONFIDENCE,
@@ -154,12 +154,16 @@ def _left_over(
 @functools.cache
 def _radius(a: float) -> float:
     """q of equation (3)."""
-    return optimize.brentq(lambda q: special.chdtrc(1, q**2) / 2 + special.chdtrc(2, q**2) / 4 - a, 0, 40)
+
+    def excess(q: float) -> float:
+        return special.chdtrc(1, q**2) / 2 + special.chdtrc(2, q**2) / 4 - a
+
+    return optimize.root_scalar(excess, bracket=(0, 40), method="brentq").root
 
 
 def balanced_accuracy_interval(
-    members: Float[np.ndarray, " n"],
-    nonmembers: Float[np.ndarray, " m"],
+    members: Real[np.ndarray, " n"],
+    nonmembers: Real[np.ndarray, " m"],
     threshold: float,
     *,
     confidence: float = CONFIDENCE,
@@ -179,8 +183,8 @@ def balanced_accuracy_interval(
       InputError: if a score is NaN or infinite, or a side is empty.
     """
     members, nonmembers = score_vectors(members, nonmembers)
-    tpr = clopper_pearson((members > threshold).sum(), members.size, confidence=confidence)
-    tnr = clopper_pearson((nonmembers <= threshold).sum(), nonmembers.size, confidence=confidence)
+    tpr = clopper_pearson(int(np.sum(members > threshold)), members.size, confidence=confidence)
+    tnr = clopper_pearson(int(np.sum(nonmembers <= threshold)), nonmembers.size, confidence=confidence)
     estimate = (tpr.estimate + tnr.estimate) / 2
     below = np.hypot(tpr.estimate - tpr.low, tnr.estimate - tnr.low) / 2
     above = np.hypot(tpr.high - tpr.estimate, tnr.high - tnr.estimate) / 2

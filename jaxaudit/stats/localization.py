@@ -12,7 +12,7 @@ Axes: N pictures, R nested subsets, T stages, K hidden layers, U units of all la
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import scipy.stats
@@ -259,7 +259,7 @@ def _control(pooled: UnitMap, num_members: int, top: float, seed: int) -> Contro
     )
 
 
-def _dealt(counts: Sequence[int], num_members: int, seed: int) -> Int[np.ndarray, " permutations"]:
+def _dealt(counts: Int[np.ndarray, " M"], num_members: int, seed: int) -> Int[np.ndarray, " permutations"]:
     """How many units the training side fires when `num_members` pictures are dealt to it at random."""
     generator = np.random.default_rng(seed)
     return np.array([generator.permutation(counts)[:num_members].sum() for _ in range(_PERMUTATIONS)])

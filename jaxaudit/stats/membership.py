@@ -18,7 +18,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Real
 
 from jaxaudit.errors import InputError, unknown_name
 from jaxaudit.stats.inputs import check_enough, check_finite, check_not_constant, check_protocol
@@ -37,7 +37,8 @@ SELECTION_FPR = 0.01
 _PAPER_SUBSETS = 250
 _PAPER_SUBSET_SIZE = 5_000
 
-Scores = Mapping[str, Float[np.ndarray, " n"]]
+Scores = Mapping[str, Real[np.ndarray, " _"]]
+"""{name: [n]}."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -277,8 +278,8 @@ def _select(
 ) -> tuple[str, dict[str, str]]:
     """The strongest of all names and of each group; the first named wins a tie."""
     strengths = {name: strength(name) for name in names}
-    return max(names, key=strengths.get), {
-        group: max(few, key=strengths.get) for group, few in groups.items()
+    return max(names, key=strengths.__getitem__), {
+        group: max(few, key=strengths.__getitem__) for group, few in groups.items()
     }
 
 

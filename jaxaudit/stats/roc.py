@@ -18,7 +18,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int, Real
 from scipy.stats import rankdata
 
 from jaxaudit.errors import InputError
@@ -40,7 +40,7 @@ class RocCurve(Record):
 
 
 def tpr_at_fpr(
-    members: Float[np.ndarray, " n"], nonmembers: Float[np.ndarray, " m"], fpr: float = 0.01
+    members: Real[np.ndarray, " n"], nonmembers: Real[np.ndarray, " m"], fpr: float = 0.01
 ) -> float:
     """The best true-positive rate among all thresholds with a false-positive rate <= `fpr`, equation (2).
 
@@ -59,7 +59,7 @@ def tpr_at_fpr(
     return float(members_above(members, nonmembers, np.asarray([allowed]))[0] / members.size)
 
 
-def auc(members: Float[np.ndarray, " n"], nonmembers: Float[np.ndarray, " m"]) -> float:
+def auc(members: Real[np.ndarray, " n"], nonmembers: Real[np.ndarray, " m"]) -> float:
     """Area under the ROC curve in [0, 1], ties count one half, equation (3).
 
     Raises:
@@ -72,7 +72,7 @@ def auc(members: Float[np.ndarray, " n"], nonmembers: Float[np.ndarray, " m"]) -
 
 
 def roc_curve(
-    members: Float[np.ndarray, " n"], nonmembers: Float[np.ndarray, " m"], *, max_points: int = 200
+    members: Real[np.ndarray, " n"], nonmembers: Real[np.ndarray, " m"], *, max_points: int = 200
 ) -> RocCurve:
     """The curve at 0 .. m false positives; at most about `max_points` of them, evenly in log FPR.
 
@@ -86,7 +86,7 @@ def roc_curve(
     return RocCurve(fpr=tuple((allowed / nonmembers.size).tolist()), tpr=tuple(tpr.tolist()))
 
 
-def best_threshold(members: Float[np.ndarray, " n"], nonmembers: Float[np.ndarray, " m"]) -> float:
+def best_threshold(members: Real[np.ndarray, " n"], nonmembers: Real[np.ndarray, " m"]) -> float:
     """The threshold t with the largest balanced accuracy (TPR(t) + 1 - FPR(t)) / 2 on a calibration set.
 
     Raises:
@@ -112,7 +112,7 @@ def allowed_false_positives(fpr: float, m: int) -> int:
 
 
 def members_above(
-    members: Float[np.ndarray, " n"], nonmembers: Float[np.ndarray, " m"], allowed: Int[np.ndarray, " K"]
+    members: Real[np.ndarray, " n"], nonmembers: Real[np.ndarray, " m"], allowed: Int[np.ndarray, " K"]
 ) -> Int[np.ndarray, " K"]:
     """Number of members above the (k+1)-th largest nonmember, for every k in `allowed`.
 

@@ -21,9 +21,10 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+from typing import TypeVar
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Real
 from scipy import special, stats
 
 from jaxaudit.errors import InputError
@@ -31,6 +32,7 @@ from jaxaudit.stats.inputs import check_enough, check_fraction, score_vectors
 from jaxaudit.stats.intervals import CONFIDENCE, Interval
 from jaxaudit.stats.records import Record
 
+Numbers = TypeVar("Numbers", float, Float[np.ndarray, " *R"])
 _CHUNK = 4_000_000  # elements of one block of random splits: 32 MB
 
 
@@ -56,7 +58,7 @@ class WelchTest(Record):
 
 
 def welch(
-    members: Float[np.ndarray, " n"], nonmembers: Float[np.ndarray, " m"], *, confidence: float = CONFIDENCE
+    members: Real[np.ndarray, " n"], nonmembers: Real[np.ndarray, " m"], *, confidence: float = CONFIDENCE
 ) -> WelchTest:
     """Welch's t-test with the mean difference and Hedges' g.
 
@@ -89,21 +91,18 @@ def welch(
 
 
 def welch_statistic(
-    difference: Float[np.ndarray, " *R"],
-    var_x: Float[np.ndarray, " *R"],
-    n: int,
-    var_y: Float[np.ndarray, " *R"],
-    m: int,
-) -> tuple[Float[np.ndarray, " *R"], Float[np.ndarray, " *R"]]:
+    difference: Numbers, var_x: Numbers, n: int, var_y: Numbers, m: int
+) -> tuple[Numbers, Numbers]:
     """t and its degrees of freedom from moments (variances with ddof 1), equations (1) and (2)."""
     error_x, error_y = var_x / n, var_y / m
     df = (error_x + error_y) ** 2 / (error_x**2 / (n - 1) + error_y**2 / (m - 1))
-    return difference / np.sqrt(error_x + error_y), df
+    # NumPy's stubs know no ufunc that keeps a float a float.
+    return difference / np.sqrt(error_x + error_y), df  # pyright: ignore[reportReturnType]
 
 
 def permutation_p_value(
-    members: Float[np.ndarray, " n"],
-    nonmembers: Float[np.ndarray, " m"],
+    members: Real[np.ndarray, " n"],
+    nonmembers: Real[np.ndarray, " m"],
     *,
     permutations: int = 9_999,
     seed: int = 0,

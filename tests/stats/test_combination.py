@@ -7,7 +7,7 @@ from jaxaudit.stats import COMBINATIONS, combine_p_values
 
 
 def test_rules():
-    p = [[0.01, 0.02, 0.06], [0.9, 0.8, 0.7]]
+    p = np.array([[0.01, 0.02, 0.06], [0.9, 0.8, 0.7]])
     expected = {
         "twice_mean": [0.06, 1],
         "twice_median": [0.04, 1],
@@ -17,7 +17,7 @@ def test_rules():
     assert set(expected) == set(COMBINATIONS)
     for rule, values in expected.items():
         np.testing.assert_allclose(combine_p_values(p, rule), values)
-        assert combine_p_values([0.2], rule) == 0.2
+        assert combine_p_values(np.array([0.2]), rule) == 0.2
 
 
 def worst_case(rng, samples):
@@ -48,6 +48,7 @@ def test_combined_p_values_are_p_values(rule, correlation):
         assert np.mean(combined <= level) <= level + 0.003
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_errors():
     with pytest.raises(InputError, match="Unknown rule to combine p-values 'median'; did you mean"):
         combine_p_values([0.1, 0.2], "median")

@@ -133,6 +133,7 @@ def test_order_units_and_offsets_do_not_matter():
         assert moved.rejected == reference.rejected
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_errors_name_the_score_and_the_samples():
     rng = np.random.default_rng(5)
     p, u = rng.standard_normal((20, 3)), rng.standard_normal((20, 3))

@@ -99,6 +99,7 @@ def test_without_signal_intervals_cover_chance_and_error_rates_hold():
     assert np.mean(own) > 0.75
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_unusable_features():
     x, y = data()
     with pytest.raises(InputError, match=r"shapes \(150, 6\) and \(120, 5\)"):

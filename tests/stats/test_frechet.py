@@ -29,7 +29,8 @@ def test_a_stream_has_the_moments_of_the_whole():
 
 
 def test_one_dimension_is_the_distance_of_means_and_deviations():
-    assert gaussian_distance([1], [[4]], [3], [[9]]) == pytest.approx((1 - 3) ** 2 + (2 - 3) ** 2)
+    distance = gaussian_distance(*map(np.array, ([1.0], [[4.0]], [3.0], [[9.0]])))
+    assert distance == pytest.approx((1 - 3) ** 2 + (2 - 3) ** 2)
 
 
 def test_commuting_covariances():
@@ -54,7 +55,7 @@ def test_equal_sets_have_no_distance_even_with_constant_features():
     x = samples(3) * [1, 1e3, 0, 1e-3, 0]
     assert frechet_distance(moments(x), moments(x)) <= 1e-14 * x.var(0).sum()
     assert frechet_distance(moments(x), moments(x + np.array([0, 0, 2, 0, 0]))) == pytest.approx(4)
-    assert gaussian_distance([1, 2], np.zeros((2, 2)), [1, 4], np.zeros((2, 2))) == 4
+    assert gaussian_distance(np.array([1.0, 2]), np.zeros((2, 2)), np.array([1.0, 4]), np.zeros((2, 2))) == 4
 
 
 def test_small_distances_keep_their_digits():
@@ -108,6 +109,7 @@ def test_the_record_of_a_bootstrap():
         (lambda: bootstrap_frechet(samples(0), samples(1), confidence=1), "confidence=1"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_mistakes(call, reason):
     with pytest.raises(InputError, match=reason):
         call()

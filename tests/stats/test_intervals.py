@@ -167,6 +167,7 @@ def test_balanced_accuracy_interval():
     rng = np.random.default_rng(6)
     covered = []
     for _ in range(1000):
-        interval = balanced_accuracy_interval(rng.random(60) < 0.3, rng.random(200) < 0.1, 0.5)
+        sides = (rng.random(60) < 0.3).astype(float), (rng.random(200) < 0.1).astype(float)
+        interval = balanced_accuracy_interval(*sides, 0.5)
         covered.append(interval.low <= (0.3 + 0.9) / 2 <= interval.high)
     assert np.mean(covered) == pytest.approx(0.971, abs=0.003)

@@ -38,6 +38,7 @@ def test_cdi_metrics(one):
     np.testing.assert_allclose(metrics.accuracy, IO["cdi_accuracy"][one["index"]], atol=1e-12)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_wrong_requests():
     with pytest.raises(InputError, match=r"as many members as nonmembers; got \(3,\) and \(4,\)"):
         published_metrics(np.zeros(3), np.zeros(4))

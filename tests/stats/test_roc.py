@@ -106,6 +106,7 @@ def test_constant_scores_are_chance():
 
 
 @pytest.mark.parametrize("function", [tpr_at_fpr, auc, roc_curve, best_threshold])
+@pytest.mark.usefixtures("unchecked")
 def test_bad_scores_are_named(function):
     good = np.arange(5.0)
     bad = np.array([0, np.nan, 1, np.inf, 2])
@@ -119,6 +120,7 @@ def test_bad_scores_are_named(function):
         function(good[None], good)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_an_fpr_out_of_range_is_named():
     with pytest.raises(InputError, match=r"1\.5 is not in \[0, 1\]"):
         tpr_at_fpr(np.arange(3), np.arange(3), 1.5)

@@ -92,7 +92,7 @@ def assess_extraction(
         "status": _status(main, config.alpha),
         "reference": {
             "size": len(reference.sample_ids),
-            "reaching_threshold": clopper_pearson((others >= threshold).sum(), len(others)).to_dict(),
+            "reaching_threshold": clopper_pearson(int(np.sum(others >= threshold)), len(others)).to_dict(),
             "quantiles": {f"{q:g}": float(np.quantile(others, q)) for q in _QUANTILES},
         },
         "gallery": _gallery(candidates, clusters, threshold),

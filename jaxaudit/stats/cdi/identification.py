@@ -49,8 +49,9 @@ PAPER_WARNING = (
     "gave p <= alpha in 3% to 9% of simulated data sets in which there was nothing to find, and accused in "
     "1% to 3%. Use 'split' or 'permutation' for a verdict."
 )
-Features = Mapping[str, Float[np.ndarray, " n"]] | Float[np.ndarray, "n F"]
-_PERMUTATIONS = {"split": 9_999, "permutation": 999}
+Features = Mapping[str, Float[np.ndarray, " _"]] | Float[np.ndarray, "_ _"]
+"""{name: [n]} or [n,F]: of n samples each of F features."""
+_PERMUTATIONS = {"split": 9_999, "permutation": 999, "paper": 0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +137,7 @@ def identify(
     """
     check_fraction(alpha, "alpha")
     p, u, names = named_features(p_features, u_features)
-    permutations = permutations or _PERMUTATIONS.get(procedure)
+    permutations = permutations or _PERMUTATIONS.get(procedure, 0)
     _check_request(procedure, len(p), len(u), alpha=alpha, splits=splits, permutations=permutations)
     outcomes = list(_outcomes(p, u, names, procedure, splits, permutations, seed))
     p_values = np.array([outcome.p_value for outcome in outcomes])
@@ -154,7 +155,7 @@ def identify(
         welch=test,
         auc=auc_interval(shown.p_scores, shown.u_scores, confidence=confidence),
         permutation_p_value=None if procedure == "paper" else shown.permutation_p_value,
-        permutations=permutations,
+        permutations=permutations or None,
         attributions=shown.shapley.attributions(),
         num_p=len(p),
         num_u=len(u),
@@ -200,7 +201,7 @@ def _outcomes(
     names: tuple[str, ...],
     procedure: str,
     splits: int,
-    permutations: int | None,
+    permutations: int,
     seed: int,
 ) -> Iterator[_Outcome]:
     features, n = np.concatenate([p, u]), len(p)
@@ -243,9 +244,7 @@ def _num_control(procedure: str, samples: int) -> int:
     return cdi.num_control(samples) if procedure == "split" else samples - samples // cdi.FOLDS
 
 
-def _check_request(
-    procedure: str, n: int, m: int, *, alpha: float, splits: int, permutations: int | None
-) -> None:
+def _check_request(procedure: str, n: int, m: int, *, alpha: float, splits: int, permutations: int) -> None:
     if procedure not in PROCEDURES:
         raise unknown_name("procedure", procedure, PROCEDURES)
     check_enough(splits, 1, "splits")

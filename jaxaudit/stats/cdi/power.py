@@ -231,7 +231,7 @@ def _samples_for(goal: float, t: float, c: float, weights: float) -> float:
 
     if missing(math.log(_MOST)) < 0:
         return math.inf
-    return 2 * math.exp(optimize.brentq(missing, -20, math.log(_MOST)))
+    return 2 * math.exp(optimize.root_scalar(missing, bracket=(-20, math.log(_MOST)), method="brentq").root)
 
 
 def _two_digits(samples: float, rounded: Callable[[float], int]) -> int | None:

@@ -196,8 +196,8 @@ def set_membership(
         for j, name in enumerate(draws.names):
             scores = draws.pool[:, j]
             for how, statistic in (("maximum", np.max), ("mean", np.mean)):
-                sets = (statistic(scores[rows], axis=1) for rows in (members, nonmembers))
-                rate = tpr_at_fpr(*sets, config.alpha)
+                member_sets, nonmember_sets = (statistic(scores[x], axis=1) for x in (members, nonmembers))
+                rate = tpr_at_fpr(member_sets, nonmember_sets, config.alpha)
                 points.append(
                     StudyPoint(
                         series=f"{name}, {how}",
@@ -261,7 +261,8 @@ def ablation(
     """
     points = []
     for series, names in sets.items():
-        draws = _Draws(*({name: side[name] for name in names} for side in (p_features, u_features)), config)
+        p, u = ({name: side[name] for name in names} for side in (p_features, u_features))
+        draws = _Draws(p, u, config)
         for n in draws.usable(sizes, at_most=min(draws.num_members, draws.num_nonmembers)):
             points.append(draws.point(series, draws.members(n), draws.nonmembers(n), direct=len(names) == 1))
     return tuple(points)
@@ -329,7 +330,7 @@ class _Draws:
         p_values, t = cdi_draws.direct_p_values(self.pool[:, 0], p, u) if direct else self.test(p, u)
         members = int((p[0] < self.num_members).sum())
         independent = self.independent(members, p.shape[1] - members + u.shape[1])
-        rate = np.mean((p_values <= self.config.alpha) & (t > 0))
+        rate = float(np.mean((p_values <= self.config.alpha) & (t > 0)))
         return StudyPoint(
             series=series,
             num_p=p.shape[1],
