@@ -140,7 +140,8 @@ def _token_stages(
     """Of a model of discrete tokens, and the dtype of its matrix products."""
     functions, params, batch_size = target.functions, scorer.params, len(images)
     tokens = target.encode(images)
-    both = jnp.stack([labels, jnp.full_like(labels, target.null_label)], axis=1).reshape(-1)
+    null = labels if target.null_label is None else jnp.full_like(labels, target.null_label)
+    both = jnp.stack([labels, null], axis=1).reshape(-1)
     twice = jnp.repeat(tokens, 2, axis=0)
     hidden = jax.jit(functions.hidden)(params, twice, both).reshape(batch_size, 2, target.num_tokens, -1)
     plan = scorer.plan
@@ -172,7 +173,8 @@ def _diffusion_stages(
         "encode": Stage(jax.jit(functions.encode), params, images),
         "forward": Stage(jax.jit(functions.network), params, latents, time, labels),
     }
-    if scorer.step.evaluations()["planned"].gradients:
+    evaluations = scorer.step.evaluations()
+    if evaluations and evaluations["planned"].gradients:
         stages["gradient"] = Stage(gradient, params, latents, time, labels)
     return stages, jax.tree.leaves(params["generator"])[0].dtype
 

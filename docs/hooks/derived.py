@@ -49,13 +49,13 @@ def scores() -> str:
             module = inspect.getmodule(function)
             if module is not seen:
                 seen = module
-                title, _, words = inspect.getdoc(module).partition("\n")
+                title, _, words = (inspect.getdoc(module) or "").partition("\n")
                 parts += [f"### {title.rstrip('.')}", words.strip("\n")]
             parts.append(_score(function, members))
     return "\n\n".join(parts)
 
 
-def _by_function(kind: str) -> Iterator[tuple[Any, list[Any]]]:
+def _by_function(kind: Any) -> Iterator[tuple[Any, list[Any]]]:
     """The scores of a kind by the function that declares them, in the order of the modules."""
     from jaxaudit.attacks.registry import declared_scores
 
@@ -74,7 +74,7 @@ def _by_function(kind: str) -> Iterator[tuple[Any, list[Any]]]:
 
 def _score(function: Any, members: list[Any]) -> str:
     """Names, words, needs and source of what one function declares."""
-    summary, _, words = inspect.getdoc(function).partition("\n")
+    summary, _, words = (inspect.getdoc(function) or "").partition("\n")
     first = members[0]
     lines = [
         f"#### {', '.join(_families([score.name for score in members]))}",
