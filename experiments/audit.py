@@ -15,9 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from absl import flags
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from jaxaudit import cli
 from jaxaudit.errors import InputError
@@ -58,10 +56,10 @@ with cli.flag_group("Output"):
 def main(argv: Sequence[str]) -> None:
     """Collects the evidence the flags ask for, assesses it and reports."""
     del argv
-    console = Console()
     if _LIST_SCORES.value:
-        _print_scores(console)
+        _print_scores()
         return
+    console = Console()
     import jax
 
     from jaxaudit.audits.assess import assess
@@ -115,15 +113,18 @@ def _options() -> Any:
     return dataclasses.replace(SETTINGS[_MAR_SETTING.value or "noise"], **changes)
 
 
-def _print_scores(console: Console) -> None:
+def _print_scores() -> None:
     """Every score of every kind of target, with what it is, what it needs and who proposed it."""
     from jaxaudit.attacks.registry import VIEWS, declared_scores
 
-    table = Table("target", "score", "access", "what it is", "source", box=box.SIMPLE_HEAD)
+    width = cli.terminal_width()
     for kind in VIEWS:
-        for score in declared_scores(kind):
-            table.add_row(kind, score.name, score.access, score.description, score.source)
-    console.print(table)
+        scores = declared_scores(kind)
+        column = max(len(score.name) for score in scores) + 4
+        print(f"{kind} targets:")
+        for score in scores:
+            words = f"{score.description} {score.source} ({score.access})"
+            print(cli.entry(score.name, words, column=column, width=width))
 
 
 def run() -> None:

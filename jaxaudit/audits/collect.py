@@ -85,7 +85,8 @@ def collect_evidence(
       members, nonmembers: pictures the target was, and was not, trained on.
       directory: the evidence folder, created if missing.
       config: see `CollectConfig`.
-      progress: called with (images done, images of this process, what is being done).
+      progress: called with (images done, images of this process, what is being done); (0, 0, what)
+        where nothing is counted.
 
     Raises:
       InputError: if the target is conditioned on captions (sources have none), the scores, access or options
@@ -111,6 +112,7 @@ def collect_evidence(
         for split, source in zip(SPLITS, (members, nonmembers), strict=True)
     }
     sources = _usable_and_disjoint(sources, target, progress)
+    progress(0, 0, f"Preparing {target.name}")
     evidence = Evidence.create(
         directory,
         _request(target, sources, scorer, config),
