@@ -170,7 +170,7 @@ def _functions(
             return images.astype(jnp.float32)
 
         def some(images: Array, *key: Array) -> Array:
-            return autoencoder.apply({"params": params["tokenizer"]}, images, *key, method="encode")
+            return wiring.apply(autoencoder, params["tokenizer"], images, *key, method="encode")
 
         return map_rows(some, images, *(() if key is None else (key,)), rows=rows)
 
@@ -179,7 +179,7 @@ def _functions(
             return jnp.clip(latents.astype(jnp.float32), -1, 1)
 
         def some(latents: Array) -> Array:
-            return autoencoder.apply({"params": params["tokenizer"]}, latents, method="decode")
+            return wiring.apply(autoencoder, params["tokenizer"], latents, method="decode")
 
         return map_rows(some, latents, rows=rows)
 
@@ -191,7 +191,7 @@ def _functions(
         params: Params, z_t: Float[Array, "B h w c"], time: Num[Array, "..."], condition: Condition
     ) -> Float[Array, "B h w out"]:
         def some(*inputs: Array) -> Array:
-            return denoiser.apply({"params": params["generator"]}, *inputs)
+            return wiring.apply(denoiser, params["generator"], *inputs)
 
         return over_rows(some, z_t, time, condition)
 
@@ -207,8 +207,8 @@ def _functions(
         params: Params, z_t: Float[Array, "B h w c"], timestep: Int[Array, "..."], condition: Condition
     ) -> dict[str, Float[Array, "B _ _"]]:
         def some(*inputs: Array) -> dict[str, Array]:
-            _, sown = denoiser.apply({"params": params["generator"]}, *inputs, mutable=["activations"])
-            return wiring.hidden_units(sown, wiring.mlp_layers(generator.blocks))
+            layers = wiring.mlp_layers(generator.blocks)
+            return wiring.hidden_units(denoiser, params["generator"], *inputs, layers=layers)
 
         return over_rows(some, z_t, told(timestep), condition)
 

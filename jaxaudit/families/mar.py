@@ -112,17 +112,18 @@ def _functions(
     def encode(
         params: Params, images: Float[Array, "B H W 3"], key: Key[Array, " B"] | None = None
     ) -> Float[Array, "B L D"]:
-        latents = tokenizer.apply({"params": params["tokenizer"]}, images, key, method="encode")
+        latents = wiring.apply(tokenizer, params["tokenizer"], images, key, method="encode")
         return mar.patchify(latents, patch_size)
 
     def decode(params: Params, latents: Float[Array, "B L D"]) -> Float[Array, "B H W 3"]:
         pixels = mar.unpatchify(latents, patch_size)
-        return tokenizer.apply({"params": params["tokenizer"]}, pixels, method="decode")
+        return wiring.apply(tokenizer, params["tokenizer"], pixels, method="decode")
 
     def conditions(
         params: Params, latents: Float[Array, "B L D"], labels: Int[Array, " B"], hidden: Int[Array, "B M"]
     ) -> Float[Array, "B M C"]:
-        return generator.apply({"params": params["generator"]}, latents, labels, hidden, method="conditions")
+        inputs = latents, labels, hidden
+        return wiring.apply(generator, params["generator"], *inputs, method="conditions")
 
     def head_losses(
         params: Params,
@@ -141,11 +142,10 @@ def _functions(
     def activations(
         params: Params, latents: Float[Array, "B L D"], labels: Int[Array, " B"], hidden: Int[Array, "B M"]
     ) -> dict[str, Float[Array, "B _ _"]]:
-        variables = {"params": params["generator"]}
-        _, sown = generator.apply(
-            variables, latents, labels, hidden, method="conditions", mutable=["activations"]
+        inputs, layers = (latents, labels, hidden), _hidden_layers(generator_config)
+        return wiring.hidden_units(
+            generator, params["generator"], *inputs, layers=layers, method="conditions"
         )
-        return wiring.hidden_units(sown, _hidden_layers(generator_config))
 
     def complete(
         params: Params,

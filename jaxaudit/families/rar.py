@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import DTypeLike
+from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float, Int
 
 from jaxaudit.data.preprocessing import Preprocessing
@@ -92,14 +92,14 @@ def _functions(
     tokenizer = maskgit_vq.MaskGITVQ(tokenizer_config, dtype)
 
     def encode(params: Params, images: Float[Array, "B H W 3"]) -> Int[Array, "B L"]:
-        return tokenizer.apply({"params": params["tokenizer"]}, images, method="encode")
+        return wiring.apply(tokenizer, params["tokenizer"], images, method="encode")
 
     def decode(params: Params, tokens: Int[Array, "B L"]) -> Float[Array, "B H W 3"]:
-        return tokenizer.apply({"params": params["tokenizer"]}, tokens, method="decode")
+        return wiring.apply(tokenizer, params["tokenizer"], tokens, method="decode")
 
     # The last token predicts nothing, so it is not read.
     def hidden(params: Params, tokens: Int[Array, "B L"], labels: Int[Array, " B"]) -> Float[Array, "B L C"]:
-        return generator.apply({"params": params["generator"]}, tokens[:, :-1], labels, method="hidden")
+        return wiring.apply(generator, params["generator"], tokens[:, :-1], labels, method="hidden")
 
     def head(params: Params) -> tuple[Float[Array, "C V"], Float[Array, " V"]]:
         linear = params["generator"]["lm_head"]
@@ -108,9 +108,8 @@ def _functions(
     def activations(
         params: Params, tokens: Int[Array, "B L"], labels: Int[Array, " B"]
     ) -> dict[str, Float[Array, "B L _"]]:
-        variables = {"params": params["generator"]}
-        _, sown = generator.apply(variables, tokens[:, :-1], labels, method="hidden", mutable=["activations"])
-        units = wiring.hidden_units(sown, _hidden_layers(generator_config))
+        inputs, layers = (tokens[:, :-1], labels), _hidden_layers(generator_config)
+        units = wiring.hidden_units(generator, params["generator"], *inputs, layers=layers, method="hidden")
         return {name: hidden[:, 1:] for name, hidden in units.items()}  # positions: start, condition, tokens
 
     def complete(
@@ -120,12 +119,13 @@ def _functions(
         prefix: int,
         noise: Callable[..., Float[Array, "B l V"]] | None = None,
     ) -> Int[Array, "B L"]:
-        def perturb(tokens: Array, index: Array) -> Array:
-            return noise(tokens, labels, index, 1, generator_config.vocab_size)[:, 0]
+        perturb = None
+        if noise is not None:
 
-        return rar.complete(
-            generator, params["generator"], tokens, labels, prefix, perturb=perturb if noise else None
-        )
+            def perturb(tokens: Array, index: ArrayLike) -> Array:
+                return noise(tokens, labels, index, 1, generator_config.vocab_size)[:, 0]
+
+        return rar.complete(generator, params["generator"], tokens, labels, prefix, perturb=perturb)
 
     return DiscreteFunctions(encode, decode, hidden, head, activations, complete)
 

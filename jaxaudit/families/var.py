@@ -124,9 +124,10 @@ def _functions(
         params: Params, tokens: Int[Array, "B L"], labels: Int[Array, " B"]
     ) -> dict[str, Float[Array, "B L _"]]:
         def some(tokens: Array, labels: Array) -> dict[str, Array]:
-            variables, inputs = {"params": params["generator"]}, codes(params).var_input(tokens)
-            _, sown = generator.apply(variables, inputs, labels, method="hidden", mutable=["activations"])
-            return wiring.hidden_units(sown, _hidden_layers(generator_config))
+            inputs, layers = (codes(params).var_input(tokens), labels), _hidden_layers(generator_config)
+            return wiring.hidden_units(
+                generator, params["generator"], *inputs, layers=layers, method="hidden"
+            )
 
         return map_rows(some, tokens, labels, rows=rows)
 

@@ -82,11 +82,19 @@ def mlp_layers(blocks: Sequence[str], *, mlp: str = "mlp") -> HiddenLayers:
     }
 
 
-def hidden_units(sown: Mapping[str, Any], layers: HiddenLayers) -> dict[str, Float[Array, "B N _"]]:
-    """{layer: [B,N,F]}: what a generator has sown under mutable=["activations"], by the target's layers.
+def apply(module: nn.Module, params: Params, *inputs: Any, method: str = "__call__") -> Any:
+    """What a method of a module makes of the inputs; `params` are the module's own."""
+    return module.apply({"params": params}, *inputs, method=method)
 
-    The module that holds a layer's linear map sows its hidden units once, as ("activations", "hidden").
+
+def hidden_units(
+    module: nn.Module, params: Params, *inputs: Any, layers: HiddenLayers, method: str = "__call__"
+) -> dict[str, Float[Array, "B N _"]]:
+    """{layer: [B,N,F]}: the hidden units of a generator at work, by the target's hidden layers.
+
+    The module that holds a layer's linear map sows its units once, as ("activations", "hidden").
     """
+    _, sown = module.apply({"params": params}, *inputs, method=method, mutable=["activations"])
     return {
         name: functools.reduce(operator.getitem, (*path[1:-1], "hidden"), sown["activations"])[0]
         for name, path in layers.items()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
+from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -133,7 +133,7 @@ def _heat(
         bar = axes.figure.colorbar(mesh, cax=colour_bar)
         bar.outline.set_visible(False)
         bar.ax.tick_params(length=0, labelsize=7.5)
-        bar.ax.yaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: number(value)))
+        bar.ax.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: number(value)))
 
 
 def _bars(
@@ -151,8 +151,8 @@ def _bars(
     axes.set_xlim(-0.6, len(heights) - 0.4)
     every = 1 + len(heights) // 12
     axes.set_xticks(range(0, len(heights), every), columns[::every])
-    axes.yaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: number(value)))
-    axes.yaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5))
+    axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: number(value)))
+    axes.yaxis.set_major_locator(ticker.MaxNLocator(5))
     style.quiet(axes, grid="y")
     if len(heights) <= 12:
         for place, height in enumerate(heights):
@@ -176,7 +176,7 @@ def classes(results: Results) -> Figure:
     axes.set_yticks(places, [f"class {row['label']}" for row in rows])
     axes.invert_yaxis()
     axes.set_xlim(0, 1.1 * max(max(row["top_units"], row["pictures"]) for row in rows))
-    axes.xaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: formats.level(value)))
+    axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: formats.level(value)))
     axes.set_xlabel("bars: share of the top units; marks: share of the pictures")
     style.quiet(axes, grid="x")
     listed = (
@@ -206,8 +206,8 @@ def agreement(results: Results) -> Figure:
     low = min(0.0, *(row[name] for row in rows for name, _, _ in lines))
     axes.set_ylim(low, 1.08)
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(matplotlib.ticker.FixedLocator(sizes))
-    axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+    axes.xaxis.set_major_locator(ticker.FixedLocator(sizes))
+    axes.xaxis.set_minor_locator(ticker.NullLocator())
     axes.set_xticks(
         sizes, [f"{formats.level(row['subset'])}\n{formats.count(row['size'])}" for row in rows], minor=False
     )

@@ -196,7 +196,8 @@ def _by_layer(
 
 def _highest(units: UnitMap) -> tuple[TopUnit, ...]:
     final = units.unit_mem[-1]
-    places = np.argsort(-final, axis=None, kind="stable")[:_LISTED_UNITS]
+    highest = np.argsort(-final, axis=None, kind="stable")[:_LISTED_UNITS]
+    places = (divmod(int(flat), units.axis.num_units) for flat in highest)
     return tuple(
         TopUnit(
             units.stages[place[0]],
@@ -208,7 +209,7 @@ def _highest(units: UnitMap) -> tuple[TopUnit, ...]:
             picture=str(units.ids[units.argument[place]]),
             label=int(units.labels[units.argument[place]]),
         )
-        for place in zip(*np.unravel_index(places, final.shape), strict=True)
+        for place in places
     )
 
 

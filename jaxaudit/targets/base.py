@@ -59,9 +59,9 @@ class BaseTarget:
     functions: Any
     preprocessing: Preprocessing
     num_classes: int
+    latent_shape: tuple[int, ...] | None
     context_shape: tuple[int, int] | None = None
     steps: tuple[int, ...] = ()
-    latent_shape: tuple[int, ...] | None = None
     hidden_layers: HiddenLayers = dataclasses.field(default_factory=dict)
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -101,10 +101,10 @@ class BaseTarget:
             raise InputError(f"Images of shape {np.shape(images)} do not fit; expected [B,{size},{size},3].")
         return jnp.asarray(images, jnp.float32)
 
-    def _labels(self, labels: Int[Array, " B"]) -> Int[Array, " B"]:
-        labels = np.asarray(labels)
-        check_labels(labels, self.num_classes)
-        return jnp.asarray(labels, jnp.int32)
+    def _labels(self, labels: Any) -> Int[Array, " B"]:
+        given = np.asarray(labels)
+        check_labels(given, self.num_classes)
+        return jnp.asarray(given, jnp.int32)
 
 
 def check_prefix(prefix: int, steps: tuple[int, ...]) -> None:
@@ -113,7 +113,7 @@ def check_prefix(prefix: int, steps: tuple[int, ...]) -> None:
         raise InputError(f"prefix={prefix} is not in 0..{len(steps)}.")
 
 
-def check_labels(labels: np.ndarray, num_classes: int) -> None:
+def check_labels(labels: Int[np.ndarray, " B"], num_classes: int) -> None:
     """Raises InputError if a label is neither a class (0 .. num_classes - 1) nor the null label num_classes.
 
     An embedding lookup out of range would be clamped silently and score the wrong class.

@@ -150,8 +150,8 @@ class ContinuousTarget(BaseTarget):
           InputError: if `prefix` is not in 0 .. number of steps, or a row of `order` is no permutation.
         """
         check_prefix(prefix, self.steps)
-        order = np.asarray(order)
-        if order.shape != np.shape(latents)[:2] or np.any(np.sort(order, 1) != np.arange(self.num_tokens)):
+        rows = np.asarray(order)
+        if rows.shape != np.shape(latents)[:2] or np.any(np.sort(rows, 1) != np.arange(self.num_tokens)):
             raise InputError(
                 f"order must list the positions 0..{self.num_tokens - 1} once in each of B rows."
             )
@@ -160,7 +160,7 @@ class ContinuousTarget(BaseTarget):
             self._latents(latents),
             self._labels(labels),
             prefix,
-            jnp.asarray(order, jnp.int32),
+            jnp.asarray(rows, jnp.int32),
             key,
         )
 
@@ -174,16 +174,16 @@ class ContinuousTarget(BaseTarget):
 
     def _hidden(self, mask: Int[Array, "B L"]) -> Int[Array, "B M"]:
         """The positions where the mask is 1, ascending."""
-        mask = np.asarray(mask)
-        if mask.ndim != 2 or mask.shape[1] != self.num_tokens or not np.isin(mask, (0, 1)).all():
+        hides = np.asarray(mask)
+        if hides.ndim != 2 or hides.shape[1] != self.num_tokens or not np.isin(hides, (0, 1)).all():
             raise InputError(f"The mask must hold 0 and 1 in the shape [B,{self.num_tokens}].")
-        counts = np.unique(mask.sum(1, dtype=int))
+        counts = np.unique(hides.sum(1, dtype=int))
         if len(counts) != 1 or counts[0] == 0:
             raise InputError(
                 "Every row of the mask must hide the same number of tokens, at least one; "
                 f"its rows hide {', '.join(map(str, counts))}."
             )
-        return jnp.asarray(np.nonzero(mask)[1].reshape(len(mask), -1), jnp.int32)
+        return jnp.asarray(np.nonzero(hides)[1].reshape(len(hides), -1), jnp.int32)
 
 
 @functools.lru_cache(maxsize=64)

@@ -55,6 +55,7 @@ class DiscreteTarget(BaseTarget):
     kind: ClassVar[Kind] = "discrete"
 
     functions: DiscreteFunctions
+    latent_shape: None = None
     vocab_size: int
 
     def encode(self, images: Float[Array, "B H W 3"]) -> Int[Array, "B L"]:
