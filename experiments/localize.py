@@ -110,7 +110,7 @@ def main(argv: Sequence[str]) -> None:
         pooled = pool(units, unseen)
     if jax.process_index() == 0:
         results = {
-            "format": 1,
+            "format": 2,
             "request": json.loads((directory / "units" / "manifest.json").read_text()),
             "control": _NONMEMBERS.value,
             "localization": localization(units, top=_TOP.value, pooled=pooled, seed=flag.seed).to_dict(),

@@ -189,10 +189,9 @@ class ActivationMeter:
                 f"The activations of {target.name} show {self.shape[-1]} units, its hidden layers have "
                 f"{self.axis.num_units}."
             )
-        self.stages = tuple(
-            "all tokens" if tokens is None or len(units.stages) == 1 else f"scale {i}"
-            for i, tokens in enumerate(units.stages, start=1)
-        )
+        self.stages = ("all tokens",)
+        if units.stages:
+            self.stages = tuple(f"scale {i + 1}" for i in range(len(units.stages)))
 
     def submit(
         self,

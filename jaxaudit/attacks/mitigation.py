@@ -22,19 +22,17 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, get_args
 
-import flax
 import jax.numpy as jnp
 import numpy as np
+from flax import traverse_util
 from jaxtyping import Bool
 
 from jaxaudit.errors import InputError, unknown_name
 from jaxaudit.evidence import UnitMap, top_units
-from jaxaudit.families.noise import OutputNoise, with_output_noise
-from jaxaudit.targets import Target
+from jaxaudit.families.noise import AnyTarget, OutputNoise, with_output_noise
 
-AnyTarget = TypeVar("AnyTarget", bound=Target)
 Criterion = Literal["unit_mem", "activation", "random"]
 CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
 """By what units can be chosen."""
@@ -95,7 +93,7 @@ def scale_units(target: AnyTarget, units: Mapping[str, Bool[np.ndarray, " _"]], 
                 f"Units of shape {np.shape(chosen)} do not fit {name} of {target.name}; expected "
                 f"[{widths[name]}]."
             )
-    leaves = flax.traverse_util.flatten_dict(target.params)
+    leaves: dict[Any, Any] = traverse_util.flatten_dict(target.params)
     for name, chosen in units.items():
         path = (*target.hidden_layers[name], "kernel")
         scale = jnp.where(jnp.asarray(chosen, bool), factor, 1.0).astype(leaves[path].dtype)
@@ -104,7 +102,7 @@ def scale_units(target: AnyTarget, units: Mapping[str, Bool[np.ndarray, " _"]], 
     chosen = np.concatenate(every)
     digest = hashlib.sha256(np.packbits(chosen).tobytes()).hexdigest()
     facts = {"scaled_units": int(chosen.sum()), "factor": float(factor), "units_sha256": digest}
-    return _mitigated(target, facts, params=flax.traverse_util.unflatten_dict(leaves))
+    return _mitigated(target, facts, params=traverse_util.unflatten_dict(leaves))
 
 
 def add_output_noise(target: AnyTarget, std: float, *, seed: int = 0) -> AnyTarget:

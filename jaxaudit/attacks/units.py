@@ -42,11 +42,11 @@ from jaxaudit_kernels.unit_memorization import stage_means
 
 @dataclasses.dataclass(frozen=True)
 class DiscreteUnits:
-    """The units of a `DiscreteTarget`; `stages` are numbers of tokens."""
+    """The units of a `DiscreteTarget`; `stages` are numbers of tokens, None where all are one stage."""
 
     functions: DiscreteFunctions
     layers: tuple[str, ...]
-    stages: tuple[int, ...]
+    stages: tuple[int, ...] | None
 
     @classmethod
     def of(cls, target: DiscreteTarget, *, timestep: int | None, mask_ratio: float | None) -> DiscreteUnits:
@@ -56,8 +56,8 @@ class DiscreteUnits:
           InputError: if there is an option, none of which applies.
         """
         _refuse(target, timestep=timestep, mask_ratio=mask_ratio)
-        stages = target.steps if max(target.steps) > 1 else (target.num_tokens,)
-        return cls(target.functions, tuple(target.hidden_layers), stages)
+        several = len(target.steps) > 1 and max(target.steps) > 1
+        return cls(target.functions, tuple(target.hidden_layers), target.steps if several else None)
 
     def __call__(
         self,
@@ -79,7 +79,7 @@ class ContinuousUnits:
     functions: ContinuousFunctions
     layers: tuple[str, ...]
     num_hidden: int
-    stages: tuple[None] = (None,)
+    stages: None = None
 
     @classmethod
     def of(
@@ -119,7 +119,7 @@ class DiffusionUnits:
     signal: float
     noise: float
     conditioned: bool
-    stages: tuple[None] = (None,)
+    stages: None = None
 
     @classmethod
     def of(cls, target: DiffusionTarget, *, timestep: int | None, mask_ratio: float | None) -> DiffusionUnits:
@@ -166,10 +166,8 @@ def _refuse(target: Target, **options: Any) -> None:
 
 
 def _by_layer(
-    hidden: Mapping[str, Float[Array, "N _ _"]], layers: tuple[str, ...], stages: tuple[int | None, ...]
+    hidden: Mapping[str, Float[Array, "N _ _"]], layers: tuple[str, ...], stages: tuple[int, ...] | None
 ) -> Float[Array, "N T U"]:
-    """The stage means of every layer, in order; the stage None is all tokens of the layer."""
-    means = [
-        stage_means(hidden[name], hidden[name].shape[1:2] if stages == (None,) else stages) for name in layers
-    ]
+    """The stage means of every layer, in order; without stages, over all tokens of the layer."""
+    means = [stage_means(hidden[name], stages or hidden[name].shape[1:2]) for name in layers]
     return jnp.concatenate(means, axis=-1)

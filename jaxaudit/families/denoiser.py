@@ -21,7 +21,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Key, Num
 
 from jaxaudit.configs import from_dict
-from jaxaudit.data.preprocessing import Preprocessing
+from jaxaudit.data.preprocessing import Preprocessing, Resize
 from jaxaudit.errors import InputError
 from jaxaudit.families import wiring
 from jaxaudit.families.contract import Variant
@@ -122,7 +122,7 @@ class DenoiserFamily:
         return shapes
 
     def released(
-        self, facts: ModelVariant, autoencoder: ModelVariant, *, scale: float, resize: str = "adm"
+        self, facts: ModelVariant, autoencoder: ModelVariant, *, scale: float, resize: Resize = "adm"
     ) -> Variant:
         """A released model with the autoencoder it was trained on.
 
@@ -169,18 +169,14 @@ def _functions(
         if autoencoder is None:
             return images.astype(jnp.float32)
 
-        def some(images: Array, *key: Array) -> Array:
-            return wiring.apply(autoencoder, params["tokenizer"], images, *key, method="encode")
-
+        some = functools.partial(wiring.apply, autoencoder, params["tokenizer"], method="encode")
         return map_rows(some, images, *(() if key is None else (key,)), rows=rows)
 
     def decode(params: Params, latents: Float[Array, "B h w c"]) -> Float[Array, "B H W 3"]:
         if autoencoder is None:
             return jnp.clip(latents.astype(jnp.float32), -1, 1)
 
-        def some(latents: Array) -> Array:
-            return wiring.apply(autoencoder, params["tokenizer"], latents, method="decode")
-
+        some = functools.partial(wiring.apply, autoencoder, params["tokenizer"], method="decode")
         return map_rows(some, latents, rows=rows)
 
     def over_rows(function: Callable[..., Any], z_t: Array, time: Array, condition: Condition) -> Any:
@@ -190,9 +186,7 @@ def _functions(
     def network(
         params: Params, z_t: Float[Array, "B h w c"], time: Num[Array, "..."], condition: Condition
     ) -> Float[Array, "B h w out"]:
-        def some(*inputs: Array) -> Array:
-            return wiring.apply(denoiser, params["generator"], *inputs)
-
+        some = functools.partial(wiring.apply, denoiser, params["generator"])
         return over_rows(some, z_t, time, condition)
 
     def told(timestep: Int[Array, "..."]) -> Int[Array, "..."]:
@@ -206,10 +200,8 @@ def _functions(
     def activations(
         params: Params, z_t: Float[Array, "B h w c"], timestep: Int[Array, "..."], condition: Condition
     ) -> dict[str, Float[Array, "B _ _"]]:
-        def some(*inputs: Array) -> dict[str, Array]:
-            layers = wiring.mlp_layers(generator.blocks)
-            return wiring.hidden_units(denoiser, params["generator"], *inputs, layers=layers)
-
+        layers = wiring.mlp_layers(generator.blocks)
+        some = functools.partial(wiring.hidden_units, denoiser, params["generator"], layers=layers)
         return over_rows(some, z_t, told(timestep), condition)
 
     return DiffusionFunctions(encode, decode, network, predict_noise, activations)

@@ -20,7 +20,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import jax
@@ -29,16 +29,10 @@ from jaxtyping import Array, Float, Int, Key
 
 from jaxaudit.configs import from_dict
 from jaxaudit.errors import InputError
-from jaxaudit.targets import (
-    ContinuousFunctions,
-    ContinuousTarget,
-    DiscreteFunctions,
-    DiscreteTarget,
-    Params,
-)
+from jaxaudit.targets import ContinuousFunctions, DiscreteFunctions, Kind, Params, Target
 from jaxaudit_kernels.output_noise import context_words, keyed_normal, noise_words
 
-AnyTarget = TypeVar("AnyTarget", DiscreteTarget, ContinuousTarget)
+AnyTarget = TypeVar("AnyTarget", bound=Target)
 _OWN = 0x6E6F6973  # folded into keys, so that this noise is independent of what else they draw
 
 
@@ -79,10 +73,9 @@ def with_output_noise(target: AnyTarget, noise: OutputNoise) -> AnyTarget:
     Raises:
       InputError: for a diffusion model, whose answers are noise already.
     """
-    make = {"discrete": noisy_tokens, "continuous": noisy_latents}.get(target.kind)
-    if make is None:
+    if target.kind not in _NOISY:
         raise InputError(f"{target.name} predicts noise; noise on tokens does not apply to it.")
-    return dataclasses.replace(target, functions=make(target.functions, noise, target.steps))
+    return dataclasses.replace(target, functions=_NOISY[target.kind](target.functions, noise, target.steps))
 
 
 @functools.cache  # equal requests share their functions, hence their compiled programs
@@ -166,3 +159,7 @@ def noisy_latents(
     return dataclasses.replace(
         functions, conditions=conditions, head_losses=head_losses, sample=sample, complete=complete
     )
+
+
+_NOISY: dict[Kind, Callable[..., Any]] = {"discrete": noisy_tokens, "continuous": noisy_latents}
+"""The functions of each kind of target that can answer with noise."""

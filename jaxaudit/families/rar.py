@@ -119,12 +119,10 @@ def _functions(
         prefix: int,
         noise: Callable[..., Float[Array, "B l V"]] | None = None,
     ) -> Int[Array, "B L"]:
-        perturb = None
-        if noise is not None:
+        def noisy(noise: Callable[..., Array], tokens: Array, index: ArrayLike) -> Float[Array, "B V"]:
+            return noise(tokens, labels, index, 1, generator_config.vocab_size)[:, 0]
 
-            def perturb(tokens: Array, index: ArrayLike) -> Array:
-                return noise(tokens, labels, index, 1, generator_config.vocab_size)[:, 0]
-
+        perturb = None if noise is None else functools.partial(noisy, noise)
         return rar.complete(generator, params["generator"], tokens, labels, prefix, perturb=perturb)
 
     return DiscreteFunctions(encode, decode, hidden, head, activations, complete)

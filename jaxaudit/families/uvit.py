@@ -4,6 +4,7 @@ The models of ImageNet read labels, those of MS-COCO captions (the last hidden s
 encoder, [77,768]) or nothing.
 """
 
+from jaxaudit.data.preprocessing import Resize
 from jaxaudit.families.contract import Variant
 from jaxaudit.families.denoiser import DenoiserFamily
 from jaxaudit.models import uvit
@@ -21,7 +22,7 @@ def latent_scale(config: uvit.UViTConfig) -> float:
     return 0.2301 if config.context_length else 0.18215
 
 
-def resize(config: uvit.UViTConfig) -> str:
+def resize(config: uvit.UViTConfig) -> Resize:
     """How the pictures of a released model are resized: ImageNet (labels) as ADM does, MS-COCO by Lanczos."""
     return "adm" if config.num_classes else "lanczos"
 

@@ -95,8 +95,9 @@ def hidden_units(
     The module that holds a layer's linear map sows its units once, as ("activations", "hidden").
     """
     _, sown = module.apply({"params": params}, *inputs, method=method, mutable=["activations"])
+    shown: Any = sown["activations"]
     return {
-        name: functools.reduce(operator.getitem, (*path[1:-1], "hidden"), sown["activations"])[0]
+        name: functools.reduce(operator.getitem, (*path[1:-1], "hidden"), shown)[0]
         for name, path in layers.items()
     }
 

@@ -24,11 +24,11 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from jaxaudit.attacks.localization import ActivationMeter, Views
-from jaxaudit.audits.localization import subsets
 from jaxaudit.audits.localization.running import RunningUnits, unit_map
+from jaxaudit.audits.localization.subsets import Selection, choose
 from jaxaudit.audits.request import precision
 from jaxaudit.data import PictureBatch, Source, batches, resolve_labels, scan
 from jaxaudit.errors import InputError
@@ -109,37 +109,27 @@ def localize(
         mesh=config.placement.mesh(),
         parallelism=config.placement.parallelism,
     )
-    source = subsets.labelled(resolve_labels(source, target.num_classes))
-    shares = tuple(sorted(set(config.subsets or (subsets.default_share(source),))))
-    rows, tiers = subsets.choose(source, shares, config.seed)
-    chosen = source.take(rows.tolist())
-    usable = scan(chosen, config.views.canvas(target.preprocessing)).usable
-    chosen, tiers = chosen.take(np.flatnonzero(usable).tolist()), tiers[usable]
-    sizes = tuple(int(np.sum(tiers <= tier)) for tier in range(len(shares)))
-    if min(sizes) < 2:
+    chosen = choose(resolve_labels(source, target.num_classes), config.subsets, config.seed)
+    chosen = chosen.keep(scan(chosen.source, config.views.canvas(target.preprocessing)).usable)
+    if min(chosen.sizes) < 2:
         raise InputError(
-            f"{shares[0]:g} of the {len(source)} pictures of {source.spec} are {sizes[0]}; UnitMem compares "
-            "a picture with others, so take a larger subset."
+            f"{chosen.shares[0]:g} of the {len(source)} pictures of {source.spec} are {chosen.sizes[0]}; "
+            "UnitMem compares a picture with others, so take a larger subset."
         )
-    _claim(directory, _request(target, chosen, shares, config))
+    _claim(directory, _request(target, chosen, config))
     wait_for_all_processes("localize: request")
     if not (directory / FILE).exists():
-        states = _measure(meter, chosen, tiers, len(shares), directory, config, progress)
+        states = _measure(meter, chosen, directory, config, progress)
         if jax.process_index() == 0:
-            found = unit_map(
-                states, chosen, stages=meter.stages, axis=meter.axis, subsets=shares, sizes=sizes
-            )
-            found.save(directory)
+            unit_map(states, chosen, stages=meter.stages, axis=meter.axis).save(directory)
             for path in directory.glob("state-*.npz"):
                 path.unlink()
         wait_for_all_processes("localize: result")
-    progress(len(chosen), len(chosen))
+    progress(len(chosen.source), len(chosen.source))
     return UnitMap.load(directory)
 
 
-def _request(
-    target: Target, chosen: Source, shares: tuple[float, ...], config: LocalizeConfig
-) -> dict[str, Any]:
+def _request(target: Target, chosen: Selection, config: LocalizeConfig) -> dict[str, Any]:
     """Everything a result depends on."""
     return {
         "target": {
@@ -148,10 +138,10 @@ def _request(
             "fingerprint": target.provenance.get("fingerprint"),
             "num_params": target.num_params,
         },
-        "source": chosen.spec,
-        "ids_sha256": chosen.fingerprint,
+        "source": chosen.source.spec,
+        "ids_sha256": chosen.source.fingerprint,
         "units_format": FORMAT,
-        "subsets": list(shares),
+        "subsets": list(chosen.shares),
         "seed": config.seed,
         "views": dataclasses.asdict(config.views),
         "timestep": config.timestep,
@@ -184,25 +174,24 @@ def _claim(directory: Path, request: dict[str, Any]) -> None:
 
 def _measure(
     meter: ActivationMeter,
-    chosen: Source,
-    tiers: Int[np.ndarray, " N"],
-    num_subsets: int,
+    chosen: Selection,
     directory: Path,
     config: LocalizeConfig,
     progress: Callable[[int, int], None],
 ) -> list[RunningUnits]:
     """The states of all processes in the end."""
+    num_subsets = len(chosen.shares)
     path = directory / f"state-{jax.process_index()}.npz"
     found = {file: RunningUnits.load(file, num_subsets) for file in sorted(directory.glob("state-*.npz"))}
     finished = {part for state in found.values() for part in state.parts}
     wait_for_all_processes("localize: start")  # so that no process writes before all have read
     state = found.get(path) or RunningUnits.empty(meter.shape, num_subsets)
-    parts = list(subsets.whole_classes(chosen.labels, config.part_size))
+    parts = list(chosen.parts(config.part_size))
     mine = my_share([i for i in range(len(parts)) if i not in finished])
     earlier = sum(len(parts[i]) for i in state.parts)
     total, done = earlier + sum(len(parts[i]) for i in mine), earlier
     for part in mine:
-        _measure_part(meter, chosen, parts[part], tiers, state, config.placement.batch_size, num_subsets)
+        _measure_part(meter, chosen, parts[part], state, config.placement.batch_size)
         state.parts.append(part)
         state.save(path)
         done += len(parts[part])
@@ -213,27 +202,26 @@ def _measure(
 
 def _measure_part(
     meter: ActivationMeter,
-    chosen: Source,
+    chosen: Selection,
     part: range,
-    tiers: Int[np.ndarray, " N"],
     state: RunningUnits,
     batch_size: int,
-    num_subsets: int,
 ) -> None:
     """Adds the classes of a part to the state."""
-    label, of_class = chosen.labels[part.start], [no_items(meter.shape)] * num_subsets
-    for rows, means in _means(meter, chosen, part, batch_size):
-        for (run_label, tier), run in itertools.groupby(rows, lambda row: (chosen.labels[row], tiers[row])):
+    labels, tiers = chosen.labels, chosen.tiers
+    label, of_class = labels[part.start], [no_items(meter.shape) for _ in chosen.shares]
+    for rows, means in _means(meter, chosen.source, part, batch_size):
+        for (run_label, tier), run in itertools.groupby(rows, lambda row: (labels[row], tiers[row])):
             if run_label != label:
                 state.add_class(int(label), of_class)
-                label, of_class = run_label, [no_items(meter.shape)] * num_subsets
+                label, of_class = run_label, [no_items(meter.shape) for _ in chosen.shares]
             run = np.array(list(run))
             of_class[tier] = observe(of_class[tier], means[run - rows.start], run)
     state.add_class(int(label), of_class)
 
 
 def _means(
-    meter: ActivationMeter, chosen: Source, part: range, batch_size: int
+    meter: ActivationMeter, source: Source, part: range, batch_size: int
 ) -> Iterator[tuple[range, Float[np.ndarray, "B T U"]]]:
     """The mean activations on the pictures of a part, in order."""
 
@@ -242,7 +230,7 @@ def _means(
 
     first = part.start
     canvas = meter.views.canvas(meter.target.preprocessing)
-    for batch, means in one_in_flight(batches(chosen, part, canvas, batch_size), submit):
+    for batch, means in one_in_flight(batches(source, part, canvas, batch_size), submit):
         rows = range(first, first + len(batch.ids))
         yield rows, means
         first = rows.stop

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxaudit.data import Source
+from jaxaudit.audits.localization.subsets import Selection
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import UnitAxis, UnitMap, write_arrays
 from jaxaudit_kernels.unit_memorization import (
@@ -82,14 +82,12 @@ class RunningUnits:
 
 def unit_map(
     states: Sequence[RunningUnits],
-    source: Source,
+    chosen: Selection,
     *,
     stages: tuple[str, ...],
     axis: UnitAxis,
-    subsets: tuple[float, ...],
-    sizes: tuple[int, ...],
 ) -> UnitMap:
-    """The map of what all processes have seen of `source`; see `UnitMap` for the others."""
+    """The map of what all processes have seen; see `UnitMap` for stages and axis."""
     by_subset = zip(*(state.pictures for state in states), strict=True)
     pictures = [functools.reduce(merge, each) for each in by_subset]
     classes = functools.reduce(merge, (state.classes[-1] for state in states))
@@ -97,16 +95,16 @@ def unit_map(
     return UnitMap(
         stages=stages,
         axis=axis,
-        subsets=subsets,
-        sizes=sizes,
+        subsets=chosen.shares,
+        sizes=chosen.sizes,
         unit_mem=np.stack([selectivity(each) for each in pictures]),
         maximum=pictures[-1].maximum,
         rest=rest_mean(pictures[-1]).astype(np.float32),
         argument=pictures[-1].argument,
         class_mem=selectivity(classes) if several else None,
         class_argument=classes.argument if several else None,
-        ids=tuple(source.ids),
-        labels=np.asarray(source.labels),
+        ids=tuple(chosen.source.ids),
+        labels=chosen.labels,
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from jaxaudit.data import Source
 
@@ -19,41 +19,77 @@ _ALL_UP_TO, _SHARE_OF_MORE = 20_000, 0.01
 _READERS = 16
 
 
-def labelled(source: Source) -> Source:
-    """The source with its labels at hand; where only pictures tell, all of them are read."""
-    if source.labels is not None:
-        return source
-    with ThreadPoolExecutor(_READERS) as pool:
-        labels = list(pool.map(lambda index: source.load(index).label, range(len(source))))
-    return dataclasses.replace(source, labels=np.asarray(labels, np.int32))
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """The pictures of the largest subset, class by class.
+
+    Attributes:
+      source: the pictures.
+      labels: their classes, [N] int32.
+      tiers: the smallest subset that each is in, [N].
+      shares: R shares of the whole source, ascending.
+    """
+
+    source: Source
+    labels: Int[np.ndarray, " N"]
+    tiers: Int[np.ndarray, " N"]
+    shares: tuple[float, ...]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The pictures of every subset."""
+        return tuple(int(np.sum(self.tiers <= tier)) for tier in range(len(self.shares)))
+
+    def keep(self, usable: Bool[np.ndarray, " N"]) -> Selection:
+        """Without the pictures that cannot be used."""
+        source = self.source.take(np.flatnonzero(usable).tolist())
+        return Selection(source, self.labels[usable], self.tiers[usable], self.shares)
+
+    def parts(self, part_size: int) -> Iterator[range]:
+        """Successive whole classes, at least `part_size` pictures at a time but for the last part."""
+        ends = [*(np.flatnonzero(np.diff(self.labels)) + 1).tolist(), len(self.labels)]
+        start = 0
+        for end in ends:
+            if end - start >= part_size or end == len(self.labels):
+                yield range(start, end)
+                start = end
 
 
-def default_share(source: Source) -> float:
-    """The share of a source that is measured unless one is named, see `LocalizeConfig`."""
-    return 1.0 if len(source) <= _ALL_UP_TO else _SHARE_OF_MORE
-
-
-def choose(
-    source: Source, shares: Sequence[float], seed: int
-) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, " N"]]:
-    """The rows of the largest subset, by class, and the smallest subset that each of them is in.
+def choose(source: Source, shares: Sequence[float] | None, seed: int) -> Selection:
+    """The pictures of nested subsets of a source.
 
     Every subset takes the same number of pictures of each class, or all there are, in an order of its own by
     the sha256 of seed and id.
+
+    Args:
+      source: all pictures; where only they tell their class, all are read.
+      shares: of the pictures, one for each subset. None: all of up to 20,000 pictures, 1% of more.
+      seed: of the order.
     """
+    labels, total = _labels(source), len(source)
+    wanted = tuple(sorted(set(shares or (1.0 if total <= _ALL_UP_TO else _SHARE_OF_MORE,))))
     digests = [hashlib.sha256(f"{seed}\0{sample_id}".encode()).digest() for sample_id in source.ids]
     by_class = [
-        np.array(sorted(np.flatnonzero(source.labels == label), key=digests.__getitem__))
-        for label in np.unique(source.labels)
+        np.array(sorted(np.flatnonzero(labels == label), key=digests.__getitem__))
+        for label in np.unique(labels)
     ]
     counts = np.array([len(rows) for rows in by_class])
-    limits = [_equal_share(counts, max(1, round(share * len(source)))) for share in shares]
-    tiers = [np.searchsorted(limits, np.arange(len(rows)), side="right") for rows in by_class]
-    kept = [tier < len(shares) for tier in tiers]
-    return (
-        np.concatenate([rows[keep] for rows, keep in zip(by_class, kept, strict=True)]),
-        np.concatenate([tier[keep] for tier, keep in zip(tiers, kept, strict=True)]),
+    limits = [_equal_share(counts, max(1, round(share * total))) for share in wanted]
+    rows = np.concatenate(by_class)
+    tiers = np.concatenate(
+        [np.searchsorted(limits, np.arange(count), side="right") for count in counts.tolist()]
     )
+    kept = tiers < len(wanted)
+    return Selection(source.take(rows[kept].tolist()), labels[rows[kept]], tiers[kept], wanted)
+
+
+def _labels(source: Source) -> Int[np.ndarray, " N"]:
+    """The classes of all pictures; where only pictures tell, all of them are read."""
+    if source.labels is not None:
+        return source.labels
+    with ThreadPoolExecutor(_READERS) as pool:
+        labels = list(pool.map(lambda index: source.load(index).label, range(len(source))))
+    return np.asarray(labels, np.int32)
 
 
 def _equal_share(counts: Int[np.ndarray, " C"], total: int) -> int:
@@ -61,13 +97,3 @@ def _equal_share(counts: Int[np.ndarray, " C"], total: int) -> int:
     per_class = np.arange(1, counts.max() + 1)
     sums = np.minimum(counts[None], per_class[:, None]).sum(1)
     return int(per_class[np.searchsorted(sums, total)])
-
-
-def whole_classes(labels: Int[np.ndarray, " N"], part_size: int) -> Iterator[range]:
-    """Successive whole classes, at least `part_size` pictures at a time but for the last part."""
-    ends = [*(np.flatnonzero(np.diff(labels)) + 1).tolist(), len(labels)]
-    start = 0
-    for end in ends:
-        if end - start >= part_size or end == len(labels):
-            yield range(start, end)
-            start = end
