@@ -4,15 +4,13 @@ Two of them are not named like the folder they stand in: top-level packages call
 would overwrite, or be overwritten by, those of other people.
 """
 
-from setuptools import find_packages, setup
-
-experiments = find_packages(include=["experiments", "experiments.*"])
+from setuptools import find_namespace_packages, setup
 
 setup(
     packages=[
-        *find_packages(include=["jaxaudit", "jaxaudit.*", "checkpoints_convert", "checkpoints_convert.*"]),
-        *find_packages("kernels"),
-        *(f"jaxaudit_{name}" for name in experiments),
+        *find_namespace_packages(include=["jaxaudit", "jaxaudit.*", "checkpoints_convert"]),
+        "jaxaudit_kernels",
+        "jaxaudit_experiments",
     ],
     package_dir={"jaxaudit_kernels": "kernels/jaxaudit_kernels", "jaxaudit_experiments": "experiments"},
 )
