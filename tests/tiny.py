@@ -1,13 +1,18 @@
 """Tiny random targets for tests of everything around a model."""
 
 import functools
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from jaxaudit.attacks.continuous import MaskedLossConfig
-from jaxaudit.data import Preprocessing
+from jaxaudit.data import Preprocessing, Source, open_source
 from jaxaudit.families import get_family
 from jaxaudit.families.random_params import random_params
-from jaxaudit.targets import ContinuousTarget, DiscreteTarget
+from jaxaudit.targets import ContinuousTarget, DiffusionTarget, DiscreteTarget
 
 VAR_CONFIG = {
     "generator": {
@@ -38,6 +43,13 @@ MAR_CONFIG = {
         "encoder_attention_levels": [], "image_size": 8,
     },
 }  # fmt: skip
+CAPTIONED_CONFIG = {
+    "generator": {
+        "num_classes": 0, "context_length": 3, "context_dim": 6, "depth": 2, "width": 16, "num_heads": 2,
+        "latent_size": 8, "latent_channels": 3, "patch_size": 4,
+    },
+    "tokenizer": None,
+}  # fmt: skip
 MAR_SCORES = ("cond/loss", "cond/zlib", "diff/min_k_20", "cond/unified_loss", "cond/loss_ref")
 MAR_OPTIONS = MaskedLossConfig(mask_ratio=0.86, timestep=300, num_noises=3)
 """Shared by tests, which then share a compiled program."""
@@ -61,6 +73,29 @@ def rar_target() -> DiscreteTarget:
 def mar_target() -> ContinuousTarget:
     """An untrained MAR on 8 x 8 pictures: 16 tokens of 4 channels."""
     return _target("mar", MAR_CONFIG)
+
+
+@functools.cache
+def captioned_target() -> DiffusionTarget:
+    """An untrained U-ViT on 8 x 8 pictures, conditioned on embeddings of captions [3,6]."""
+    return _target("uvit", CAPTIONED_CONFIG)
+
+
+def embed(captions: Sequence[str]) -> np.ndarray:
+    """What stands for a text encoder: [B,3,6] float32, different for different captions."""
+    seeds = [zlib.crc32(caption.encode()) for caption in captions]
+    return np.stack([np.random.default_rng(seed).standard_normal((3, 6), np.float32) for seed in seeds])
+
+
+def save_captioned(path: Path, spec: str, *, embed: Callable[..., np.ndarray] | None = embed) -> Source:
+    """The pictures of a source as an archive, its labels spelt out as captions; embedded, unless None."""
+    source = open_source(spec)
+    captions = [f"a handwritten {source.load(i).label}, {name}" for i, name in enumerate(source.ids)]
+    arrays = {"captions": np.array(captions)}
+    if embed is not None:
+        arrays = {"embeddings": embed(captions), "null_embedding": embed([""])[0]}
+    np.savez(path, images=np.stack([source.load(i).image for i in range(len(source))]), **arrays)
+    return open_source(f"npz:{path}")
 
 
 def _target(family: str, config: dict[str, Any]) -> Any:

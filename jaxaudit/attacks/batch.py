@@ -12,19 +12,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from jaxaudit.attacks.condition import Given, condition_arrays
 from jaxaudit.errors import InputError
-from jaxaudit.targets import (
-    Condition,
-    Target,
-    check_labels,
-)
+from jaxaudit.targets import Target
 from jaxaudit_kernels import draws
 
 
 def make_batch(
     target: Target,
     images: Float[np.ndarray, "B H W 3"] | None,
-    labels: Condition,
+    condition: Given,
     *,
     latents: Float[np.ndarray, "B ..."] | None = None,
     noise: Float[np.ndarray, "R B h w c"] | Float[np.ndarray, "B h w c"] | None = None,
@@ -41,7 +38,7 @@ def make_batch(
     """
     batch = _pictures(target, images, latents)
     count = len(next(iter(batch.values())))
-    batch |= _condition(target, labels, null_context, count)
+    batch |= condition_arrays(target, condition, count, null_context)
     if noise is not None:
         batch["noise"] = _noise(target, np.asarray(noise, np.float32), count)
     ids = range(count) if ids is None else ids
@@ -52,13 +49,13 @@ def make_batch(
 
 
 def _pictures(target: Target, images: np.ndarray | None, latents: np.ndarray | None) -> dict[str, np.ndarray]:
-    if (images is None) == (latents is None):
-        raise InputError("Give images, or latents in their place.")
-    if latents is None:
+    if images is not None and latents is None:
         size = target.preprocessing.image_size
         if np.ndim(images) != 4 or np.shape(images)[1:] != (size, size, 3):
             raise InputError(f"Images of shape {np.shape(images)} do not fit; expected [B,{size},{size},3].")
         return {"images": np.asarray(images, np.float32)}
+    if images is not None or latents is None:
+        raise InputError("Give images, or latents in their place.")
     shape = target.latent_shape
     if shape is None:
         raise InputError(f"{target.name} has discrete tokens and no latents; give images.")
@@ -68,49 +65,14 @@ def _pictures(target: Target, images: np.ndarray | None, latents: np.ndarray | N
     return {"latents": np.asarray(latents, np.float32)}
 
 
-def _condition(
-    target: Target, labels: Condition, null_context: np.ndarray | None, count: int
-) -> dict[str, np.ndarray]:
-    context_shape = target.context_shape
-    if null_context is not None and np.shape(null_context) != context_shape:
-        raise InputError(
-            f"null_context of shape {np.shape(null_context)} does not fit: "
-            f"{target.name} {_conditioned_on(target)}."
-        )
-    if context_shape:
-        if np.shape(labels) != (count, *context_shape):
-            raise InputError(
-                f"{target.name} {_conditioned_on(target)}: labels must be those of {count} captions, "
-                f"not of shape {np.shape(labels)}."
-            )
-        contexts = {"condition": np.asarray(labels, np.float32)}
-        if null_context is not None:
-            contexts["null"] = np.broadcast_to(np.float32(null_context), contexts["condition"].shape)
-        return contexts
-    if not target.num_classes:
-        if labels is not None:
-            raise InputError(f"{target.name} {_conditioned_on(target)}: labels must be None.")
-        return {}
-    if np.shape(labels) != (count,):
-        raise InputError(f"Labels of shape {np.shape(labels)} do not fit {count} images; expected one each.")
-    labels = np.asarray(labels, np.int32)
-    check_labels(labels, target.num_classes)
-    return {"condition": labels}
-
-
-def _conditioned_on(target: Target) -> str:
-    if context_shape := target.context_shape:
-        return "is conditioned on embeddings of captions [{},{}]".format(*context_shape)
-    return f"is conditioned on {target.num_classes} classes" if target.num_classes else "is unconditional"
-
-
 def _noise(target: Target, noise: np.ndarray, count: int) -> np.ndarray:
     """[B,R,h,w,c]."""
-    if target.kind != "diffusion":
+    shape = target.latent_shape
+    if target.kind != "diffusion" or shape is None:
         raise InputError(f"{target.name} is no diffusion model: noise cannot be given.")
     noise = noise[None] if noise.ndim == 4 else noise
-    if noise.ndim != 5 or len(noise) == 0 or noise.shape[1:] != (count, *target.latent_shape):
-        expected = ",".join(map(str, (count, *target.latent_shape)))
+    if noise.ndim != 5 or len(noise) == 0 or noise.shape[1:] != (count, *shape):
+        expected = ",".join(map(str, (count, *shape)))
         raise InputError(
             f"Noise of shape {noise.shape} does not fit; expected [{expected}] or [R,{expected}]."
         )

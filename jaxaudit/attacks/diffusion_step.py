@@ -87,7 +87,10 @@ class DiffusionStep(Step):
         nodes = required(score.inputs, process)
         if any(isinstance(node, Evaluation) and node.null for node in nodes):
             if target.context_shape and not null_context:
-                return f"{target.name} reads captions, and null_context, that of none, is not given"
+                return (
+                    f"{target.name} reads captions, and null_context, that of none, is not given (sources "
+                    "have it as null_embedding)"
+                )
             if not target.context_shape and target.null_label is None:
                 return f"{target.name} is unconditional"
         if ReconstructionError() in nodes and target.latent_shape[0] == target.preprocessing.image_size:

@@ -27,15 +27,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Key
 
+from jaxaudit.attacks.condition import Given, condition_arrays, condition_spec
 from jaxaudit.attacks.units import ContinuousUnits, DiffusionUnits, DiscreteUnits
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import UnitAxis
 from jaxaudit.runtime.mesh import mesh_of, replicated
 from jaxaudit.runtime.parallel import Parallelism, Pending, data_parallel
-from jaxaudit.targets import Params, Target, check_labels
+from jaxaudit.targets import Params, Target
 from jaxaudit_kernels import draws
 
 _UNITS = {"discrete": DiscreteUnits, "continuous": ContinuousUnits, "diffusion": DiffusionUnits}
@@ -106,9 +107,9 @@ def _shifted(preprocessing: Preprocessing) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class ActivationStep:
-    """What is computed for a batch: {images [B,P,P,3], labels [B], ids [B] uint32} -> [B,T,U] float32.
+    """What is computed for a batch: {images [B,P,P,3], condition, ids [B] uint32} -> [B,T,U] float32.
 
-    A value: equal steps share their compiled program.
+    There is no condition where the target has none. A value: equal steps share their compiled program.
     """
 
     units: DiscreteUnits | ContinuousUnits | DiffusionUnits
@@ -124,10 +125,11 @@ class ActivationStep:
         keys = draws.image_keys(key, batch["ids"])
         keys = jax.vmap(lambda key: jax.random.split(key, (count, 2)))(keys)
         views = self.views.draw(batch["images"], keys[:, :, 0], self.preprocessing)
+        condition = batch.get("condition")
         means = self.units(
             params,
             einops.rearrange(views, "b a h w c -> (b a) h w c"),
-            einops.repeat(batch["labels"], "b -> (b a)", a=count),
+            None if condition is None else einops.repeat(condition, "b ... -> (b a) ...", a=count),
             keys[:, :, 1].reshape(-1),
         )
         return jnp.mean(einops.rearrange(means, "(b a) t u -> b a t u", a=count), axis=1)
@@ -180,8 +182,8 @@ class ActivationMeter:
         spec = jax.ShapeDtypeStruct
         batch = {
             "images": spec((1, self._side, self._side, 3), np.float32),
-            "labels": spec((1,), np.int32),
             "ids": spec((1,), np.uint32),
+            **condition_spec(target),
         }
         self.shape = jax.eval_shape(step, self._inputs, batch).shape[1:]
         if self.shape[-1] != self.axis.num_units:
@@ -196,7 +198,7 @@ class ActivationMeter:
     def submit(
         self,
         images: Float[np.ndarray, "B P P 3"],
-        labels: Int[np.ndarray, " B"],
+        condition: Given,
         *,
         ids: Sequence[Any],
         padded_size: int = 1,
@@ -204,23 +206,22 @@ class ActivationMeter:
         """Starts a batch and returns at once; its `result()` is [B,T,U] float32.
 
         Args:
-          images: prepared with `views.canvas(target.preprocessing)`, float32. labels: classes.
+          images: prepared with `views.canvas(target.preprocessing)`, float32.
+          condition: classes [B], embeddings of captions [B,T,D], or None, as the target wants.
           ids: B names that stay with the pictures, from which their views follow.
           padded_size: rows the batch is filled up to, so that a short batch needs no compilation of its own.
 
         Raises:
-          InputError: if the images have another shape, or a label is no class of the target.
+          InputError: if the images or the condition have another shape, or a label is no class of the target.
         """
-        labels = np.asarray(labels, np.int32)
-        if np.shape(images) != (len(ids), self._side, self._side, 3) or labels.shape != (len(ids),):
+        if np.shape(images) != (len(ids), self._side, self._side, 3):
             raise InputError(
-                f"Images of shape {np.shape(images)} and labels of shape {labels.shape} do not fit; "
-                f"expected [{len(ids)},{self._side},{self._side},3] and [{len(ids)}]."
+                f"Images of shape {np.shape(images)} do not fit; expected "
+                f"[{len(ids)},{self._side},{self._side},3]."
             )
-        check_labels(labels, self.target.num_classes)
         batch = {
             "images": np.asarray(images, np.float32),
-            "labels": labels,
             "ids": draws.id_numbers(ids),
+            **condition_arrays(self.target, condition, len(ids)),
         }
         return self._run(self._inputs, batch, padded_size)

@@ -19,6 +19,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Key
 
 from jaxaudit.attacks.batch import make_batch
+from jaxaudit.attacks.condition import condition_spec
 from jaxaudit.attacks.continuous import MaskedLossConfig
 from jaxaudit.attacks.registry import Access, ScorePlan
 from jaxaudit.attacks.steps import make_step
@@ -142,11 +143,7 @@ class Scorer:
         """
         size, spec = self.target.preprocessing.image_size, jax.ShapeDtypeStruct
         batch = {"images": spec((1, size, size, 3), np.float32), "ids": spec((1,), np.uint32)}
-        if context_shape := self.target.context_shape:
-            batch["condition"] = spec((1, *context_shape), np.float32)
-        elif self.target.num_classes:
-            batch["condition"] = spec((1,), np.int32)
-        return self.step.flops((self.params, self._key), batch)
+        return self.step.flops((self.params, self._key), batch | condition_spec(self.target))
 
     def evaluations(self) -> dict[str, dict[str, int]] | None:
         """How often a diffusion model's network looks at one image; None for other kinds of target.

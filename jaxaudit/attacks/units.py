@@ -27,6 +27,7 @@ from jaxtyping import Array, Float, Int, Key
 from jaxaudit.attacks.continuous import TRAINING
 from jaxaudit.errors import InputError
 from jaxaudit.targets import (
+    Condition,
     ContinuousFunctions,
     ContinuousTarget,
     DiffusionFunctions,
@@ -118,7 +119,6 @@ class DiffusionUnits:
     timestep: int
     signal: float
     noise: float
-    conditioned: bool
     stages: None = None
 
     @classmethod
@@ -126,11 +126,9 @@ class DiffusionUnits:
         """Those of a target; t = 100 by default.
 
         Raises:
-          InputError: if there is a mask ratio, the target reads captions, or has no such timestep.
+          InputError: if there is a mask ratio, or the target has no such timestep.
         """
         _refuse(target, mask_ratio=mask_ratio)
-        if target.context_shape:
-            raise InputError(f"{target.name} reads captions, and pictures come with class labels only.")
         timestep = 100 if timestep is None else timestep
         if not 0 <= timestep < target.num_timesteps:
             raise InputError(f"Timestep {timestep} is not in 0..{target.num_timesteps - 1}.")
@@ -141,20 +139,18 @@ class DiffusionUnits:
             timestep,
             signal=math.sqrt(share),
             noise=math.sqrt(1 - share),
-            conditioned=target.num_classes > 0,
         )
 
     def __call__(
         self,
         params: Params,
         images: Float[Array, "N S S 3"],
-        labels: Int[Array, " N"],
+        condition: Condition,
         keys: Key[Array, " N"],
     ) -> Float[Array, "N 1 U"]:
         """Mean activations over the tokens of the noised latents."""
         latents = self.functions.encode(params, images)
         noised = self.signal * latents + self.noise * draws.noises(keys, 1, latents.shape[1:])[0]
-        condition = labels if self.conditioned else None
         hidden = self.functions.activations(params, noised, jnp.int32(self.timestep), condition)
         return _by_layer(hidden, self.layers, self.stages)
 

@@ -18,6 +18,7 @@ import jax
 import numpy as np
 
 import jaxaudit
+from jaxaudit.attacks.condition import condition_of, null_context, resolve_condition
 from jaxaudit.attacks.continuous import MaskedLossConfig
 from jaxaudit.attacks.registry import (
     INFERENCE,
@@ -31,7 +32,7 @@ from jaxaudit.attacks.registry import (
 )
 from jaxaudit.attacks.runner import PendingScores, Scorer
 from jaxaudit.audits.request import precision, target_request
-from jaxaudit.data import BLIND_NAMES, PictureBatch, Source, batches, check_disjoint, resolve_labels, scan
+from jaxaudit.data import BLIND_NAMES, PictureBatch, Source, batches, check_disjoint, scan
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import BLIND_PREFIX, SPLITS, Evidence, Shard
 from jaxaudit.runtime.parallel import one_in_flight
@@ -89,33 +90,30 @@ def collect_evidence(
         where nothing is counted.
 
     Raises:
-      InputError: if the target is conditioned on captions (sources have none), the scores, access or options
-        do not fit it, pictures cannot be used, labels do not mean the target's classes, the sources share
-        pictures, the folder holds evidence of another request, or a score is not a finite number.
+      InputError: if the scores, access or options do not fit the target, pictures cannot be used, labels do
+        not mean the target's classes or captions are missing, the sources share pictures, the folder holds
+        evidence of another request, or a score is not a finite number.
     """
-    if target.context_shape:
-        raise InputError(
-            f"{target.name} is conditioned on captions, and sources of pictures have none: score it with "
-            "jaxaudit.score, which takes their embeddings."
-        )
+    resolved = {
+        split: resolve_condition(source, target)
+        for split, source in zip(SPLITS, (members, nonmembers), strict=True)
+    }
     scorer = Scorer(
         target,
         config.scores,
         key=jax.random.key(config.seed),
         options=config.options,
         access=config.access,
+        null_context=null_context(target, resolved.values()),
         mesh=config.placement.mesh(),
         parallelism=config.placement.parallelism,
     )
-    sources = {
-        split: _draw(resolve_labels(source, target.num_classes), config.num_samples, config.seed)
-        for split, source in zip(SPLITS, (members, nonmembers), strict=True)
-    }
-    sources = _usable_and_disjoint(sources, target, progress)
+    drawn = {split: _draw(each, config.num_samples, config.seed) for split, each in resolved.items()}
+    sources, conditions = _usable_and_disjoint(drawn, target, progress)
     progress(0, 0, f"Preparing {target.name}")
     evidence = Evidence.create(
         directory,
-        _request(target, sources, scorer, config),
+        _request(target, sources, conditions, scorer, config),
         _run(scorer, config),
         num_rows={split: len(source) for split, source in sources.items()},
     )
@@ -150,8 +148,9 @@ def _draw(source: Source, num_samples: int, seed: int) -> Source:
 
 def _usable_and_disjoint(
     sources: dict[str, Source], target: Target, progress: Callable[[int, int, str], None]
-) -> dict[str, Source]:
-    usable, digests = {}, {}
+) -> tuple[dict[str, Source], dict[str, str]]:
+    """The sources of the usable pictures, and what these tell the model (`Scan.conditions`)."""
+    usable, digests, conditions = {}, {}, {}
     for split, source in sources.items():
         looking = f"Looking at {source.spec}"
         found = scan(
@@ -162,9 +161,9 @@ def _usable_and_disjoint(
         if not found.usable.any():
             raise InputError(f"{source.spec} holds no picture that can be used.")
         usable[split] = source if found.usable.all() else source.take(np.flatnonzero(found.usable).tolist())
-        digests[split] = found.digests
+        digests[split], conditions[split] = found.digests, found.conditions
     check_disjoint(digests["members"], digests["nonmembers"])
-    return usable
+    return usable, conditions
 
 
 def _score_shard(
@@ -173,8 +172,8 @@ def _score_shard(
     """The columns of one shard."""
 
     def submit(batch: PictureBatch) -> PendingScores:
-        labels = batch.labels if scorer.target.num_classes else None
-        return scorer.submit(batch.images, labels, ids=batch.ids, padded_size=batch_size)
+        condition = condition_of(scorer.target, batch)
+        return scorer.submit(batch.images, condition, ids=batch.ids, padded_size=batch_size)
 
     rows = range(shard.start, shard.stop)
     loaded, parts = [], []
@@ -206,14 +205,22 @@ def _check_finite(scores: dict[str, np.ndarray], ids: Sequence[str]) -> None:
 
 
 def _request(
-    target: Target, sources: dict[str, Source], scorer: Scorer, config: CollectConfig
+    target: Target,
+    sources: dict[str, Source],
+    conditions: dict[str, str],
+    scorer: Scorer,
+    config: CollectConfig,
 ) -> dict[str, Any]:
     """Everything a score depends on, and what dataset inference will rest on."""
     plan, options = scorer.plan, scorer.step.options
     return {
         "target": target_request(target),
         **{
-            split: {"source": source.spec, "ids_sha256": source.fingerprint}
+            split: {
+                "source": source.spec,
+                "ids_sha256": source.fingerprint,
+                "conditions_sha256": conditions[split],
+            }
             for split, source in sources.items()
         },
         "preprocessing": dataclasses.asdict(target.preprocessing),

@@ -70,10 +70,12 @@ def open_embeddings(path: str) -> Embeddings:
     return Embeddings(path, shapes, read, null)
 
 
-def embeddings_of_rows(
-    where: str, values: Float[np.ndarray, "N T D"], null: Float[np.ndarray, "T D"] | None
-) -> Embeddings:
-    """Embeddings that lie in one array; ids are its rows."""
+def embeddings_of_rows(where: str, values: Float[np.ndarray, "N T D"], null: np.ndarray | None) -> Embeddings:
+    """Embeddings that lie in one array, ids being its rows, and that of the empty caption [T,D].
+
+    Raises:
+      InputError: if the latter is no [T,D], or not finite.
+    """
     return Embeddings(
         where,
         {str(row): values.shape[1:] for row in range(len(values))},

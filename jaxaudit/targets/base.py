@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import jax
@@ -44,6 +44,8 @@ class BaseTarget:
       preprocessing: how a picture becomes the `images` of `encode`.
       num_classes: class labels are 0 .. num_classes - 1; 0 where labels are no condition.
       context_shape: (T, D) of a caption's embedding, None where captions are no condition.
+      embed_captions: B captions -> [B,T,D], the model's text encoder; None without one, then captions come
+        embedded.
       steps: number of tokens generated together, in order; () for a model that generates no tokens.
       latent_shape: of the latents that stand for an image: (L, D) continuous tokens, or (h, w, c); None for
         discrete tokens.
@@ -61,6 +63,7 @@ class BaseTarget:
     num_classes: int
     latent_shape: tuple[int, ...] | None
     context_shape: tuple[int, int] | None = None
+    embed_captions: Callable[[Sequence[str]], Float[np.ndarray, "B T D"]] | None = None
     steps: tuple[int, ...] = ()
     hidden_layers: HiddenLayers = dataclasses.field(default_factory=dict)
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)

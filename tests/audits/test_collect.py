@@ -14,7 +14,7 @@ from jaxaudit.data import open_source, preprocess
 from jaxaudit.errors import InputError
 from jaxaudit.runtime.mesh import make_mesh
 from jaxaudit.runtime.placement import Placement
-from tests import tiny_diffusion
+from tests import tiny, tiny_diffusion
 from tests.tiny import MAR_OPTIONS, MAR_SCORES, mar_target, var_target
 
 CONFIG = CollectConfig(scores=("cond/loss", "diff/zlib", "diff/icas"), placement=Placement(8), shard_size=16)
@@ -219,17 +219,88 @@ def test_unconditional_models_are_audited_whatever_the_labels(tmp_path):
     assert not evidence.read("members").labels.any()
 
 
-def test_models_of_captions_are_scored_and_not_audited(tmp_path):
-    with pytest.raises(
-        InputError, match="tiny is conditioned on captions, and sources of pictures have none"
-    ):
-        collected(tmp_path, DIFFUSION, make_target=lambda: tiny_diffusion.target("captions"))
+CAPTIONS = dataclasses.replace(DIFFUSION, scores=("multiple_loss_300", "clid_300"))
+
+
+@pytest.fixture(scope="module")
+def captioned(tmp_path_factory):
+    """Members, nonmembers, and the evidence of a model of captions about them."""
+    folder = tmp_path_factory.mktemp("captioned")
+    sources = [
+        tiny.save_captioned(folder / f"{name}.npz", f"digits:{name}[:20]")
+        for name in ("members", "nonmembers")
+    ]
+    return *sources, collect_evidence(tiny.captioned_target(), *sources, folder / "evidence", CAPTIONS)
+
+
+def test_models_of_captions_are_told_them(captioned):
+    source, _, evidence = captioned
+    target, table, rows = tiny.captioned_target(), evidence.read("members"), [3, 17]
+    images = np.stack([preprocess(source.load(i).image, target.preprocessing) for i in rows])
+    contexts = np.stack([source.load(i).embedding for i in rows])
+    given = {"names": CAPTIONS.scores, "ids": table.sample_ids[rows], "null_context": tiny.embed([""])[0]}
+    expected = jaxaudit.score(target, images, contexts, **given)
+    assert list(table.scores) == ["multiple_loss_300", "clid_300"]
+    for name, values in expected.items():
+        np.testing.assert_allclose(table.scores[name][rows], values, rtol=1e-4, atol=1e-5)
+    swapped = jaxaudit.score(target, images, contexts[::-1], **given)
+    assert not np.allclose(swapped["multiple_loss_300"], expected["multiple_loss_300"], rtol=1e-3)
+
+
+def test_other_captions_are_another_request(captioned, tmp_path):
+    members, nonmembers, evidence = captioned
+    other = tiny.save_captioned(
+        tmp_path / "members.npz", "digits:members[:20]", embed=lambda captions: tiny.embed(captions) + 1e-3
+    )
+    other = dataclasses.replace(other, spec=members.spec)
+    assert other.fingerprint == members.fingerprint
+    others = [
+        dataclasses.replace(each, embeddings=dataclasses.replace(each.embeddings, null=None))
+        for each in (other, nonmembers)
+    ]
+    config = dataclasses.replace(CAPTIONS, scores=("multiple_loss_300",))
+    kept = collect_evidence(tiny.captioned_target(), *others, tmp_path / "evidence", config)
+    assert kept.request["nonmembers"] == evidence.request["nonmembers"]
+    assert kept.request["members"] != evidence.request["members"]
+    with pytest.raises(InputError, match=r"members.conditions_sha256 is"):
+        collect_evidence(tiny.captioned_target(), members, nonmembers, tmp_path / "evidence", config)
+
+
+def test_without_the_empty_caption_there_is_no_unconditional_view(captioned, tmp_path):
+    sources = [
+        dataclasses.replace(each, embeddings=dataclasses.replace(each.embeddings, null=None))
+        for each in captioned[:2]
+    ]
+    with pytest.raises(InputError, match="clid_300 cannot be had: .* null_embedding"):
+        collect_evidence(tiny.captioned_target(), *sources, tmp_path, CAPTIONS)
+
+
+def test_sources_without_captions_are_refused_before_scoring(tmp_path):
+    with pytest.raises(InputError, match=r"digits:members\[:40\] has no captions, but the target is cond"):
+        collected(tmp_path, CAPTIONS, make_target=tiny.captioned_target)
+    text = tiny.save_captioned(tmp_path / "text.npz", "digits:members[:20]", embed=None)
+    with pytest.raises(InputError, match=r"text.npz has captions as text, .* has no text encoder"):
+        collect_evidence(tiny.captioned_target(), text, text, tmp_path / "evidence", CAPTIONS)
+    assert not (tmp_path / "evidence").exists()
+
+
+def test_text_is_enough_where_the_target_embeds_it(captioned, tmp_path):
+    evidence = captioned[2]
+    target = dataclasses.replace(tiny.captioned_target(), embed_captions=tiny.embed)
+    sources = [
+        tiny.save_captioned(tmp_path / f"{name}.npz", f"digits:{name}[:20]", embed=None)
+        for name in ("members", "nonmembers")
+    ]
+    found = collect_evidence(target, *sources, tmp_path / "evidence", CAPTIONS)
+    for split in ("members", "nonmembers"):
+        for name, values in evidence.read(split).scores.items():
+            np.testing.assert_allclose(found.read(split).scores[name], values, rtol=1e-5, atol=1e-6)
 
 
 def test_without_gradients(tmp_path):
     config = dataclasses.replace(DIFFUSION, scores=("gradient_masking_0",), access="gray-box")
     with pytest.raises(InputError, match="gradient_masking_0 cannot be had: it needs the model's gradients"):
-        collected(tmp_path, config, make_target=tiny_diffusion.target)
+        collected(tmp_path, config, make_target=lambda: tiny_diffusion.target("nothing"))
 
 
 def feature_sets(names, kind="discrete"):

@@ -57,6 +57,19 @@ def test_missing_labels_are_refused_unless_one_is_given(tmp_path):
     assert resolve_labels(open_source(spec), 0).labels.tolist() == [0, 0, 0]
 
 
+def test_captions_and_embeddings_lie_in_columns(tmp_path):
+    embeddings, captions = np.random.default_rng(1).random((3, 4, 5)), np.array(["a", "", "zwei"])
+    source = open_source(
+        _save(
+            tmp_path, images=_IMAGES, captions=captions, embeddings=embeddings, null_embedding=embeddings[0]
+        )
+    )
+    assert [source.load(i).caption for i in range(3)] == ["a", "", "zwei"]
+    found = source.take([2, 1])
+    np.testing.assert_array_equal(found.load(0).embedding, embeddings[2].astype(np.float32))
+    np.testing.assert_array_equal(source.embeddings.null, embeddings[0].astype(np.float32))
+
+
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
@@ -74,6 +87,21 @@ def test_missing_labels_are_refused_unless_one_is_given(tmp_path):
         ({"images": _IMAGES, "labels": np.arange(4)}, r"of shape \(4,\); expected 3 integers"),
         ({"images": _IMAGES, "labels": np.zeros(3)}, "'labels' is float64"),
         ({"images": _IMAGES, "labels": np.array([0, -2, 0])}, "label -2 is not a class index"),
+        (
+            {"images": _IMAGES, "captions": np.array(["a", "b"])},
+            r"'captions' is <U1 of shape \(2,\); expected 3",
+        ),
+        ({"images": _IMAGES, "captions": np.arange(3)}, "'captions' is int64 .*; expected 3 texts"),
+        (
+            {"images": _IMAGES, "embeddings": np.zeros((3, 4))},
+            r"shape \(3, 4\); expected \[N,T,D\] with N = 3",
+        ),
+        ({"images": _IMAGES, "embeddings": np.zeros((2, 4, 5))}, r"shape \(2, 4, 5\); .* N = 3"),
+        ({"images": _IMAGES, "embeddings": np.zeros((3, 4, 5), int)}, "'embeddings' is int64; .* floating"),
+        (
+            {"images": _IMAGES, "embeddings": np.zeros((3, 4, 5)), "null_embedding": np.zeros(5)},
+            r"'null_embedding' has shape \(5,\); expected \[T,D\]",
+        ),
         ({"images": np.array([None])}, "cannot be read as a .npz archive"),
     ],
 )

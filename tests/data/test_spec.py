@@ -77,7 +77,7 @@ def test_skip_unreadable_is_kept(npz):
         ("digits:members[::0]", "a slice of step 0"),
         ("digits:members[5:5]", r"is empty: \[5:5\] of 898 pictures holds none"),
         ("digits:members?shufle=1", r"Unknown option of digits sources 'shufle'; did you mean shuffle"),
-        ("digits:members?shuffle", r"'shuffle' is not one OPTION=VALUE; options are shuffle"),
+        ("digits:members?shuffle", r"'shuffle' is not one OPTION=VALUE; options are shuffle, embeddings"),
         ("digits:members?shuffle=1&shuffle=2", "is not one OPTION=VALUE"),
         ("digits:members?", "'' is not one OPTION=VALUE"),
         ("digits:members[-:2]", r"Unknown half of the digits 'members\[-:2\]'"),

@@ -40,12 +40,28 @@ class TinyPictures(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _generate_examples(self):
         for index in range(_NUM_EXAMPLES):
-            values = {"image": io.BytesIO(_png(index)), "label": index % 3, "number": index}
+            values = {
+                "image": io.BytesIO(_png(index)),
+                "label": index % 3,
+                "number": index,
+                "text": f"{index} é",
+                "captions": [{"id": each, "text": f"{index}.{each}"} for each in range(index)],
+            }
             yield index, {name: values[name] for name in self.FEATURES}
 
 
 class TinyUnlabelled(TinyPictures, skip_registration=True):
     FEATURES = {"image": tfds.features.Image(encoding_format="png")}  # noqa: RUF012
+
+
+class TinyCaptioned(TinyPictures, skip_registration=True):
+    FEATURES = {  # noqa: RUF012
+        **TinyUnlabelled.FEATURES,
+        "text": tfds.features.Text(),
+        "captions": tfds.features.Sequence(
+            {"id": tfds.features.Scalar(np.int64), "text": tfds.features.Text()}
+        ),
+    }
 
 
 class TinyNumbers(TinyPictures, skip_registration=True):
@@ -56,7 +72,7 @@ class TinyNumbers(TinyPictures, skip_registration=True):
 def data_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tfds")
     tfds.disable_progress_bar()
-    for builder in (TinyPictures, TinyUnlabelled, TinyNumbers):
+    for builder in (TinyPictures, TinyUnlabelled, TinyCaptioned, TinyNumbers):
         builder(data_dir=folder, file_format="array_record").download_and_prepare()
     return folder
 
@@ -111,6 +127,41 @@ def test_a_dataset_without_labels_has_none(data_dir):
     assert source.load(0).label == -1
     with pytest.raises(InputError, match="no label for 7 of its 7 pictures"):
         resolve_labels(source, 3)
+
+
+def test_captions_are_a_text_or_the_first_of_several(data_dir):
+    def captions(feature, rows=range(_NUM_EXAMPLES)):
+        source = open_source(f"tfds:tiny_captioned/train?data_dir={data_dir}&caption={feature}")
+        assert source.captions is None
+        samples = [source.load(row) for row in rows]
+        return {sample.image.shape[0] - 4: sample.caption for sample in samples}
+
+    assert captions("text") == {number: f"{number} é" for number in range(_NUM_EXAMPLES)}
+    with pytest.raises(InputError, match=r"has no caption for 'tiny_captioned/1.0.0/train/\d'"):
+        captions("captions/text")  # number 0 has an empty list
+    numbers = list(captions("text"))
+    rows = [row for row, number in enumerate(numbers) if number]
+    assert captions("captions/text", rows) == {number: f"{number}.0" for number in numbers if number}
+
+
+def test_without_a_named_feature_there_are_no_captions(data_dir):
+    assert open_source(f"tfds:tiny_captioned/train?data_dir={data_dir}").load(0).caption is None
+
+
+@pytest.mark.parametrize(
+    ("dataset", "feature", "message"),
+    [
+        ("tiny_captioned", "texts", "Unknown text of tiny_captioned 'texts'; did you mean text"),
+        ("tiny_captioned", "captions/test", "Unknown text .* 'captions/test'; did you mean captions/text"),
+        ("tiny_captioned", "captions", "The feature 'captions' of tiny_captioned is Sequence"),
+        ("tiny_captioned", "text/text", "Unknown text of tiny_captioned 'text/text'"),
+        ("tiny_captioned", "image", "The feature 'image' of tiny_captioned is Image"),
+        ("tiny_pictures", "caption", "Unknown text of tiny_pictures 'caption'; known: image, label"),
+    ],
+)
+def test_captions_must_be_text(data_dir, dataset, feature, message):
+    with pytest.raises(InputError, match=message):
+        open_source(f"tfds:{dataset}/train?data_dir={data_dir}&caption={feature}")
 
 
 def test_other_file_formats_are_refused(data_dir, tmp_path):

@@ -15,12 +15,13 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxaudit.attacks.completion import ExtractionAttack, check_prefixes
+from jaxaudit.attacks.condition import resolve_condition
 from jaxaudit.attacks.similarity import Similarity, pairwise
 from jaxaudit.audits.extraction.config import DEFAULTS, ExtractionConfig
 from jaxaudit.audits.extraction.ranking import Candidates
 from jaxaudit.audits.extraction.reference import Reference, embed_padded
 from jaxaudit.audits.extraction.shards import Columns, Progress, base_request, check_finite, run_shards
-from jaxaudit.data import Source, batches, resolve_labels
+from jaxaudit.data import Source, batches
 from jaxaudit.errors import InputError
 from jaxaudit.targets import ContinuousTarget, DiscreteTarget
 
@@ -80,7 +81,7 @@ def complete_candidates(
     attack = config.attack(target)
     prefixes = tuple(sorted(set(config.prefixes))) or attack.prefixes
     check_prefixes(prefixes, target.steps)
-    chosen = _take(resolve_labels(source, target.num_classes), candidates.sample_ids)
+    chosen = _take(resolve_condition(source, target), candidates.sample_ids)
     request = {
         **base_request(target, chosen, config),
         "prefixes": list(prefixes),
@@ -123,7 +124,7 @@ def complete_images(
       InputError: if an id is not in `source`, or the prefix does not fit.
     """
     attack, originals, completions = config.attack(target), [], []
-    chosen = _take(resolve_labels(source, target.num_classes), sample_ids)
+    chosen = _take(resolve_condition(source, target), sample_ids)
     for batch in batches(chosen, range(len(chosen)), target.preprocessing, config.placement.batch_size):
         tokens = attack.encode(batch.images, padded_size=config.placement.batch_size).result()
         completed = attack.complete(

@@ -15,9 +15,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxaudit.attacks.completion import ExtractionAttack, check_score
+from jaxaudit.attacks.condition import resolve_condition
 from jaxaudit.audits.extraction.config import DEFAULTS, ExtractionConfig
 from jaxaudit.audits.extraction.shards import Columns, Progress, base_request, check_finite, run_shards
-from jaxaudit.data import PictureBatch, Source, batches, check_disjoint, resolve_labels
+from jaxaudit.data import PictureBatch, Source, batches, check_disjoint
 from jaxaudit.errors import InputError
 from jaxaudit.runtime.parallel import Pending, one_in_flight
 from jaxaudit.targets import ContinuousTarget, DiscreteTarget
@@ -91,7 +92,7 @@ def rank_candidates(
     attack = config.attack(target)
     score = config.score or attack.scores[0]
     check_score(score, attack.scores)
-    source = resolve_labels(source, target.num_classes)
+    source = resolve_condition(source, target)
     request = {**base_request(target, source, config), "scores": list(attack.scores)}
     kept, num_ranked = None, 0
     for columns in run_shards(

@@ -26,11 +26,12 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from jaxaudit.attacks.condition import condition_of, resolve_condition
 from jaxaudit.attacks.localization import ActivationMeter, Views
 from jaxaudit.audits.localization.running import RunningUnits, unit_map
 from jaxaudit.audits.localization.subsets import Selection, choose
 from jaxaudit.audits.request import precision
-from jaxaudit.data import PictureBatch, Source, batches, resolve_labels, scan
+from jaxaudit.data import PictureBatch, Source, batches, scan
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import UnitMap, write_atomically
 from jaxaudit.evidence.units import FILE, FORMAT
@@ -97,7 +98,8 @@ def localize(
 
     Raises:
       InputError: if options do not fit the target, pictures cannot be used, labels do not mean the target's
-        classes, a subset holds fewer than two pictures, or the folder holds another request.
+        classes or captions are missing, a subset holds fewer than two pictures, or the folder holds another
+        request.
     """
     directory = Path(directory)
     meter = ActivationMeter(
@@ -109,14 +111,15 @@ def localize(
         mesh=config.placement.mesh(),
         parallelism=config.placement.parallelism,
     )
-    chosen = choose(resolve_labels(source, target.num_classes), config.subsets, config.seed)
-    chosen = chosen.keep(scan(chosen.source, config.views.canvas(target.preprocessing)).usable)
+    chosen = choose(resolve_condition(source, target), config.subsets, config.seed)
+    found = scan(chosen.source, config.views.canvas(target.preprocessing))
+    chosen = chosen.keep(found.usable)
     if min(chosen.sizes) < 2:
         raise InputError(
             f"{chosen.shares[0]:g} of the {len(source)} pictures of {source.spec} are {chosen.sizes[0]}; "
             "UnitMem compares a picture with others, so take a larger subset."
         )
-    _claim(directory, _request(target, chosen, config))
+    _claim(directory, _request(target, chosen, found.conditions, config))
     wait_for_all_processes("localize: request")
     if not (directory / FILE).exists():
         states = _measure(meter, chosen, directory, config, progress)
@@ -129,7 +132,7 @@ def localize(
     return UnitMap.load(directory)
 
 
-def _request(target: Target, chosen: Selection, config: LocalizeConfig) -> dict[str, Any]:
+def _request(target: Target, chosen: Selection, conditions: str, config: LocalizeConfig) -> dict[str, Any]:
     """Everything a result depends on."""
     return {
         "target": {
@@ -140,6 +143,7 @@ def _request(target: Target, chosen: Selection, config: LocalizeConfig) -> dict[
         },
         "source": chosen.source.spec,
         "ids_sha256": chosen.source.fingerprint,
+        "conditions_sha256": conditions,
         "units_format": FORMAT,
         "subsets": list(chosen.shares),
         "seed": config.seed,
@@ -226,7 +230,8 @@ def _means(
     """The mean activations on the pictures of a part, in order."""
 
     def submit(batch: PictureBatch) -> Pending:
-        return meter.submit(batch.images, batch.labels, ids=batch.ids, padded_size=batch_size)
+        condition = condition_of(meter.target, batch)
+        return meter.submit(batch.images, condition, ids=batch.ids, padded_size=batch_size)
 
     first = part.start
     canvas = meter.views.canvas(meter.target.preprocessing)

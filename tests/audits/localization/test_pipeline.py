@@ -163,3 +163,25 @@ def test_too_small_subsets_are_refused(source, tmp_path):
         localize(tiny.rar_target(), one, tmp_path, LocalizeConfig(placement=Placement(8, 1)))
     with pytest.raises(InputError, match="not in"):
         LocalizeConfig(subsets=(0.0,))
+
+
+def test_models_of_captions_are_told_them(tmp_path):
+    target = tiny.captioned_target()
+    source = tiny.save_captioned(tmp_path / "pictures.npz", "digits:members[:24]")
+    config = dataclasses.replace(CONFIG, subsets=(0.5, 1.0))
+    found = localize(target, source, tmp_path / "units", config)
+    assert found.sizes == (12, 24)
+    assert found.class_mem is None  # captions are no classes
+    rows = [int(name) for name in found.ids]
+    (batch,) = batches(source, rows, target.preprocessing, 24)
+    meter = ActivationMeter(target, CONFIG.views)
+    means = meter.submit(batch.images, batch.embeddings, ids=batch.ids).result()
+    np.testing.assert_allclose(found.maximum, means.max(0), rtol=1e-5)
+    np.testing.assert_array_equal(found.argument, means.argmax(0))
+    swapped = meter.submit(batch.images, batch.embeddings[::-1], ids=batch.ids).result()
+    assert not np.allclose(swapped, means, rtol=1e-3)
+    ones = dataclasses.replace(source.embeddings, read=lambda name: np.ones((3, 6)))
+    with pytest.raises(InputError, match="another conditions_sha256"):
+        localize(target, dataclasses.replace(source, embeddings=ones), tmp_path / "units", config)
+    with pytest.raises(InputError, match=r"labels must be those of 24 captions"):
+        meter.submit(batch.images, batch.labels, ids=batch.ids)
