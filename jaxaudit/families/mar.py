@@ -21,6 +21,7 @@ from jaxaudit.families import wiring
 from jaxaudit.families.contract import Variant
 from jaxaudit.families.noise import configured
 from jaxaudit.models import mar, mar_generation, mar_head
+from jaxaudit.models.patches import patchify, unpatchify
 from jaxaudit.models.variant import ModelVariant
 from jaxaudit.targets import ContinuousFunctions, ContinuousTarget, HiddenLayers, Params
 from jaxaudit.tokenizers import kl_autoencoder
@@ -113,10 +114,10 @@ def _functions(
         params: Params, images: Float[Array, "B H W 3"], key: Key[Array, " B"] | None = None
     ) -> Float[Array, "B L D"]:
         latents = wiring.apply(tokenizer, params["tokenizer"], images, key, method="encode")
-        return mar.patchify(latents, patch_size)
+        return patchify(latents, patch_size, mar.PATCH_ORDER)
 
     def decode(params: Params, latents: Float[Array, "B L D"]) -> Float[Array, "B H W 3"]:
-        pixels = mar.unpatchify(latents, patch_size)
+        pixels = unpatchify(latents, patch_size, mar.PATCH_ORDER)
         return wiring.apply(tokenizer, params["tokenizer"], pixels, method="decode")
 
     def conditions(

@@ -28,15 +28,16 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from jaxaudit.errors import InputError
-from jaxaudit.models.layers import Dense, layer_norm
+from jaxaudit.models.attention import SelfAttention
+from jaxaudit.models.layers import Dense, TimeEmbedding, layer_norm
+from jaxaudit.models.mlp import MLP
+from jaxaudit.models.patches import PatchEmbed, unpatchify
 from jaxaudit.models.variant import ModelVariant
-from jaxaudit.models.vit import MLP, PatchEmbed, SelfAttention, unpatchify
 from jaxaudit_kernels import diffusion
 
 TRAINING = diffusion.linear_schedule(1000)
 """The process the released models were trained on."""
 
-_TIME_CHANNELS = 256
 _NORMAL = nn.initializers.normal(0.02)
 _XAVIER = nn.initializers.xavier_uniform()
 _ZEROS = nn.initializers.zeros
@@ -112,19 +113,6 @@ def position_table(width: int, side: int) -> Float[np.ndarray, "L C"]:
     return np.concatenate([f(a) for a in angles for f in (np.sin, np.cos)], axis=1).astype(np.float32)
 
 
-class _TimeEmbedding(nn.Module):
-    """The MLP of (1) over the sinusoids of t."""
-
-    width: int
-    dtype: DTypeLike
-
-    @nn.compact
-    def __call__(self, t: Int[Array, " B"]) -> Float[Array, "B C"]:
-        h = diffusion.timestep_embedding(t, _TIME_CHANNELS)
-        h = nn.silu(Dense(self.width, dtype=self.dtype, kernel_init=_NORMAL, name="mlp_0")(h))
-        return Dense(self.width, dtype=self.dtype, kernel_init=_NORMAL, name="mlp_2")(h)
-
-
 class _LabelEmbedding(nn.Module):
     """The embedding of (1)."""
 
@@ -192,7 +180,7 @@ class DiT(nn.Module):
         side = config.latent_size // config.patch_size
         self.x_embedder = PatchEmbed(width, config.patch_size, self.dtype, _flattened(_XAVIER))
         self.pos_embed = self.param("pos_embed", lambda _: jnp.asarray(position_table(width, side))[None])
-        self.t_embedder = _TimeEmbedding(width, self.dtype)
+        self.t_embedder = TimeEmbedding(width, self.dtype)
         self.y_embedder = _LabelEmbedding(config.num_classes + 1, width)
         self.blocks = [Block(config, self.dtype) for _ in range(config.depth)]
         self.final_layer = _FinalLayer(config.out_channels * config.patch_size**2, width, self.dtype)
@@ -208,7 +196,7 @@ class DiT(nn.Module):
         x = self.x_embedder(z_t) + jax.lax.stop_gradient(self.pos_embed)
         for block in self.blocks:
             x = block(x, condition)
-        return unpatchify(self.final_layer(x, condition), self.config.patch_size)
+        return unpatchify(self.final_layer(x, condition), self.config.patch_size, "p q c")
 
 
 def _flattened(init: nn.initializers.Initializer) -> nn.initializers.Initializer:

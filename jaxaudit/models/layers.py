@@ -9,9 +9,22 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax.nn.initializers import Initializer
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Num
 
+from jaxaudit_kernels import diffusion
 from jaxaudit_kernels.precision import matmul_precision
+
+_TIME_CHANNELS = 256
+
+
+def matmul(x: Float[Array, "... C"], matrix: Float[Array, "C F"], dtype: DTypeLike) -> Float[Array, "... F"]:
+    """x W with operands in `dtype` and the sum, hence the result, in float32."""
+    return jnp.matmul(
+        x.astype(dtype),
+        matrix.astype(dtype),
+        precision=matmul_precision(dtype),
+        preferred_element_type=jnp.float32,
+    )
 
 
 class Dense(nn.Module):
@@ -33,12 +46,7 @@ class Dense(nn.Module):
     def __call__(self, x: Float[Array, "... C"]) -> Float[Array, "... F"]:
         """The affine map of x [...,C], float32 [...,F]."""
         kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features), jnp.float32)
-        y = jnp.matmul(
-            x.astype(self.dtype),
-            kernel.astype(self.dtype),
-            precision=matmul_precision(self.dtype),
-            preferred_element_type=jnp.float32,
-        )
+        y = matmul(x, kernel, self.dtype)
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
             y = y + bias.astype(jnp.float32).reshape((1,) * (y.ndim - 1) + (-1,))
@@ -50,3 +58,28 @@ def layer_norm(x: Float[Array, "... C"], *, eps: float = 1e-6) -> Float[Array, "
     x = x.astype(jnp.float32)
     centred = x - x.mean(-1, keepdims=True)
     return centred * (jnp.square(centred).mean(-1, keepdims=True) + eps) ** -0.5
+
+
+def affine_norm(*, eps: float = 1e-6, name: str | None = None) -> nn.LayerNorm:
+    """`layer_norm` followed by a learned scale and bias, float32."""
+    return nn.LayerNorm(epsilon=eps, use_fast_variance=False, name=name)
+
+
+class TimeEmbedding(nn.Module):
+    """A small MLP over the sinusoids of a diffusion time.
+
+    Attributes:
+      width: F.
+      dtype: compute dtype.
+    """
+
+    width: int
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(self, t: Num[Array, "..."]) -> Float[Array, "... F"]:
+        """The embedding of the times t, float32."""
+        normal = nn.initializers.normal(0.02)
+        h = diffusion.timestep_embedding(t, _TIME_CHANNELS)
+        h = nn.silu(Dense(self.width, dtype=self.dtype, kernel_init=normal, name="mlp_0")(h))
+        return Dense(self.width, dtype=self.dtype, kernel_init=normal, name="mlp_2")(h)

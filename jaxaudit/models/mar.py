@@ -19,18 +19,22 @@ d head width, C width, D channels of a token, F hidden units of an MLP.
 from __future__ import annotations
 
 import dataclasses
-import math
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxaudit.errors import InputError
-from jaxaudit.models.layers import Dense
+from jaxaudit.models.attention import SelfAttention
+from jaxaudit.models.layers import Dense, affine_norm
 from jaxaudit.models.mar_head import DiffusionHead
+from jaxaudit.models.mlp import MLP
+from jaxaudit.models.patches import PatchOrder
 from jaxaudit.models.variant import ModelVariant
-from jaxaudit_kernels.precision import matmul_precision
+
+PATCH_ORDER: PatchOrder = "c p q"
+"""How the latents of a patch stand in a token."""
 
 _NORMAL = nn.initializers.normal(0.02)
 _XAVIER = nn.initializers.xavier_uniform()
@@ -88,22 +92,6 @@ class MARConfig:
         return DiffusionHead(self.token_dim, self.head_depth, self.head_width, dtype)
 
 
-def patchify(latents: Float[Array, "B h w c"], patch_size: int) -> Float[Array, "B L D"]:
-    """Tokens of an image's latents, in raster order; a token's channels are (channel, row, column)."""
-    batch, height, width, channels = latents.shape
-    p = patch_size
-    x = latents.reshape(batch, height // p, p, width // p, p, channels)
-    return x.transpose(0, 1, 3, 5, 2, 4).reshape(batch, -1, channels * p * p)
-
-
-def unpatchify(tokens: Float[Array, "B L D"], patch_size: int) -> Float[Array, "B h w c"]:
-    """The latents of a square image's tokens; inverts `patchify`."""
-    batch, length, dim = tokens.shape
-    p, side = patch_size, math.isqrt(length)
-    x = tokens.reshape(batch, side, side, dim // (p * p), p, p)
-    return x.transpose(0, 1, 4, 2, 5, 3).reshape(batch, side * p, side * p, -1)
-
-
 def complement(positions: Int[Array, "B M"], length: int) -> Int[Array, "B N"]:
     """The positions 0 .. length - 1 that are not among the given ones (all different), ascending."""
     rows = jnp.arange(len(positions))[:, None]
@@ -116,59 +104,6 @@ def take(x: Float[Array, "B L C"], positions: Int[Array, "B M"]) -> Float[Array,
     return jnp.take_along_axis(x, positions[:, :, None], axis=1)
 
 
-def attention(
-    q: Float[Array, "B Q H d"],
-    k: Float[Array, "B Q H d"],
-    v: Float[Array, "B Q H d"],
-    shown: Array | None = None,
-) -> Float[Array, "B Q H d"]:
-    """softmax(q kᵀ / √d) v over the keys that `shown` [B,Q] marks (None: all), float32."""
-    precision = matmul_precision(q.dtype)
-    logits = jnp.einsum("bqhd,bkhd->bhqk", q, k, precision=precision, preferred_element_type=jnp.float32)
-    logits = logits * q.shape[-1] ** -0.5
-    if shown is not None:
-        logits = jnp.where(shown[:, None, None], logits, -jnp.inf)
-    weights = nn.softmax(logits, axis=-1).astype(v.dtype)
-    return jnp.einsum("bhqk,bkhd->bqhd", weights, v, precision=precision, preferred_element_type=jnp.float32)
-
-
-def _affine_norm(name: str | None = None) -> nn.LayerNorm:
-    """LayerNorm with learned scale and bias, float32."""
-    return nn.LayerNorm(epsilon=1e-6, use_fast_variance=False, name=name)
-
-
-class _SelfAttention(nn.Module):
-    """Multi-head attention over one packed projection (q, k, v)."""
-
-    config: MARConfig
-    dtype: DTypeLike
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "B Q C"], shown: Array | None) -> Float[Array, "B Q C"]:
-        width = self.config.width
-        qkv = Dense(3 * width, dtype=self.dtype, kernel_init=_XAVIER, name="qkv")(x).astype(self.dtype)
-        q, k, v = jnp.unstack(qkv.reshape(*x.shape[:2], 3, self.config.num_heads, -1), axis=2)
-        out = attention(q, k, v, shown).reshape(x.shape)
-        return Dense(width, dtype=self.dtype, kernel_init=_XAVIER, name="proj")(out)
-
-
-class _MLP(nn.Module):
-    """Two linear maps around an exact GELU; its hidden units are sown as ("activations", "hidden")."""
-
-    config: MARConfig
-    dtype: DTypeLike
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "B Q C"]) -> Float[Array, "B Q C"]:
-        width = self.config.width
-        hidden = Dense(
-            round(width * self.config.mlp_ratio), dtype=self.dtype, kernel_init=_XAVIER, name="fc1"
-        )(x)
-        hidden = nn.gelu(hidden, approximate=False).astype(self.dtype)
-        self.sow("activations", "hidden", hidden)
-        return Dense(width, dtype=self.dtype, kernel_init=_XAVIER, name="fc2")(hidden)
-
-
 class Block(nn.Module):
     """x ← x + attention(norm1(x));  x ← x + mlp(norm2(x))."""
 
@@ -176,10 +111,16 @@ class Block(nn.Module):
     dtype: DTypeLike
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B Q C"], shown: Array | None = None) -> Float[Array, "B Q C"]:
-        """The block's output, float32; only keys that `shown` [B,Q] marks are attended to (None: all)."""
-        x = x + _SelfAttention(self.config, self.dtype, name="attn")(_affine_norm("norm1")(x), shown)
-        return x + _MLP(self.config, self.dtype, name="mlp")(_affine_norm("norm2")(x))
+    def __call__(
+        self, x: Float[Array, "B Q C"], shown: Bool[Array, "B Q"] | None = None
+    ) -> Float[Array, "B Q C"]:
+        """The block's output, float32; only tokens that `shown` marks are attended to (None: all)."""
+        config = self.config
+        attention = SelfAttention(config.num_heads, True, self.dtype, _XAVIER, name="attn")
+        mlp = MLP(round(config.width * config.mlp_ratio), False, self.dtype, _XAVIER, name="mlp")
+        visible = None if shown is None else shown[:, None, None]
+        x = x + attention(affine_norm(name="norm1")(x), visible)
+        return x + mlp(affine_norm(name="norm2")(x))
 
 
 class _DiffusionLoss(nn.Module):
@@ -211,19 +152,19 @@ class MAR(nn.Module):
         self.class_emb = nn.Embed(config.num_classes, width, dtype=jnp.float32, embedding_init=_NORMAL)
         self.fake_latent = self.param("fake_latent", _NORMAL, (1, width), jnp.float32)
         self.z_proj = Dense(width, dtype=self.dtype, kernel_init=_XAVIER)
-        self.z_proj_ln = _affine_norm()
+        self.z_proj_ln = affine_norm()
         self.encoder_pos_embed_learned = self.param(
             "encoder_pos_embed_learned", _NORMAL, positions, jnp.float32
         )
         self.encoder_blocks = [Block(config, self.dtype) for _ in range(config.depth)]
-        self.encoder_norm = _affine_norm()
+        self.encoder_norm = affine_norm()
         self.decoder_embed = Dense(width, dtype=self.dtype, kernel_init=_XAVIER)
         self.mask_token = self.param("mask_token", _NORMAL, (1, 1, width), jnp.float32)
         self.decoder_pos_embed_learned = self.param(
             "decoder_pos_embed_learned", _NORMAL, positions, jnp.float32
         )
         self.decoder_blocks = [Block(config, self.dtype) for _ in range(config.depth)]
-        self.decoder_norm = _affine_norm()
+        self.decoder_norm = affine_norm()
         self.diffusion_pos_embed_learned = self.param(
             "diffusion_pos_embed_learned", _NORMAL, (1, length, width), jnp.float32
         )
@@ -256,7 +197,7 @@ class MAR(nn.Module):
         tokens: Float[Array, "B L D"],
         labels: Int[Array, " B"],
         visible: Int[Array, "B N"],
-        shown: Array | None = None,
+        shown: Bool[Array, "B N"] | None = None,
     ) -> Float[Array, "B K+N C"]:
         """h of (1), float32: the buffer, then the tokens at the `visible` positions.
 
@@ -278,7 +219,10 @@ class MAR(nn.Module):
         return self.encoder_norm(x)
 
     def decode(
-        self, encoded: Float[Array, "B K+N C"], visible: Int[Array, "B N"], shown: Array | None = None
+        self,
+        encoded: Float[Array, "B K+N C"],
+        visible: Int[Array, "B N"],
+        shown: Bool[Array, "B N"] | None = None,
     ) -> Float[Array, "B L C"]:
         """z of (2), float32, at every token, from h; `visible` and `shown` as given to `encode`."""
         buffer, length = self.config.buffer_size, self.config.num_tokens

@@ -27,7 +27,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float, Int, Key
 
-from jaxaudit.models.layers import Dense, layer_norm
+from jaxaudit.models.layers import Dense, TimeEmbedding, affine_norm, layer_norm
 from jaxaudit_kernels import diffusion
 
 Modulations = tuple[Float[Array, "..."], ...]
@@ -36,22 +36,7 @@ Modulations = tuple[Float[Array, "..."], ...]
 TRAINING = diffusion.cosine_schedule(1000)
 """The process the released heads were trained on."""
 
-_TIME_CHANNELS = 256
 _XAVIER = nn.initializers.xavier_uniform()
-
-
-class _TimeEmbedding(nn.Module):
-    """The MLP of (1) over the sinusoids of t."""
-
-    width: int
-    dtype: DTypeLike
-
-    @nn.compact
-    def __call__(self, t: Int[Array, "..."]) -> Float[Array, "... W"]:
-        normal = nn.initializers.normal(0.02)
-        h = diffusion.timestep_embedding(t, _TIME_CHANNELS)
-        h = nn.silu(Dense(self.width, dtype=self.dtype, kernel_init=normal, name="mlp_0")(h))
-        return Dense(self.width, dtype=self.dtype, kernel_init=normal, name="mlp_2")(h)
 
 
 class _ResBlock(nn.Module):
@@ -61,7 +46,7 @@ class _ResBlock(nn.Module):
     dtype: DTypeLike
 
     def setup(self):
-        self.in_ln = nn.LayerNorm(epsilon=1e-6, use_fast_variance=False)
+        self.in_ln = affine_norm()
         self.mlp_0 = Dense(self.width, dtype=self.dtype, kernel_init=_XAVIER)
         self.mlp_2 = Dense(self.width, dtype=self.dtype, kernel_init=_XAVIER)
         self.adaLN_modulation_1 = Dense(3 * self.width, dtype=self.dtype, kernel_init=nn.initializers.zeros)
@@ -116,7 +101,7 @@ class DiffusionHead(nn.Module):
 
     def setup(self):
         """The layers, named after the released keys."""
-        self.time_embed = _TimeEmbedding(self.width, self.dtype)
+        self.time_embed = TimeEmbedding(self.width, self.dtype)
         self.cond_embed = Dense(self.width, dtype=self.dtype, kernel_init=_XAVIER)
         self.input_proj = Dense(self.width, dtype=self.dtype, kernel_init=_XAVIER)
         self.res_blocks = [_ResBlock(self.width, self.dtype) for _ in range(self.depth)]

@@ -33,12 +33,10 @@ from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float, Int
 
 from jaxaudit.errors import InputError
-from jaxaudit.models.layers import Dense, layer_norm
+from jaxaudit.models.attention import Cache, KeysValues, attention, causal, merge_heads, split_heads
+from jaxaudit.models.layers import Dense, affine_norm, layer_norm
+from jaxaudit.models.mlp import MLP
 from jaxaudit.models.variant import ModelVariant
-from jaxaudit_kernels.precision import matmul_precision
-
-Cache = tuple[tuple[Float[Array, "B H K d"], Float[Array, "B H K d"]], ...]
-"""Keys and values of every block."""
 
 # The released tables are longer than a picture; raster order never reads the rest.
 SPARE_POSITIONS = 1024
@@ -77,27 +75,9 @@ class RARConfig:
             raise InputError(f"num_heads={self.num_heads} does not divide width={self.width}.")
 
 
-def causal_attention(
-    q: Float[Array, "B H T d"],
-    k: Float[Array, "B H K d"],
-    v: Float[Array, "B H K d"],
-    first: ArrayLike = 0,
-) -> Float[Array, "B H T d"]:
-    """softmax(q kᵀ / √d) v, float32; query i is at position first + i and meets the keys up to there."""
-    precision = matmul_precision(q.dtype)
-    logits = jnp.einsum("bhqd,bhkd->bhqk", q, k, precision=precision, preferred_element_type=jnp.float32)
-    visible = jnp.arange(k.shape[2])[None] <= first + jnp.arange(q.shape[2])[:, None]
-    logits = jnp.where(visible[None, None], logits * q.shape[-1] ** -0.5, -jnp.inf)
-    weights = nn.softmax(logits, axis=-1).astype(v.dtype)
-    return jnp.einsum("bhqk,bhkd->bhqd", weights, v, precision=precision, preferred_element_type=jnp.float32)
-
-
-def _affine_norm(name: str) -> nn.LayerNorm:
-    """LayerNorm with learned scale and bias, float32."""
-    return nn.LayerNorm(epsilon=1e-6, use_fast_variance=False, name=name)
-
-
-def _modulation(a: Array, width: int, count: int, dtype: DTypeLike) -> list[Array]:
+def _modulation(
+    a: Float[Array, "B T C"], width: int, count: int, dtype: DTypeLike
+) -> list[Float[Array, "B T C"]]:
     """`count` vectors linear in a; all zero at the start of training."""
     linear = Dense(count * width, dtype=dtype, kernel_init=nn.initializers.zeros, name="adaLN_modulation_1")
     return jnp.split(linear(a), count, axis=-1)
@@ -110,33 +90,22 @@ class _SelfAttention(nn.Module):
     dtype: DTypeLike
 
     @nn.compact
-    def __call__(self, x, cache, first):
+    def __call__(
+        self, x: Float[Array, "B T C"], cache: KeysValues | None, first: ArrayLike
+    ) -> tuple[Float[Array, "B T C"], KeysValues]:
         config = self.config
         qkv = Dense(3 * config.width, dtype=self.dtype, kernel_init=_NORMAL, name="qkv")(x)
-        q, k, v = qkv.reshape(*x.shape[:2], 3, config.num_heads, -1).transpose(2, 0, 3, 1, 4)
-        q, k = _affine_norm("q_norm")(q), _affine_norm("k_norm")(k)
+        q, k, v = split_heads(qkv, config.num_heads, "b h l d")
+        q, k = affine_norm(name="q_norm")(q), affine_norm(name="k_norm")(k)
         q, k, v = (part.astype(self.dtype) for part in (q, k, v))
         if cache is not None:
             k, v = (
                 jax.lax.dynamic_update_slice_in_dim(old, new, first, axis=2)
                 for old, new in zip(cache, (k, v), strict=True)
             )
-        out = causal_attention(q, k, v, first).transpose(0, 2, 1, 3).reshape(x.shape)
+        visible = causal(q.shape[2], k.shape[2], first)
+        out = merge_heads(attention(q, k, v, layout="b h l d", visible=visible), "b h l d")
         return Dense(config.width, dtype=self.dtype, kernel_init=_NORMAL, name="proj")(out), (k, v)
-
-
-class _MLP(nn.Module):
-    """Two linear maps around an exact GELU; its hidden units are sown as ("activations", "hidden")."""
-
-    config: RARConfig
-    dtype: DTypeLike
-
-    @nn.compact
-    def __call__(self, x):
-        hidden = Dense(self.config.mlp_width, dtype=self.dtype, kernel_init=_NORMAL, name="fc1")(x)
-        hidden = nn.gelu(hidden, approximate=False).astype(self.dtype)
-        self.sow("activations", "hidden", hidden)
-        return Dense(self.config.width, dtype=self.dtype, kernel_init=_NORMAL, name="fc2")(hidden)
 
 
 class _Block(nn.Module):
@@ -146,14 +115,17 @@ class _Block(nn.Module):
     dtype: DTypeLike
 
     @nn.compact
-    def __call__(self, x, a, cache, first):
-        shift1, scale1, gate1, shift2, scale2, gate2 = _modulation(a, self.config.width, 6, self.dtype)
-        h, cache = _SelfAttention(self.config, self.dtype, name="attn")(
-            _affine_norm("norm1")(x) * (1 + scale1) + shift1, cache, first
+    def __call__(
+        self, x: Float[Array, "B T C"], a: Float[Array, "B T C"], cache: KeysValues | None, first: ArrayLike
+    ) -> tuple[Float[Array, "B T C"], KeysValues]:
+        config = self.config
+        shift1, scale1, gate1, shift2, scale2, gate2 = _modulation(a, config.width, 6, self.dtype)
+        h, cache = _SelfAttention(config, self.dtype, name="attn")(
+            affine_norm(name="norm1")(x) * (1 + scale1) + shift1, cache, first
         )
         x = x + gate1 * h
-        h = _MLP(self.config, self.dtype, name="mlp")(_affine_norm("norm2")(x) * (1 + scale2) + shift2)
-        return x + gate2 * h, cache
+        mlp = MLP(config.mlp_width, False, self.dtype, _NORMAL, name="mlp")
+        return x + gate2 * mlp(affine_norm(name="norm2")(x) * (1 + scale2) + shift2), cache
 
 
 class _FinalNorm(nn.Module):
@@ -163,7 +135,7 @@ class _FinalNorm(nn.Module):
     dtype: DTypeLike
 
     @nn.compact
-    def __call__(self, x, a):
+    def __call__(self, x: Float[Array, "B T C"], a: Float[Array, "B T C"]) -> Float[Array, "B T C"]:
         scale, shift = _modulation(a, self.config.width, 2, self.dtype)
         return layer_norm(x) * (1 + scale) + shift
 

@@ -30,9 +30,11 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from jaxaudit.errors import InputError
-from jaxaudit.models.layers import Dense
+from jaxaudit.models.attention import SelfAttention
+from jaxaudit.models.layers import Dense, affine_norm
+from jaxaudit.models.mlp import MLP
+from jaxaudit.models.patches import PatchEmbed, unpatchify
 from jaxaudit.models.variant import ModelVariant
-from jaxaudit.models.vit import MLP, PatchEmbed, SelfAttention, unpatchify
 from jaxaudit_kernels import diffusion
 from jaxaudit_kernels.precision import matmul_precision
 
@@ -41,6 +43,7 @@ TRAINING = diffusion.Schedule(
 )
 """The process the released models were trained on, that of Stable Diffusion; index t is their time t + 1."""
 
+_NORM_EPS = 1e-5
 _NORMAL = nn.initializers.truncated_normal(0.02)
 
 
@@ -122,11 +125,6 @@ class UViTConfig:
         return (*(f"in_blocks_{i}" for i in half), "mid_block", *(f"out_blocks_{i}" for i in half))
 
 
-def _norm(name: str | None = None) -> nn.LayerNorm:
-    """LayerNorm with learned scale and bias, float32."""
-    return nn.LayerNorm(epsilon=1e-5, use_fast_variance=False, name=name)
-
-
 class Block(nn.Module):
     """(2), after (3) where there is a `skip`."""
 
@@ -144,8 +142,8 @@ class Block(nn.Module):
             x = Dense(config.width, dtype=self.dtype, kernel_init=_NORMAL, name="skip_linear")(both)
         attention = SelfAttention(config.num_heads, False, self.dtype, _NORMAL, name="attn")
         mlp = MLP(round(config.width * config.mlp_ratio), False, self.dtype, _NORMAL, name="mlp")
-        x = x + attention(_norm("norm1")(x))
-        return x + mlp(_norm("norm2")(x))
+        x = x + attention(affine_norm(eps=_NORM_EPS, name="norm1")(x))
+        return x + mlp(affine_norm(eps=_NORM_EPS, name="norm2")(x))
 
 
 class UViT(nn.Module):
@@ -173,7 +171,7 @@ class UViT(nn.Module):
         self.in_blocks = [Block(config, self.dtype) for _ in range(config.depth // 2)]
         self.mid_block = Block(config, self.dtype)
         self.out_blocks = [Block(config, self.dtype) for _ in range(config.depth // 2)]
-        self.norm = _norm()
+        self.norm = affine_norm(eps=_NORM_EPS)
         self.decoder_pred = Dense(
             config.latent_channels * config.patch_size**2, dtype=self.dtype, kernel_init=_NORMAL
         )
@@ -204,7 +202,7 @@ class UViT(nn.Module):
         for block in self.out_blocks:
             x = block(x, skips.pop())
         patches = self.decoder_pred(self.norm(x[:, config.num_extras :]))
-        eps = unpatchify(patches, config.patch_size)
+        eps = unpatchify(patches, config.patch_size, "p q c")
         return self.final_layer(eps) if config.final_conv else eps
 
 

@@ -22,6 +22,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
+import einops
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -31,15 +32,10 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from jaxaudit.errors import InputError
+from jaxaudit.models.attention import Cache, KeysValues, block_causal_attention, merge_heads, split_heads
 from jaxaudit.models.layers import Dense, layer_norm
+from jaxaudit.models.mlp import MLP
 from jaxaudit.models.variant import ModelVariant
-from jaxaudit_kernels.precision import matmul_precision
-
-KeysValues = tuple[Float[Array, "B H K d"], Float[Array, "B H K d"]]
-"""Keys and values of one block, all scales so far."""
-
-Cache = tuple[KeysValues, ...]
-"""Those of every block."""
 
 _PATCHES_256 = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16)
 _PATCHES_512 = (1, 2, 3, 4, 6, 9, 13, 18, 24, 32)
@@ -86,52 +82,6 @@ class VARConfig:
         return tuple(side * side for side in self.patch_nums)
 
 
-def scale_causal_attention(
-    q: Float[Array, "B H l d"],
-    k: Float[Array, "B H K d"],
-    v: Float[Array, "B H K d"],
-    steps: tuple[int, ...],
-    *,
-    group_size: int = 128,
-) -> Float[Array, "B H l d"]:
-    """softmax(q kᵀ) v, each scale of queries over all keys up to the end of that scale; float32.
-
-    `steps` are the lengths of the scales in q; k and v hold K - l earlier positions before them. Every group
-    of scales meets only the keys it may see, so nothing is computed to be masked away, except inside the
-    first group: scales are merged up to `group_size` queries, because tiny products are slow.
-    """
-    past, precision = k.shape[2] - q.shape[2], matmul_precision(q.dtype)
-    ends = np.cumsum(steps)
-    outputs, first = [], 0
-    while first < len(steps):
-        begin = ends[first] - steps[first]
-        stop = max(first + 1, int(np.searchsorted(ends, begin + group_size, side="right")))
-        end = ends[stop - 1]
-        logits = jnp.einsum(
-            "bhqd,bhkd->bhqk",
-            q[:, :, begin:end],
-            k[:, :, : past + end],
-            precision=precision,
-            preferred_element_type=jnp.float32,
-        )
-        if stop > first + 1:
-            visible = past + np.repeat(ends[first:stop], steps[first:stop])
-            mask = np.arange(past + end) < visible[:, None]
-            logits = jnp.where(mask[None, None], logits, -jnp.inf)
-        weights = nn.softmax(logits, axis=-1).astype(v.dtype)
-        outputs.append(
-            jnp.einsum(
-                "bhqk,bhkd->bhqd",
-                weights,
-                v[:, :, : past + end],
-                precision=precision,
-                preferred_element_type=jnp.float32,
-            )
-        )
-        first = stop
-    return jnp.concatenate(outputs, axis=2)
-
-
 def _unit(x: Array) -> Array:
     """x / max(‖x‖, 1e-12) over the last axis."""
     return x * jax.lax.rsqrt(jnp.maximum(jnp.square(x).sum(-1, keepdims=True), 1e-24))
@@ -157,6 +107,15 @@ def _modulation(config: VARConfig) -> Initializer:
     return init
 
 
+def _six(modulation: Float[Array, "B 6*C"]) -> Float[Array, "B 1 6 C"]:
+    """(1) vector by vector, the same for every token."""
+    return einops.rearrange(modulation, "b (six c) -> b 1 six c", six=6)
+
+
+def _per_head(bias: Float[Array, " C"], num_heads: int) -> Float[Array, "1 H 1 d"]:
+    return einops.rearrange(bias, "(h d) -> 1 h 1 d", h=num_heads)
+
+
 class _SelfAttention(nn.Module):
     """(4), with the keys and values of earlier scales in `past`."""
 
@@ -174,10 +133,8 @@ class _SelfAttention(nn.Module):
         qkv = Dense(
             3 * config.width, use_bias=False, dtype=self.dtype, kernel_init=_normal(config), name="mat_qkv"
         )(x)
-        qkv = qkv.reshape(*x.shape[:2], 3, heads, head_dim).transpose(2, 0, 3, 1, 4)
-        q = qkv[0] + q_bias.reshape(1, heads, 1, head_dim)
-        k = qkv[1]
-        v = qkv[2] + v_bias.reshape(1, heads, 1, head_dim)
+        q, k, v = split_heads(qkv, heads, "b h l d")
+        q, v = q + _per_head(q_bias, heads), v + _per_head(v_bias, heads)
         if config.attn_l2_norm:
             scale_mul = self.param(
                 "scale_mul_1H11", nn.initializers.constant(math.log(4)), (1, heads, 1, 1), jnp.float32
@@ -189,27 +146,8 @@ class _SelfAttention(nn.Module):
         q, k, v = (part.astype(self.dtype) for part in (q, k, v))
         if past is not None:
             k, v = (jnp.concatenate(pair, axis=2) for pair in zip(past, (k, v), strict=True))
-        out = scale_causal_attention(q, k, v, steps)
-        out = out.transpose(0, 2, 1, 3).reshape(x.shape)
+        out = merge_heads(block_causal_attention(q, k, v, steps, scale=1.0), "b h l d")
         return Dense(config.width, dtype=self.dtype, kernel_init=_residual(config), name="proj")(out), (k, v)
-
-
-class _MLP(nn.Module):
-    """Two linear maps around a tanh GELU; its hidden units are sown as ("activations", "hidden")."""
-
-    config: VARConfig
-    dtype: DTypeLike
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "B l C"]) -> Float[Array, "B l C"]:
-        config = self.config
-        hidden = Dense(
-            round(config.width * config.mlp_ratio), dtype=self.dtype, kernel_init=_normal(config), name="fc1"
-        )(x)
-        hidden = nn.gelu(hidden, approximate=True).astype(self.dtype)
-        if not self.is_initializing():
-            self.sow("activations", "hidden", hidden)
-        return Dense(config.width, dtype=self.dtype, kernel_init=_residual(config), name="fc2")(hidden)
 
 
 class Block(nn.Module):
@@ -235,14 +173,16 @@ class Block(nn.Module):
         else:
             modulation = Dense(
                 6 * config.width, dtype=self.dtype, kernel_init=_modulation(config), name="ada_lin_1"
-            )(nn.silu(condition)).reshape(-1, 1, 6, config.width)
+            )(nn.silu(condition))
+            modulation = _six(modulation)
         gamma1, gamma2, scale1, scale2, shift1, shift2 = jnp.unstack(modulation, axis=2)
         h, present = _SelfAttention(config, self.dtype, name="attn")(
             layer_norm(x) * (1 + scale1) + shift1, past, steps
         )
         x = x + gamma1 * h
-        x = x + gamma2 * _MLP(config, self.dtype, name="ffn")(layer_norm(x) * (1 + scale2) + shift2)
-        return x, present
+        hidden = round(config.width * config.mlp_ratio)
+        mlp = MLP(hidden, True, self.dtype, _normal(config), _residual(config), name="ffn")
+        return x + gamma2 * mlp(layer_norm(x) * (1 + scale2) + shift2), present
 
 
 class _HeadNorm(nn.Module):
@@ -326,7 +266,7 @@ class VAR(nn.Module):
 
         condition = class_embedding
         if config.shared_aln:
-            condition = self.shared_ada_lin_1(nn.silu(class_embedding)).reshape(-1, 1, 6, config.width)
+            condition = _six(self.shared_ada_lin_1(nn.silu(class_embedding)))
         present = []
         for i, block in enumerate(self.blocks):
             x, keys_values = block(x, condition, cache[i] if cache else None, steps)

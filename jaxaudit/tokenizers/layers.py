@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import math
 
+import einops
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from jaxaudit.models.attention import attention
 from jaxaudit_kernels.precision import matmul_precision
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
@@ -87,8 +89,8 @@ class GroupNorm(nn.Module):
 
         def group_mean(per_pixel: Array) -> Array:
             """[B,H,W,C] -> [B,1,1,C]; pixels first, because short reductions are slow."""
-            means = per_pixel.mean((1, 2)).reshape(x.shape[0], -1, width).mean(-1)
-            return jnp.repeat(means, width, axis=-1)[:, None, None]
+            means = einops.reduce(per_pixel.mean((1, 2)), "b (g c) -> b g", "mean", c=width)
+            return einops.repeat(means, "b g -> b 1 1 (g c)", c=width)
 
         mean = group_mean(x)
         scale = scale[None, None, None] * jax.lax.rsqrt(group_mean(jnp.square(x - mean)) + 1e-6)
@@ -127,7 +129,7 @@ class AttnBlock(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
         """x plus the attention's projected output, in `dtype`."""
-        batch, height, width, channels = x.shape
+        channels = x.shape[-1]
 
         def pixelwise(name: str, features: int) -> Conv:
             return Conv(features, kernel_size=1, dtype=self.dtype, name=name)
@@ -137,12 +139,9 @@ class AttnBlock(nn.Module):
             q, k, v = jnp.split(pixelwise("qkv", 3 * channels)(h), 3, axis=-1)
         else:
             q, k, v = (pixelwise(name, channels)(h) for name in "qkv")
-        q, k, v = (part.reshape(batch, height * width, channels) for part in (q, k, v))
-        precision = matmul_precision(self.dtype)
-        logits = jnp.einsum("bic,bjc->bij", q, k, precision=precision, preferred_element_type=jnp.float32)
-        weights = nn.softmax(logits * channels**-0.5, axis=-1).astype(self.dtype)
-        h = jnp.einsum("bij,bjc->bic", weights, v, precision=precision)
-        return x + pixelwise("proj_out", channels)(h.reshape(x.shape))
+        q, k, v = (einops.rearrange(part, "b h w c -> b 1 (h w) c") for part in (q, k, v))
+        h = einops.rearrange(attention(q, k, v, layout="b h l d"), "b 1 (h w) c -> b h w c", h=x.shape[1])
+        return x + pixelwise("proj_out", channels)(h)
 
 
 class Downsample(nn.Module):
@@ -164,7 +163,7 @@ class Upsample(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w C"]:
         """The upsampled x, in `dtype`."""
-        x = jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
+        x = einops.repeat(x, "b h w c -> b (h 2) (w 2) c")
         return Conv(x.shape[-1], dtype=self.dtype, name="conv")(x)
 
 

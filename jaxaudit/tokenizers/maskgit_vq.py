@@ -21,13 +21,14 @@ from __future__ import annotations
 
 import dataclasses
 
+import einops
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from jaxaudit.models.variant import ModelVariant
+from jaxaudit.tokenizers.codebook import look_up, nearest, raster
 from jaxaudit.tokenizers.layers import Conv, GroupNorm
 
 
@@ -92,7 +93,7 @@ class _Level(nn.Module):
         for i in range(self.num_blocks):
             x = _ResBlock(self.features, self.dtype, name=f"block_{i}")(x)
         if self.upsample:
-            x = jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
+            x = einops.repeat(x, "b h w c -> b (h 2) (w 2) c")
             x = Conv(self.features, dtype=self.dtype, name="upsample_conv")(x)
         return x
 
@@ -144,16 +145,12 @@ class _Quantiser(nn.Module):
         self.embedding = nn.Embed(self.config.vocab_size, self.config.z_channels)
 
     def __call__(self, features: Float[Array, "B h w C"]) -> Int[Array, "B L"]:
-        """(1), as argmin of ‖e‖² - 2 z·e: ‖z‖² is the same for every code."""
-        z = features.astype(jnp.float32).reshape(features.shape[0], -1, features.shape[-1])
-        codes = self.embedding.embedding.astype(jnp.float32)
-        products = jnp.einsum("blc,vc->blv", z, codes, precision=jax.lax.Precision.HIGHEST)
-        return jnp.argmin(jnp.square(codes).sum(-1)[None, None] - 2 * products, axis=-1).astype(jnp.int32)
+        """(1)."""
+        return nearest(raster(features.astype(jnp.float32)), self.embedding.embedding)
 
     def codes(self, tokens: Int[Array, "B L"]) -> Float[Array, "B h w C"]:
         """The features that `tokens` stand for."""
-        side = self.config.side
-        return self.embedding.embedding[tokens].astype(jnp.float32).reshape(tokens.shape[0], side, side, -1)
+        return look_up(tokens, self.embedding.embedding, self.config.side)
 
 
 class MaskGITVQ(nn.Module):

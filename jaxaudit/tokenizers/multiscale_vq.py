@@ -29,6 +29,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxaudit.errors import InputError
 from jaxaudit.models.variant import ModelVariant
+from jaxaudit.tokenizers.codebook import look_up, nearest, raster
 from jaxaudit.tokenizers.layers import Conv, Decoder, Encoder
 from jaxaudit.tokenizers.resample import area, bicubic
 
@@ -148,18 +149,12 @@ class MultiScaleQuantiser(nn.Module):
         rest, f_hat = features.astype(jnp.float32), jnp.zeros(features.shape, jnp.float32)
         tokens, residuals, f_hats = [], [], []
         for scale, side in enumerate(self.config.patch_nums):
-            residuals.append(area(rest, side).reshape(rest.shape[0], side * side, -1))
-            tokens.append(self.nearest(residuals[-1]))
+            residuals.append(raster(area(rest, side)))
+            tokens.append(nearest(residuals[-1], self.embedding.embedding))
             update = self.update(tokens[-1], scale)
             rest, f_hat = rest - update, f_hat + update
             f_hats.append(f_hat)
         return Quantised(jnp.concatenate(tokens, 1), jnp.concatenate(residuals, 1), jnp.stack(f_hats))
-
-    def nearest(self, z: Float[Array, "B l C"]) -> Int[Array, "B l"]:
-        """(2), as argmin of ‖e‖² - 2 z·e: ‖z‖² is the same for every code."""
-        codes = self.embedding.embedding.astype(jnp.float32)
-        products = jnp.einsum("blc,vc->blv", z, codes, precision=jax.lax.Precision.HIGHEST)
-        return jnp.argmin(jnp.square(codes).sum(-1)[None, None] - 2 * products, axis=-1).astype(jnp.int32)
 
     def update(self, tokens: Int[Array, "B l"], scale: int) -> Float[Array, "B h w C"]:
         """(3): what the tokens of one scale add to f̂."""
@@ -178,10 +173,8 @@ class MultiScaleQuantiser(nn.Module):
         """The tokens of each scale."""
         return jnp.split(tokens, np.cumsum(self.config.steps)[:-1], axis=1)
 
-    def _codes(self, tokens: Array, scale: int) -> Array:
-        side = self.config.patch_nums[scale]
-        codes = self.embedding.embedding[tokens].astype(jnp.float32)
-        return codes.reshape(tokens.shape[0], side, side, -1)
+    def _codes(self, tokens: Int[Array, "B l"], scale: int) -> Float[Array, "B p p C"]:
+        return look_up(tokens, self.embedding.embedding, self.config.patch_nums[scale])
 
 
 class MultiScaleVQ(nn.Module):
@@ -272,8 +265,7 @@ class MultiScaleVQ(nn.Module):
 
     def next_input(self, f_hat: Float[Array, "B h w C"], scale: int) -> Float[Array, "B l C"]:
         """What the transformer reads to predict `scale` (1 .. S - 1) from f̂ after the scale before it."""
-        side = self.config.patch_nums[scale]
-        return area(f_hat, side).reshape(f_hat.shape[0], side * side, -1)
+        return raster(area(f_hat, self.config.patch_nums[scale]))
 
     def var_input(self, tokens: Int[Array, "B L"]) -> Float[Array, "B M C"]:
         """The teacher-forcing input for all scales but the first; the last scale's tokens play no part."""

@@ -29,7 +29,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float32, Int, Int32, Key
 
 from jaxaudit.models import mar_head
-from jaxaudit.models.mar import MAR, MARConfig, patchify
+from jaxaudit.models.mar import MAR, PATCH_ORDER, MARConfig
+from jaxaudit.models.patches import patchify
 from jaxaudit.tokenizers.kl_autoencoder import KLAutoencoder, KLAutoencoderConfig, posterior, sample
 from jaxaudit.training.loop import Batch, Params, Schedule
 from jaxaudit.training.stages import Progress, Recipe, check_sizes, drop_labels, encode_all, fit_stage
@@ -156,7 +157,7 @@ def train(
     means = encode_all(encode, tokenizer_params, images) / recipe.tokenizer.scale
     tokenizer_params = _standardise(tokenizer_params, means)
     latents = encode_all(encode, tokenizer_params, images)
-    tokens = np.asarray(patchify(latents, config.patch_size))
+    tokens = np.asarray(patchify(latents, config.patch_size, PATCH_ORDER))
 
     def denoising_loss(params: Params, batch: Batch, key: jax.Array) -> tuple[Array, dict[str, Array]]:
         clean, variables = batch["tokens"], {"params": params}

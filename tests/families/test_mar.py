@@ -15,7 +15,8 @@ from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
 from jaxaudit.families import get_family, mar
 from jaxaudit.families.random_params import random_params
-from jaxaudit.models.mar import patchify
+from jaxaudit.models.mar import PATCH_ORDER
+from jaxaudit.models.patches import patchify
 from jaxaudit.tokenizers.kl_autoencoder import KLAutoencoder, KLAutoencoderConfig
 from tests.golden import weights
 
@@ -129,7 +130,7 @@ def test_pictures_to_tokens_and_back():
     np.testing.assert_allclose(pixels, 0.2325 * moments[..., :8], rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(target.decode(latents), pictures, atol=1e-5)
     expected = 0.2325 * (moments[..., :8] + np.exp(0.5 * moments[..., 8:]) * noise)
-    np.testing.assert_allclose(drawn, patchify(expected, 2), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(drawn, patchify(expected, 2, PATCH_ORDER), rtol=1e-4, atol=1e-5)
     with pytest.raises(InputError, match=r"\(2, 10, 12, 3\) do not fit; expected \[B,12,12,3\]"):
         target.encode(images[:, :10])
 

@@ -13,6 +13,7 @@ from checkpoints_convert.mar import GENERATOR
 from jaxaudit.errors import InputError
 from jaxaudit.models import mar, mar_generation, mar_head
 from jaxaudit.models.mar import MAR, Block, MARConfig
+from jaxaudit.models.patches import patchify, unpatchify
 from jaxaudit_kernels import diffusion
 from tests.golden import weights
 
@@ -47,7 +48,7 @@ def golden():
     )["params"]
     params = jax.tree.map(jnp.asarray, convert(weights.state_dict(recorded, io), GENERATOR, abstract))
     inputs = weights.inputs(recorded)
-    inputs["tokens"] = mar.patchify(jnp.moveaxis(inputs["latents"], 1, -1), 1)
+    inputs["tokens"] = patchify(jnp.moveaxis(inputs["latents"], 1, -1), 1, mar.PATCH_ORDER)
     return params, inputs, io, recorded
 
 
@@ -73,9 +74,9 @@ def test_patchify():
     _, inputs, io, _ = golden()
     latents = jnp.moveaxis(inputs["latents"], 1, -1)
     np.testing.assert_array_equal(inputs["tokens"], io["tokens"])
-    pairs = mar.patchify(latents, 2)
+    pairs = patchify(latents, 2, mar.PATCH_ORDER)
     np.testing.assert_array_equal(pairs, io["tokens_patch2"])
-    np.testing.assert_array_equal(mar.unpatchify(pairs, 2), latents)
+    np.testing.assert_array_equal(unpatchify(pairs, 2, mar.PATCH_ORDER), latents)
 
 
 def run_transformer(params, tokens, labels, hidden):
@@ -271,7 +272,7 @@ def test_official_generation():
         )
 
     expected = np.moveaxis(io["gen_latents"], 1, -1)
-    actual, largest = mar.unpatchify(run(params), 1), np.abs(expected).max()
+    actual, largest = unpatchify(run(params), 1, mar.PATCH_ORDER), np.abs(expected).max()
     close(actual / largest, expected / largest, rtol=0, atol=2e-5)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxaudit.errors import InputError
-from jaxaudit.models.rar import RAR, RARConfig, _Block, causal_attention, complete
+from jaxaudit.models.rar import RAR, RARConfig, _Block, complete
 from tests.golden import weights
 from tests.golden.flax_params import flax_params
 
@@ -109,20 +109,6 @@ def test_no_token_sees_its_future():
     gradients = jax.jit(jax.jacrev(rows))(params["embeddings"]["embedding"])
     influence = np.abs(gradients[:, :16]).sum(-1)
     np.testing.assert_array_equal(influence > 0, np.tri(17, 16, -1, dtype=bool))
-
-
-def test_causal_attention_against_a_loop():
-    rng = np.random.default_rng(0)
-    q, k, v = rng.normal(size=(3, 1, 2, 5, 4)).astype(np.float32)
-    expected = np.zeros_like(q)
-    for i in range(5):
-        for head in range(2):
-            scores = np.array([q[0, head, i] @ k[0, head, j] / 2 for j in range(i + 1)], np.float64)
-            shares = np.exp(scores) / np.exp(scores).sum()
-            expected[0, head, i] = shares @ v[0, head, : i + 1]
-    np.testing.assert_allclose(causal_attention(q, k, v), expected, rtol=1e-5, atol=1e-6)
-    one = causal_attention(q[:, :, 3:4], k, v, 3)
-    np.testing.assert_allclose(one, expected[:, :, 3:4], rtol=1e-5, atol=1e-6)
 
 
 def test_scoring_twice_is_bit_identical():

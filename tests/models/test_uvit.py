@@ -10,8 +10,8 @@ import pytest
 from checkpoints_convert.mapping import convert
 from checkpoints_convert.uvit import GENERATOR
 from jaxaudit.errors import InputError
+from jaxaudit.models.patches import patchify, unpatchify
 from jaxaudit.models.uvit import TRAINING, Block, UViT, UViTConfig
-from jaxaudit.models.vit import patchify, unpatchify
 from jaxaudit_kernels import diffusion
 from tests.golden import weights
 
@@ -111,9 +111,9 @@ def test_official_schedule():
 
 def test_official_patches():
     _, inputs, _, io = golden("uvit")
-    patches = patchify(inputs["x"], 2)
+    patches = patchify(jnp.asarray(inputs["x"]), 2, "p q c")
     np.testing.assert_array_equal(patches[:1], io["patchify"])
-    np.testing.assert_array_equal(unpatchify(patches, 2), inputs["x"])
+    np.testing.assert_array_equal(unpatchify(patches, 2, "p q c"), inputs["x"])
 
 
 @pytest.mark.parametrize("case", CASES)

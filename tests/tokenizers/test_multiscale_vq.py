@@ -95,15 +95,6 @@ def test_phi_tables(golden):
     assert phi_indices(1, 1) == (0,)
 
 
-def test_nearest_code_is_the_argmin_over_all_distances(digits):
-    tokenizer, variables, _ = digits
-    z = np.asarray(jax.random.normal(jax.random.key(2), (2, 5, 4)))
-    codes = np.asarray(variables["params"]["quantize"]["embedding"]["embedding"], np.float64)
-    distances = np.square(z[:, :, None] - codes).sum(-1)
-    nearest = tokenizer.bind(variables).quantize.nearest(z)
-    np.testing.assert_array_equal(nearest, distances.argmin(-1))
-
-
 def test_encode_decode_and_training_pass_agree(digits):
     tokenizer, variables, images = digits
 
