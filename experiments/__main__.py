@@ -33,7 +33,7 @@ def main() -> None:
     first, *others = sys.argv[1:] or ["--help"]
     with cli.plain_exits():
         if first in ("help", "-h", "-help", "--help"):
-            print(_overview())
+            cli.say(_overview())
         elif first == "--version":
             print(f"jaxaudit {jaxaudit.__version__}")
         else:

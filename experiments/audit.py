@@ -121,10 +121,10 @@ def _print_scores() -> None:
     for kind in VIEWS:
         scores = declared_scores(kind)
         column = max(len(score.name) for score in scores) + 4
-        print(f"{kind} targets:")
+        cli.say(f"{kind} targets:")
         for score in scores:
             words = f"{score.description} {score.source} ({score.access})"
-            print(cli.entry(score.name, words, column=column, width=width))
+            cli.say(cli.entry(score.name, words, column=column, width=width))
 
 
 def run() -> None:

@@ -1,6 +1,10 @@
 """Which training images does a model give back? Ranks candidates, completes the best, counts the copies.
 
-jaxaudit extract --target=TARGET --candidates=SOURCE --validation=SOURCE
+  jaxaudit extract --target=digits_var_memorised
+  jaxaudit extract --target=DIR --candidates=folder:/imagenet/train --validation=folder:/imagenet/val
+
+Writes to --out: extracted.csv and .parquet (one row per extracted picture), candidates.parquet,
+validation.parquet, results.json, figures/ and report.html. A killed run goes on where it stopped.
 """
 
 import csv

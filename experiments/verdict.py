@@ -1,6 +1,9 @@
 """Recomputes statistics, verdict and report of an audit from its evidence alone; no model is loaded.
 
-jaxaudit verdict --evidence=audits/digits_var/evidence
+  jaxaudit verdict --evidence=audits/digits_var/evidence
+  jaxaudit verdict --evidence=DIR --protocol=paper --out=DIR             the published procedure
+
+Writes results.json, figures/ and report.html, beside the evidence unless --out says otherwise.
 """
 
 from collections.abc import Sequence

@@ -7,6 +7,7 @@ say which flags belong together (`flag_group`) and --help prints all of them.
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import sys
 import textwrap
@@ -19,6 +20,7 @@ from jaxaudit.errors import InputError
 
 _USAGE_ERROR = 2
 _INTERRUPTED = 130  # what shells give for SIGINT
+_BROKEN_PIPE = 141  # for SIGPIPE
 _HELP = frozenset({"--help", "-help", "-h", "-?", "--helpshort", "-helpshort"})
 _FULL_HELP = frozenset({"--helpfull", "-helpfull"})
 _COLUMN = 26  # where descriptions of flags begin
@@ -47,7 +49,7 @@ def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
     def parse(argv: Sequence[str]) -> list[str]:
         options = set(argv[1 : argv.index("--")] if "--" in argv else argv[1:])
         if options & (_HELP | _FULL_HELP):
-            print(help_text(module.__doc__ or "", everything=bool(options & _FULL_HELP)))
+            say(help_text(module.__doc__ or "", everything=bool(options & _FULL_HELP)))
             sys.exit()
         return _parse(argv)
 
@@ -67,6 +69,15 @@ def plain_exits() -> Iterator[None]:
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         sys.exit(_INTERRUPTED)
+
+
+def say(text: str) -> None:
+    """Prints; ends the program quietly if whoever reads it has heard enough (`| head`)."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more
+        sys.exit(_BROKEN_PIPE)
 
 
 @contextlib.contextmanager

@@ -132,6 +132,15 @@ def test_help_after_two_dashes_is_no_request_for_help():
     assert "Unexpected argument '--help'" in process.stderr
 
 
+def test_a_reader_that_leaves_is_no_error():
+    code = textwrap.dedent(PROGRAM).replace('"Its colour."', '"Its colour." * 10_000')
+    command = [sys.executable, "-c", code, "--help"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
 def test_ctrl_c_is_one_line():
     code = """
         import time
