@@ -54,7 +54,7 @@ from jaxaudit_kernels.memorization_scores import (
 )
 
 Inputs = tuple[Params, Key[Array, ""]]
-Batch = Mapping[str, Array]
+Rows = Mapping[str, Array | np.ndarray]
 
 _PUBLISHED_LAST = 99  # tokens of a model without scales that the published ranking looks at
 _HIDDEN = 0.95  # share of hidden latents when ranking
@@ -74,7 +74,7 @@ class DiscreteExtraction:
     scores = ("greedy_match", "greedy_match_ref")
     prefix_tokens = (0, 1, 5, 14, 30)
 
-    def rank(self, inputs: Inputs, batch: Batch) -> dict[str, Float[Array, " B"]]:
+    def rank(self, inputs: Inputs, batch: Rows) -> dict[str, Float[Array, " B"]]:
         """{candidate score: [B]} of images [B,H,W,3] and labels [B]."""
         params, _ = inputs
         tokens = self.functions.encode(params, batch["images"])
@@ -83,11 +83,11 @@ class DiscreteExtraction:
         last = self.steps[-1] if self.steps[-1] > 1 else min(_PUBLISHED_LAST, sum(self.steps))
         return {"greedy_match": match_rate(matches), "greedy_match_ref": match_rate(matches, last=last)}
 
-    def encode(self, inputs: Inputs, batch: Batch) -> Int[Array, "B L"]:
+    def encode(self, inputs: Inputs, batch: Rows) -> Int[Array, "B L"]:
         """The tokens of images [B,H,W,3]."""
         return self.functions.encode(inputs[0], batch["images"])
 
-    def complete(self, inputs: Inputs, batch: Batch, *, prefix: int) -> Float[Array, "B H W 3"]:
+    def complete(self, inputs: Inputs, batch: Rows, *, prefix: int) -> Float[Array, "B H W 3"]:
         """Images in the target's range, from the first `prefix` steps of tokens [B,L] with labels [B]."""
         params, _ = inputs
         tokens = self.functions.complete(params, batch["tokens"], batch["labels"], prefix)
@@ -104,7 +104,7 @@ class ContinuousExtraction:
     scores = ("latent_match", "latent_match_ref")
     prefix_tokens = (0, 1, 2, 5)
 
-    def rank(self, inputs: Inputs, batch: Batch) -> dict[str, Float[Array, " B"]]:
+    def rank(self, inputs: Inputs, batch: Rows) -> dict[str, Float[Array, " B"]]:
         """{candidate score: [B]} of images [B,H,W,3] and labels [B]."""
         params, key = inputs
         latents = self.functions.encode(params, batch["images"])
@@ -119,11 +119,11 @@ class ContinuousExtraction:
             "latent_match_ref": -published,
         }
 
-    def encode(self, inputs: Inputs, batch: Batch) -> Float[Array, "B L D"]:
+    def encode(self, inputs: Inputs, batch: Rows) -> Float[Array, "B L D"]:
         """The latents of images [B,H,W,3]."""
         return self.functions.encode(inputs[0], batch["images"])
 
-    def complete(self, inputs: Inputs, batch: Batch, *, prefix: int) -> Float[Array, "B H W 3"]:
+    def complete(self, inputs: Inputs, batch: Rows, *, prefix: int) -> Float[Array, "B H W 3"]:
         """Images in the target's range, from the first `prefix` steps of latents [B,L,D] with labels [B]."""
         params, key = inputs
         latents, keys = batch["tokens"], draws.image_keys(key, batch["ids"])
@@ -223,7 +223,7 @@ class ExtractionAttack:
         batch = {"tokens": np.asarray(tokens), **self._conditions(labels, ids)}
         return self._run(_Task(self._extraction, "complete", int(prefix)), batch, padded_size)
 
-    def _run(self, task: _Task, batch: Batch, padded_size: int) -> Pending:
+    def _run(self, task: _Task, batch: Rows, padded_size: int) -> Pending:
         return self._parallel(task)(self._inputs, batch, padded_size)
 
     def to_unit(self, images: Float[np.ndarray, "B H W 3"]) -> Float[np.ndarray, "B H W 3"]:
@@ -245,7 +245,7 @@ class _Task:
     method: Literal["rank", "encode", "complete"]
     prefix: int | None = None
 
-    def __call__(self, inputs: Inputs, batch: Batch) -> Any:
+    def __call__(self, inputs: Inputs, batch: Rows) -> Any:
         method = getattr(self.extraction, self.method)
         return method(inputs, batch) if self.prefix is None else method(inputs, batch, prefix=self.prefix)
 

@@ -108,7 +108,7 @@ def published_losses(
     return jnp.zeros((batch, num_tokens), jnp.float32).at[jnp.arange(batch)[:, None], hidden].set(scaled)
 
 
-@score("loss_ref", kind=_KIND, views=_PUBLISHED, source=KOWALCZUK_2025)
+@score("loss", published=True, kind=_KIND, views=_PUBLISHED, source=KOWALCZUK_2025)
 @score("loss", kind=_KIND, source=YEOM_2018)
 def loss(losses: Float[Array, "B N"]) -> Float[Array, " B"]:
     """Minus the mean diffusion loss of the hidden tokens.
@@ -130,7 +130,7 @@ def zlib_ratio(
     return loss / compressed_sizes(np.rint(100 * np.asarray(latents)).astype(np.int64))
 
 
-@host_score("zlib_ref", of="loss_ref", kind=_KIND, views=("cond",), source=KOWALCZUK_2025)
+@host_score("zlib", published=True, of="loss_ref", kind=_KIND, views=("cond",), source=KOWALCZUK_2025)
 def zlib_ratio_ref(
     loss: Float[np.ndarray, "*scores B"], latents: Float[np.ndarray, "B L D"]
 ) -> Float[np.ndarray, "*scores B"]:
@@ -150,13 +150,13 @@ def min_k(losses: Float[Array, "B N"], *, k: int) -> Float[Array, " B"]:
     return mean_of_lowest(-losses, max(1, percentage(losses, k)))
 
 
-@score("min_k_{k}_ref", kind=_KIND, grid={"k": PERCENTS}, views=_PUBLISHED, source=KOWALCZUK_2025)
+@score("min_k_{k}", published=True, kind=_KIND, grid={"k": PERCENTS}, views=_PUBLISHED, source=KOWALCZUK_2025)
 def min_k_ref(losses: Float[Array, "B N"], *, k: int) -> Float[Array, " B"]:
     """Minus the mean of the k% largest losses as published: NaN if that is less than one token."""
     return mean_of_lowest(-losses, percentage(losses, k))
 
 
-@score("camia_below_mean_ref", kind=_KIND, views=_PUBLISHED, source=KOWALCZUK_2025)
+@score("camia_below_mean", published=True, kind=_KIND, views=_PUBLISHED, source=KOWALCZUK_2025)
 @score("camia_below_mean", kind=_KIND, source=CHANG_2024)
 def camia_below_mean(losses: Float[Array, "B N"]) -> Float[Array, " B"]:
     """Minus the share of tokens that do worse than the image's mean.
@@ -166,7 +166,7 @@ def camia_below_mean(losses: Float[Array, "B N"]) -> Float[Array, " B"]:
     return -share_below_mean(-losses)
 
 
-@score("camia_below_running_mean_ref", kind=_KIND, views=_PUBLISHED, source=KOWALCZUK_2025)
+@score("camia_below_running_mean", published=True, kind=_KIND, views=_PUBLISHED, source=KOWALCZUK_2025)
 @score("camia_below_running_mean", kind=_KIND, source=CHANG_2024)
 def camia_below_running_mean(losses: Float[Array, "B N"]) -> Float[Array, " B"]:
     """Share of tokens that do worse than the mean of those up to them.
@@ -176,7 +176,7 @@ def camia_below_running_mean(losses: Float[Array, "B N"]) -> Float[Array, " B"]:
     return share_below_running_mean(-losses)
 
 
-@score("camia_slope_ref", kind=_KIND, views=_PUBLISHED, source=KOWALCZUK_2025)
+@score("camia_slope", published=True, kind=_KIND, views=_PUBLISHED, source=KOWALCZUK_2025)
 @score("camia_slope", kind=_KIND, source=CHANG_2024)
 def camia_slope(losses: Float[Array, "B N"]) -> Float[Array, " B"]:
     """Least-squares slope of the loss along the tokens, per token.

@@ -65,7 +65,12 @@ _white = functools.partial(score, kind="diffusion", access="white-box")
 _GRID = {"t": TIMESTEPS}
 
 
-@_gray("denoising_loss_ref", views={"": (MeanError(_LOSS_TIMESTEP, published=True),)}, source=DUBINSKI_2025)
+@_gray(
+    "denoising_loss",
+    published=True,
+    views={"": (MeanError(_LOSS_TIMESTEP, published=True),)},
+    source=DUBINSKI_2025,
+)
 @_gray("denoising_loss", views={"": (MeanError(_LOSS_TIMESTEP),)}, source=CARLINI_2023)
 def denoising_loss(error: Float[Array, " B"]) -> Float[Array, " B"]:
     """Minus the error of the predicted noise at t = 100, mean of 5 noises.
@@ -75,7 +80,7 @@ def denoising_loss(error: Float[Array, " B"]) -> Float[Array, " B"]:
     return -error
 
 
-@_gray("secmi_ref", views={"": (StepError(published=True),)}, source=DUBINSKI_2025)
+@_gray("secmi", published=True, views={"": (StepError(published=True),)}, source=DUBINSKI_2025)
 @_gray("secmi", views={"": (StepError(),)}, source=DUAN_2023)
 def secmi(error: Float[Array, " B"]) -> Float[Array, " B"]:
     """Minus the error of a DDIM step forth and back at t = 100 (SecMI).
@@ -85,7 +90,7 @@ def secmi(error: Float[Array, " B"]) -> Float[Array, " B"]:
     return -error
 
 
-@_gray("pia_ref", views={"": (ProximalError(published=True),)}, source=DUBINSKI_2025)
+@_gray("pia", published=True, views={"": (ProximalError(published=True),)}, source=DUBINSKI_2025)
 @_gray("pia", views={"": (ProximalError(),)}, source=KONG_2024)
 def pia(error: Float[Array, " B"]) -> Float[Array, " B"]:
     """Minus the error of predicting at t = 200 the noise predicted at 0 (PIA).
@@ -104,14 +109,20 @@ def pian(error: Float[Array, " B"]) -> Float[Array, " B"]:
     return -error
 
 
-@_gray("pian_ref", views={"": (ProximalError(_PUBLISHED_MAGNITUDE, published=True),)}, source=DUBINSKI_2025)
+@_gray(
+    "pian",
+    published=True,
+    views={"": (ProximalError(_PUBLISHED_MAGNITUDE, published=True),)},
+    source=DUBINSKI_2025,
+)
 def pian_ref(error: Float[Array, " B"]) -> Float[Array, " B"]:
     """Minus the error of predicting the noise predicted at 0, normalised to √(π/2) as published."""
     return -error
 
 
 @_gray(
-    "multiple_loss_{t}_ref",
+    "multiple_loss_{t}",
+    published=True,
     grid=_GRID,
     views=lambda t: {"": (Error(t, published=True),)},
     source=DUBINSKI_2025,
@@ -135,7 +146,8 @@ def gradient_masking(error: Float[Array, " B"]) -> Float[Array, " B"]:
 
 
 @_white(
-    "gradient_masking_{t}_ref",
+    "gradient_masking_{t}",
+    published=True,
     grid=_GRID,
     views=lambda t: {"": (MaskedError(t, published=True),)},
     source=DUBINSKI_2025,
@@ -154,13 +166,15 @@ def noise_opt_error(error: Float[Array, " B"]) -> Float[Array, " B"]:
     return -error
 
 
-@_white("noise_opt_error_ref", views={"": (RenoisedError(),)}, source=DUBINSKI_2025)
+@_white("noise_opt_error", published=True, views={"": (RenoisedError(),)}, source=DUBINSKI_2025)
 def noise_opt_error_ref(error: Float[Array, " B"]) -> Float[Array, " B"]:
     """Minus the error after L-BFGS on the latents, which are noised once more, as published."""
     return -error
 
 
-@_white("noise_opt_norm_ref", views={"": (PerturbationSize(published=True),)}, source=DUBINSKI_2025)
+@_white(
+    "noise_opt_norm", published=True, views={"": (PerturbationSize(published=True),)}, source=DUBINSKI_2025
+)
 @_white("noise_opt_norm", views={"": (PerturbationSize(),)}, source=DUBINSKI_2025)
 def noise_opt_norm(size: Float[Array, " B"]) -> Float[Array, " B"]:
     """Minus the size of the perturbation that 5 iterations of L-BFGS apply to the latents.

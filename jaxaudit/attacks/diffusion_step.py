@@ -31,7 +31,7 @@ from jaxaudit.attacks.diffusion_measurements import ReconstructionError
 from jaxaudit.attacks.diffusion_nodes import Evaluation
 from jaxaudit.attacks.diffusion_plan import Cost, Process, Run, cost, execute, required
 from jaxaudit.attacks.registry import Kind, Score, ScorePlan
-from jaxaudit.attacks.step import Batch, Outputs, Step
+from jaxaudit.attacks.step import Outputs, Rows, Step
 from jaxaudit.errors import InputError
 from jaxaudit.runtime.flops import count_flops
 from jaxaudit.runtime.rows import map_rows, rows_at_once
@@ -97,7 +97,7 @@ class DiffusionStep(Step):
             return f"{target.name} has no autoencoder"
         return None
 
-    def __call__(self, inputs: tuple[Params, Key[Array, ""]], batch: Batch) -> Outputs:
+    def __call__(self, inputs: tuple[Params, Key[Array, ""]], batch: Rows) -> Outputs:
         """See the module.
 
         Raises:
@@ -113,11 +113,11 @@ class DiffusionStep(Step):
         )
         return {"tokens": None, "scores": scores, "features": {}}
 
-    def _scores(self, inputs: tuple[Params, Key[Array, ""]], batch: Batch) -> dict[str, Float[Array, " B"]]:
+    def _scores(self, inputs: tuple[Params, Key[Array, ""]], batch: Rows) -> dict[str, Float[Array, " B"]]:
         wanted = [node for score in self.scores for node in score.inputs]
         return ScorePlan(self.scores).device(execute(wanted, self._run(inputs, batch)))
 
-    def _run(self, inputs: tuple[Params, Key[Array, ""]], batch: Batch) -> Run:
+    def _run(self, inputs: tuple[Params, Key[Array, ""]], batch: Rows) -> Run:
         params, key = inputs
         functions, labels, images = self.functions, batch.get("condition"), batch.get("images")
         keys = draws.image_keys(key, batch["ids"])

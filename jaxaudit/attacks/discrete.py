@@ -98,7 +98,7 @@ def min_k(view: TokenStatistics, *, k: int) -> Float[Array, " B"]:
     return mean_of_lowest(view.log_prob, max(1, percentage(view.log_prob, k)))
 
 
-@score("min_k_{k}_ref", grid={"k": PERCENTS}, source=KOWALCZUK_2025)
+@score("min_k_{k}", published=True, grid={"k": PERCENTS}, source=KOWALCZUK_2025)
 def min_k_ref(view: TokenStatistics, *, k: int) -> Float[Array, " B"]:
     """Mean of the k% lowest log-probabilities as published: NaN if that is less than one token."""
     return mean_of_lowest(view.log_prob, percentage(view.log_prob, k))
@@ -113,7 +113,7 @@ def min_k_pp(view: TokenStatistics, *, k: int) -> Float[Array, " B"]:
     return mean_of_lowest(_standardised(view), max(1, percentage(view.log_prob, k)))
 
 
-@score("min_k_pp_{k}_ref", grid={"k": PERCENTS}, source=KOWALCZUK_2025)
+@score("min_k_pp_{k}", published=True, grid={"k": PERCENTS}, source=KOWALCZUK_2025)
 def min_k_pp_ref(view: TokenStatistics, *, k: int) -> Float[Array, " B"]:
     """Mean of the k% lowest (log p − μ)/(σ² + 1e-6) as published; NaN if that is less than one token."""
     return mean_of_lowest(_standardised_ref(view), percentage(view.log_prob, k))
@@ -135,7 +135,7 @@ def surp(view: TokenStatistics, *, k: int, e: int) -> Float[Array, " B"]:
     return jnp.where(jnp.any(surprising, axis=-1), mean, quantile[..., 0])
 
 
-@score("surp_{k}_{e}_ref", grid={"k": PERCENTS, "e": MAX_ENTROPIES}, source=KOWALCZUK_2025)
+@score("surp_{k}_{e}", published=True, grid={"k": PERCENTS, "e": MAX_ENTROPIES}, source=KOWALCZUK_2025)
 def surp_ref(view: TokenStatistics, *, k: int, e: int) -> Float[Array, " B"]:
     """Mean log-probability of the tokens with entropy below e, as published; 0 if there are none.
 
@@ -145,7 +145,7 @@ def surp_ref(view: TokenStatistics, *, k: int, e: int) -> Float[Array, " B"]:
     return _mean_over(view.log_prob, view.entropy < e)
 
 
-@score("surp_count_{k}_{e}_ref", grid={"k": PERCENTS, "e": MAX_ENTROPIES}, source=KOWALCZUK_2025)
+@score("surp_count_{k}_{e}", published=True, grid={"k": PERCENTS, "e": MAX_ENTROPIES}, source=KOWALCZUK_2025)
 def surp_count_ref(view: TokenStatistics, *, k: int, e: int) -> Float[Array, " B"]:
     """Share of the tokens with entropy below e, as published; k has no effect, see `surp_ref`."""
     del k
@@ -170,7 +170,7 @@ def camia_below_mean_pp(view: TokenStatistics) -> Float[Array, " B"]:
     return -share_below_mean(_standardised(view))
 
 
-@score("camia_below_mean_pp_ref", source=KOWALCZUK_2025)
+@score("camia_below_mean_pp", published=True, source=KOWALCZUK_2025)
 def camia_below_mean_pp_ref(view: TokenStatistics) -> Float[Array, " B"]:
     """Minus the share of tokens whose (log p − μ)/(σ² + 1e-6) is below its mean, as published."""
     return -share_below_mean(_standardised_ref(view))
@@ -195,7 +195,7 @@ def camia_below_running_mean_pp(view: TokenStatistics) -> Float[Array, " B"]:
     return share_below_running_mean(_standardised(view))
 
 
-@score("camia_below_running_mean_pp_ref", source=KOWALCZUK_2025)
+@score("camia_below_running_mean_pp", published=True, source=KOWALCZUK_2025)
 def camia_below_running_mean_pp_ref(view: TokenStatistics) -> Float[Array, " B"]:
     """Share of tokens whose (log p − μ)/(σ² + 1e-6) is below its running mean, as published."""
     return share_below_running_mean(_standardised_ref(view))

@@ -10,8 +10,9 @@ scores are named `score` alone. Adding a score is one decorated function:
         "Mean log-probability of the tokens."
         return jnp.mean(view.log_prob, axis=-1)
 
-registers `cond/loss` and `diff/loss`. A name that ends in `_ref` reproduces published code where that departs
-from the literature; `ref=True` says that it does not, and registers the function under both names.
+registers `cond/loss` and `diff/loss`. A score declared with `published=True` computes what published code
+does where that departs from the literature; its name gets the ending `_ref`. `ref=True` says that the two are
+the same, and registers the function as both.
 
 A *device* score is computed from arrays on the accelerator, inside the caller's jitted step. A *host* score
 is computed from a device score and the tokens in NumPy, while the accelerator is already at the next batch. A
@@ -28,7 +29,7 @@ import fnmatch
 import functools
 import inspect
 import itertools
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -40,7 +41,7 @@ from jaxaudit.targets import Kind
 Access = Literal["gray-box", "white-box"]
 Made = Literal["device", "host", "fitted"]
 Function = TypeVar("Function", bound=Callable[..., Any])
-Inputs = Mapping[str, tuple[Hashable, ...]]
+Inputs = Mapping[str, tuple[Any, ...]]
 """What a score's function takes in each of its views."""
 
 VIEWS: dict[Kind, tuple[str, ...]] = {
@@ -73,7 +74,9 @@ class Score:
     """One named per-sample score, higher = more likely a member.
 
     Attributes:
-      name: "view/score", or "score" for a kind with one view.
+      name: "view/score", or "score" for a kind with one view; of published scores with the ending `_ref`.
+      base: the score as it was declared, without view and ending: the same for the literature's form of a
+        score and the published one.
       kind: the kind of target it applies to.
       function: device: `(*inputs) -> [B]`. Host: `(base [..., B], tokens [B, L]) -> [..., B]`, in NumPy.
         Fitted: `(*inputs, steps) -> {feature: [B]}`, `steps` the numbers of tokens predicted together.
@@ -84,25 +87,30 @@ class Score:
       source: the paper that defines it.
       access: what of the model it needs, "gray-box" (its outputs) or "white-box" (its gradients).
       description: one line.
+      published: whether it computes what published code does, and belongs with its tables; otherwise it is
+        the literature's.
       on_request: whether it must be asked for by its name; no word or pattern includes it.
     """
 
     name: str
+    base: str
     kind: Kind
     function: Callable[..., Any]
-    inputs: tuple[Hashable, ...]
+    inputs: tuple[Any, ...]
     made: Made
     source: str
     access: Access
     description: str
+    published: bool = False
     on_request: bool = False
 
     @property
-    def reproduces_published_code(self) -> bool:
-        """Whether it is a `_ref` score."""
-        return self.name.endswith("_ref")
+    def view(self) -> str:
+        """The part of the name before the slash, "" without one."""
+        return split_name(self.name)[0]
 
 
+_PUBLISHED_ENDING = "_ref"
 _SCORES: dict[tuple[Kind, str], Score] = {}
 _PAPER: dict[Kind, tuple[str, ...]] = {}
 _INFERENCE: dict[Kind, tuple[str, ...]] = {}
@@ -116,6 +124,7 @@ def score(
     views: Inputs | Callable[..., Inputs] | None = None,
     grid: Mapping[str, Sequence[int]] | None = None,
     access: Access = "gray-box",
+    published: bool = False,
     ref: bool = False,
     on_request: bool = False,
 ) -> Callable[[Function], Function]:
@@ -129,7 +138,8 @@ def score(
         it; by default every view of the kind, by itself.
       grid: {keyword: its values}; one score for every combination. The function gets the keywords it has.
       access: what of the model the score needs.
-      ref: the published code computes the same, so `NAME_ref` is the same function.
+      published: it computes what published code does, where that departs from the literature; see `Score`.
+      ref: published code computes the same, so this is both the literature's score and the published one.
       on_request: see `Score`.
 
     Raises:
@@ -141,7 +151,7 @@ def score(
         name,
         inputs=inputs,
         grid=grid,
-        ref=ref,
+        forms=_forms(published, ref),
         kind=kind,
         source=source,
         access=access,
@@ -158,6 +168,7 @@ def host_score(
     kind: Kind = "discrete",
     views: Sequence[str] | None = None,
     access: Access = "gray-box",
+    published: bool = False,
     ref: bool = False,
 ) -> Callable[[Function], Function]:
     """Declares a host score made from the device score `of` (without view); default: all views of its kind.
@@ -175,7 +186,7 @@ def host_score(
         name,
         inputs=inputs,
         grid=None,
-        ref=ref,
+        forms=_forms(published, ref),
         kind=kind,
         source=source,
         access=access,
@@ -200,7 +211,7 @@ def fitted_score(
         name,
         inputs=views,
         grid=None,
-        ref=False,
+        forms=(False,),
         kind=kind,
         source=source,
         access=access,
@@ -214,7 +225,7 @@ def _declare(
     *,
     inputs: Inputs | Callable[..., Inputs],
     grid: Mapping[str, Sequence[int]] | None,
-    ref: bool,
+    forms: Sequence[bool],
     **facts: Any,
 ) -> Function:
     description = (inspect.getdoc(function) or "").partition("\n")[0]
@@ -227,12 +238,21 @@ def _declare(
         own = {keyword: value for keyword, value in parameters.items() if keyword in keywords}
         bound = functools.partial(function, **own) if own else function
         views = inputs(**parameters) if callable(inputs) else inputs
-        for suffix, (view, taken) in itertools.product(("", "_ref") if ref else ("",), views.items()):
-            key = facts["kind"], full_name(view, f"{name.format(**parameters)}{suffix}")
+        base = name.format(**parameters)
+        for published, (view, taken) in itertools.product(forms, views.items()):
+            key = facts["kind"], full_name(view, base + _PUBLISHED_ENDING * published)
             if key in _SCORES:
                 raise ValueError(f"There already is a score {key[1]!r}.")
-            _SCORES[key] = Score(key[1], function=bound, inputs=taken, description=description, **facts)
+            own_facts = {"base": base, "published": published, "description": description, **facts}
+            _SCORES[key] = Score(key[1], function=bound, inputs=taken, **own_facts)
     return function
+
+
+def _forms(published: bool, ref: bool) -> tuple[bool, ...]:
+    """Whether the scores that a declaration makes are published ones."""
+    if published and ref:
+        raise ValueError("published=True is that form alone, ref=True is both: say one of them.")
+    return (False, True) if ref else (published,)
 
 
 def declare_paper_set(kind: Kind, names: Sequence[str], *, inference: Sequence[str] | None = None) -> None:
@@ -244,9 +264,9 @@ def declare_paper_set(kind: Kind, names: Sequence[str], *, inference: Sequence[s
     _INFERENCE[kind] = tuple(names if inference is None else inference)
 
 
-def inference_set(kind: Kind) -> tuple[str, ...]:
-    """The scores that entered the published dataset inference, in order; all are `_ref` scores."""
-    return _INFERENCE[kind]
+def inference_set(kind: Kind) -> tuple[Score, ...]:
+    """The scores that entered the published dataset inference, in order; all are published ones."""
+    return tuple(_SCORES[kind, name] for name in _INFERENCE[kind])
 
 
 def declared_scores(kind: Kind) -> tuple[Score, ...]:
@@ -275,7 +295,7 @@ def get_scores(
     """
     known = {s.name: s for s in declared_scores(kind)}
     common = [name for name, s in known.items() if not s.on_request]
-    words = {"default": [n for n in common if not known[n].reproduces_published_code], "all": common}
+    words = {"default": [n for n in common if not known[n].published], "all": common}
     if kind in _PAPER:
         words["paper"] = list(_PAPER[kind])
     found: dict[str, Score] = {}
@@ -314,7 +334,7 @@ class ScorePlan:
         return tuple(s.name for s in self.scores)
 
     @property
-    def inputs(self) -> frozenset[Hashable]:
+    def inputs(self) -> frozenset[Any]:
         """The keys that `device` and `features` read from their argument."""
         scores = (*self._device_scores, *self._made("fitted"))
         return frozenset(itertools.chain.from_iterable(s.inputs for s in scores))
@@ -332,7 +352,7 @@ class ScorePlan:
     def _made(self, made: Made) -> tuple[Score, ...]:
         return tuple(s for s in self.scores if s.made == made)
 
-    def device(self, inputs: Mapping[Hashable, Any]) -> dict[str, Float[Array, " B"]]:
+    def device(self, inputs: Mapping[Any, Any]) -> dict[str, Float[Array, " B"]]:
         """All device scores, and those that host scores are made from: {name: [B] float32}. Jittable.
 
         For discrete targets `inputs` is what `guided_token_statistics` returns, {view: statistics [B, L]};
@@ -341,9 +361,7 @@ class ScorePlan:
         """
         return {s.name: s.function(*(inputs[key] for key in s.inputs)) for s in self._device_scores}
 
-    def features(
-        self, inputs: Mapping[Hashable, Any], steps: tuple[int, ...]
-    ) -> dict[str, Float[Array, " B"]]:
+    def features(self, inputs: Mapping[Any, Any], steps: tuple[int, ...]) -> dict[str, Float[Array, " B"]]:
         """The features of the fitted scores, {"view/score/feature": [B] float32}. Jittable.
 
         `inputs` is that of `device`, `steps` the numbers of tokens predicted together, in order.

@@ -22,7 +22,7 @@ from jaxaudit.attacks.batch import make_batch
 from jaxaudit.attacks.condition import condition_spec
 from jaxaudit.attacks.continuous import MaskedLossConfig
 from jaxaudit.attacks.registry import Access, ScorePlan
-from jaxaudit.attacks.steps import make_step
+from jaxaudit.attacks.step_by_kind import make_step
 from jaxaudit.errors import InputError
 from jaxaudit.runtime.mesh import mesh_of, replicated
 from jaxaudit.runtime.parallel import Parallelism, Pending, data_parallel

@@ -14,7 +14,8 @@ it returns, row by row independent,
     scores              {name: [B]} of device scores
     features            {name: [B]} of fitted scores
 
-There is one for each kind of target, in `jaxaudit.attacks.steps` and `jaxaudit.attacks.diffusion_step`.
+There is one for each kind of target: `discrete_step`, `continuous_step` and `diffusion_step`; `step_by_kind`
+picks it.
 """
 
 from __future__ import annotations
@@ -23,14 +24,17 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import jax
-from jaxtyping import Array, Key
+from einops import rearrange
+from jaxtyping import Array, Key, Shaped
 
 from jaxaudit.attacks.diffusion_plan import Cost
 from jaxaudit.attacks.registry import Kind, Score
 from jaxaudit.runtime.flops import count_flops
 from jaxaudit.targets import Params
 
-Batch = Mapping[str, Array]
+Rows = Mapping[str, Array]
+"""Arrays of a batch, one row of each per picture."""
+
 Outputs = dict[str, Any]
 
 
@@ -49,7 +53,7 @@ class Step:
     scores: tuple[Score, ...]
     options: Any
 
-    def __call__(self, inputs: tuple[Params, Key[Array, ""]], batch: Batch) -> Outputs:
+    def __call__(self, inputs: tuple[Params, Key[Array, ""]], batch: Rows) -> Outputs:
         """See the module."""
         raise NotImplementedError
 
@@ -70,3 +74,8 @@ class Step:
     ) -> int:
         """Floating-point operations of matrix products and convolutions that a batch takes."""
         return count_flops(self, inputs, batch)
+
+
+def side_by_side(*views: Shaped[Array, " B *rest"]) -> Shaped[Array, " VB *rest"]:
+    """The V views of a picture next to each other, so that rows spread over devices stay where they are."""
+    return rearrange(list(views), "v b ... -> (b v) ...")

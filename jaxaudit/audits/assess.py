@@ -57,11 +57,11 @@ def assess(evidence: Evidence, config: AssessConfig = AssessConfig()) -> dict[st
     if config.protocol == "paper":  # the published procedure takes as many members as nonmembers
         size, rng = min(len(members), len(nonmembers)), np.random.default_rng(config.seed)
         members, nonmembers = (_draw(table, size, rng) for table in (members, nonmembers))
-    views = _by_view(evidence.request["scores"], config.protocol)
+    views = _by_view(evidence.request["score_info"], config.protocol)
     if not views:
         raise InputError(
             f"The evidence holds no score for --protocol={config.protocol}: "
-            f"{'published ones end in _ref' if config.protocol == 'paper' else 'all of them end in _ref'}."
+            f"{'none' if config.protocol == 'paper' else 'each'} of its scores is a published one (_ref)."
         )
     candidates = [name for names in views.values() for name in names]
     member_scores, nonmember_scores = _scores(members, nonmembers, candidates, config.seed)
@@ -173,9 +173,9 @@ def _draw(table: Table, size: int, rng: np.random.Generator) -> Table:
     return table.take(np.sort(rng.choice(len(table), size, replace=False)))
 
 
-def _by_view(names: Sequence[str], protocol: str) -> dict[str, list[str]]:
+def _by_view(score_info: Mapping[str, Mapping[str, Any]], protocol: str) -> dict[str, list[str]]:
     """The candidates of each view: the literature's scores, or the published code's under "paper"."""
-    chosen = [name for name in names if name.endswith("_ref") == (protocol == "paper")]
+    chosen = [name for name, info in score_info.items() if info["published"] == (protocol == "paper")]
     views = dict.fromkeys(name.rpartition("/")[0] for name in chosen)
     return {view: [name for name in chosen if name.rpartition("/")[0] == view] for view in views}
 

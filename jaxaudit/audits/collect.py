@@ -26,9 +26,7 @@ from jaxaudit.attacks.registry import (
     Access,
     Kind,
     ScorePlan,
-    full_name,
     inference_set,
-    split_name,
 )
 from jaxaudit.attacks.runner import PendingScores, Scorer
 from jaxaudit.audits.request import precision, target_request
@@ -227,7 +225,12 @@ def _request(
         "scores": list(plan.names),
         "options": dataclasses.asdict(options) if options else {},
         "score_info": {
-            s.name: {"description": s.description, "source": s.source, "access": s.access}
+            s.name: {
+                "description": s.description,
+                "source": s.source,
+                "access": s.access,
+                "published": s.published,
+            }
             for s in plan.scores
         },
         "main_view": MAIN_VIEW[scorer.step.kind],
@@ -251,7 +254,7 @@ def _feature_sets(plan: ScorePlan, kind: Kind) -> dict[str, dict[str, list[str]]
     The published set, in every view: as the literature defines its scores, and as the published code does. If
     nothing of it was asked for, all that was. Fitted scores never enter: they have seen some of the samples.
     """
-    published = [split_name(name)[1] for name in inference_set(kind)]
+    place = {score.base: i for i, score in enumerate(inference_set(kind))}
     known = [s for s in plan.scores if s.made != "fitted"]
     if not known:
         raise InputError(
@@ -259,15 +262,13 @@ def _feature_sets(plan: ScorePlan, kind: Kind) -> dict[str, dict[str, list[str]]
             "ask for another score as well, with --scores."
         )
     sets = {}
-    for protocol, wanted in (
-        ("default", [name.removesuffix("_ref") for name in published]),
-        ("paper", published),
-    ):
-        names = [s.name for s in known if s.reproduces_published_code == (protocol == "paper")]
-        views = dict.fromkeys(split_name(name)[0] for name in names)
-        chosen = [name for view in views for each in wanted if (name := full_name(view, each)) in names]
-        by_view = {view: [n for n in chosen or names if split_name(n)[0] == view] for view in views}
-        sets[protocol] = {view: found for view, found in by_view.items() if found}
+    for protocol, published in (("default", False), ("paper", True)):
+        of_form = [s for s in known if s.published == published]
+        chosen = sorted((s for s in of_form if s.base in place), key=lambda s: place[s.base])
+        by_view = {s.view: [] for s in of_form}
+        for s in chosen or of_form:
+            by_view[s.view].append(s.name)
+        sets[protocol] = {view: names for view, names in by_view.items() if names}
     return sets
 
 

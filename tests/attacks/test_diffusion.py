@@ -13,7 +13,7 @@ import jaxaudit
 from jaxaudit.attacks.diffusion import TIMESTEPS
 from jaxaudit.attacks.registry import get_scores
 from jaxaudit.attacks.runner import Scorer
-from jaxaudit.attacks.steps import make_step
+from jaxaudit.attacks.step_by_kind import make_step
 from jaxaudit.errors import InputError
 from jaxaudit.families import dit
 from jaxaudit.runtime.mesh import make_mesh

@@ -24,7 +24,7 @@ from jaxaudit.attacks.diffusion_nodes import (
 )
 from jaxaudit.attacks.diffusion_plan import execute
 from jaxaudit.attacks.registry import ScorePlan
-from jaxaudit.attacks.steps import make_step
+from jaxaudit.attacks.step_by_kind import make_step
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.families import dit, uvit
 from jaxaudit_kernels.denoising import norm

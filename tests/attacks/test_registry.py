@@ -77,7 +77,7 @@ def test_every_kind_has_the_unified_attack_and_a_published_set_in_its_main_view(
         assert MAIN_VIEW[kind] in views
         published = [s.name for s in get_scores("paper", kind)]
         assert {split_name(name)[0] for name in published} == {MAIN_VIEW[kind]}
-        assert set(inference_set(kind)) <= set(published)
+        assert {s.name for s in inference_set(kind)} <= set(published)
         assert all(name.endswith("_ref") for name in published)
 
 
@@ -89,7 +89,7 @@ def test_every_literature_score_of_the_design_exists():
     expected += ["calibrated_loss", "icas", "prada"]
     default = names("default")
     assert {name for name in default if name.startswith("diff/")} == {f"diff/{name}" for name in expected}
-    assert not any(s.reproduces_published_code for s in get_scores("default"))
+    assert not any(s.published for s in get_scores("default"))
 
 
 def test_every_score_of_the_published_code_has_a_ref():
@@ -105,8 +105,23 @@ def test_paper_is_the_published_matrix_in_its_order():
 def test_a_ref_that_agrees_with_the_literature_is_the_same_function():
     literature, published = get_scores(["diff/loss", "diff/loss_ref"])
     assert published.function is literature.function
-    assert published.reproduces_published_code
-    assert not literature.reproduces_published_code
+    assert published.published
+    assert not literature.published
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_what_reproduces_published_code_is_declared_and_not_read_from_a_name():
+    @score("loss_ref_of_theirs", source="A paper that calls its loss a reference", published=True)
+    @score("best_ref", source="A paper about references")
+    def best(view):
+        """Rank of the best token."""
+        return view.rank
+
+    assert [s.published for s in get_scores("cond/best_ref")] == [False]
+    (published,) = get_scores("cond/loss_ref_of_theirs_ref")
+    assert (published.published, published.base) == (True, "loss_ref_of_theirs")
+    assert "cond/best_ref" in names("default")
+    assert "cond/loss_ref_of_theirs_ref" not in names("default")
 
 
 def test_patterns_keep_the_order_asked_for_and_drop_repeats():
@@ -139,6 +154,8 @@ def test_adding_a_score_is_one_decorated_function():
     np.testing.assert_array_equal(plan.device(inputs)["diff/top1"], (inputs["diff"].rank == 0).mean(axis=-1))
     with pytest.raises(ValueError, match="already is a score 'cond/top1'"):
         score("top1", source="Another paper")(top1)
+    with pytest.raises(ValueError, match="say one of them"):
+        score("top2", source="Another paper", published=True, ref=True)
     with pytest.raises(ValueError, match="'silent' has no docstring"):
         score("silent", source="Another paper")(lambda view: view.rank)
 

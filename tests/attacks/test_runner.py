@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import jaxaudit
-from jaxaudit.attacks import steps
+from jaxaudit.attacks import discrete_step
 from jaxaudit.attacks.registry import ScorePlan, get_scores
 from jaxaudit.attacks.runner import Scorer
 from jaxaudit.errors import InputError
@@ -72,7 +72,7 @@ def test_devices_do_not_change_scores(batch, scores, num_devices, parallelism):
 
 
 def test_without_a_difference_score_the_null_label_is_not_evaluated(batch, scores, monkeypatch):
-    monkeypatch.setattr(steps, "guided_token_statistics", None)
+    monkeypatch.setattr(discrete_step, "guided_token_statistics", None)
     alone = jaxaudit.score(var_target(), *batch, names=["cond/loss", "cond/unified_loss"])
     np.testing.assert_allclose(alone["cond/loss"], scores["cond/loss"], atol=1e-5)
     np.testing.assert_array_equal(alone["cond/unified_loss"], alone["cond/loss"])

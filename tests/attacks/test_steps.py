@@ -11,7 +11,7 @@ import pytest
 
 import jaxaudit
 from jaxaudit.attacks.continuous import TRAINING, MaskedLossConfig
-from jaxaudit.attacks.steps import make_step
+from jaxaudit.attacks.step_by_kind import make_step
 from jaxaudit.errors import InputError
 from jaxaudit.families import mar
 from jaxaudit_kernels import draws

@@ -1,0 +1,72 @@
+"""The step of a `DiscreteTarget`: from a batch of pictures to the scores of discrete tokens.
+
+    tokens ← encode(images);  hidden ← generator(tokens, [label, null label]) as one batch;
+    statistics → scores, logits existing for a few tokens at a time
+
+Axes: B batch, L tokens, D channels of a hidden state, V conditions (label, null label).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar
+
+import jax.numpy as jnp
+from einops import rearrange
+from jaxtyping import Array, Int, Key
+
+from jaxaudit.attacks.registry import Kind, Score, ScorePlan
+from jaxaudit.attacks.step import Outputs, Rows, Step, side_by_side
+from jaxaudit.errors import InputError
+from jaxaudit.targets import DiscreteFunctions, DiscreteTarget, Params
+from jaxaudit_kernels.likelihood import TokenStatistics, chunked_token_statistics, guided_token_statistics
+
+
+@dataclasses.dataclass(frozen=True)
+class DiscreteStep(Step):
+    """See the module. It draws nothing."""
+
+    kind: ClassVar[Kind] = "discrete"
+
+    functions: DiscreteFunctions
+    null_label: int
+    steps: tuple[int, ...]
+    scores: tuple[Score, ...]
+    options: None = None
+
+    @classmethod
+    def of(cls, target: DiscreteTarget, scores: tuple[Score, ...], options: None) -> DiscreteStep:
+        """The step that computes `scores` for a target.
+
+        Raises:
+          InputError: if there are options.
+        """
+        if options is not None:
+            given = ", ".join(field.name for field in dataclasses.fields(options))
+            raise InputError(f"{given} do not apply to {target.name}: its tokens are discrete.")
+        return cls(target.functions, target.null_label, target.steps, scores)
+
+    def __call__(self, inputs: tuple[Params, Key[Array, ""]], batch: Rows) -> Outputs:
+        """See the module."""
+        params, _ = inputs
+        plan = ScorePlan(self.scores)
+        tokens = self.functions.encode(params, batch["images"])
+        statistics = self._statistics(params, tokens, batch["condition"], plan.inputs)
+        return {
+            "tokens": tokens,
+            "scores": plan.device(statistics),
+            "features": plan.features(statistics, self.steps),
+        }
+
+    def _statistics(
+        self, params: Params, tokens: Int[Array, "B L"], labels: Int[Array, " B"], views: frozenset[str]
+    ) -> dict[str, TokenStatistics]:
+        """The token statistics of the `views`; the null label is evaluated only where one needs it."""
+        kernel, bias = self.functions.head(params)
+        if views == {"cond"}:
+            hidden = self.functions.hidden(params, tokens, labels)
+            return {"cond": chunked_token_statistics(hidden, kernel, bias, tokens)}
+        both = side_by_side(labels, jnp.full_like(labels, self.null_label))
+        hidden = self.functions.hidden(params, side_by_side(tokens, tokens), both)
+        hidden = rearrange(hidden, "(b v) l d -> b v l d", v=2)
+        return guided_token_statistics(hidden[:, 0], hidden[:, 1], kernel, bias, tokens)
