@@ -22,7 +22,7 @@ from rich.console import Console
 from jaxaudit import cli
 from jaxaudit.data import Source, open_source
 from jaxaudit.errors import InputError
-from jaxaudit.evidence import write_atomically
+from jaxaudit.evidence import UNITS, read_manifest, write_atomically
 from jaxaudit.reports.localization import print_localization, render_localization
 from jaxaudit.reports.localization_figures import draw_localization
 
@@ -99,19 +99,20 @@ def main(argv: Sequence[str]) -> None:
         flag.target, dtype=flag.precision, sharding=replicated(make_mesh(flag.num_devices or None))
     )
     directory = Path(_OUT.value or Path("localizations") / Path(flag.target).name)
-    with reported(console, f"Measuring {target.name}", unit="images") as progress:
+    with reported(console, "Preparing", unit="images") as progress:
         units = localize(target, members, directory / "units", config, progress=progress)
     pooled = None
     if control is not None:
         share = min(1.0, len(units.ids) / len(control))
         alike = dataclasses.replace(config, subsets=(share,))
-        with reported(console, "Measuring the control", unit="images") as progress:
+        with reported(console, "Preparing the control", unit="images") as progress:
             unseen = localize(target, control, directory / "control", alike, progress=progress)
         pooled = pool(units, unseen)
     if jax.process_index() == 0:
+        request = read_manifest(directory / "units", UNITS).request
         results = {
             "format": 2,
-            "request": json.loads((directory / "units" / "manifest.json").read_text()),
+            "request": {**request, "target": {"name": target.name, **request["target"]}},
             "control": _NONMEMBERS.value,
             "localization": localization(units, top=_TOP.value, pooled=pooled, seed=flag.seed).to_dict(),
         }

@@ -147,19 +147,19 @@ def _numbers(name: str, values: Sequence[str]) -> list[float]:
 
 def _units(target: Any) -> Any:
     """The map that the flags name, of this very target; None if no units are scaled."""
-    from jaxaudit.evidence import UnitMap
+    from jaxaudit.evidence import UNITS, UnitMap, read_manifest
 
     if not any(_CRITERIA.value):
         return None
     name = flags.FLAGS.target
     directory = Path(_UNITS.value or Path("localizations") / Path(name).name / "units")
-    manifest = directory / "manifest.json"
-    if not manifest.exists():
+    if not directory.exists():
         raise InputError(
             f"{directory} holds no map of units; run `jaxaudit localize --target={name}`, or name "
             "one with --units."
         )
-    if json.loads(manifest.read_text())["target"]["fingerprint"] != target.provenance.get("fingerprint"):
+    measured = read_manifest(directory, UNITS).request["target"]["fingerprint"]
+    if measured != target.provenance.get("fingerprint"):
         raise InputError(f"{directory} is the map of another target than {name}.")
     return UnitMap.load(directory)
 

@@ -6,7 +6,7 @@ The state of the run and its loss curves (CSV) are kept in OUT-training; a kille
 """
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -55,11 +55,7 @@ def main(argv: Sequence[str]) -> None:
     source = resolve_labels(open_source(_DATA.value), _NUM_CLASSES.value)
     with reported(console, f"Reading {source.spec}"):
         images, labels = _read(source, recipe.preprocessing)
-    with reported(console, "Preparing", unit="steps") as report:
-
-        def progress(stage: str, step: int, steps: int, metrics: Mapping[str, float]) -> None:
-            report(step, steps, f"Training the {stage}", note=f"loss {metrics['loss']:.3f}")
-
+    with reported(console, "Preparing", unit="steps") as progress:
         params = trainer.train(
             recipe,
             images,

@@ -361,16 +361,14 @@ class ScorePlan:
         """
         return {s.name: s.function(*(inputs[key] for key in s.inputs)) for s in self._device_scores}
 
-    def features(self, inputs: Mapping[Any, Any], steps: tuple[int, ...]) -> dict[str, Float[Array, " B"]]:
-        """The features of the fitted scores, {"view/score/feature": [B] float32}. Jittable.
+    def features(
+        self, inputs: Mapping[Any, Any], steps: tuple[int, ...]
+    ) -> dict[str, dict[str, Float[Array, " B"]]]:
+        """The features of the fitted scores, {score: {feature: [B] float32}}. Jittable.
 
         `inputs` is that of `device`, `steps` the numbers of tokens predicted together, in order.
         """
-        return {
-            f"{s.name}/{feature}": values
-            for s in self._made("fitted")
-            for feature, values in s.function(*(inputs[key] for key in s.inputs), steps).items()
-        }
+        return {s.name: s.function(*(inputs[key] for key in s.inputs), steps) for s in self._made("fitted")}
 
     def host(
         self, device: Mapping[str, Float[np.ndarray, " B"]], tokens: Num[np.ndarray, "B L ..."] | None

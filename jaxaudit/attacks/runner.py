@@ -88,9 +88,14 @@ class PendingScores:
         self._plan, self._pending = plan, pending
 
     def result(self) -> dict[str, Float[np.ndarray, " B"]]:
-        """{name: [B]}: the scores, higher = more likely a member, and the features of fitted scores."""
+        """{name: [B]}: the scores, higher = more likely a member; of a fitted one, {"name/feature": [B]}."""
         outputs = self._pending.result()
-        return {**self._plan.host(outputs["scores"], outputs["tokens"]), **outputs["features"]}
+        features = {
+            f"{name}/{feature}": values
+            for name, group in outputs["features"].items()
+            for feature, values in group.items()
+        }
+        return {**self._plan.host(outputs["scores"], outputs["tokens"]), **features}
 
 
 class Scorer:
@@ -141,9 +146,20 @@ class Scorer:
 
         Where their number depends on the image, the least: see `Cost` and `evaluations`.
         """
+        return self.step.flops((self.params, self._key), self._abstract_batch())
+
+    def features(self) -> dict[str, tuple[str, ...]]:
+        """{fitted score: the names of its features}; nothing is computed."""
+        if not self.plan.fitted:
+            return {}
+        outputs = jax.eval_shape(self.step, (self.params, self._key), self._abstract_batch())
+        return {name: tuple(outputs["features"][name]) for name in self.plan.fitted}
+
+    def _abstract_batch(self) -> dict[str, jax.ShapeDtypeStruct]:
+        """The shapes of a picture and what goes with it."""
         size, spec = self.target.preprocessing.image_size, jax.ShapeDtypeStruct
         batch = {"images": spec((1, size, size, 3), np.float32), "ids": spec((1,), np.uint32)}
-        return self.step.flops((self.params, self._key), batch | condition_spec(self.target))
+        return batch | condition_spec(self.target)
 
     def evaluations(self) -> dict[str, dict[str, int]] | None:
         """How often a diffusion model's network looks at one image; None for other kinds of target.

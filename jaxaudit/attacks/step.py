@@ -12,7 +12,7 @@ it returns, row by row independent,
 
     tokens              of the pictures [B,L], or latents [B,L,D]; for host scores, None without
     scores              {name: [B]} of device scores
-    features            {name: [B]} of fitted scores
+    features            {fitted score: {feature: [B]}}
 
 There is one for each kind of target: `discrete_step`, `continuous_step` and `diffusion_step`; `step_by_kind`
 picks it.

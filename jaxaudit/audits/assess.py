@@ -72,8 +72,8 @@ def assess(evidence: Evidence, config: AssessConfig = AssessConfig()) -> dict[st
         "format": RESULTS_FORMAT,
         **dataclasses.asdict(config),
         "request": dict(evidence.request),
-        "num_rows": dict(evidence.manifest["num_rows"]),
-        "run": dict(evidence.manifest["run"]),
+        "num_rows": dict(evidence.num_rows),
+        "run": dict(evidence.run),
         "score_info": dict(evidence.request["score_info"]),
         "membership": membership.to_dict(),
         "histograms": {

@@ -7,17 +7,13 @@ are found in minutes, not after a night of scoring.
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import os
-import subprocess
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
 
-import jaxaudit
 from jaxaudit.attacks.condition import condition_of, null_context, resolve_condition
 from jaxaudit.attacks.continuous import MaskedLossConfig
 from jaxaudit.attacks.registry import (
@@ -29,16 +25,15 @@ from jaxaudit.attacks.registry import (
     inference_set,
 )
 from jaxaudit.attacks.runner import PendingScores, Scorer
+from jaxaudit.audits.fill import fill
 from jaxaudit.audits.request import precision, target_request
 from jaxaudit.data import BLIND_NAMES, PictureBatch, Source, batches, check_disjoint, scan
 from jaxaudit.errors import InputError
-from jaxaudit.evidence import BLIND_PREFIX, SPLITS, Evidence, Shard
+from jaxaudit.evidence import SPLITS, Columns, Evidence, Shard, check_finite
 from jaxaudit.runtime.parallel import one_in_flight
 from jaxaudit.runtime.placement import Placement
-from jaxaudit.runtime.processes import my_share, wait_for_all_processes
+from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.targets import Target
-
-_VERSIONED = ("jax", "jaxlib", "flax", "numpy", "pillow")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +67,7 @@ def collect_evidence(
     directory: str | os.PathLike,
     config: CollectConfig = CollectConfig(),
     *,
-    progress: Callable[[int, int, str], None] = lambda done, total, what: None,
+    progress: Progress = silent,
 ) -> Evidence:
     """Scores every picture of both sources and keeps the scores in `directory`.
 
@@ -84,8 +79,7 @@ def collect_evidence(
       members, nonmembers: pictures the target was, and was not, trained on.
       directory: the evidence folder, created if missing.
       config: see `CollectConfig`.
-      progress: called with (images done, images of this process, what is being done); (0, 0, what)
-        where nothing is counted.
+      progress: hears of images looked at, and of those this process has scored.
 
     Raises:
       InputError: if the scores, access or options do not fit the target, pictures cannot be used, labels do
@@ -113,27 +107,20 @@ def collect_evidence(
         directory,
         _request(target, sources, conditions, scorer, config),
         _run(scorer, config),
+        columns=Columns(
+            tuple(name for name in scorer.plan.names if name not in scorer.plan.fitted),
+            scorer.features(),
+            BLIND_NAMES,
+        ),
         num_rows={split: len(source) for split, source in sources.items()},
+        shard_size=config.shard_size,
     )
-    mine = my_share(evidence.shards())
-    missing = set(evidence.missing())
-    total, done = sum(shard.stop - shard.start for shard in mine), 0
-    scoring = f"Scoring with {target.name}"
-    for shard in mine:
-        if shard in missing:
-            evidence.write(
-                shard,
-                _score_shard(
-                    scorer,
-                    sources[shard.split],
-                    shard,
-                    config.placement.batch_size,
-                    lambda rows, base=done: progress(base + rows, total, scoring),
-                ),
-            )
-        done += shard.stop - shard.start
-        progress(done, total, scoring)
-    wait_for_all_processes("evidence")
+
+    def compute(shard: Shard, done: Callable[[int], None]) -> dict[str, Any]:
+        source, batch_size = sources[shard.split], config.placement.batch_size
+        return _score(scorer, source, shard.rows, batch_size, evidence.columns.blind_columns, done)
+
+    fill(evidence, compute, progress, f"Scoring with {target.name}")
     return evidence
 
 
@@ -145,7 +132,7 @@ def _draw(source: Source, num_samples: int, seed: int) -> Source:
 
 
 def _usable_and_disjoint(
-    sources: dict[str, Source], target: Target, progress: Callable[[int, int, str], None]
+    sources: dict[str, Source], target: Target, progress: Progress
 ) -> tuple[dict[str, Source], dict[str, str]]:
     """The sources of the usable pictures, and what these tell the model (`Scan.conditions`)."""
     usable, digests, conditions = {}, {}, {}
@@ -164,42 +151,37 @@ def _usable_and_disjoint(
     return usable, conditions
 
 
-def _score_shard(
-    scorer: Scorer, source: Source, shard: Shard, batch_size: int, progress: Callable[[int], None]
+def _score(
+    scorer: Scorer,
+    source: Source,
+    rows: range,
+    batch_size: int,
+    blind_columns: list[str],
+    done: Callable[[int], None],
 ) -> dict[str, Any]:
-    """The columns of one shard."""
+    """The columns of some rows."""
 
     def submit(batch: PictureBatch) -> PendingScores:
         condition = condition_of(scorer.target, batch)
         return scorer.submit(batch.images, condition, ids=batch.ids, padded_size=batch_size)
 
-    rows = range(shard.start, shard.stop)
     loaded, parts = [], []
     for batch, part in one_in_flight(batches(source, rows, scorer.target.preprocessing, batch_size), submit):
         loaded.append(batch)
         parts.append(part)
-        progress(sum(len(batch.ids) for batch in loaded))
+        done(sum(len(batch.ids) for batch in loaded))
     ids = [sample_id for batch in loaded for sample_id in batch.ids]
     scores = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    _check_finite(scores, ids)
+    for name, values in scores.items():
+        check_finite(f"Score {name}", values, ids, "; leave it out with --scores, or remove the samples")
     blind = np.concatenate([batch.blind for batch in loaded])
     return {
         "sample_id": ids,
         "label": np.concatenate([batch.labels for batch in loaded]),
         "digest": [digest for batch in loaded for digest in batch.digests],
         **scores,
-        **{f"{BLIND_PREFIX}{name}": blind[:, column] for column, name in enumerate(BLIND_NAMES)},
+        **dict(zip(blind_columns, blind.T, strict=True)),
     }
-
-
-def _check_finite(scores: dict[str, np.ndarray], ids: Sequence[str]) -> None:
-    for name, values in scores.items():
-        wrong = np.flatnonzero(~np.isfinite(values))
-        if wrong.size:
-            raise InputError(
-                f"Score {name} is {values[wrong[0]]} for {wrong.size} of {len(ids)} samples, first "
-                f"{ids[wrong[0]]!r}; leave the score out with --scores, or remove the samples."
-            )
 
 
 def _request(
@@ -239,12 +221,6 @@ def _request(
         "num_samples": config.num_samples,
         "seed": config.seed,
         "precision": precision(target),
-        "shard_size": config.shard_size,
-        "versions": {
-            "jaxaudit": jaxaudit.__version__,
-            **{n: importlib.metadata.version(n) for n in _VERSIONED},
-        },
-        "git_commit": _git_commit(),
     }
 
 
@@ -284,24 +260,3 @@ def _run(scorer: Scorer, config: CollectConfig) -> dict[str, Any]:
         "evaluations_per_image": scorer.evaluations(),
         **config.placement.record(),
     }
-
-
-def _git_commit() -> str | None:
-    """The commit of the checkout jaxaudit runs from, with "+" if files differ from it; None if installed."""
-    root = Path(jaxaudit.__file__).parent.parent
-    if not (root / ".git").exists():
-        return None
-    try:
-        commit = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True
-        )
-        status = subprocess.run(
-            ["git", "status", "--porcelain", "--untracked-files=no"],
-            cwd=root,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return commit.stdout.strip() + ("+" if status.stdout.strip() else "")

@@ -13,7 +13,7 @@ to be sure), or "not_testable" (P and U differ without the model).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from jaxaudit import stats
@@ -22,6 +22,7 @@ from jaxaudit.audits.collect import CollectConfig, collect_evidence
 from jaxaudit.data import Source, fingerprints, near_duplicate_ids
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import SPLITS, Evidence
+from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.targets import Target
 
 _STATUS = {"trained_on": "identified", "no_evidence": "not_identified", "not_testable": "not_testable"}
@@ -36,7 +37,7 @@ def identify_data(
     collect_config: CollectConfig | None = None,
     assess_config: AssessConfig | None = None,
     *,
-    progress: Callable[[int, int, str], None] = lambda done, total, what: None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Asks whether `target` was trained on the published pictures, and answers in JSON-able data.
 
@@ -47,7 +48,7 @@ def identify_data(
       directory: keeps the evidence; a killed run goes on from there.
       collect_config, assess_config: how scores are measured and judged, None for their defaults; the protocol
         must be the default.
-      progress: called with (images done, all, what is being done); (0, 0, what) where nothing is counted.
+      progress: hears of images; of nothing countable with 0 of 0.
 
     Returns:
       The results of `assess` with "answer": {"status", "required"}, the latter `stats.RequiredSamples` unless

@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,16 +31,19 @@ from jaxaudit.attacks.similarity import Similarity, get_similarity
 from jaxaudit.audits.assess import AssessConfig, assess
 from jaxaudit.audits.collect import CollectConfig, collect_evidence
 from jaxaudit.audits.extraction import ExtractionConfig, complete_images, extract
+from jaxaudit.audits.request import precision, target_request
 from jaxaudit.checkpoint import read_record, save_target
 from jaxaudit.data import Source
 from jaxaudit.errors import InputError, unknown_name
-from jaxaudit.evidence import UnitMap, write_atomically
+from jaxaudit.evidence import Contents, UnitMap, claim, write_atomically
 from jaxaudit.feature_extractors import Extractor, pixels
+from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.stats.frechet import bootstrap_frechet
 from jaxaudit.stats.mean import mean_interval
 from jaxaudit.targets import ContinuousTarget, DiscreteTarget
 
 Kind = Literal["none", "unit_mem", "activation", "random", "noise"]
+_MEASURED = Contents("measurements of a changed target")
 _LOSS = "cond/loss"  # in every kind of target, minus the loss
 _FPR = "0.01"
 
@@ -109,6 +112,12 @@ class MitigateConfig:
     assess: AssessConfig = dataclasses.field(default_factory=AssessConfig)
     extraction: ExtractionConfig = dataclasses.field(default_factory=ExtractionConfig)
 
+    def asked(self) -> dict[str, Any]:
+        """What was asked for, JSON-able, without where it runs."""
+        parts = dataclasses.asdict(self)
+        del parts["collect"]["placement"], parts["extraction"]["placement"]
+        return parts
+
 
 def measure_changes(
     target: DiscreteTarget | ContinuousTarget,
@@ -121,7 +130,7 @@ def measure_changes(
     units: UnitMap | None = None,
     similarity: Similarity | None = None,
     extractor: Extractor | None = None,
-    progress: Callable[[int, int, str], None] = lambda done, total, what: None,
+    progress: Progress = silent,
 ) -> list[dict[str, Any]]:
     """Attacks the target after each of the changes, one after the other; what is done is not repeated.
 
@@ -134,7 +143,7 @@ def measure_changes(
       units: the map of the target's units, for changes that scale some.
       similarity: by which completions are compared with originals; default `get_similarity("pixels")`.
       extractor: features of the Fréchet distance; default grey levels at 8x8 pixels.
-      progress: called with (images done, in all, what is being done).
+      progress: hears of images.
 
     Returns:
       A record per change, JSON-able: "change" and the fields of `measure`.
@@ -148,7 +157,6 @@ def measure_changes(
     for i, change in enumerate(changes):
         folder = Path(directory) / change.name
         changed = change.apply(target, units)
-        label = f"{change.name} ({i + 1}/{len(changes)})"
         records.append(
             {
                 "change": dataclasses.asdict(change),
@@ -160,11 +168,15 @@ def measure_changes(
                     config,
                     similarity or get_similarity("pixels"),
                     extractor or pixels(),
-                    lambda done, total, what, label=label: progress(done, total, f"{label}: {what}"),
+                    _labelled(progress, f"{change.name} ({i + 1}/{len(changes)})"),
                 ),
             }
         )
     return records
+
+
+def _labelled(progress: Progress, label: str) -> Progress:
+    return lambda done, total, what, note="": progress(done, total, f"{label}: {what}", note)
 
 
 def save_mitigated(
@@ -207,29 +219,23 @@ def _measured_once(
     config: MitigateConfig,
     similarity: Similarity,
     extractor: Extractor,
-    progress: Callable[[int, int, str], None],
+    progress: Progress,
 ) -> dict[str, Any]:
     """`measure`, or what it found earlier for the same target and request."""
+    request = {
+        "target": target_request(target),
+        "precision": precision(target),
+        "sources": [[source.spec, source.fingerprint] for source in (members, nonmembers)],
+        "similarity": similarity.name,
+        "extractor": extractor.name,
+        **config.asked(),
+    }
+    claim(folder, _MEASURED, request, config.collect.placement.record())
     path = folder / "measured.json"
-    request = json.loads(
-        json.dumps(
-            {
-                "fingerprint": target.provenance.get("fingerprint"),
-                "sources": [[source.spec, source.fingerprint] for source in (members, nonmembers)],
-                "similarity": similarity.name,
-                "extractor": extractor.name,
-                "config": dataclasses.asdict(config),
-            }
-        )
-    )
-    if path.exists():
-        found = json.loads(path.read_text())
-        if found["request"] != request:
-            raise InputError(f"{folder} holds measurements of another request; choose another --out.")
-        return found["measured"]
-    measured = measure(target, members, nonmembers, folder, config, similarity, extractor, progress)
-    write_atomically(path, json.dumps({"request": request, "measured": measured}, indent=1).encode())
-    return measured
+    if not path.exists():
+        measured = measure(target, members, nonmembers, folder, config, similarity, extractor, progress)
+        write_atomically(path, json.dumps(measured, indent=1).encode())
+    return json.loads(path.read_text())
 
 
 def measure(
@@ -240,7 +246,7 @@ def measure(
     config: MitigateConfig,
     similarity: Similarity,
     extractor: Extractor,
-    progress: Callable[[int, int, str], None],
+    progress: Progress,
 ) -> dict[str, Any]:
     """Leakage and quality of one target; arguments are those of `measure_changes`.
 
@@ -298,7 +304,7 @@ def _frechet(
     prefix: int,
     extractor: Extractor,
     config: MitigateConfig,
-    progress: Callable[[int, int, str], None],
+    progress: Progress,
 ) -> dict[str, Any] | None:
     """Between held-out images and their completions, less its bias; None with too few for the features."""
     if len(sample_ids) <= extractor.dim:

@@ -150,7 +150,7 @@ def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _labels(evidence: Sequence[Evidence]) -> list[str]:
     """The names of the targets, with the folder where two have one name."""
-    names = [Path(folder.manifest["run"]["target"]).name for folder in evidence]
+    names = [Path(folder.run["target"]).name for folder in evidence]
     return [
         name if names.count(name) == 1 else f"{name} ({folder.directory})"
         for name, folder in zip(names, evidence, strict=True)

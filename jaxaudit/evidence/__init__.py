@@ -1,17 +1,26 @@
 """What an audit has measured, on disk: the score table, the map of hidden units, and files that are whole."""
 
+from jaxaudit.evidence.claim import Contents, Manifest, claim, read_manifest
 from jaxaudit.evidence.files import write_arrays, write_atomically
-from jaxaudit.evidence.table import BLIND_PREFIX, SPLITS, Evidence, Shard, Table
-from jaxaudit.evidence.units import UnitAxis, UnitMap, top_units
+from jaxaudit.evidence.shards import Shard, ShardFolder, check_finite
+from jaxaudit.evidence.table import SPLITS, Columns, Evidence, Table
+from jaxaudit.evidence.units import UNITS, UnitAxis, UnitMap, top_units
 
 __all__ = [
-    "BLIND_PREFIX",
     "SPLITS",
+    "UNITS",
+    "Columns",
+    "Contents",
     "Evidence",
+    "Manifest",
     "Shard",
+    "ShardFolder",
     "Table",
     "UnitAxis",
     "UnitMap",
+    "check_finite",
+    "claim",
+    "read_manifest",
     "top_units",
     "write_arrays",
     "write_atomically",

@@ -1,53 +1,53 @@
-"""The per-sample score table on disk: one row per image, in Parquet shards beside a manifest.
+"""The score table of an audit on disk: one row per image, in the shards of a folder.
 
-    DIR/manifest.json                       what was asked, and of what
-    DIR/members-00000-of-00004.parquet      rows 0 .. shard_size - 1 of the source, in its order
-    DIR/nonmembers-00000-of-00004.parquet
-
-A shard appears whole or not at all (written beside, then renamed), so whatever kills a run, the shards that
-are there are right, and the next run computes only the missing ones. The cut into shards depends on the
-request alone: the number of devices and of processes may change in between. Columns: `sample_id`, `label`,
-`digest` (of the pixels), one per score (`cond/loss`, ...), one per feature of a score that is still to be
-fitted (`diff/prada/...`) and one per picture feature of the blind baseline (`blind/...`).
+Every row has `sample_id`, `label` and `digest` (of the pixels). Which of the other columns is what, the
+manifest says (`Columns`): a score, a feature of a score that is still to be fitted, or a feature of the
+picture alone, for the blind baseline.
 """
 
+from __future__ import annotations
+
 import dataclasses
-import json
 import os
-import pathlib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from jaxaudit.errors import InputError
-from jaxaudit.evidence.files import write_atomically
+from jaxaudit.evidence.claim import Contents
+from jaxaudit.evidence.shards import ShardFolder
 
 SPLITS = ("members", "nonmembers")
 """The two sides of an audit."""
 
-BLIND_PREFIX = "blind/"
-"""Before the name of a column that never saw the model."""
-
-_NOT_SCORES = ("sample_id", "label", "digest")
+EVIDENCE = Contents("evidence")
+"""What the folder of an audit holds."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Shard:
-    """Rows start .. stop - 1 of one split."""
+class Columns:
+    """Which column is what; `sample_id`, `label` and `digest` are always there.
 
-    split: str
-    index: int
-    count: int
-    start: int
-    stop: int
+    Attributes:
+      scores: the columns that are scores, higher = more likely a member, by their names.
+      features: {fitted score: the names of its features}, in columns "SCORE/FEATURE".
+      blind: the names of picture features that never saw the model, in columns "blind/NAME".
+    """
+
+    scores: tuple[str, ...] = ()
+    features: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    blind: tuple[str, ...] = ()
 
     @property
-    def filename(self) -> str:
-        """The name of the shard's file."""
-        return f"{self.split}-{self.index:05d}-of-{self.count:05d}.parquet"
+    def feature_columns(self) -> dict[str, list[str]]:
+        """{fitted score: its columns, in order}."""
+        return {name: [f"{name}/{feature}" for feature in group] for name, group in self.features.items()}
+
+    @property
+    def blind_columns(self) -> list[str]:
+        """The columns of `blind`, in order."""
+        return [f"blind/{name}" for name in self.blind]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,145 +89,84 @@ class Table:
         )
 
 
-class Evidence:
-    """The evidence folder of one audit."""
-
-    def __init__(self, directory: str | os.PathLike, manifest: Mapping[str, Any]):
-        self.directory = pathlib.Path(directory)
-        self.manifest = manifest
+class Evidence(ShardFolder):
+    """The evidence folder of one audit; from `create` or `open`."""
 
     @classmethod
     def create(
         cls,
-        directory: str | os.PathLike,
+        directory: str | os.PathLike[str],
         request: Mapping[str, Any],
         run: Mapping[str, Any],
         *,
+        columns: Columns,
         num_rows: Mapping[str, int],
-    ) -> "Evidence":
-        """Opens the folder for writing; an earlier run of the same request is continued.
+        shard_size: int,
+    ) -> Self:
+        """The folder, for writing; an earlier run of the same request is continued.
 
         Args:
           directory: created if missing.
-          request: everything a score depends on (JSON-able, with an int `shard_size`); must equal that of an
-            earlier run in this folder.
+          request: everything a score depends on, JSON-able.
           run: what may differ between runs (machine, batch size), recorded only.
+          columns: which column of a shard is what.
           num_rows: {split: rows of its source}.
+          shard_size: rows of a shard.
 
         Raises:
-          InputError: if the folder holds evidence of another request; the message names every difference.
+          InputError: if the folder holds evidence of another request (the message names every difference),
+            or something else.
         """
-        directory = pathlib.Path(directory)
-        manifest = {"request": _jsonable(request), "num_rows": dict(num_rows), "run": _jsonable(run)}
-        path = directory / "manifest.json"
-        if path.exists():
-            earlier = cls.open(directory)
-            wanted = {**manifest["request"], "num_rows": manifest["num_rows"]}
-            found = {**earlier.manifest["request"], "num_rows": earlier.manifest["num_rows"]}
-            if differences := list(_differences(found, wanted)):
-                raise InputError(
-                    f"{directory} holds evidence of another request ({'; '.join(differences)}); "
-                    "repeat that request or choose another --out."
-                )
-            return earlier
-        directory.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps(manifest, indent=1).encode())
-        return cls(directory, manifest)
+        whole = {**request, "columns": dataclasses.asdict(columns)}
+        return cls.claim(directory, EVIDENCE, whole, run, num_rows=num_rows, shard_size=shard_size)
 
     @classmethod
-    def open(cls, directory: str | os.PathLike) -> "Evidence":
-        """Opens an existing evidence folder.
+    def open(cls, directory: str | os.PathLike[str], contents: Contents = EVIDENCE) -> Self:
+        """An existing evidence folder.
 
         Raises:
-          InputError: if it holds no manifest, or one that cannot be read.
+          InputError: if it holds no evidence, or that of another format, or its manifest is damaged.
         """
-        directory = pathlib.Path(directory)
-        path = directory / "manifest.json"
-        try:
-            manifest = json.loads(path.read_text())
-            manifest["request"]["shard_size"], manifest["num_rows"]
-        except FileNotFoundError:
-            raise InputError(f"{directory} is not an evidence folder: it has no manifest.json.") from None
-        except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError):
-            raise InputError(f"{path} is not a manifest of jaxaudit evidence.") from None
-        return cls(directory, manifest)
+        return super().open(directory, contents)
 
     @property
-    def request(self) -> Mapping[str, Any]:
-        """What every score in this folder depends on."""
-        return self.manifest["request"]
-
-    def shards(self) -> list[Shard]:
-        """Every shard of the request, written or not."""
-        size = self.request["shard_size"]
-        return [
-            Shard(split, index, -(-rows // size), start, min(start + size, rows))
-            for split, rows in self.manifest["num_rows"].items()
-            for index, start in enumerate(range(0, rows, size))
-        ]
-
-    def missing(self) -> list[Shard]:
-        """The shards that are still to be computed."""
-        return [shard for shard in self.shards() if not (self.directory / shard.filename).exists()]
-
-    def write(self, shard: Shard, columns: Mapping[str, np.ndarray | Sequence[str]]) -> None:
-        """Writes a shard, whole or not at all. `columns` must hold `sample_id`, `label` and `digest`."""
-        sink = pa.BufferOutputStream()
-        pq.write_table(pa.table({name: pa.array(values) for name, values in columns.items()}), sink)
-        write_atomically(self.directory / shard.filename, sink.getvalue())
+    def columns(self) -> Columns:
+        """Which column is what."""
+        stored = self.request["columns"]
+        features = {name: tuple(group) for name, group in stored["features"].items()}
+        return Columns(tuple(stored["scores"]), features, tuple(stored["blind"]))
 
     def read(self, split: str) -> Table:
         """All rows of a split.
 
         Raises:
-          InputError: if shards are missing (the audit has not finished) or unreadable.
+          InputError: if shards are missing (the audit has not finished) or unreadable, or lack a column.
         """
-        shards = [shard for shard in self.shards() if shard.split == split]
+        shards, columns = self.shards(split), self.columns
         missing = [shard.filename for shard in shards if not (self.directory / shard.filename).exists()]
         if missing:
             raise InputError(
                 f"{self.directory} is incomplete: {len(missing)} of {len(shards)} {split} shards are missing "
                 f"({missing[0]}, ...); run the audit again to finish it."
             )
-        tables = []
-        for shard in shards:
-            try:
-                tables.append(pq.read_table(self.directory / shard.filename))
-            except (pa.ArrowInvalid, OSError) as error:
-                raise InputError(f"{self.directory / shard.filename} cannot be read: {error}") from None
-        table = pa.concat_tables(tables)
-        columns = {name: table.column(name).to_numpy(zero_copy_only=False) for name in table.column_names}
-        blind = {name: column for name, column in columns.items() if name.startswith(BLIND_PREFIX)}
-        rest = {n: column for n, column in columns.items() if n not in _NOT_SCORES and n not in blind}
-        scores = {n: column for n, column in rest.items() if n.count("/") <= 1}
-        features: dict[str, list[np.ndarray]] = {}
-        for name, column in rest.items():
-            if name not in scores:
-                features.setdefault(name.rpartition("/")[0], []).append(column)
+        parts = [self.read_shard(shard) for shard in shards]
+
+        def column(name: str) -> np.ndarray:
+            for shard, part in zip(shards, parts, strict=True):
+                if name not in part:
+                    raise InputError(f"{self.directory / shard.filename} has no column {name!r}.")
+            return np.concatenate([part[name] for part in parts])
+
+        def matrix(names: Sequence[str]) -> np.ndarray:
+            return np.stack([column(name) for name in names], axis=1)
+
+        sample_ids = column("sample_id")
         return Table(
-            columns["sample_id"],
-            columns["label"],
-            columns["digest"],
-            scores,
-            {name: np.stack(group, axis=1) for name, group in features.items()},
-            np.stack(list(blind.values()), axis=1) if blind else np.zeros((table.num_rows, 0)),
-            tuple(name.removeprefix(BLIND_PREFIX) for name in blind),
+            sample_ids,
+            column("label"),
+            column("digest"),
+            {name: column(name) for name in columns.scores},
+            {name: matrix(group) for name, group in columns.feature_columns.items()},
+            matrix(columns.blind_columns) if columns.blind else np.zeros((len(sample_ids), 0)),
+            columns.blind,
         )
-
-
-def _jsonable(value: Mapping[str, Any]) -> dict[str, Any]:
-    """What JSON will give back, so that tuples and lists compare equal."""
-    return json.loads(json.dumps(value))
-
-
-def _differences(found: Any, wanted: Any, path: str = "") -> Iterator[str]:
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        for name in sorted(found.keys() | wanted.keys()):
-            yield from _differences(found.get(name), wanted.get(name), f"{path}.{name}" if path else name)
-    elif found != wanted:
-        yield f"{path} is {_short(found)}, now {_short(wanted)}"
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:45]}... ({len(text)} characters)"

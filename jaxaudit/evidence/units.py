@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
 from jaxaudit.errors import InputError
+from jaxaudit.evidence.claim import Contents
 from jaxaudit.evidence.files import write_arrays
 
 FILE = "units.npz"
@@ -29,6 +30,9 @@ FILE = "units.npz"
 
 FORMAT = 2
 """Of the file. 1, which did not say so, had layers of one width on an axis of their own."""
+
+UNITS = Contents("a map of units", FORMAT)
+"""What the folder of a localisation holds."""
 
 
 @dataclasses.dataclass(frozen=True)

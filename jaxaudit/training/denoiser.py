@@ -24,8 +24,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float32, Int32
 
+from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.training.loop import Batch, Params, Schedule
-from jaxaudit.training.stages import Progress, Recipe, check_sizes, drop_labels, fit_stage
+from jaxaudit.training.stages import Recipe, check_sizes, claim_training, drop_labels, fit_stage
 from jaxaudit_kernels import diffusion
 
 _CHANNELS = 3
@@ -90,7 +91,7 @@ class DenoiserTrainer:
         *,
         directory: str | os.PathLike,
         seed: int = 0,
-        progress: Progress = lambda stage, step, steps, metrics: None,
+        progress: Progress = silent,
     ) -> Params:
         """Trains the network; a run that was killed goes on from its last checkpoint.
 
@@ -99,11 +100,12 @@ class DenoiserTrainer:
           images: in [-1, 1]. labels: 0 .. num_classes - 1.
           directory: keeps checkpoints and the loss curve.
           seed: of initial weights, order of the images, dropped labels, times and noises.
-          progress: see `Progress`.
+          progress: hears of steps, with the loss.
 
         Returns:
           The parameters {"generator": ...}.
         """
+        claim_training(directory, recipe, images, labels, seed)
         network, schedule = self.network(recipe.generator), self.schedule
         config = recipe.generator
         keys = jax.random.split(jax.random.key(seed))

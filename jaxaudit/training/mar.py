@@ -31,9 +31,10 @@ from jaxtyping import Array, Bool, Float32, Int, Int32, Key
 from jaxaudit.models import mar_head
 from jaxaudit.models.mar import MAR, PATCH_ORDER, MARConfig
 from jaxaudit.models.patches import patchify
+from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.tokenizers.kl_autoencoder import KLAutoencoder, KLAutoencoderConfig, posterior, sample
 from jaxaudit.training.loop import Batch, Params, Schedule
-from jaxaudit.training.stages import Progress, Recipe, check_sizes, drop_labels, encode_all, fit_stage
+from jaxaudit.training.stages import Recipe, check_sizes, claim_training, drop_labels, encode_all, fit_stage
 
 _NOISES = 4  # R of (3), as published
 
@@ -112,7 +113,7 @@ def train(
     *,
     directory: str | os.PathLike,
     seed: int = 0,
-    progress: Progress = lambda stage, step, steps, metrics: None,
+    progress: Progress = silent,
 ) -> Params:
     """Trains both networks; a run that was killed goes on from its last checkpoint.
 
@@ -121,11 +122,12 @@ def train(
       images: in [-1, 1]. labels: 0 .. num_classes - 1.
       directory: keeps checkpoints and loss curves of both stages.
       seed: of initial weights, order of the images, dropped labels, masks, times and noises.
-      progress: see `Progress`.
+      progress: hears of steps, with the loss.
 
     Returns:
       The parameters {"generator": ..., "tokenizer": ...}.
     """
+    claim_training(directory, recipe, images, labels, seed)
     tokenizer, generator = KLAutoencoder(recipe.tokenizer), MAR(recipe.generator)
     head, config = recipe.generator.head(), recipe.generator
     keys = jax.random.split(jax.random.key(seed))

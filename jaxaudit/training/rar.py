@@ -23,9 +23,10 @@ import optax
 from jaxtyping import Array, Float, Float32, Int32
 
 from jaxaudit.models.rar import RAR, RARConfig
+from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.tokenizers.maskgit_vq import MaskGITVQ, MaskGITVQConfig
 from jaxaudit.training.loop import Batch, Params, Schedule
-from jaxaudit.training.stages import Progress, Recipe, check_sizes, drop_labels, encode_all, fit_stage
+from jaxaudit.training.stages import Recipe, check_sizes, claim_training, drop_labels, encode_all, fit_stage
 
 _COMMITMENT = 0.25  # β of (1)
 
@@ -93,7 +94,7 @@ def train(
     *,
     directory: str | os.PathLike,
     seed: int = 0,
-    progress: Progress = lambda stage, step, steps, metrics: None,
+    progress: Progress = silent,
 ) -> Params:
     """Trains both networks; a run that was killed goes on from its last checkpoint.
 
@@ -102,11 +103,12 @@ def train(
       images: in [0, 1]. labels: 0 .. num_classes - 1.
       directory: keeps checkpoints and loss curves of both stages.
       seed: of initial weights, order of the images and dropped labels.
-      progress: see `Progress`.
+      progress: hears of steps, with the loss.
 
     Returns:
       The parameters {"generator": ..., "tokenizer": ...}.
     """
+    claim_training(directory, recipe, images, labels, seed)
     tokenizer, generator = MaskGITVQ(recipe.tokenizer), RAR(recipe.generator)
     keys = jax.random.split(jax.random.key(seed))
     options = {"directory": directory, "seed": seed, "progress": progress}

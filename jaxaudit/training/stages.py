@@ -6,6 +6,7 @@ Axes: N training images, B batch.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,10 +20,11 @@ from jaxtyping import Array, Int, Key
 from jaxaudit.configs import to_dict
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
+from jaxaudit.evidence import Contents, claim
+from jaxaudit.runtime.progress import Progress
 from jaxaudit.training.loop import LossFunction, Params, Schedule, fit
 
-Progress = Callable[[str, int, int, Mapping[str, float]], None]
-"""Called with the stage, the steps done, the steps of the stage and the latest metrics."""
+_TRAINING = Contents("a training run")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,6 +78,35 @@ def check_sizes(image_size: int, width: int) -> None:
         raise InputError(f"width={width} is not a multiple of 32.")
 
 
+def claim_training(
+    directory: str | os.PathLike[str], recipe: Recipe, images: np.ndarray, labels: np.ndarray, seed: int
+) -> None:
+    """Makes `directory` that of this training run, or finds that it is, so that it may go on from there.
+
+    Raises:
+      InputError: if it holds another run; the message names every difference.
+    """
+    parts = {"tokenizer": recipe.tokenizer, "generator": recipe.generator}
+    schedules = {name: dataclasses.asdict(schedule) for name, schedule in recipe.schedules.items()}
+    for schedule in schedules.values():
+        del schedule["checkpoint_every"]
+    request = {
+        "networks": {name: type(part).__name__ for name, part in parts.items() if part is not None},
+        "config": recipe.config,
+        "schedules": schedules,
+        "label_dropout": recipe.label_dropout,
+        "seed": seed,
+        "images_sha256": _sha256(images),
+        "labels_sha256": _sha256(labels),
+    }
+    claim(directory, _TRAINING, request)
+
+
+def _sha256(array: np.ndarray) -> str:
+    described = f"{array.dtype} {array.shape}".encode()
+    return hashlib.sha256(described + np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
 def fit_stage(
     stage: str,
     loss_function: LossFunction,
@@ -96,7 +127,9 @@ def fit_stage(
         schedule,
         directory=Path(directory) / stage,
         seed=seed,
-        progress=lambda step, metrics: progress(stage, step, schedule.steps, metrics),
+        progress=lambda step, metrics: progress(
+            step, schedule.steps, f"Training the {stage}", f"loss {metrics['loss']:.3f}"
+        ),
     )
 
 

@@ -22,9 +22,10 @@ import optax
 from jaxtyping import Array, Float32, Int32
 
 from jaxaudit.models.var import VAR, VARConfig
+from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.tokenizers.multiscale_vq import MultiScaleVQ, MultiScaleVQConfig
 from jaxaudit.training.loop import Batch, Params, Schedule
-from jaxaudit.training.stages import Progress, Recipe, check_sizes, drop_labels, encode_all, fit_stage
+from jaxaudit.training.stages import Recipe, check_sizes, claim_training, drop_labels, encode_all, fit_stage
 
 
 class VARRecipe(Recipe):
@@ -92,7 +93,7 @@ def train(
     *,
     directory: str | os.PathLike,
     seed: int = 0,
-    progress: Progress = lambda stage, step, steps, metrics: None,
+    progress: Progress = silent,
 ) -> Params:
     """Trains both networks; a run that was killed goes on from its last checkpoint.
 
@@ -101,11 +102,12 @@ def train(
       images: in [-1, 1]. labels: 0 .. num_classes - 1.
       directory: keeps checkpoints and loss curves of both stages.
       seed: of initial weights, order of the images and dropped labels.
-      progress: see `Progress`.
+      progress: hears of steps, with the loss.
 
     Returns:
       The parameters {"generator": ..., "tokenizer": ...}.
     """
+    claim_training(directory, recipe, images, labels, seed)
     tokenizer, generator = MultiScaleVQ(recipe.tokenizer), VAR(recipe.generator)
     keys = jax.random.split(jax.random.key(seed))
     options = {"directory": directory, "seed": seed, "progress": progress}

@@ -20,9 +20,11 @@ from jaxaudit.attacks.similarity import Similarity, pairwise
 from jaxaudit.audits.extraction.config import DEFAULTS, ExtractionConfig
 from jaxaudit.audits.extraction.ranking import Candidates
 from jaxaudit.audits.extraction.reference import Reference, embed_padded
-from jaxaudit.audits.extraction.shards import Columns, Progress, base_request, check_finite, run_shards
+from jaxaudit.audits.extraction.shards import Columns, base_request, run_shards
 from jaxaudit.data import Source, batches
 from jaxaudit.errors import InputError
+from jaxaudit.evidence import check_finite
+from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.targets import ContinuousTarget, DiscreteTarget
 
 
@@ -60,7 +62,7 @@ def complete_candidates(
     config: ExtractionConfig = DEFAULTS,
     *,
     directory: str | os.PathLike | None = None,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = silent,
 ) -> Completions:
     """Completes every candidate from every prefix; a picture is encoded once for all of them.
 
@@ -73,7 +75,7 @@ def complete_candidates(
       reference: from `embed_reference`.
       config: see `ExtractionConfig`.
       directory: where results are kept, so that a killed run goes on; None keeps nothing.
-      progress: called with (pictures done, pictures of this process).
+      progress: hears of pictures of this process.
 
     Raises:
       InputError: if a prefix does not fit, or `directory` holds another request.
@@ -91,7 +93,8 @@ def complete_candidates(
     compute = functools.partial(
         _complete, attack, chosen, prefixes, similarity, reference, config.placement.batch_size
     )
-    parts = list(run_shards(chosen, compute, config, request=request, directory=directory, progress=progress))
+    where = {"directory": directory, "progress": progress, "what": "Completing"}
+    parts = list(run_shards(chosen, compute, config, request=request, **where))
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     if list(joined["sample_id"]) != list(candidates.sample_ids):
         raise InputError(

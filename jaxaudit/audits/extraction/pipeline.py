@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from jaxaudit.audits.extraction.config import DEFAULTS, ExtractionConfig
 from jaxaudit.audits.extraction.ranking import rank_candidates
 from jaxaudit.audits.extraction.reference import Reference, embed_reference
 from jaxaudit.data import Source, scan
+from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.targets import ContinuousTarget, DiscreteTarget
 
 
@@ -49,7 +50,7 @@ def extract(
     *,
     similarity: Similarity | None = None,
     directory: str | os.PathLike | None = None,
-    progress: Callable[[int, int, str], None] = lambda done, total, what: None,
+    progress: Progress = silent,
 ) -> Extraction:
     """Tries to extract the candidates from a model, and held-out pictures in the same way.
 
@@ -62,7 +63,7 @@ def extract(
       similarity: what completions are compared by; default `get_similarity("pixels")`.
       directory: where results of single pictures are kept, so that a killed run is continued and ends with
         the same files; None keeps nothing.
-      progress: called with (pictures done, pictures of this process, what is being done).
+      progress: hears of pictures of this process.
 
     Raises:
       InputError: if the target, a prefix or score does not fit, pictures cannot be used, labels do not mean
@@ -79,12 +80,12 @@ def extract(
     def place(*parts: str) -> Path | None:
         return None if directory is None else Path(directory, *parts)
 
-    def report(what: str) -> Callable[[int, int], None]:
-        return lambda done, total: progress(done, total, what)
+    def about(split: str) -> Progress:
+        return lambda done, total, what, note="": progress(done, total, f"{what} {split}", note)
 
     exclude = {}
     if validation is not None:
-        looking = report(f"Looking at {validation.spec}")
+        looking = functools.partial(progress, what=f"Looking at {validation.spec}")
         exclude = scan(validation, target.preprocessing, progress=looking).digests
 
     ranked = {
@@ -93,7 +94,7 @@ def extract(
             source,
             config if split == "candidates" else dataclasses.replace(config, top_k=config.validation_top_k),
             directory=place("ranking", split),
-            progress=report(f"Ranking {split}"),
+            progress=about(split),
             exclude=exclude if split == "candidates" else {},
         )
         for split, source in sources.items()
@@ -104,7 +105,7 @@ def extract(
         similarity,
         config,
         directory=place("reference"),
-        progress=report("Embedding reference pictures"),
+        progress=progress,
     )
     completed = {
         split: complete_candidates(
@@ -115,7 +116,7 @@ def extract(
             reference,
             config,
             directory=place("completions", split),
-            progress=report(f"Completing {split}"),
+            progress=about(split),
         )
         for split in ranked
     }

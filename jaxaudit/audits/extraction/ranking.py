@@ -17,10 +17,12 @@ from jaxtyping import Float, Int
 from jaxaudit.attacks.completion import ExtractionAttack, check_score
 from jaxaudit.attacks.condition import resolve_condition
 from jaxaudit.audits.extraction.config import DEFAULTS, ExtractionConfig
-from jaxaudit.audits.extraction.shards import Columns, Progress, base_request, check_finite, run_shards
+from jaxaudit.audits.extraction.shards import Columns, base_request, run_shards
 from jaxaudit.data import PictureBatch, Source, batches, check_disjoint
 from jaxaudit.errors import InputError
+from jaxaudit.evidence import check_finite
 from jaxaudit.runtime.parallel import Pending, one_in_flight
+from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.targets import ContinuousTarget, DiscreteTarget
 
 _NOT_SCORES = ("sample_id", "label", "digest")
@@ -70,7 +72,7 @@ def rank_candidates(
     config: ExtractionConfig = DEFAULTS,
     *,
     directory: str | os.PathLike | None = None,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = silent,
     exclude: Mapping[str, str] = MappingProxyType({}),
 ) -> Candidates:
     """Ranks every picture of `source` by how well the model predicts it, and keeps `config.top_k` per class.
@@ -82,7 +84,7 @@ def rank_candidates(
       source: candidates; their labels are what the model is told.
       config: see `ExtractionConfig`.
       directory: where the scores of all pictures are kept, so that a killed run goes on; None keeps nothing.
-      progress: called with (pictures done, pictures of this process).
+      progress: hears of pictures of this process.
       exclude: {id: digest} of pictures that must not be among them.
 
     Raises:
@@ -102,6 +104,7 @@ def rank_candidates(
         request=request,
         directory=directory,
         progress=progress,
+        what="Ranking",
     ):
         check_disjoint(dict(zip(columns["sample_id"], columns["digest"], strict=True)), exclude)
         num_ranked += len(columns["sample_id"])

@@ -17,8 +17,10 @@ from jaxtyping import Float
 from jaxaudit.attacks.completion import ExtractionAttack
 from jaxaudit.attacks.similarity import Similarity
 from jaxaudit.audits.extraction.config import DEFAULTS, ExtractionConfig
-from jaxaudit.audits.extraction.shards import Columns, Progress, base_request, check_finite, run_shards
+from jaxaudit.audits.extraction.shards import Columns, base_request, run_shards
 from jaxaudit.data import Source, batches
+from jaxaudit.evidence import check_finite
+from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.targets import ContinuousTarget, DiscreteTarget
 
 
@@ -58,7 +60,7 @@ def embed_reference(
     config: ExtractionConfig = DEFAULTS,
     *,
     directory: str | os.PathLike | None = None,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = silent,
 ) -> Reference:
     """Features of `config.reference_size` pictures of `source`, drawn by a hash of seed and id.
 
@@ -68,7 +70,7 @@ def embed_reference(
       similarity: from `jaxaudit.attacks.similarity.get_similarity`.
       config: see `ExtractionConfig`.
       directory: where they are kept, so that a killed run goes on; None keeps nothing.
-      progress: called with (pictures done, pictures of this process).
+      progress: hears of pictures of this process.
 
     Raises:
       InputError: if pictures cannot be used, or `directory` holds another request.
@@ -83,6 +85,7 @@ def embed_reference(
             request={**base_request(target, drawn, config), "similarity": similarity.name},
             directory=directory,
             progress=progress,
+            what="Embedding reference pictures",
         )
     )
     return Reference(*(np.concatenate([part[name] for part in parts]) for name in ("sample_id", "features")))

@@ -14,11 +14,9 @@ Axes: N pictures, R nested subsets, T stages, U units (`jaxaudit.evidence.units`
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import itertools
-import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,18 +28,17 @@ from jaxaudit.attacks.condition import condition_of, resolve_condition
 from jaxaudit.attacks.localization import ActivationMeter, Views
 from jaxaudit.audits.localization.running import RunningUnits, unit_map
 from jaxaudit.audits.localization.subsets import Selection, choose
-from jaxaudit.audits.request import precision
+from jaxaudit.audits.request import precision, target_request
 from jaxaudit.data import PictureBatch, Source, batches, scan
 from jaxaudit.errors import InputError
-from jaxaudit.evidence import UnitMap, write_atomically
-from jaxaudit.evidence.units import FILE, FORMAT
+from jaxaudit.evidence import UNITS, UnitMap, claim
+from jaxaudit.evidence.units import FILE
 from jaxaudit.runtime.parallel import Pending, one_in_flight
 from jaxaudit.runtime.placement import Placement
 from jaxaudit.runtime.processes import my_share, wait_for_all_processes
+from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.targets import Target
 from jaxaudit_kernels.unit_memorization import no_items, observe
-
-_MANIFEST = "manifest.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +79,7 @@ def localize(
     directory: str | os.PathLike,
     config: LocalizeConfig = LocalizeConfig(),
     *,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> UnitMap:
     """Measures UnitMem of every hidden unit over (subsets of) the pictures a target was trained on.
 
@@ -94,7 +91,7 @@ def localize(
       source: pictures it was trained on; for a control, pictures it was not.
       directory: created if missing.
       config: see `LocalizeConfig`.
-      progress: called with (pictures seen by this process, in all).
+      progress: hears of pictures measured by this process.
 
     Raises:
       InputError: if options do not fit the target, pictures cannot be used, labels do not mean the target's
@@ -119,7 +116,8 @@ def localize(
             f"{chosen.shares[0]:g} of the {len(source)} pictures of {source.spec} are {chosen.sizes[0]}; "
             "UnitMem compares a picture with others, so take a larger subset."
         )
-    _claim(directory, _request(target, chosen, found.conditions, config))
+    run = {"target": target.name, **config.placement.record()}
+    claim(directory, UNITS, _request(target, chosen, found.conditions, config), run)
     wait_for_all_processes("localize: request")
     if not (directory / FILE).exists():
         states = _measure(meter, chosen, directory, config, progress)
@@ -128,23 +126,21 @@ def localize(
             for path in directory.glob("state-*.npz"):
                 path.unlink()
         wait_for_all_processes("localize: result")
-    progress(len(chosen.source), len(chosen.source))
+    progress(len(chosen.source), len(chosen.source), _doing(chosen))
     return UnitMap.load(directory)
+
+
+def _doing(chosen: Selection) -> str:
+    return f"Measuring the units on {chosen.source.spec}"
 
 
 def _request(target: Target, chosen: Selection, conditions: str, config: LocalizeConfig) -> dict[str, Any]:
     """Everything a result depends on."""
     return {
-        "target": {
-            "name": target.name,
-            "family": target.family,
-            "fingerprint": target.provenance.get("fingerprint"),
-            "num_params": target.num_params,
-        },
+        "target": target_request(target),
         "source": chosen.source.spec,
         "ids_sha256": chosen.source.fingerprint,
         "conditions_sha256": conditions,
-        "units_format": FORMAT,
         "subsets": list(chosen.shares),
         "seed": config.seed,
         "views": dataclasses.asdict(config.views),
@@ -152,28 +148,7 @@ def _request(target: Target, chosen: Selection, conditions: str, config: Localiz
         "mask_ratio": config.mask_ratio,
         "precision": precision(target),
         "part_size": config.part_size,
-        "versions": {
-            name: importlib.metadata.version(name) for name in ("jaxaudit", "jax", "numpy", "pillow")
-        },
     }
-
-
-def _claim(directory: Path, request: dict[str, Any]) -> None:
-    """Makes the folder one of this request, or finds that it is."""
-    path = directory / _MANIFEST
-    if path.exists():
-        try:
-            found = json.loads(path.read_text())
-        except ValueError:
-            raise InputError(f"{path} is not a manifest of a localisation.") from None
-        if differing := [name for name in request if found.get(name) != request[name]]:
-            raise InputError(
-                f"{directory} holds a localisation with another {', '.join(differing)}; repeat that "
-                "request or choose another folder."
-            )
-    elif jax.process_index() == 0:
-        directory.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps(request, indent=1).encode())
 
 
 def _measure(
@@ -181,7 +156,7 @@ def _measure(
     chosen: Selection,
     directory: Path,
     config: LocalizeConfig,
-    progress: Callable[[int, int], None],
+    progress: Progress,
 ) -> list[RunningUnits]:
     """The states of all processes in the end."""
     num_subsets = len(chosen.shares)
@@ -199,7 +174,7 @@ def _measure(
         state.parts.append(part)
         state.save(path)
         done += len(parts[part])
-        progress(done, total)
+        progress(done, total, _doing(chosen))
     wait_for_all_processes("localize: end")
     return [RunningUnits.load(file, num_subsets) for file in sorted(directory.glob("state-*.npz"))]
 

@@ -1,0 +1,173 @@
+"""A folder of Parquet shards: rows of sources, computed piece by piece and kept whole.
+
+    DIR/manifest.json                       what was asked, and of what (`jaxaudit.evidence.claim`)
+    DIR/members-00000-of-00004.parquet      rows 0 .. shard_size - 1 of the source of that name, in its order
+    DIR/members-00001-of-00004.parquet
+
+A shard appears whole or not at all (written beside, then renamed), so whatever kills a run, the shards that
+are there are right, and the next run computes only the missing ones. The cut into shards depends on the
+request alone: the number of devices and of processes may change in between.
+
+Axes: N rows, F values of a row.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jaxaudit.errors import InputError
+from jaxaudit.evidence.claim import Contents, Manifest, claim, read_manifest
+from jaxaudit.evidence.files import write_atomically
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """Rows start .. stop - 1 of one split."""
+
+    split: str
+    index: int
+    count: int
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    @property
+    def rows(self) -> range:
+        """The rows."""
+        return range(self.start, self.stop)
+
+    @property
+    def filename(self) -> str:
+        """The name of the shard's file."""
+        return f"{self.split}-{self.index:05d}-of-{self.count:05d}.parquet"
+
+
+class ShardFolder:
+    """A claimed folder of shards; from `claim` or `open`."""
+
+    def __init__(self, directory: Path, manifest: Manifest):
+        self.directory, self.manifest = directory, manifest
+
+    @classmethod
+    def claim(
+        cls,
+        directory: str | os.PathLike[str],
+        contents: Contents,
+        request: Mapping[str, Any],
+        run: Mapping[str, Any],
+        *,
+        num_rows: Mapping[str, int],
+        shard_size: int,
+    ) -> Self:
+        """The folder, for writing; an earlier run of the same request is continued.
+
+        Args:
+          directory, contents, request, run: see `jaxaudit.evidence.claim.claim`.
+          num_rows: {split: rows of its source}.
+          shard_size: rows of a shard.
+
+        Raises:
+          InputError: see `jaxaudit.evidence.claim.claim`.
+        """
+        whole = {**request, "num_rows": dict(num_rows), "shard_size": shard_size}
+        return cls(Path(directory), claim(directory, contents, whole, run))
+
+    @classmethod
+    def open(cls, directory: str | os.PathLike[str], contents: Contents) -> Self:
+        """The folder, for reading.
+
+        Raises:
+          InputError: see `jaxaudit.evidence.claim.read_manifest`.
+        """
+        return cls(Path(directory), read_manifest(directory, contents))
+
+    @property
+    def request(self) -> Mapping[str, Any]:
+        """What every number in this folder depends on."""
+        return self.manifest.request
+
+    @property
+    def run(self) -> Mapping[str, Any]:
+        """The run that began it."""
+        return self.manifest.runs[0]
+
+    @property
+    def num_rows(self) -> Mapping[str, int]:
+        """{split: its rows}."""
+        return self.request["num_rows"]
+
+    def shards(self, split: str | None = None) -> list[Shard]:
+        """Every shard of the request (or of a split), written or not."""
+        size = self.request["shard_size"]
+        return [
+            Shard(name, index, -(-rows // size), start, min(start + size, rows))
+            for name, rows in self.num_rows.items()
+            if split in (None, name)
+            for index, start in enumerate(range(0, rows, size))
+        ]
+
+    def missing(self) -> list[Shard]:
+        """The shards that are still to be computed."""
+        return [shard for shard in self.shards() if not (self.directory / shard.filename).exists()]
+
+    def write(self, shard: Shard, columns: Mapping[str, np.ndarray | Sequence[str]]) -> None:
+        """Writes a shard, whole or not at all; columns are [N], or [N,F] as lists."""
+        arrays = {name: pa.array(_storable(values)) for name, values in columns.items()}
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.table(arrays), sink)
+        write_atomically(self.directory / shard.filename, sink.getvalue())
+
+    def read_shard(self, shard: Shard) -> dict[str, np.ndarray]:
+        """The columns of a shard that was written, as they were.
+
+        Raises:
+          InputError: if it was not, or is damaged.
+        """
+        path = self.directory / shard.filename
+        try:
+            table = pq.read_table(path)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise InputError(f"{path} cannot be read: {error}") from None
+        return {name: _column(table.column(name)) for name in table.column_names}
+
+
+def check_finite(what: str, values: np.ndarray, ids: Sequence[str], advice: str = "") -> None:
+    """Refuses to keep what is no number.
+
+    Args:
+      what: the values are, as the sentence begins: "Score cond/loss".
+      values: [N] or [N,F].
+      ids: N names.
+      advice: how the sentence ends.
+
+    Raises:
+      InputError: if a value is not finite; names the first sample with one.
+    """
+    wrong = np.flatnonzero(~np.isfinite(values).reshape(len(ids), -1).all(1))
+    if wrong.size:
+        raise InputError(
+            f"{what} is not finite for {wrong.size} of {len(ids)} samples, first {ids[wrong[0]]!r}{advice}."
+        )
+
+
+def _storable(values: np.ndarray | Sequence[str]) -> Any:
+    return list(values) if isinstance(values, np.ndarray) and values.ndim == 2 else values
+
+
+def _column(column: pa.ChunkedArray) -> np.ndarray:
+    if pa.types.is_list(column.type):
+        flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        return flat.reshape(len(column), -1) if len(column) else np.zeros((0, 0), flat.dtype)
+    if pa.types.is_string(column.type):
+        return np.array(column.to_pylist(), dtype=np.str_)
+    return column.to_numpy()
