@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxaudit.evidence import Evidence
+from jaxaudit.evidence import Columns, Evidence
 from tests.stats import simulated
 
 NAMES = (
@@ -29,10 +29,14 @@ def make_evidence(directory, *, target="digits_dit", samples=300, shift=0.6, vie
         },
         "main_view": view,
         "feature_sets": {"default": {view: names}, "paper": {}},
-        "shard_size": samples,
     }
     evidence = Evidence.create(
-        directory, request, {"target": target}, num_rows={"members": samples, "nonmembers": samples}
+        directory,
+        request,
+        {"target": target},
+        columns=Columns(tuple(names)),
+        num_rows={"members": samples, "nonmembers": samples},
+        shard_size=samples,
     )
     rng = np.random.default_rng(seed)
     for shard in evidence.shards():

@@ -53,7 +53,7 @@ def test_a_single_score_is_enough_for_a_verdict(evidence):
     assert results["verdict"]["status"] == "no_evidence"
     assert results["dataset_inference"]["cond"]["names"] == ["cond/unified_loss"]
     assert results["membership"]["selected"] == "cond/unified_loss"
-    with pytest.raises(InputError, match="no score for --protocol=paper: published ones end in _ref"):
+    with pytest.raises(InputError, match="no score for --protocol=paper: none of its scores is"):
         assess(evidence(rar_target, config), AssessConfig(protocol="paper"))
 
 

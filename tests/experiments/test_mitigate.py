@@ -1,6 +1,7 @@
-import json
 import subprocess
 import sys
+
+from jaxaudit.evidence import UNITS, claim
 
 
 def run(**flags):
@@ -9,7 +10,7 @@ def run(**flags):
 
 
 def test_units_are_scaled_by_the_map_of_the_same_target_only(tmp_path):
-    (tmp_path / "manifest.json").write_text(json.dumps({"target": {"fingerprint": "another"}}))
+    claim(tmp_path, UNITS, {"target": {"fingerprint": "another"}})
     process = run(units=tmp_path, out=tmp_path / "out")
     assert process.returncode == 2, process.stderr
     assert "the map of another target than digits_var" in process.stderr

@@ -95,8 +95,8 @@ def test_between_70_and_100_percent_of_the_tokens_are_hidden():
 
 
 def test_a_finished_run_is_not_trained_again(pictures, params, directory):
-    def refuse(stage, step, steps, metrics):
-        raise AssertionError(f"{stage} was trained again.")
+    def refuse(done, total, what, note):
+        raise AssertionError(f"{what} happened again.")
 
     again = mar.train(RECIPE, *pictures, directory=directory, progress=refuse)
     jax.tree.map(np.testing.assert_array_equal, params, again)

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 
 import jax
 import jax.numpy as jnp
@@ -45,11 +46,23 @@ def test_the_parameters_are_those_of_the_config(params):
 
 
 def test_a_finished_run_is_not_trained_again(pictures, params, directory):
-    def refuse(stage, step, steps, metrics):
-        raise AssertionError(f"{stage} was trained again.")
+    def refuse(done, total, what, note):
+        raise AssertionError(f"{what} happened again.")
 
     again = rar.train(RECIPE, *pictures, directory=directory, progress=refuse)
     jax.tree.map(np.testing.assert_array_equal, params, again)
+
+
+@pytest.mark.usefixtures("params")
+def test_another_run_is_refused(pictures, directory):
+    with pytest.raises(InputError, match=r"holds a training run of another request \(seed is 0, now 1\)"):
+        rar.train(RECIPE, *pictures, directory=directory, seed=1)
+    images, labels = pictures
+    with pytest.raises(InputError, match=r"\(images_sha256 is \"[^;]*\)"):
+        rar.train(RECIPE, images[::-1], labels, directory=directory)
+    longer = dataclasses.replace(RECIPE.generator_schedule, steps=1000, checkpoint_every=7)
+    with pytest.raises(InputError, match=r"\(schedules.generator.steps is \d+, now 1000\)"):
+        rar.train(dataclasses.replace(RECIPE, generator_schedule=longer), images, labels, directory=directory)
 
 
 def test_the_quantiser_passes_gradients_straight_through():

@@ -93,7 +93,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_file(units, source, tmp_pat
 
     seen = []
 
-    def kill(done, total):
+    def kill(done, total, what):
         seen.append(done)
         if len(seen) == 2:
             raise KilledError
@@ -102,7 +102,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_file(units, source, tmp_pat
         localize(tiny.rar_target(), source, tmp_path, CONFIG, progress=kill)
     assert not (tmp_path / FILE).exists()
     resumed = []
-    localize(tiny.rar_target(), source, tmp_path, CONFIG, progress=lambda done, total: resumed.append(done))
+    localize(tiny.rar_target(), source, tmp_path, CONFIG, progress=lambda *now: resumed.append(now[0]))
     assert resumed[0] > seen[-1]
     directory, _ = units
     assert (tmp_path / FILE).read_bytes() == (directory / FILE).read_bytes()
@@ -114,7 +114,7 @@ def test_memory_does_not_grow_with_pictures_or_classes(source, tmp_path):
     for i, rows in enumerate((range(0, 40), range(0, 320))):
         directory = tmp_path / str(i)
 
-        def measure(done, total, directory=directory):
+        def measure(done, total, what, directory=directory):
             sizes.extend(path.stat().st_size for path in directory.glob("state-*.npz"))
 
         config = dataclasses.replace(CONFIG, subsets=None, part_size=10_000)
@@ -153,7 +153,9 @@ def test_pooling_two_maps_is_measuring_both_sets(units, source, tmp_path):
 
 def test_another_request_in_the_same_folder_is_refused(units, source):
     directory, _ = units
-    with pytest.raises(InputError, match="another ids_sha256, seed"):
+    with pytest.raises(
+        InputError, match="holds a map of units of another request .ids_sha256 is .*; seed is 0, now"
+    ):
         localize(tiny.rar_target(), source, directory, dataclasses.replace(CONFIG, seed=1))
 
 
