@@ -153,9 +153,7 @@ def test_pooling_two_maps_is_measuring_both_sets(units, source, tmp_path):
 
 def test_another_request_in_the_same_folder_is_refused(units, source):
     directory, _ = units
-    with pytest.raises(
-        InputError, match="holds a map of units of another request .ids_sha256 is .*; seed is 0, now"
-    ):
+    with pytest.raises(InputError, match="another request .ids_sha256 is .*; seed is 0, now 1"):
         localize(tiny.rar_target(), source, directory, dataclasses.replace(CONFIG, seed=1))
 
 
