@@ -34,6 +34,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, Key
 
+from jaxaudit.attacks.step import Rows
 from jaxaudit.errors import InputError, unknown_name
 from jaxaudit.runtime.mesh import mesh_of, replicated
 from jaxaudit.runtime.parallel import Parallelism, Pending, data_parallel
@@ -54,7 +55,6 @@ from jaxaudit_kernels.memorization_scores import (
 )
 
 Inputs = tuple[Params, Key[Array, ""]]
-Rows = Mapping[str, Array | np.ndarray]
 
 _PUBLISHED_LAST = 99  # tokens of a model without scales that the published ranking looks at
 _HIDDEN = 0.95  # share of hidden latents when ranking
@@ -223,7 +223,7 @@ class ExtractionAttack:
         batch = {"tokens": np.asarray(tokens), **self._conditions(labels, ids)}
         return self._run(_Task(self._extraction, "complete", int(prefix)), batch, padded_size)
 
-    def _run(self, task: _Task, batch: Rows, padded_size: int) -> Pending:
+    def _run(self, task: _Task, batch: Mapping[str, np.ndarray], padded_size: int) -> Pending:
         return self._parallel(task)(self._inputs, batch, padded_size)
 
     def to_unit(self, images: Float[np.ndarray, "B H W 3"]) -> Float[np.ndarray, "B H W 3"]:

@@ -54,6 +54,5 @@ def prada(
 
 def hat_functions(values: Float[Array, "B L"], knots: Sequence[float]) -> Float[Array, "K B L"]:
     """The hat function of every knot at the values, in [0, 1]; their sum over the knots is 1."""
-    return jnp.stack(
-        [jnp.interp(values, np.float32(knots), row) for row in np.eye(len(knots), dtype=np.float32)]
-    )
+    places, hats = np.asarray(knots, np.float32), np.eye(len(knots), dtype=np.float32)
+    return jnp.stack([jnp.interp(values, places, hat) for hat in hats])

@@ -47,7 +47,7 @@ class Similarity:
     name: str
     threshold: float
     meaning: str
-    embed: Callable[[Float[Array, "B H W 3"]], Float[np.ndarray, "B D"]]
+    embed: Callable[[Float[Array | np.ndarray, "B H W 3"]], Float[np.ndarray, "B D"]]
 
 
 _THRESHOLDS = {
@@ -88,7 +88,7 @@ def get_similarity(name: str = "pixels", extractor: Extractor | None = None) -> 
         raise InputError(f"The similarity {name!r} does not take the features of {extractor.kind!r}.")
     threshold, meaning = _THRESHOLDS[name]
 
-    def embed(images: Float[Array, "B H W 3"]) -> Float[np.ndarray, "B D"]:
+    def embed(images: Float[Array | np.ndarray, "B H W 3"]) -> Float[np.ndarray, "B D"]:
         features = extractor(images)
         if name == "pixels":
             features = features - features.mean(-1, keepdims=True)
@@ -97,7 +97,9 @@ def get_similarity(name: str = "pixels", extractor: Extractor | None = None) -> 
     return Similarity(name, threshold, meaning, embed)
 
 
-def pairwise(a_features: Float[Array, "B D"], b_features: Float[Array, "B D"]) -> Float[np.ndarray, " B"]:
+def pairwise(
+    a_features: Float[Array | np.ndarray, "B D"], b_features: Float[Array | np.ndarray, "B D"]
+) -> Float[np.ndarray, " B"]:
     """The similarity (1) of each row of a to the same row of b, [B] float32 in [-1,1], higher = more alike.
 
     Raises:
@@ -110,7 +112,7 @@ def pairwise(a_features: Float[Array, "B D"], b_features: Float[Array, "B D"]) -
 
 
 def nearest_other(
-    features: Float[Array, "N D"], others: Float[Array, "M D"] | None = None
+    features: Float[Array | np.ndarray, "N D"], others: Float[Array | np.ndarray, "M D"] | None = None
 ) -> Float[np.ndarray, " N"]:
     """For each row, the similarity (1) to the most similar other: [N] float32 in [-1,1].
 

@@ -21,7 +21,7 @@ picks it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import jax
 from einops import rearrange
@@ -52,6 +52,15 @@ class Step:
     functions: Any
     scores: tuple[Score, ...]
     options: Any
+
+    @classmethod
+    def of(cls, target: Any, scores: tuple[Score, ...], options: Any) -> Self:
+        """The step that computes `scores` for a target of its kind.
+
+        Raises:
+          InputError: if the options do not fit the target.
+        """
+        raise NotImplementedError
 
     def __call__(self, inputs: tuple[Params, Key[Array, ""]], batch: Rows) -> Outputs:
         """See the module."""

@@ -180,7 +180,7 @@ def _labelled(progress: Progress, label: str) -> Progress:
 
 
 def save_mitigated(
-    directory: str | os.PathLike, target: DiscreteTarget | ContinuousTarget, *, original: str | os.PathLike
+    directory: str | Path, target: DiscreteTarget | ContinuousTarget, *, original: str | Path
 ) -> dict[str, Any]:
     """Writes a target that `Change.apply` made of the target `original`, to be audited like any other.
 

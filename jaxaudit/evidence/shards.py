@@ -141,7 +141,7 @@ class ShardFolder:
         return {name: _column(table.column(name)) for name in table.column_names}
 
 
-def check_finite(what: str, values: np.ndarray, ids: Sequence[str], advice: str = "") -> None:
+def check_finite(what: str, values: np.ndarray, ids: Sequence[str] | np.ndarray, advice: str = "") -> None:
     """Refuses to keep what is no number.
 
     Args:
@@ -155,9 +155,8 @@ def check_finite(what: str, values: np.ndarray, ids: Sequence[str], advice: str 
     """
     wrong = np.flatnonzero(~np.isfinite(values).reshape(len(ids), -1).all(1))
     if wrong.size:
-        raise InputError(
-            f"{what} is not finite for {wrong.size} of {len(ids)} samples, first {ids[wrong[0]]!r}{advice}."
-        )
+        counted, first = f"{wrong.size} of {len(ids)} samples", str(ids[wrong[0]])
+        raise InputError(f"{what} is not finite for {counted}, first {first!r}{advice}.")
 
 
 def _storable(values: np.ndarray | Sequence[str]) -> Any:

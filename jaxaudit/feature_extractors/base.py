@@ -52,7 +52,7 @@ class Extractor:
     dim: int
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
-    def __call__(self, images: Float[Array, "B H W 3"]) -> Float[Array, "B D"]:
+    def __call__(self, images: Float[Array | np.ndarray, "B H W 3"]) -> Float[Array, "B D"]:
         """Features [B,D] float32 of images [B,H,W,3] float32 in [0,1].
 
         Raises:

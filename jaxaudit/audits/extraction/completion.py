@@ -138,7 +138,7 @@ def complete_images(
     return np.concatenate(originals), np.concatenate(completions)
 
 
-def _take(source: Source, sample_ids: Sequence[str]) -> Source:
+def _take(source: Source, sample_ids: Sequence[str] | np.ndarray) -> Source:
     wanted = set(map(str, sample_ids))
     rows = {sample_id: row for row, sample_id in enumerate(source.ids) if sample_id in wanted}
     if missing := wanted - rows.keys():

@@ -96,7 +96,8 @@ def rank_candidates(
     check_score(score, attack.scores)
     source = resolve_condition(source, target)
     request = {**base_request(target, source, config), "scores": list(attack.scores)}
-    kept, num_ranked = None, 0
+    kept: Columns = {}
+    num_ranked = 0
     for columns in run_shards(
         source,
         functools.partial(_rank, attack, source, config.placement.batch_size),
@@ -108,7 +109,7 @@ def rank_candidates(
     ):
         check_disjoint(dict(zip(columns["sample_id"], columns["digest"], strict=True)), exclude)
         num_ranked += len(columns["sample_id"])
-        parts = [columns] if kept is None else [kept, columns]
+        parts = [kept, columns] if kept else [columns]
         joined = {name: np.concatenate([part[name] for part in parts]) for name in columns}
         best = best_per_class(joined["label"], joined[score], joined["sample_id"], config.top_k)
         kept = {name: values[best] for name, values in joined.items()}
