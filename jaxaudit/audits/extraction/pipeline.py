@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
 from pathlib import Path
 from typing import Any
@@ -85,8 +84,10 @@ def extract(
 
     exclude = {}
     if validation is not None:
-        looking = functools.partial(progress, what=f"Looking at {validation.spec}")
-        exclude = scan(validation, target.preprocessing, progress=looking).digests
+        looking = f"Looking at {validation.spec}"
+        exclude = scan(
+            validation, target.preprocessing, progress=lambda done, total: progress(done, total, looking)
+        ).digests
 
     ranked = {
         split: rank_candidates(
