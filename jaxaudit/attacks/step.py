@@ -21,7 +21,7 @@ picks it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import jax
 from einops import rearrange
@@ -54,7 +54,7 @@ class Step:
     options: Any
 
     @classmethod
-    def of(cls, target: Any, scores: tuple[Score, ...], options: Any) -> Self:
+    def of(cls, target: Any, scores: tuple[Score, ...], options: Any) -> Step:
         """The step that computes `scores` for a target of its kind.
 
         Raises:

@@ -2,7 +2,7 @@
 
 from jaxaudit.evidence.claim import Contents, Manifest, claim, read_manifest
 from jaxaudit.evidence.files import write_arrays, write_atomically
-from jaxaudit.evidence.shards import Shard, ShardFolder, check_finite
+from jaxaudit.evidence.shards import Shard, ShardFolder, check_finite, claim_shards
 from jaxaudit.evidence.table import SPLITS, Columns, Evidence, Table
 from jaxaudit.evidence.units import UNITS, UnitAxis, UnitMap, top_units
 
@@ -20,6 +20,7 @@ __all__ = [
     "UnitMap",
     "check_finite",
     "claim",
+    "claim_shards",
     "read_manifest",
     "top_units",
     "write_arrays",

@@ -17,14 +17,14 @@ import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jaxaudit.errors import InputError
-from jaxaudit.evidence.claim import Contents, Manifest, claim, read_manifest
+from jaxaudit.evidence.claim import Contents, Manifest, claim
 from jaxaudit.evidence.files import write_atomically
 
 
@@ -52,44 +52,34 @@ class Shard:
         return f"{self.split}-{self.index:05d}-of-{self.count:05d}.parquet"
 
 
+def claim_shards(
+    directory: str | os.PathLike[str],
+    contents: Contents,
+    request: Mapping[str, Any],
+    run: Mapping[str, Any],
+    *,
+    num_rows: Mapping[str, int],
+    shard_size: int,
+) -> Manifest:
+    """Makes `directory` the `ShardFolder` of this request; an earlier run of the same request is continued.
+
+    Args:
+      directory, contents, request, run: see `jaxaudit.evidence.claim.claim`.
+      num_rows: {split: rows of its source}.
+      shard_size: rows of a shard.
+
+    Raises:
+      InputError: see `jaxaudit.evidence.claim.claim`.
+    """
+    whole = {**request, "num_rows": dict(num_rows), "shard_size": shard_size}
+    return claim(directory, contents, whole, run)
+
+
 class ShardFolder:
-    """A claimed folder of shards; from `claim` or `open`."""
+    """A folder of shards, by its manifest (`claim_shards`, `read_manifest`)."""
 
-    def __init__(self, directory: Path, manifest: Manifest):
-        self.directory, self.manifest = directory, manifest
-
-    @classmethod
-    def claim(
-        cls,
-        directory: str | os.PathLike[str],
-        contents: Contents,
-        request: Mapping[str, Any],
-        run: Mapping[str, Any],
-        *,
-        num_rows: Mapping[str, int],
-        shard_size: int,
-    ) -> Self:
-        """The folder, for writing; an earlier run of the same request is continued.
-
-        Args:
-          directory, contents, request, run: see `jaxaudit.evidence.claim.claim`.
-          num_rows: {split: rows of its source}.
-          shard_size: rows of a shard.
-
-        Raises:
-          InputError: see `jaxaudit.evidence.claim.claim`.
-        """
-        whole = {**request, "num_rows": dict(num_rows), "shard_size": shard_size}
-        return cls(Path(directory), claim(directory, contents, whole, run))
-
-    @classmethod
-    def open(cls, directory: str | os.PathLike[str], contents: Contents) -> Self:
-        """The folder, for reading.
-
-        Raises:
-          InputError: see `jaxaudit.evidence.claim.read_manifest`.
-        """
-        return cls(Path(directory), read_manifest(directory, contents))
+    def __init__(self, directory: str | os.PathLike[str], manifest: Manifest):
+        self.directory, self.manifest = Path(directory), manifest
 
     @property
     def request(self) -> Mapping[str, Any]:

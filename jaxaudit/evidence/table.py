@@ -10,13 +10,13 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from jaxaudit.errors import InputError
-from jaxaudit.evidence.claim import Contents
-from jaxaudit.evidence.shards import ShardFolder
+from jaxaudit.evidence.claim import Contents, read_manifest
+from jaxaudit.evidence.shards import ShardFolder, claim_shards
 
 SPLITS = ("members", "nonmembers")
 """The two sides of an audit."""
@@ -102,7 +102,7 @@ class Evidence(ShardFolder):
         columns: Columns,
         num_rows: Mapping[str, int],
         shard_size: int,
-    ) -> Self:
+    ) -> Evidence:
         """The folder, for writing; an earlier run of the same request is continued.
 
         Args:
@@ -118,16 +118,17 @@ class Evidence(ShardFolder):
             or something else.
         """
         whole = {**request, "columns": dataclasses.asdict(columns)}
-        return cls.claim(directory, EVIDENCE, whole, run, num_rows=num_rows, shard_size=shard_size)
+        size = {"num_rows": num_rows, "shard_size": shard_size}
+        return cls(directory, claim_shards(directory, EVIDENCE, whole, run, **size))
 
     @classmethod
-    def open(cls, directory: str | os.PathLike[str], contents: Contents = EVIDENCE) -> Self:
+    def open(cls, directory: str | os.PathLike[str]) -> Evidence:
         """An existing evidence folder.
 
         Raises:
           InputError: if it holds no evidence, or that of another format, or its manifest is damaged.
         """
-        return super().open(directory, contents)
+        return cls(directory, read_manifest(directory, EVIDENCE))
 
     @property
     def columns(self) -> Columns:

@@ -15,7 +15,7 @@ from jaxaudit.audits.fill import fill
 from jaxaudit.audits.request import precision, target_request
 from jaxaudit.data import Source
 from jaxaudit.errors import InputError
-from jaxaudit.evidence import Contents, Shard, ShardFolder
+from jaxaudit.evidence import Contents, Shard, ShardFolder, claim_shards
 from jaxaudit.runtime.progress import Progress
 from jaxaudit.targets import ContinuousTarget, DiscreteTarget
 
@@ -73,14 +73,9 @@ def run_shards(
             yield compute(rows, lambda done, start=start: progress(start + done, len(source), what))
         progress(len(source), len(source), what)
         return
-    folder = ShardFolder.claim(
-        directory,
-        _CONTENTS,
-        request,
-        config.placement.record(),
-        num_rows={_SPLIT: len(source)},
-        shard_size=config.shard_size,
-    )
+    size = {"num_rows": {_SPLIT: len(source)}, "shard_size": config.shard_size}
+    run = config.placement.record()
+    folder = ShardFolder(directory, claim_shards(directory, _CONTENTS, request, run, **size))
 
     def compute_shard(shard: Shard, done: Callable[[int], None]) -> Columns:
         return compute(shard.rows, done)
