@@ -2,10 +2,12 @@
 
 import dataclasses
 
+import jax
 import numpy as np
 import pytest
 
-from jaxaudit.audits.extraction import ExtractionConfig, complete_images, extract, rank_candidates, shards
+from jaxaudit.audits import fill
+from jaxaudit.audits.extraction import ExtractionConfig, complete_images, extract, rank_candidates
 from jaxaudit.data import open_source
 from jaxaudit.errors import InputError
 from jaxaudit.runtime.placement import Placement
@@ -102,8 +104,8 @@ def test_a_killed_run_ends_with_the_same_files(kept, tmp_path, what, after):
 
 def test_processes_share_the_shards(kept, tmp_path, monkeypatch):
     """Two processes, one after the other: the first leaves its half, the second finishes and reads both."""
-    monkeypatch.setattr(shards, "wait_for_all_processes", lambda label: None)
-    monkeypatch.setattr(shards.jax, "process_count", lambda: 2)
+    monkeypatch.setattr(fill, "wait_for_all_processes", lambda label: None)
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
     target, source = planted_target()[0], open_source(MEMBERS)
     with pytest.raises(InputError, match="Several processes need a directory"):
         rank_candidates(target, source, CONFIG)
@@ -114,7 +116,7 @@ def test_processes_share_the_shards(kept, tmp_path, monkeypatch):
         "pictures-00000",
         "pictures-00002",
     ]
-    monkeypatch.setattr(shards.jax, "process_index", lambda: 1)
+    monkeypatch.setattr(jax, "process_index", lambda: 1)
     ranked = rank_candidates(target, source, CONFIG, directory=place)
     assert list(ranked.sample_ids) == list(kept[1].candidates.candidates.sample_ids)
 
