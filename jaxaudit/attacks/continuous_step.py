@@ -48,7 +48,8 @@ class ContinuousStep(Step):
         options = options or MaskedLossConfig()
         if options.timestep != "random" and options.timestep >= target.num_timesteps:
             raise InputError(f"Timestep {options.timestep} is not in 0..{target.num_timesteps - 1}.")
-        return cls(target.functions, target.null_label, target.num_timesteps, target.steps, scores, options)
+        null_label = target.num_classes
+        return cls(target.functions, null_label, target.num_timesteps, target.steps, scores, options)
 
     def __call__(self, inputs: tuple[Params, Key[Array, ""]], batch: Rows) -> Outputs:
         """See the module."""

@@ -44,7 +44,8 @@ class DiscreteStep(Step):
         if options is not None:
             given = ", ".join(field.name for field in dataclasses.fields(options))
             raise InputError(f"{given} do not apply to {target.name}: its tokens are discrete.")
-        return cls(target.functions, target.null_label, target.steps, scores)
+        null_label = target.num_classes
+        return cls(target.functions, null_label, target.steps, scores)
 
     def __call__(self, inputs: tuple[Params, Key[Array, ""]], batch: Rows) -> Outputs:
         """See the module."""
