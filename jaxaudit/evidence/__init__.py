@@ -1,6 +1,6 @@
 """What an audit has measured, on disk: the score table, the map of hidden units, and files that are whole."""
 
-from jaxaudit.evidence.claim import Contents, Manifest, claim, read_manifest
+from jaxaudit.evidence.claims import Contents, Manifest, claim, read_manifest
 from jaxaudit.evidence.files import write_arrays, write_atomically
 from jaxaudit.evidence.shards import Shard, ShardFolder, check_finite, claim_shards
 from jaxaudit.evidence.table import SPLITS, Columns, Evidence, Table

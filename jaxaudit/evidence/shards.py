@@ -1,6 +1,6 @@
 """A folder of Parquet shards: rows of sources, computed piece by piece and kept whole.
 
-    DIR/manifest.json                       what was asked, and of what (`jaxaudit.evidence.claim`)
+    DIR/manifest.json                       what was asked, and of what (`jaxaudit.evidence.claims`)
     DIR/members-00000-of-00004.parquet      rows 0 .. shard_size - 1 of the source of that name, in its order
     DIR/members-00001-of-00004.parquet
 
@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jaxaudit.errors import InputError
-from jaxaudit.evidence.claim import Contents, Manifest, claim
+from jaxaudit.evidence.claims import Contents, Manifest, claim
 from jaxaudit.evidence.files import write_atomically
 
 
@@ -64,12 +64,12 @@ def claim_shards(
     """Makes `directory` the `ShardFolder` of this request; an earlier run of the same request is continued.
 
     Args:
-      directory, contents, request, run: see `jaxaudit.evidence.claim.claim`.
+      directory, contents, request, run: see `jaxaudit.evidence.claims.claim`.
       num_rows: {split: rows of its source}.
       shard_size: rows of a shard.
 
     Raises:
-      InputError: see `jaxaudit.evidence.claim.claim`.
+      InputError: see `jaxaudit.evidence.claims.claim`.
     """
     whole = {**request, "num_rows": dict(num_rows), "shard_size": shard_size}
     return claim(directory, contents, whole, run)

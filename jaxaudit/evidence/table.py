@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from jaxaudit.errors import InputError
-from jaxaudit.evidence.claim import Contents, read_manifest
+from jaxaudit.evidence.claims import Contents, read_manifest
 from jaxaudit.evidence.shards import ShardFolder, claim_shards
 
 SPLITS = ("members", "nonmembers")

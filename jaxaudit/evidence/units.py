@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
 from jaxaudit.errors import InputError
-from jaxaudit.evidence.claim import Contents
+from jaxaudit.evidence.claims import Contents
 from jaxaudit.evidence.files import write_arrays
 
 FILE = "units.npz"
