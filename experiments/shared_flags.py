@@ -30,8 +30,13 @@ def define_target() -> None:
 @cli.flag_group("What is audited")
 def define_data() -> None:
     """Which pictures it is audited with."""
-    flags.DEFINE_string("members", "digits:members", "Pictures the target was trained on.")
-    flags.DEFINE_string("nonmembers", "digits:nonmembers", "Pictures it was not trained on.")
+    flags.DEFINE_string(
+        "members",
+        "digits:members",
+        "Pictures the target was trained on: folder:PATH, npz:FILE, tfds:NAME/SPLIT or digits:HALF, with "
+        "?OPTION=VALUE and a slice like [:1000] if need be.",
+    )
+    flags.DEFINE_string("nonmembers", "digits:nonmembers", "Pictures it was not trained on, likewise.")
     flags.DEFINE_integer("num_samples", 0, "Pictures drawn from each side; 0 means all.", lower_bound=0)
     flags.DEFINE_bool("skip_unreadable", False, "Leave out pictures that cannot be used, and list them.")
 
