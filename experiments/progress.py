@@ -1,8 +1,10 @@
 """How far long work is: a bar on a terminal; in a file a line at first, every so often, and at the end.
 
-Scoring with digits_var
-Scoring with digits_var: 320 of 898 images, 10.7 images/s, 54 s left
-Scoring with digits_var: 898 images in 1 min 24 s, 10.7 images/s
+In a file it reads:
+
+    Scoring with digits_var
+    Scoring with digits_var: 320 of 898 images, 10.7 images/s, 54 s left
+    Scoring with digits_var: 898 images in 1 min 24 s, 10.7 images/s
 """
 
 from __future__ import annotations
@@ -11,23 +13,19 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
-from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as RichProgress
+
+from jaxaudit.runtime.progress import Progress
 
 EVERY = 30.0
 """Seconds between two lines of a file."""
 
 
-class Report(Protocol):
-    """What work calls: how many of how many (0: nobody knows), what is being done, a figure to go with it."""
-
-    def __call__(self, done: int, total: int, what: str = "", note: str = "") -> None: ...  # noqa: D102
-
-
 @contextlib.contextmanager
-def reported(console: Console, what: str, *, unit: str = "", every: float = EVERY) -> Iterator[Report]:
+def reported(console: Console, what: str, *, unit: str = "", every: float = EVERY) -> Iterator[Progress]:
     """Shows on `console` how far the body is, which may call what it gets; else the time speaks.
 
     Args:
@@ -39,7 +37,7 @@ def reported(console: Console, what: str, *, unit: str = "", every: float = EVER
     state = _State(what, unit)
     with _Bar(console, state) if console.is_terminal else _Lines(console, state, every) as display:
 
-        def report(done: int, total: int, what: str = what, note: str = "") -> None:
+        def report(done: int, total: int, what: str, note: str = "") -> None:
             if what != state.what:
                 if state.total:
                     display.end()
@@ -137,7 +135,9 @@ class _Bar:
         text = TextColumn("{task.description}", markup=False)
         count = TextColumn("{task.fields[count]}", markup=False)
         self._state = state
-        self._bar = Progress(SpinnerColumn(), text, BarColumn(), count, TimeElapsedColumn(), console=console)
+        self._bar = RichProgress(
+            SpinnerColumn(), text, BarColumn(), count, TimeElapsedColumn(), console=console
+        )
         self._task = self._bar.add_task(state.what, total=None, count="")
 
     def __enter__(self) -> _Bar:

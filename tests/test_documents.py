@@ -1,6 +1,8 @@
 """What the documents for people who change jaxaudit say is so."""
 
 import configparser
+import dataclasses
+import json
 import pathlib
 import re
 import textwrap
@@ -12,6 +14,7 @@ from PIL import Image
 
 from jaxaudit.attacks import discrete, registry
 from jaxaudit.data import open_source, spec
+from jaxaudit.evidence import table, units
 from jaxaudit_kernels.likelihood import TokenStatistics
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -85,3 +88,31 @@ def test_files_named_in_the_examples_exist():
     for path in set(named) - new:
         if not path.endswith(("/x.py", "_x.py")):
             assert (ROOT / path).exists(), path
+
+
+def page(name):
+    return (ROOT / "docs" / "formats" / f"{name}.md").read_text()
+
+
+def test_the_format_of_targets_is_described():
+    for file in (ROOT / "jaxaudit" / "builtin").glob("*/target.json"):
+        record = json.loads(file.read_text())
+        assert f"| `format` | {record['format']} |" in page("targets")
+        for field in [*record, *record["preprocessing"]]:
+            assert f"`{field}`" in page("targets"), field
+
+
+def test_the_format_of_maps_is_described():
+    fields = {field.name for field in dataclasses.fields(units.UnitMap)} - {"axis"}
+    for field in fields | {field.name for field in dataclasses.fields(units.UnitAxis)}:
+        assert f"`{field}`" in page("units"), field
+    assert f"| `format` | | {units.FORMAT};" in page("units")
+    assert f'"{units.UNITS.name}"' in page("units")
+
+
+def test_the_format_of_evidence_is_described():
+    contents = table.EVIDENCE
+    assert f"| `format` | {contents.format};" in page("evidence")
+    assert f'`"{contents.name}"`' in page("evidence")
+    for field in dataclasses.fields(table.Columns):
+        assert f"`columns.{field.name}`" in page("evidence"), field.name

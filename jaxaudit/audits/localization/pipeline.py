@@ -109,7 +109,11 @@ def localize(
         parallelism=config.placement.parallelism,
     )
     chosen = choose(resolve_condition(source, target), config.subsets, config.seed)
-    found = scan(chosen.source, config.views.canvas(target.preprocessing))
+    found = scan(
+        chosen.source,
+        config.views.canvas(target.preprocessing),
+        progress=lambda done, total: progress(done, total, f"Looking at {source.spec}"),
+    )
     chosen = chosen.keep(found.usable)
     if min(chosen.sizes) < 2:
         raise InputError(
