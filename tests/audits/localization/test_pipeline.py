@@ -182,7 +182,7 @@ def test_models_of_captions_are_told_them(tmp_path):
     swapped = meter.submit(batch.images, batch.embeddings[::-1], ids=batch.ids).result()
     assert not np.allclose(swapped, means, rtol=1e-3)
     ones = dataclasses.replace(source.embeddings, read=lambda name: np.ones((3, 6)))
-    with pytest.raises(InputError, match="another conditions_sha256"):
+    with pytest.raises(InputError, match="conditions_sha256 is"):
         localize(target, dataclasses.replace(source, embeddings=ones), tmp_path / "units", config)
     with pytest.raises(InputError, match=r"labels must be those of 24 captions"):
         meter.submit(batch.images, batch.labels, ids=batch.ids)
