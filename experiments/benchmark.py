@@ -35,7 +35,7 @@ from jaxaudit.evidence import write_atomically
 from jaxaudit.runtime.flops import count_flops
 from jaxaudit.runtime.mesh import make_mesh, replicated
 from jaxaudit.targets import DiffusionTarget, DiscreteTarget, Kind, Target
-from jaxaudit_kernels.gradient_masking import output_and_gradient
+from jaxaudit_kernels.gradient_masking import denoised_and_gradient
 from jaxaudit_kernels.likelihood import guided_token_statistics
 from jaxaudit_kernels.precision import matmul_precision
 
@@ -163,19 +163,19 @@ def _diffusion_stages(
 ) -> tuple[dict[str, Stage], Any]:
     """Of a diffusion model, and the dtype of its matrix products."""
     functions, params = target.functions, scorer.params
-    latents, time = target.encode(images), jnp.full(len(images), 500)
+    latents, level = target.encode(images), jnp.full(len(images), target.process.level(500))
 
     @jax.jit
-    def gradient(params: Any, z: jax.Array, time: jax.Array, labels: Any) -> Any:
-        return output_and_gradient(functools.partial(functions.network, params), z, time, labels, z)
+    def gradient(params: Any, z: jax.Array, level: jax.Array, labels: Any) -> Any:
+        return denoised_and_gradient(functools.partial(functions.denoise, params), z, level, labels, z)
 
     stages = {
         "encode": Stage(jax.jit(functions.encode), params, images),
-        "forward": Stage(jax.jit(functions.network), params, latents, time, labels),
+        "forward": Stage(jax.jit(functions.denoise), params, latents, level, labels),
     }
     evaluations = scorer.step.evaluations()
     if evaluations and evaluations["planned"].gradients:
-        stages["gradient"] = Stage(gradient, params, latents, time, labels)
+        stages["gradient"] = Stage(gradient, params, latents, level, labels)
     return stages, jax.tree.leaves(params["generator"])[0].dtype
 
 

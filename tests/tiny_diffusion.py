@@ -9,13 +9,13 @@ import numpy as np
 
 from jaxaudit.data import Preprocessing
 from jaxaudit.targets import DiffusionFunctions, DiffusionTarget
-from jaxaudit_kernels.diffusion import Schedule, linear_schedule
+from jaxaudit_kernels.process import Process, denoised, network_input
+from jaxaudit_kernels.processes import linear_beta
 
 DIGITS = Preprocessing(image_size=8, resize="none", short_side=8, low=-1.0, high=1.0)
 CONTEXT = (2, 3)
-_LINEAR = linear_schedule(1000)
-FROM_ZERO, FROM_ONE = _LINEAR, Schedule(_LINEAR.betas, _LINEAR.timesteps + 1)
-"""Schedules of a network that counts its time from 0 (DiT), and of one that counts from 1 (U-ViT)."""
+FROM_ZERO, FROM_ONE = linear_beta(), linear_beta(first_time=1)
+"""Processes of a network that counts its time from 0 (DiT), and of one that counts from 1 (U-ViT)."""
 
 
 def _encode(params, images, key=None):
@@ -43,31 +43,35 @@ def network(params, z, time, condition):
 
 def target(
     condition: str = "labels",
-    schedule: Schedule = FROM_ZERO,
+    process: Process = FROM_ZERO,
     watch: Callable[..., None] | None = None,
+    network: Callable[..., jax.Array] = network,
 ) -> DiffusionTarget:
     """A target conditioned on "labels" (5 classes), "captions" or "nothing".
 
-    `watch` is called with z, time and condition of every row the network looks at, while it runs.
+    `watch` is called with x, time and condition of every row the network looks at, while it runs. `network`,
+    (params, x, time, condition) -> output, predicts what the process says.
     """
-    return _target(condition, schedule, watch)
+    return _target(condition, process, watch, network)
 
 
 @functools.cache
-def _target(condition: str, schedule: Schedule, watch: Callable[..., None] | None) -> DiffusionTarget:
+def _target(
+    condition: str,
+    process: Process,
+    watch: Callable[..., None] | None,
+    network: Callable[..., jax.Array],
+) -> DiffusionTarget:
     random = np.random.default_rng(0)
 
     def normal(*shape):
         return jnp.asarray(random.standard_normal(shape), jnp.float32)
 
-    def watched(params, z, time, condition):
+    def denoise(params, z, level, condition):
+        x, time = network_input(process, z, jnp.broadcast_to(level, z.shape[:1]))
         if watch is not None:
-            times = jnp.broadcast_to(time, z.shape[:1])
-            jax.debug.callback(watch, z, times, condition)
-        return network(params, z, time, condition)
-
-    def predict_noise(params, z, timestep, condition):
-        return watched(params, z, jnp.asarray(schedule.timesteps)[timestep], condition)[..., :3]
+            jax.debug.callback(watch, x, time, condition)
+        return denoised(process, network(params, x, time, condition), z, level)
 
     return DiffusionTarget(
         name="tiny",
@@ -79,12 +83,11 @@ def _target(condition: str, schedule: Schedule, watch: Callable[..., None] | Non
                 "captions": 0.3 * normal(*CONTEXT, 6),
             }
         },
-        functions=DiffusionFunctions(_encode, _decode, watched, predict_noise, None),
+        functions=DiffusionFunctions(_encode, _decode, denoise, None),
         preprocessing=DIGITS,
         latent_shape=(4, 4, 3),
         num_classes=5 if condition == "labels" else 0,
         context_shape=CONTEXT if condition == "captions" else None,
-        schedule=schedule,
-        learned_variance=True,
+        process=process,
         provenance={"fingerprint": "tiny"},
     )

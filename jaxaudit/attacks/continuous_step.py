@@ -93,7 +93,7 @@ class ContinuousStep(Step):
         noise = draws.noises(keys, config.num_noises, (count, channels))
         timestep = config.timestep
         if timestep == "random":
-            timestep = draws.timesteps(keys, config.num_noises, count, self.num_timesteps)
+            timestep = draws.levels(keys, config.num_noises, count, self.num_timesteps)
         views = len(conditions)
         z = self.functions.conditions(
             params,

@@ -1,6 +1,6 @@
 """What scores of diffusion models are computed from, as nodes of `jaxaudit.attacks.diffusion_plan`.
 
-Each is a number for every image, [B] float32. Timesteps t are counted by `Process.level`: `published` ones
+Each is a number for every image, [B] float32. Timesteps t are counted by `Setting.level`: `published` ones
 count, and measure, as the published code does.
 
 Axes: B images, N nodes of a kind.
@@ -27,9 +27,9 @@ from jaxaudit.attacks.diffusion_nodes import (
     Renoised,
     noised,
 )
-from jaxaudit.attacks.diffusion_plan import RANDOM, Node, Process, Results, Run, stack
+from jaxaudit.attacks.diffusion_plan import RANDOM, Node, Results, Run, Setting, stack
 from jaxaudit_kernels import denoising, gradient_masking
-from jaxaudit_kernels.diffusion import training_losses
+from jaxaudit_kernels.learned_variance import noise_losses
 
 PerImage = Float[Array, " B"]
 
@@ -47,17 +47,17 @@ class Error(Node):
     null: bool = False
     published: bool = False
 
-    def needs(self, process: Process) -> tuple[Node, ...]:
+    def needs(self, setting: Setting) -> tuple[Node, ...]:
         """The prediction."""
-        level = process.level(self.t, published=self.published)
+        level = setting.level(self.t, published=self.published)
         return (Evaluation(noised(level, self.noise), level, self.null),)
 
     @classmethod
     def values(cls, nodes: Sequence[Error], run: Run, results: Results) -> list[PerImage]:
         """[B] each."""
-        outputs = stack([results[look].output for node in nodes for look in node.needs(run.process)])
+        seen = stack([results[look].seen.eps for node in nodes for look in node.needs(run.setting)])
         noises = run.noises[jnp.asarray([node.noise for node in nodes])]
-        return list(jax.vmap(denoising.norm)(noises - run.eps(outputs)))
+        return list(jax.vmap(denoising.norm)(noises - seen))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,13 +67,13 @@ class MeanError(Node):
     t: int
     published: bool = False
 
-    def needs(self, process: Process) -> tuple[Node, ...]:
+    def needs(self, setting: Setting) -> tuple[Node, ...]:
         """The error under every noise."""
-        return tuple(Error(self.t, i, published=self.published) for i in range(process.num_noises))
+        return tuple(Error(self.t, i, published=self.published) for i in range(setting.num_noises))
 
     def value(self, run: Run, results: Results) -> PerImage:
         """[B]."""
-        return jnp.mean(stack([results[error] for error in self.needs(run.process)]), axis=0)
+        return jnp.mean(stack([results[error] for error in self.needs(run.setting)]), axis=0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,13 +82,13 @@ class StepError(Node):
 
     published: bool = False
 
-    def needs(self, process: Process) -> tuple[Node, ...]:
+    def needs(self, setting: Setting) -> tuple[Node, ...]:
         """The chain."""
-        return (Chain(tuple(process.level(t, published=self.published) for t in _SECMI_TIMESTEPS)),)
+        return (Chain(tuple(setting.level(t, published=self.published) for t in _SECMI_TIMESTEPS)),)
 
     def value(self, run: Run, results: Results) -> PerImage:
         """[B]."""
-        (chain,) = self.needs(run.process)
+        (chain,) = self.needs(run.setting)
         return denoising.secmi_error(results[chain])
 
 
@@ -99,16 +99,16 @@ class ProximalError(Node):
     magnitude: float | None = None
     published: bool = False
 
-    def needs(self, process: Process) -> tuple[Node, ...]:
+    def needs(self, setting: Setting) -> tuple[Node, ...]:
         """The noise, and the look at the latents noised with it."""
-        zero, level = (process.level(t, published=self.published) for t in (0, _PIA_TIMESTEP))
+        zero, level = (setting.level(t, published=self.published) for t in (0, _PIA_TIMESTEP))
         noise = ProximalNoise(zero, self.magnitude)
         return noise, Evaluation(Proximal(level, noise), level)
 
     def value(self, run: Run, results: Results) -> PerImage:
         """[B]."""
-        noise, prediction = (results[need] for need in self.needs(run.process))
-        return denoising.norm(noise - run.eps(prediction.output), _PIA_ORDER)
+        noise, prediction = (results[need] for need in self.needs(run.setting))
+        return denoising.norm(noise - prediction.seen.eps, _PIA_ORDER)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,32 +118,32 @@ class MaskedError(Node):
     t: int
     published: bool = False
 
-    def needs(self, process: Process) -> tuple[Node, ...]:
+    def needs(self, setting: Setting) -> tuple[Node, ...]:
         """What was kept, the mask, and the look at the destroyed latents."""
-        level = process.level(self.t, published=self.published)
+        level = setting.level(self.t, published=self.published)
         kept, mask = Clean() if self.published else noised(level), Mask(level)
         return kept, mask, Evaluation(Destroyed(kept, mask), level)
 
     @classmethod
     def values(cls, nodes: Sequence[MaskedError], run: Run, results: Results) -> list[PerImage]:
         """[B] each."""
-        known = [[results[need] for need in node.needs(run.process)] for node in nodes]
+        known = [[results[need] for need in node.needs(run.setting)] for node in nodes]
         kept, mask, prediction = stack([tuple(values) for values in known])
         error = jax.vmap(gradient_masking.masked_error, (0, 0, None, 0))
-        return list(error(run.eps(prediction.output), kept, run.noises[0], mask))
+        return list(error(prediction.seen.eps, kept, run.noises[0], mask))
 
 
 @dataclasses.dataclass(frozen=True)
 class OptimisedError(Node):
     """The error of the optimised latents."""
 
-    def needs(self, process: Process) -> tuple[Node, ...]:
+    def needs(self, setting: Setting) -> tuple[Node, ...]:
         """The optimisation."""
-        return (Optimisation(process.level(_OPTIMISATION_TIMESTEP)),)
+        return (Optimisation(setting.level(_OPTIMISATION_TIMESTEP)),)
 
     def value(self, run: Run, results: Results) -> PerImage:
         """[B]."""
-        (optimisation,) = self.needs(run.process)
+        (optimisation,) = self.needs(run.setting)
         return results[optimisation].error
 
 
@@ -151,15 +151,15 @@ class OptimisedError(Node):
 class RenoisedError(Node):
     """The error of the optimised latents after they are noised once more, as published."""
 
-    def needs(self, process: Process) -> tuple[Node, ...]:
+    def needs(self, setting: Setting) -> tuple[Node, ...]:
         """The look at them."""
-        level = process.level(_OPTIMISATION_TIMESTEP, published=True)
+        level = setting.level(_OPTIMISATION_TIMESTEP, published=True)
         return (Evaluation(Renoised(level), level),)
 
     def value(self, run: Run, results: Results) -> PerImage:
         """[B]."""
-        (look,) = self.needs(run.process)
-        return denoising.norm(run.noises[0] - run.eps(results[look].output))
+        (look,) = self.needs(run.setting)
+        return denoising.norm(run.noises[0] - results[look].seen.eps)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,31 +168,33 @@ class PerturbationSize(Node):
 
     published: bool = False
 
-    def needs(self, process: Process) -> tuple[Node, ...]:
+    def needs(self, setting: Setting) -> tuple[Node, ...]:
         """The optimisation."""
-        return (Optimisation(process.level(_OPTIMISATION_TIMESTEP, published=self.published)),)
+        return (Optimisation(setting.level(_OPTIMISATION_TIMESTEP, published=self.published)),)
 
     def value(self, run: Run, results: Results) -> PerImage:
         """[B]."""
-        (optimisation,) = self.needs(run.process)
+        (optimisation,) = self.needs(run.setting)
         return denoising.norm(results[optimisation].perturbation)
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingLoss(Node):
-    """The loss of one training step, at a random timestep: mse, and vb where the variance is learned."""
+    """The loss of one training step, at a random level: mse, and vb where the variance is learned.
 
-    def needs(self, process: Process) -> tuple[Node, ...]:
+    The error of the noise, also where training is for a velocity: families are compared by what they do
+    about the same noise, not in units of what they predict.
+    """
+
+    def needs(self, setting: Setting) -> tuple[Node, ...]:
         """The prediction."""
         return (Evaluation(noised(RANDOM), RANDOM),)
 
     def value(self, run: Run, results: Results) -> PerImage:
         """[B]."""
-        (look,) = self.needs(run.process)
-        output, noise = results[look].output, run.noises[0]
-        if not run.process.learned_variance:
-            return jnp.mean(jnp.square(noise - output), axis=(1, 2, 3))
-        return training_losses(run.process.schedule, output, run.latents, run.random_level, noise)["loss"]
+        (look,) = self.needs(run.setting)
+        given = run.latents, run.random_level, run.noises[0]
+        return noise_losses(run.setting.process, results[look].seen, *given)["loss"]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""Looks at a diffusion model's network, and what they look at, as nodes of `jaxaudit.attacks.diffusion_plan`.
+"""Looks of a diffusion model's network, and what they look at, as nodes of `jaxaudit.attacks.diffusion_plan`.
 
-    Evaluation      the network's output on some latents, or that and the gradient of ‖ε − f‖
+    Evaluation      what the network sees in some latents, or that and the gradient of ‖ε − f‖
     Chain           the latents along a DDIM chain from the clean ones
     Optimisation    the perturbation of z_t that makes ‖ε − f‖ small
 
@@ -24,21 +24,21 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxaudit.attacks.diffusion_plan import Cost, Level, Node, Process, Results, Run, stack, unstack
+from jaxaudit.attacks.diffusion_plan import Cost, Level, Node, Results, Run, Setting, stack, unstack
 from jaxaudit_kernels import denoising, gradient_masking
-from jaxaudit_kernels.denoising import NoiseLevel
 from jaxaudit_kernels.noise_optimization import NoiseOptimum, noise_optimization
+from jaxaudit_kernels.process import CLEAN, Denoised, NoiseLevel, add_noise
 
 Latents = Float[Array, "B h w c"]
 
 _ITERATIONS = 5  # of noise optimisation
-_add_noise = jax.vmap(denoising.add_noise, (None, 0, 0))  # at N levels
+_add_noise = jax.vmap(add_noise, (None, 0, 0))  # at N levels
 
 
 class Prediction(NamedTuple):
-    """Output of the network and, where asked for, the gradient of ‖ε − f‖ by z; ε: the first noise."""
+    """What the network sees and, where asked for, the gradient of ‖ε − f‖ by z; ε: the first noise."""
 
-    output: Float[Array, "B h w out"]
+    seen: Denoised
     gradient: Latents | None
 
 
@@ -58,7 +58,7 @@ class Evaluation(Node):
     null: bool = False
     gradient: bool = False
 
-    def needs(self, process: Process) -> tuple[Node, ...]:
+    def needs(self, setting: Setting) -> tuple[Node, ...]:
         """The latents."""
         return (self.latents,)
 
@@ -81,17 +81,15 @@ class Evaluation(Node):
         """One after the other, in a loop."""
         inputs = {
             "z": stack([results[node.latents] for node in nodes]),
-            "time": run.levels([node.level for node in nodes]).time,
+            "index": run.levels([node.level for node in nodes]).index,
             "null": jnp.asarray([node.null for node in nodes]),
         }
 
         def look(x: dict[str, Array]) -> Prediction:
-            z, time, condition = x["z"], x["time"], run.conditioned(x["null"])
+            arguments = x["z"], x["index"], run.conditioned(x["null"])
             if not nodes[0].gradient:
-                return Prediction(run.network(z, time, condition), None)
-            return Prediction(
-                *gradient_masking.output_and_gradient(run.network, z, time, condition, run.noises[0])
-            )
+                return Prediction(run.denoise(*arguments), None)
+            return Prediction(*gradient_masking.denoised_and_gradient(run.denoise, *arguments, run.noises[0]))
 
         return unstack(jax.lax.map(look, inputs))
 
@@ -107,7 +105,7 @@ class Clean(Node):
 
 def noised(level: Level, noise: int = 0) -> Clean | Noised:
     """z_t under one of the noises; z where there is no noise."""
-    return Clean() if level == denoising.CLEAN else Noised(level, noise)
+    return Clean() if level == CLEAN else Noised(level, noise)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,14 +128,14 @@ class Mask(Node):
 
     level: Level
 
-    def needs(self, process: Process) -> tuple[Node, ...]:
+    def needs(self, setting: Setting) -> tuple[Node, ...]:
         """The gradient."""
         return (Evaluation(noised(self.level), self.level, gradient=True),)
 
     @classmethod
     def values(cls, nodes: Sequence[Mask], run: Run, results: Results) -> list[Bool[Array, "B h w c"]]:
         """[B,h,w,c] each."""
-        gradients = [results[look].gradient for node in nodes for look in node.needs(run.process)]
+        gradients = [results[look].gradient for node in nodes for look in node.needs(run.setting)]
         return unstack(jax.vmap(gradient_masking.largest_places)(jnp.stack(gradients)))
 
 
@@ -148,7 +146,7 @@ class Destroyed(Node):
     kept: Node
     mask: Mask
 
-    def needs(self, process: Process) -> tuple[Node, ...]:
+    def needs(self, setting: Setting) -> tuple[Node, ...]:
         """Both."""
         return self.kept, self.mask
 
@@ -170,14 +168,14 @@ class ProximalNoise(Node):
     level: int
     magnitude: float | None
 
-    def needs(self, process: Process) -> tuple[Node, ...]:
+    def needs(self, setting: Setting) -> tuple[Node, ...]:
         """f(z, level)."""
         return (Evaluation(Clean(), self.level),)
 
     def value(self, run: Run, results: Results) -> Latents:
         """[B,h,w,c]."""
-        (look,) = self.needs(run.process)
-        eps = run.eps(results[look].output)
+        (look,) = self.needs(run.setting)
+        eps = results[look].seen.eps
         return eps if self.magnitude is None else denoising.scale_to_magnitude(eps, self.magnitude)
 
 
@@ -188,7 +186,7 @@ class Proximal(Node):
     level: int
     noise: ProximalNoise
 
-    def needs(self, process: Process) -> tuple[Node, ...]:
+    def needs(self, setting: Setting) -> tuple[Node, ...]:
         """The noise."""
         return (self.noise,)
 
@@ -205,7 +203,7 @@ class Optimisation(Node):
 
     level: Level
 
-    def needs(self, process: Process) -> tuple[Node, ...]:
+    def needs(self, setting: Setting) -> tuple[Node, ...]:
         """z_t, and the look at it."""
         return noised(self.level), Evaluation(noised(self.level), self.level, gradient=True)
 
@@ -217,16 +215,16 @@ class Optimisation(Node):
     def values(cls, nodes: Sequence[Optimisation], run: Run, results: Results) -> list[NoiseOptimum]:
         """One after the other, in a loop."""
         noise = run.noises[0]
-        starts = stack([tuple(results[need] for need in node.needs(run.process)) for node in nodes])
+        starts = stack([tuple(results[need] for need in node.needs(run.setting)) for node in nodes])
 
         def optimise(x: tuple[Array, tuple[Latents, Prediction]]) -> NoiseOptimum:
-            time, (z_t, start) = x
-            initial = denoising.norm(noise - run.eps(start.output)), start.gradient
+            index, (z_t, start) = x
+            initial = denoising.norm(noise - start.seen.eps), start.gradient
             return noise_optimization(
-                run.network, z_t, time, run.condition, noise, max_iterations=_ITERATIONS, initial=initial
+                run.denoise, z_t, index, run.condition, noise, max_iterations=_ITERATIONS, initial=initial
             )
 
-        return unstack(jax.lax.map(optimise, (run.levels([node.level for node in nodes]).time, starts)))
+        return unstack(jax.lax.map(optimise, (run.levels([node.level for node in nodes]).index, starts)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -235,15 +233,15 @@ class Renoised(Node):
 
     level: Level
 
-    def needs(self, process: Process) -> tuple[Node, ...]:
+    def needs(self, setting: Setting) -> tuple[Node, ...]:
         """z_t and its perturbation."""
         return noised(self.level), Optimisation(self.level)
 
     def value(self, run: Run, results: Results) -> Latents:
         """[B,h,w,c]."""
-        z_t, optimum = (results[need] for need in self.needs(run.process))
+        z_t, optimum = (results[need] for need in self.needs(run.setting))
         (level,) = unstack(run.levels([self.level]))
-        return denoising.add_noise(z_t + optimum.perturbation, level, run.noises[0])
+        return add_noise(z_t + optimum.perturbation, level, run.noises[0])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -252,7 +250,7 @@ class Chain(Node):
 
     levels: tuple[int, ...]
 
-    def needs(self, process: Process) -> tuple[Node, ...]:
+    def needs(self, setting: Setting) -> tuple[Node, ...]:
         """The first look."""
         return (Evaluation(Clean(), self.levels[0]),)
 
@@ -269,12 +267,9 @@ class Chain(Node):
     def values(cls, nodes: Sequence[Chain], run: Run, results: Results) -> list[Float[Array, "S B h w c"]]:
         """One after the other, in a loop."""
         levels = stack([run.levels(node.levels) for node in nodes])
-        first = stack([run.eps(results[look].output) for node in nodes for look in node.needs(run.process)])
-
-        def predict(z: Array, time: Array, condition: Any) -> Array:
-            return run.eps(run.network(z, time, condition))
+        first = stack([results[look].seen.eps for node in nodes for look in node.needs(run.setting)])
 
         def follow(x: tuple[NoiseLevel, Latents]) -> Array:
-            return denoising.ddim_chain(predict, run.latents, x[0], run.condition, first=x[1])
+            return denoising.ddim_chain(run.denoise, run.latents, x[0], run.condition, first=x[1])
 
         return unstack(jax.lax.map(follow, (levels, first)))

@@ -7,7 +7,8 @@ that, and is its own name: two scores that need the same need one node. Nodes th
 `execute` works in waves: of all nodes whose needs are met, those of a kind are stacked and mapped over, so
 that the compiled program holds the network once per kind of node and wave, however many timesteps there are.
 
-A level is an index of the schedule (`denoising.CLEAN`: no noise), or RANDOM, drawn for each image.
+A level is an index of the target's process (CLEAN: no noise), or RANDOM, drawn for each image. Timesteps, by
+which scores are named, have their levels from `Setting.level`.
 
 Axes: B images, h and w latent pixels, c channels, R noises, N nodes of a kind.
 """
@@ -20,12 +21,10 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxaudit_kernels import denoising
-from jaxaudit_kernels.denoising import NoiseLevel
-from jaxaudit_kernels.diffusion import Schedule
+from jaxaudit_kernels.denoising import Denoise
+from jaxaudit_kernels.process import NoiseLevel, Process, noise_levels
 
 Level = int | Literal["random"]
 RANDOM: Level = "random"
@@ -54,28 +53,28 @@ class Cost:
 
 
 @dataclasses.dataclass(frozen=True)
-class Process:
+class Setting:
     """What a graph depends on beside its scores.
 
     Attributes:
-      schedule: the target's.
+      process: the target's.
       num_noises: R.
-      learned_variance: whether the network's outputs are ε̂ and v.
     """
 
-    schedule: Schedule
+    process: Process
     num_noises: int
-    learned_variance: bool
 
-    def level(self, t: int, *, published: bool = False) -> int:
-        """The index of timestep t.
+    def level(self, timestep: int, *, published: bool = False) -> int:
+        """The level of a timestep.
 
-        `published`: as the published audits count, who give the network t as its time. Where a network counts
-        from 1 (U-ViT), that is the level before, and no noise at all for t = 0.
+        `published`: as the published audits count, who give the network the timestep as its time. Where that
+        counts from 1 (U-ViT), it is the level before, and CLEAN for 0. They know networks that count alone;
+        to others the timestep is what it is for every score.
         """
-        if not published:
-            return t
-        return int(np.searchsorted(self.schedule.timesteps, t, side="right")) - 1
+        level = self.process.level(timestep)
+        if published and self.process.counts_timesteps:
+            return level - int(self.process.times[0])
+        return level
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,19 +82,19 @@ class Run:
     """One batch under one model.
 
     Attributes:
-      process: see `Process`.
-      network: (z [B,h,w,c], time [B], condition) -> ε̂ and what follows it along the last axis.
+      setting: see `Setting`.
+      denoise: the model, see `jaxaudit_kernels.denoising`.
       decode: latents -> images.
       images: [B,H,W,3], None if only latents are known.
       latents: z [B,h,w,c].
       noises: [R,B,h,w,c].
-      random_level: [B], indexes of the schedule.
+      random_level: [B].
       condition: what the images are conditioned on, None if nothing is.
       null: the absence of it, None if there is none.
     """
 
-    process: Process
-    network: Callable[[Array, Array, Any], Array]
+    setting: Setting
+    denoise: Denoise
     decode: Callable[[Array], Array]
     images: Float[Array, "B H W 3"] | None
     latents: Float[Array, "B h w c"]
@@ -105,14 +104,10 @@ class Run:
     null: Any
 
     def levels(self, levels: Sequence[Level]) -> NoiseLevel:
-        """Signal, spread and time [N,B] of N levels."""
+        """N levels, [N,B]."""
         batch = len(self.latents)
         index = [self.random_level if level == RANDOM else jnp.full(batch, level) for level in levels]
-        return denoising.noise_levels(self.process.schedule, jnp.stack(index))
-
-    def eps(self, output: Float[Array, "*batch out"]) -> Float[Array, "*batch c"]:
-        """ε̂ of a network's output."""
-        return output[..., : self.latents.shape[-1]]
+        return noise_levels(self.setting.process, jnp.stack(index))
 
     def conditioned(self, null: Bool[Array, ""]) -> Any:
         """The condition, or its absence where `null`."""
@@ -122,7 +117,7 @@ class Run:
 class Node:
     """A value that follows from others. Subclasses are frozen dataclasses."""
 
-    def needs(self, process: Process) -> tuple[Node, ...]:
+    def needs(self, setting: Setting) -> tuple[Node, ...]:
         """What must be known before."""
         return ()
 
@@ -160,13 +155,13 @@ def unstack(tree: Any) -> list[Any]:
     return [jax.tree.map(lambda x, i=i: x[i], tree) for i in range(len(jax.tree.leaves(tree)[0]))]
 
 
-def required(wanted: Iterable[Node], process: Process) -> tuple[Node, ...]:
+def required(wanted: Iterable[Node], setting: Setting) -> tuple[Node, ...]:
     """The nodes that must be known for `wanted`, each after its needs."""
     found: dict[Node, None] = {}
 
     def visit(node: Node) -> None:
         if node not in found:
-            for need in node.needs(process):
+            for need in node.needs(setting):
                 visit(need)
             found[node] = None
 
@@ -175,20 +170,20 @@ def required(wanted: Iterable[Node], process: Process) -> tuple[Node, ...]:
     return tuple(found)
 
 
-def cost(wanted: Iterable[Node], process: Process) -> Cost:
+def cost(wanted: Iterable[Node], setting: Setting) -> Cost:
     """What computing `wanted` together takes."""
-    nodes = required(wanted, process)
+    nodes = required(wanted, setting)
     return sum((node.cost() for node in nodes if node.richer not in nodes), Cost())
 
 
 def execute(wanted: Iterable[Node], run: Run) -> dict[Node, Any]:
     """The values of `wanted` and of what they need. Jittable."""
-    nodes = required(wanted, run.process)
+    nodes = required(wanted, run.setting)
     same = {node: node.richer for node in nodes if node.richer in nodes}
     pending = [node for node in nodes if node not in same]
     results: dict[Node, Any] = {}
     while pending:
-        ready = [node for node in pending if results.keys() >= set(node.needs(run.process))]
+        ready = [node for node in pending if results.keys() >= set(node.needs(run.setting))]
         pending = [node for node in pending if node not in ready]
         wave: dict[Any, list[Node]] = {}
         for node in ready:

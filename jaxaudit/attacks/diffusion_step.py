@@ -24,12 +24,13 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+from einops import rearrange
 from jaxtyping import Array, Float, Key
 
 from jaxaudit.attacks.diffusion import NUM_NOISES
 from jaxaudit.attacks.diffusion_measurements import ReconstructionError
 from jaxaudit.attacks.diffusion_nodes import Evaluation
-from jaxaudit.attacks.diffusion_plan import Cost, Process, Run, cost, execute, required
+from jaxaudit.attacks.diffusion_plan import Cost, Run, Setting, cost, execute, required
 from jaxaudit.attacks.registry import Kind, Score, ScorePlan
 from jaxaudit.attacks.step import Outputs, Rows, Step
 from jaxaudit.errors import InputError
@@ -37,10 +38,10 @@ from jaxaudit.runtime.flops import count_flops
 from jaxaudit.runtime.rows import map_rows, rows_at_once
 from jaxaudit.targets import DiffusionFunctions, DiffusionTarget, Params
 from jaxaudit_kernels import draws
-from jaxaudit_kernels.diffusion import Schedule
-from jaxaudit_kernels.gradient_masking import output_and_gradient
+from jaxaudit_kernels.gradient_masking import denoised_and_gradient
+from jaxaudit_kernels.process import Process
 
-_TIMESTEPS = 1000  # that scores reckon with
+_FEWEST_LEVELS = 100  # at which the timesteps of SecMI, 10 of 1,000 apart, are different levels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,9 +51,8 @@ class DiffusionStep(Step):
     kind: ClassVar[Kind] = "diffusion"
 
     functions: DiffusionFunctions
-    schedule: Schedule
+    process: Process
     latent_shape: tuple[int, int, int]
-    learned_variance: bool
     null_label: int | None
     scores: tuple[Score, ...]
     options: None = None
@@ -62,29 +62,22 @@ class DiffusionStep(Step):
         """The step that computes `scores` for a target.
 
         Raises:
-          InputError: if there are options, or the target has not the timesteps of a score.
+          InputError: if there are options, or the target has too few levels to tell timesteps apart.
         """
         if options is not None:
             given = ", ".join(field.name for field in dataclasses.fields(options))
             raise InputError(f"{given} do not apply to {target.name}: it is a diffusion model.")
-        if target.num_timesteps < _TIMESTEPS:
+        if target.process.num_levels < _FEWEST_LEVELS:
             raise InputError(
-                f"{target.name} has {target.num_timesteps} timesteps; the scores look at {_TIMESTEPS}."
+                f"{target.name} has {target.process.num_levels} noise levels; scores need "
+                f"{_FEWEST_LEVELS}, to tell their timesteps apart."
             )
-        return cls(
-            target.functions,
-            target.schedule,
-            target.latent_shape,
-            target.learned_variance,
-            target.null_label,
-            scores,
-        )
+        return cls(target.functions, target.process, target.latent_shape, target.null_label, scores)
 
     @staticmethod
     def refuse(target: DiffusionTarget, score: Score, *, null_context: bool) -> str | None:
         """Why a target cannot have a score, None if it can."""
-        process = Process(target.schedule, NUM_NOISES, target.learned_variance)
-        nodes = required(score.inputs, process)
+        nodes = required(score.inputs, Setting(target.process, NUM_NOISES))
         if any(isinstance(node, Evaluation) and node.null for node in nodes):
             if target.context_shape and not null_context:
                 return (
@@ -106,36 +99,40 @@ class DiffusionStep(Step):
         if "latents" in batch and self._reconstructs:
             raise InputError("Score arl is measured on images; latents are not enough.")
         names = tuple(batch)
-        scores = map_rows(
-            lambda *rows: self._scores(inputs, dict(zip(names, rows, strict=True))),
+        results = map_rows(
+            lambda *rows: self._results(inputs, dict(zip(names, rows, strict=True))),
             *batch.values(),
             rows=rows_at_once(),
         )
-        return {"tokens": None, "scores": scores, "features": {}}
+        return {"tokens": None, **results}
 
-    def _scores(self, inputs: tuple[Params, Key[Array, ""]], batch: Rows) -> dict[str, Float[Array, " B"]]:
-        wanted = [node for score in self.scores for node in score.inputs]
-        return ScorePlan(self.scores).device(execute(wanted, self._run(inputs, batch)))
+    def _results(
+        self, inputs: tuple[Params, Key[Array, ""]], batch: Rows
+    ) -> dict[str, dict[str, Float[Array, " B"]]]:
+        """Scores, and features of fitted scores; a model that generates no tokens has no steps."""
+        plan, wanted = ScorePlan(self.scores), [node for score in self.scores for node in score.inputs]
+        known = execute(wanted, self._run(inputs, batch))
+        return {"scores": plan.device(known), "features": plan.features(known, steps=())}
 
     def _run(self, inputs: tuple[Params, Key[Array, ""]], batch: Rows) -> Run:
         params, key = inputs
         functions, labels, images = self.functions, batch.get("condition"), batch.get("images")
         keys = draws.image_keys(key, batch["ids"])
         if "noise" in batch:
-            noises = jnp.moveaxis(batch["noise"], 1, 0)
+            noises = rearrange(batch["noise"], "b r h w c -> r b h w c")
         else:
             noises = draws.noises(keys, NUM_NOISES, self.latent_shape)
         null = batch.get("null")
         if self.null_label is not None:
             null = jnp.full_like(labels, self.null_label)
         return Run(
-            process=self._process(len(noises)),
-            network=functools.partial(functions.network, params),
+            setting=Setting(self.process, len(noises)),
+            denoise=functools.partial(functions.denoise, params),
             decode=functools.partial(functions.decode, params),
             images=images,
             latents=batch["latents"] if images is None else functions.encode(params, images),
             noises=noises,
-            random_level=draws.timesteps(keys, 1, 1, len(self.schedule.betas))[0, :, 0],
+            random_level=draws.levels(keys, 1, 1, self.process.num_levels)[0, :, 0],
             condition=labels,
             null=null,
         )
@@ -144,18 +141,15 @@ class DiffusionStep(Step):
     def _reconstructs(self) -> bool:
         return any(ReconstructionError() in score.inputs for score in self.scores)
 
-    def _process(self, num_noises: int = NUM_NOISES) -> Process:
-        return Process(self.schedule, num_noises, self.learned_variance)
-
     def evaluations(self) -> dict[str, Cost]:
         """Evaluations of the network for one image.
 
         "planned": what the step does; "naive": the sum over the scores, each computed alone.
         """
-        process = self._process()
-        alone = (cost(score.inputs, process) for score in self.scores)
+        setting = Setting(self.process, NUM_NOISES)
+        alone = (cost(score.inputs, setting) for score in self.scores)
         return {
-            "planned": cost(ScorePlan(self.scores).inputs, process),
+            "planned": cost(ScorePlan(self.scores).inputs, setting),
             "naive": sum(alone, Cost()),
         }
 
@@ -164,14 +158,14 @@ class DiffusionStep(Step):
         params, _ = inputs
         functions, size = self.functions, len(batch["ids"])
         latents = jax.ShapeDtypeStruct((size, *self.latent_shape), jnp.float32)
-        time, condition = jnp.zeros(size), batch.get("condition")
+        index, condition = jnp.zeros(size, jnp.int32), batch.get("condition")
 
         def gradient(params: Any, z: Any, condition: Any) -> Any:
-            network = functools.partial(functions.network, params)
-            return output_and_gradient(network, z, time, condition, z)
+            denoise = functools.partial(functions.denoise, params)
+            return denoised_and_gradient(denoise, z, index, condition, z)
 
         def forward(params: Any, z: Any, condition: Any) -> Any:
-            return functions.network(params, z, time, condition)
+            return functions.denoise(params, z, index, condition)
 
         planned = self.evaluations()["planned"]
         total = planned.forwards * count_flops(forward, params, latents, condition)

@@ -38,6 +38,7 @@ from jaxaudit.targets import (
     Target,
 )
 from jaxaudit_kernels import draws
+from jaxaudit_kernels.process import NUM_TIMESTEPS
 from jaxaudit_kernels.unit_memorization import stage_means
 
 
@@ -112,11 +113,11 @@ class ContinuousUnits:
 
 @dataclasses.dataclass(frozen=True)
 class DiffusionUnits:
-    """The units of a `DiffusionTarget` at a timestep, where √ᾱ = `signal` and √(1 − ᾱ) = `noise`."""
+    """The units of a `DiffusionTarget` at a level, where √ᾱ = `signal` and √(1 − ᾱ) = `noise`."""
 
     functions: DiffusionFunctions
     layers: tuple[str, ...]
-    timestep: int
+    level: int
     signal: float
     noise: float
     stages: None = None
@@ -130,13 +131,14 @@ class DiffusionUnits:
         """
         _refuse(target, mask_ratio=mask_ratio)
         timestep = 100 if timestep is None else timestep
-        if not 0 <= timestep < target.num_timesteps:
-            raise InputError(f"Timestep {timestep} is not in 0..{target.num_timesteps - 1}.")
-        share = float(target.alphas_cumprod[timestep])
+        if not 0 <= timestep < NUM_TIMESTEPS:
+            raise InputError(f"Timestep {timestep} is not in 0..{NUM_TIMESTEPS - 1}.")
+        level = target.process.level(timestep)
+        share = float(target.process.alphas_cumprod[level])
         return cls(
             target.functions,
             tuple(target.hidden_layers),
-            timestep,
+            level,
             signal=math.sqrt(share),
             noise=math.sqrt(1 - share),
         )
@@ -151,7 +153,7 @@ class DiffusionUnits:
         """Mean activations over the tokens of the noised latents."""
         latents = self.functions.encode(params, images)
         noised = self.signal * latents + self.noise * draws.noises(keys, 1, latents.shape[1:])[0]
-        hidden = self.functions.activations(params, noised, jnp.int32(self.timestep), condition)
+        hidden = self.functions.activations(params, noised, jnp.int32(self.level), condition)
         return _by_layer(hidden, self.layers, self.stages)
 
 

@@ -1,7 +1,10 @@
-"""What the families of latent diffusion share: a noise prediction network beside a KL autoencoder, or alone.
+"""What the families of latent diffusion and flows share: a network beside a KL autoencoder, or alone.
 
 A config {"generator": ..., "tokenizer": None} is a model in pixel space: its latents are the images, and its
 parameters {"generator": ...}. Images are in [-1, 1] either way.
+
+What the network was trained to undo is the family's process, or a declared one that the config names:
+{..., "process": {"name": "linear_flow", "time_of": "data"}} (`jaxaudit_kernels.processes`).
 
 Axes: B batch, H and W pixels, h and w latent pixels, c channels of a latent, N tokens, F hidden units.
 """
@@ -18,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Int, Key, Num
+from jaxtyping import Array, Float, Int, Key
 
 from jaxaudit.configs import from_dict
 from jaxaudit.data.preprocessing import Preprocessing, Resize
@@ -29,7 +32,8 @@ from jaxaudit.models.variant import ModelVariant
 from jaxaudit.runtime.rows import map_rows, rows_at_once
 from jaxaudit.targets import Condition, DiffusionFunctions, DiffusionTarget, Params
 from jaxaudit.tokenizers.kl_autoencoder import KLAutoencoder, KLAutoencoderConfig
-from jaxaudit_kernels import diffusion
+from jaxaudit_kernels.process import Denoised, Process, denoised, network_input
+from jaxaudit_kernels.processes import declared
 
 
 class NetworkConfig(Protocol):
@@ -59,14 +63,15 @@ class DenoiserFamily:
     Attributes:
       name: of the family.
       config: the network's config class, a dataclass and a `NetworkConfig`.
-      network: (config, dtype) -> module that maps (z_t [B,h,w,c], time [B], condition) to ε̂ or [ε̂, v].
-      schedule: the process the models are trained on; its `timesteps` are the times the network is told.
+      network: (config, dtype) -> module that maps (x [B,h,w,c], time [B], condition) to what the process
+        says that it predicts, and the learned variance, if there is one.
+      process: declares the one the models are trained on, unless their config names another.
     """
 
     name: str
     config: type
     network: Callable[..., nn.Module]
-    schedule: diffusion.Schedule
+    process: Mapping[str, Any]
 
     def build_target(
         self,
@@ -81,26 +86,27 @@ class DenoiserFamily:
         """The target with these parameters, {"generator": ..., "tokenizer": ...}.
 
         `config` holds the fields of the network's config under "generator" and those of `KLAutoencoderConfig`
-        under "tokenizer", or None there for a model in pixel space. `dtype` is the compute dtype; parameters
-        keep their own.
+        under "tokenizer", or None there for a model in pixel space; "process" may declare another process
+        than the family's. `dtype` is the compute dtype; parameters keep their own.
 
         Raises:
-          InputError: if the two configs, or the preprocessing, do not fit each other.
+          InputError: if the two configs, or the preprocessing, do not fit each other, or there is no such
+            process.
         """
         generator, tokenizer = self._configs(config)
+        process = self._process(config)
         image_size = tokenizer.image_size if tokenizer else generator.latent_size
         wiring.check_preprocessing(preprocessing, image_size)
         return DiffusionTarget(
             name=name,
             family=self.name,
             params=params,
-            functions=_functions(self, generator, tokenizer, jnp.dtype(dtype), rows_at_once()),
+            functions=_functions(self, generator, tokenizer, process, jnp.dtype(dtype), rows_at_once()),
             preprocessing=preprocessing,
             latent_shape=(generator.latent_size, generator.latent_size, generator.latent_channels),
             num_classes=generator.num_classes,
             context_shape=generator.context_shape,
-            schedule=self.schedule,
-            learned_variance=generator.out_channels == 2 * generator.latent_channels,
+            process=process,
             hidden_layers=wiring.mlp_layers(generator.blocks),
             provenance=provenance,
         )
@@ -108,6 +114,7 @@ class DenoiserFamily:
     def abstract_params(self, config: Mapping[str, Any]) -> Params:
         """Shapes and dtypes of the parameters, {"generator": ..., "tokenizer": ...}; nothing is computed."""
         generator, tokenizer = self._configs(config)
+        self._process(config)
         spec = jax.ShapeDtypeStruct
         size = generator.latent_size
         condition = None
@@ -135,6 +142,12 @@ class DenoiserFamily:
         pictures = Preprocessing(image_size=size, resize=resize, short_side=size, low=-1.0, high=1.0)
         return wiring.released(facts, dataclasses.replace(autoencoder, config=config), pictures)
 
+    def _process(self, config: Mapping[str, Any]) -> Process:
+        try:
+            return declared(config.get("process", self.process))
+        except ValueError as error:
+            raise InputError(str(error)) from error
+
     def _configs(self, config: Mapping[str, Any]) -> tuple[Any, KLAutoencoderConfig | None]:
         generator = from_dict(self.config, config["generator"])
         if config["tokenizer"] is None:
@@ -157,6 +170,7 @@ def _functions(
     family: DenoiserFamily,
     generator: Any,
     tokenizer: KLAutoencoderConfig | None,
+    process: Process,
     dtype: np.dtype,
     rows: int | None,
 ) -> DiffusionFunctions:
@@ -179,29 +193,22 @@ def _functions(
         some = functools.partial(wiring.apply, autoencoder, params["tokenizer"], method="decode")
         return map_rows(some, latents, rows=rows)
 
-    def over_rows(function: Callable[..., Any], z_t: Array, time: Array, condition: Condition) -> Any:
-        time = jnp.broadcast_to(time, z_t.shape[:1])
-        return map_rows(function, z_t, time, *(() if condition is None else (condition,)), rows=rows)
+    def over_rows(function: Callable[..., Any], z_t: Array, level: Array, condition: Condition) -> Any:
+        """function(what the network reads, what it is told, condition), some rows at a time."""
+        x, time = network_input(process, z_t, jnp.broadcast_to(level, z_t.shape[:1]))
+        return map_rows(function, x, time, *(() if condition is None else (condition,)), rows=rows)
 
-    def network(
-        params: Params, z_t: Float[Array, "B h w c"], time: Num[Array, "..."], condition: Condition
-    ) -> Float[Array, "B h w out"]:
+    def denoise(
+        params: Params, z_t: Float[Array, "B h w c"], level: Int[Array, "..."], condition: Condition
+    ) -> Denoised:
         some = functools.partial(wiring.apply, denoiser, params["generator"])
-        return over_rows(some, z_t, time, condition)
-
-    def told(timestep: Int[Array, "..."]) -> Int[Array, "..."]:
-        return jnp.asarray(family.schedule.timesteps)[timestep]
-
-    def predict_noise(
-        params: Params, z_t: Float[Array, "B h w c"], timestep: Int[Array, "..."], condition: Condition
-    ) -> Float[Array, "B h w c"]:
-        return network(params, z_t, told(timestep), condition)[..., : generator.latent_channels]
+        return denoised(process, over_rows(some, z_t, level, condition), z_t, level)
 
     def activations(
-        params: Params, z_t: Float[Array, "B h w c"], timestep: Int[Array, "..."], condition: Condition
+        params: Params, z_t: Float[Array, "B h w c"], level: Int[Array, "..."], condition: Condition
     ) -> dict[str, Float[Array, "B _ _"]]:
         layers = wiring.mlp_layers(generator.blocks)
         some = functools.partial(wiring.hidden_units, denoiser, params["generator"], layers=layers)
-        return over_rows(some, z_t, told(timestep), condition)
+        return over_rows(some, z_t, level, condition)
 
-    return DiffusionFunctions(encode, decode, network, predict_noise, activations)
+    return DiffusionFunctions(encode, decode, denoise, activations)

@@ -5,7 +5,10 @@ from jaxaudit.families.denoiser import DenoiserFamily
 from jaxaudit.models import dit
 from jaxaudit.tokenizers import kl_autoencoder
 
-_FAMILY = DenoiserFamily(name="dit", config=dit.DiTConfig, network=dit.DiT, schedule=dit.TRAINING)
+PROCESS = {"name": "linear_beta"}
+"""The process of the released models."""
+
+_FAMILY = DenoiserFamily(name="dit", config=dit.DiTConfig, network=dit.DiT, process=PROCESS)
 
 build_target = _FAMILY.build_target
 abstract_params = _FAMILY.abstract_params

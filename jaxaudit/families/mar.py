@@ -25,7 +25,7 @@ from jaxaudit.models.patches import patchify, unpatchify
 from jaxaudit.models.variant import ModelVariant
 from jaxaudit.targets import ContinuousFunctions, ContinuousTarget, HiddenLayers, Params
 from jaxaudit.tokenizers import kl_autoencoder
-from jaxaudit_kernels import diffusion
+from jaxaudit_kernels.processes import respace
 
 _GENERATION_STEPS = 64
 _SAMPLING_STEPS = 100
@@ -61,7 +61,7 @@ def build_target(
         preprocessing=preprocessing,
         num_classes=generator.num_classes,
         latent_shape=(generator.num_tokens, generator.token_dim),
-        num_timesteps=len(mar_head.TRAINING.timesteps),
+        num_timesteps=mar_head.TRAINING.num_levels,
         steps=tuple(int(n) for n in -np.diff(counts)),
         hidden_layers=_hidden_layers(generator),
         provenance=provenance,
@@ -136,9 +136,9 @@ def _functions(
         return mar_head.losses(head, params["generator"]["diffloss"]["net"], z, latents, timestep, noise)
 
     def sample(params: Params, z: Float[Array, "B M C"], key: Key[Array, " B"]) -> Float[Array, "B M D"]:
-        schedule = diffusion.respace(mar_head.TRAINING, _SAMPLING_STEPS)
+        process = respace(mar_head.TRAINING, _SAMPLING_STEPS)
         start, noises = mar_head.gaussian(key, z.shape[1], generator_config.token_dim, steps=_SAMPLING_STEPS)
-        return mar_head.sample(head, params["generator"]["diffloss"]["net"], schedule, z, start, noises)
+        return mar_head.sample(head, params["generator"]["diffloss"]["net"], process, z, start, noises)
 
     def activations(
         params: Params, latents: Float[Array, "B L D"], labels: Int[Array, " B"], hidden: Int[Array, "B M"]

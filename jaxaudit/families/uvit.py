@@ -11,7 +11,10 @@ from jaxaudit.models import uvit
 from jaxaudit.models.variant import ModelVariant
 from jaxaudit.tokenizers import kl_autoencoder
 
-_FAMILY = DenoiserFamily(name="uvit", config=uvit.UViTConfig, network=uvit.UViT, schedule=uvit.TRAINING)
+PROCESS = {"name": "scaled_linear_beta", "first_time": 1}
+"""The process of the released models, that of Stable Diffusion; at level t their time n is t + 1."""
+
+_FAMILY = DenoiserFamily(name="uvit", config=uvit.UViTConfig, network=uvit.UViT, process=PROCESS)
 
 build_target = _FAMILY.build_target
 abstract_params = _FAMILY.abstract_params

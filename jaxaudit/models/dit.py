@@ -8,7 +8,7 @@ With a noised latent z_t, a time t (0 .. 999) and a class label y:
     x ← x + γ₂ · mlp(norm(x) (1 + σ₂) + β₂),  tanh GELU                                               (4)
     [ε̂, v] = linear(norm(x) (1 + σ) + β),  β, σ = linear(silu(c)),  patch by patch                     (5)
 
-v places the variance of the reverse step, see `jaxaudit_kernels.diffusion`. Labels are never dropped; the
+v places the variance of the reverse step (`jaxaudit_kernels.learned_variance`). Labels are never dropped; the
 null label is `num_classes`.
 Source: Peebles & Xie, "Scalable diffusion models with transformers", ICCV 2023 (arXiv 2212.09748), §3.2 and
 appendix.
@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Num
 
 from jaxaudit.errors import InputError
 from jaxaudit.models.attention import SelfAttention
@@ -33,10 +33,6 @@ from jaxaudit.models.layers import Dense, TimeEmbedding, layer_norm
 from jaxaudit.models.mlp import MLP
 from jaxaudit.models.patches import PatchEmbed, unpatchify
 from jaxaudit.models.variant import ModelVariant
-from jaxaudit_kernels import diffusion
-
-TRAINING = diffusion.linear_schedule(1000)
-"""The process the released models were trained on."""
 
 _NORMAL = nn.initializers.normal(0.02)
 _XAVIER = nn.initializers.xavier_uniform()
@@ -186,7 +182,7 @@ class DiT(nn.Module):
         self.final_layer = _FinalLayer(config.out_channels * config.patch_size**2, width, self.dtype)
 
     def __call__(
-        self, z_t: Float[Array, "B h w c"], t: Int[Array, " B"], labels: Int[Array, " B"]
+        self, z_t: Float[Array, "B h w c"], t: Num[Array, " B"], labels: Int[Array, " B"]
     ) -> Float[Array, "B h w out"]:
         """[ε̂, v] float32 of noised latents at the times t, v only with `learned_variance`.
 

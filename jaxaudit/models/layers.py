@@ -11,8 +11,8 @@ from jax.nn.initializers import Initializer
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Num
 
-from jaxaudit_kernels import diffusion
 from jaxaudit_kernels.precision import matmul_precision
+from jaxaudit_kernels.time_embedding import timestep_embedding
 
 _TIME_CHANNELS = 256
 
@@ -80,6 +80,6 @@ class TimeEmbedding(nn.Module):
     def __call__(self, t: Num[Array, "..."]) -> Float[Array, "... F"]:
         """The embedding of the times t, float32."""
         normal = nn.initializers.normal(0.02)
-        h = diffusion.timestep_embedding(t, _TIME_CHANNELS)
+        h = timestep_embedding(t, _TIME_CHANNELS)
         h = nn.silu(Dense(self.width, dtype=self.dtype, kernel_init=normal, name="mlp_0")(h))
         return Dense(self.width, dtype=self.dtype, kernel_init=normal, name="mlp_2")(h)

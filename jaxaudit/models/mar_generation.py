@@ -25,7 +25,7 @@ from jaxtyping import Array, Float, Int
 from jaxaudit.errors import InputError
 from jaxaudit.models import mar_head
 from jaxaudit.models.mar import MAR, take
-from jaxaudit_kernels import diffusion
+from jaxaudit_kernels.processes import respace
 
 
 def hidden_counts(num_tokens: int, steps: int) -> tuple[int, ...]:
@@ -81,7 +81,7 @@ def complete(
         return tokens
     visible = length - np.array(hidden_counts(length, steps))  # before every step, and at the end
     width = np.diff(visible)[prefix:].max()
-    schedule = diffusion.respace(mar_head.TRAINING, sampling_steps)
+    process = respace(mar_head.TRAINING, sampling_steps)
     head, head_params = model.config.head(model.dtype), params["diffloss"]["net"]
     rows = jnp.arange(len(tokens))[:, None]
     rank = jnp.argsort(order, axis=1)
@@ -108,7 +108,7 @@ def complete(
         new = mar_head.sample(
             head,
             head_params,
-            schedule,
+            process,
             z,
             start,
             noises,

@@ -7,7 +7,8 @@ With a noised token x, a time t (0 .. 999) and the transformer's z at the token'
     [ε̂, v] = linear(norm'(x) (1 + σ') + β')                                                  (3)
 
 β, σ, γ of every block and β', σ' are linear in y: they depend on z and t only, so one set of them serves
-every noise of a token. Loss and steps are those of `jaxaudit_kernels.diffusion` with the cosine schedule.
+every noise of a token. Loss and steps are those of `jaxaudit_kernels.learned_variance`, levels those of the
+process `TRAINING`, which are also the times the head is told.
 Guidance with scale s: ε̂ ← ε̂_null + s (ε̂ − ε̂_null); v stays the conditional one.                 (4)
 Source: Li et al., "Autoregressive image generation without vector quantization", NeurIPS 2024
 (arXiv 2406.11838), section 3.2 and appendix.
@@ -28,12 +29,14 @@ from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float, Int, Key
 
 from jaxaudit.models.layers import Dense, TimeEmbedding, affine_norm, layer_norm
-from jaxaudit_kernels import diffusion
+from jaxaudit_kernels.learned_variance import ancestral_step, training_losses
+from jaxaudit_kernels.process import Process, add_noise, denoised, noise_levels
+from jaxaudit_kernels.processes import cosine
 
 Modulations = tuple[Float[Array, "..."], ...]
 """β, σ, γ of each block in (2) [...,3W], then β', σ' of (3) [...,2W]."""
 
-TRAINING = diffusion.cosine_schedule(1000)
+TRAINING = cosine(1000)
 """The process the released heads were trained on."""
 
 _XAVIER = nn.initializers.xavier_uniform()
@@ -147,7 +150,7 @@ def losses(
       noise: standard Gaussian. Noises are taken one after the other, so R costs no memory.
 
     Returns:
-      "mse", "vb" (bits) and "loss", their sum, as `jaxaudit_kernels.diffusion.training_losses`, float32.
+      "mse", "vb" (bits) and "loss", their sum, float32: `jaxaudit_kernels.learned_variance.training_losses`.
 
     Raises:
       ValueError: if `timestep` has another number of axes.
@@ -161,9 +164,9 @@ def losses(
         return head.apply(variables, z, t, method="condition")
 
     def evaluate(t: Array, noise: Array, modulations: Modulations) -> dict[str, Array]:
-        x_t = diffusion.q_sample(TRAINING, latents, t, noise)
+        x_t = add_noise(latents, noise_levels(TRAINING, t), noise)
         output = head.apply(variables, x_t, modulations, method="denoise")
-        return diffusion.training_losses(TRAINING, output, latents, t, noise)
+        return training_losses(TRAINING, output, latents, t, noise)
 
     if timestep.ndim == 3:
         return jax.lax.map(lambda tn: evaluate(*tn, condition(tn[0])), (timestep, noise))
@@ -193,7 +196,7 @@ def guided(
 def sample(
     head: DiffusionHead,
     params: Mapping[str, Any],
-    schedule: diffusion.Schedule,
+    process: Process,
     z: Float[Array, "B M C"],
     start: Float[Array, "B M D"],
     noises: Float[Array, "T B M D"],
@@ -202,25 +205,26 @@ def sample(
     null_z: Float[Array, "B M C"] | None = None,
     guidance: ArrayLike = 1.0,
 ) -> Float[Array, "B M D"]:
-    """Tokens drawn by ancestral sampling from the index T - 1 of a schedule down to 0.
+    """Tokens drawn by ancestral sampling from the level T - 1 of a process down to 0.
 
     Args:
       head: the network.
       params: its parameters.
-      schedule: `TRAINING`, respaced to the sampling steps.
+      process: `TRAINING`, respaced to the sampling steps.
       z: condition of each token.
-      start: the noised tokens at T - 1 (standard Gaussian for the whole schedule).
+      start: the noised tokens at T - 1 (standard Gaussian for the whole process).
       noises: standard Gaussian, in the order of use; the last is not used.
       temperature: multiplies the standard deviation of every step.
       null_z, guidance: see `guided`.
     """
-    times = jnp.asarray(schedule.timesteps)
+    times = jnp.asarray(process.times)
 
     def step(x: Array, index_noise: tuple[Array, Array]) -> tuple[Array, None]:
         index, noise = index_noise
-        output = guided(head, params, x, times[index].reshape(1, 1), z, null_z, guidance)
-        x = diffusion.ancestral_step(schedule, x, index.reshape(1, 1), output, noise, temperature=temperature)
-        return x, None
+        level = index.reshape(1, 1)
+        output = guided(head, params, x, times[level], z, null_z, guidance)
+        seen = denoised(process, output, x, level)
+        return ancestral_step(process, x, level, seen, noise, temperature=temperature), None
 
     return jax.lax.scan(step, start, (jnp.arange(len(noises))[::-1], noises))[0]
 

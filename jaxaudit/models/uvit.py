@@ -9,9 +9,8 @@ class label or the embeddings of a caption's tokens.
         block of the same distance to the middle one                                                  (3)
     ε̂ = linear(norm(x)), patch by patch, then with `final_conv` a 3 × 3 convolution                    (4)
 
-The time token is the sinusoids of n as they are, n in 1 .. 1000; 0 is no noise at all. So that a timestep
-means the same in every family, `TRAINING` counts from 0: its index t is n = t + 1. Labels are never dropped;
-the null label is `num_classes`.
+The time token is the sinusoids of n as they are, n in 1 .. 1000; 0 is no noise at all. Labels are never
+dropped; the null label is `num_classes`.
 Source: Bao et al., "All are worth words: a ViT backbone for diffusion models", CVPR 2023 (arXiv 2209.12152),
 §3 and appendix.
 
@@ -25,7 +24,6 @@ import dataclasses
 
 import flax.linen as nn
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
@@ -35,13 +33,8 @@ from jaxaudit.models.layers import Dense, affine_norm
 from jaxaudit.models.mlp import MLP
 from jaxaudit.models.patches import PatchEmbed, unpatchify
 from jaxaudit.models.variant import ModelVariant
-from jaxaudit_kernels import diffusion
 from jaxaudit_kernels.precision import matmul_precision
-
-TRAINING = diffusion.Schedule(
-    betas=np.linspace(0.00085**0.5, 0.0120**0.5, 1000) ** 2, timesteps=np.arange(1, 1001, dtype=np.int32)
-)
-"""The process the released models were trained on, that of Stable Diffusion; index t is their time t + 1."""
+from jaxaudit_kernels.time_embedding import timestep_embedding
 
 _NORM_EPS = 1e-5
 _NORMAL = nn.initializers.truncated_normal(0.02)
@@ -188,7 +181,7 @@ class UViT(nn.Module):
     ) -> Float[Array, "B h w c"]:
         """ε̂ float32 of noised latents at the times n (1 .. 1000), given labels, captions or None."""
         config = self.config
-        extras = [diffusion.timestep_embedding(n, config.width)[:, None]]
+        extras = [timestep_embedding(n, config.width)[:, None]]
         if config.num_classes:
             extras.insert(0, self.label_emb(condition)[:, None])
         if config.context_length:

@@ -1,12 +1,14 @@
-"""Trains a diffusion target in pixel space.
+"""Trains a diffusion or flow target in pixel space.
 
-    DiT:    mean over pixels of mse + vb (`jaxaudit_kernels.diffusion`) at a uniform timestep            (1)
-    U-ViT:  mean over pixels of mse alone                                                               (2)
+    mean over pixels of (o − ô)², o what the process says the network predicts: noise, v, a velocity     (1)
+    DiT:  + vb, the bound that trains the variance of the reverse step                                  (2)
 
+at a uniform level of the process (`jaxaudit_kernels.learned_variance.training_losses`).
 c is replaced by the null label with probability `label_dropout`. There is no autoencoder: small pictures are
 their own latents, so everything that is learned of them is in the network that is audited.
 
-Sources: Peebles & Xie 2023 (arXiv 2212.09748), §3, for (1); Bao et al. 2023 (arXiv 2209.12152), §4, for (2).
+Sources: Bao et al. 2023 (arXiv 2209.12152), §4, for (1) of noise; Peebles & Xie 2023 (arXiv 2212.09748), §3,
+for (2); Ma et al. 2024 (arXiv 2401.08740), §2, for (1) of a velocity.
 
 Axes: N training images, B batch, H and W pixels.
 """
@@ -15,7 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -27,25 +29,28 @@ from jaxtyping import Array, Float32, Int32
 from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.training.loop import Batch, Params, Schedule
 from jaxaudit.training.stages import Recipe, check_sizes, claim_training, drop_labels, fit_stage
-from jaxaudit_kernels import diffusion
+from jaxaudit_kernels.learned_variance import training_losses
+from jaxaudit_kernels.process import add_noise, network_input, noise_levels
+from jaxaudit_kernels.processes import declared
 
 _CHANNELS = 3
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class DenoiserTrainer:
-    """How a family of diffusion models is trained in pixel space.
+    """How a family of diffusion or flow models is trained in pixel space.
 
     Attributes:
       config: the network's config class.
-      network: config -> module that maps (z_t, time, labels) to ε̂ or [ε̂, v].
-      schedule: the noise levels it is trained on.
+      network: config -> module that maps (x, time, labels) to what the process says that it predicts, and
+        the learned variance, if there is one.
+      process: declares the one it is trained on, unless the recipe names another.
       depth: of a small model, by default.
     """
 
     config: type
     network: Callable[[Any], nn.Module]
-    schedule: diffusion.Schedule
+    process: Mapping[str, Any]
     depth: int
 
     def small_recipe(
@@ -56,6 +61,7 @@ class DenoiserTrainer:
         width: int = 96,
         depth: int | None = None,
         generator_steps: int = 8000,
+        process: Mapping[str, Any] | None = None,
     ) -> Recipe:
         """A recipe for a small model; with the defaults and 8 px digits, the one behind the built-in target.
 
@@ -65,6 +71,7 @@ class DenoiserTrainer:
           width: of the transformer, a multiple of 32.
           depth: its blocks (U-ViT: even, without the middle one); None is the family's default.
           generator_steps: optimiser steps of 64 images each; their number decides how much is memorised.
+          process: what is trained to be undone (`jaxaudit_kernels.processes.declared`); None is the family's.
 
         Raises:
           InputError: if a size does not fit.
@@ -81,6 +88,7 @@ class DenoiserTrainer:
                 patch_size=max(2, image_size // 16),  # 16 tokens or more
             ),
             generator_schedule=Schedule(generator_steps, 64, learning_rate=2e-3),
+            process=process,
         )
 
     def train(
@@ -106,29 +114,25 @@ class DenoiserTrainer:
           The parameters {"generator": ...}.
         """
         claim_training(directory, recipe, images, labels, seed)
-        network, schedule = self.network(recipe.generator), self.schedule
+        network, process = self.network(recipe.generator), declared(recipe.process or self.process)
         config = recipe.generator
         keys = jax.random.split(jax.random.key(seed))
-        times = jnp.asarray(schedule.timesteps)
 
         def denoising_loss(params: Params, batch: Batch, key: jax.Array) -> tuple[Array, dict[str, Array]]:
-            label_key, time_key, noise_key = jax.random.split(key, 3)
+            label_key, level_key, noise_key = jax.random.split(key, 3)
             clean = batch["images"]
             labels = drop_labels(label_key, batch["labels"], recipe.label_dropout, config.num_classes)
-            t = jax.random.randint(time_key, (len(clean),), 0, len(times))
+            index = jax.random.randint(level_key, (len(clean),), 0, process.num_levels)
             noise = jax.random.normal(noise_key, clean.shape)
-            output = network.apply(
-                {"params": params}, diffusion.q_sample(schedule, clean, t, noise), times[t], labels
-            )
-            if output.shape[-1] == _CHANNELS:
-                return jnp.square(noise - output).mean(), {}  # (2)
-            losses = diffusion.training_losses(schedule, output, clean, t, noise)
-            return losses["loss"].mean(), {"mse": losses["mse"].mean()}  # (1)
+            noised = add_noise(clean, noise_levels(process, index), noise)
+            output = network.apply({"params": params}, *network_input(process, noised, index), labels)
+            losses = training_losses(process, output, clean, index, noise)
+            return losses["loss"].mean(), {"mse": losses["mse"].mean()}
 
         generator_params = fit_stage(
             "generator",
             denoising_loss,
-            jax.jit(network.init)(keys[0], images[:1], times[:1], labels[:1])["params"],
+            jax.jit(network.init)(keys[0], images[:1], jnp.zeros(1), labels[:1])["params"],
             {"images": images, "labels": labels},
             recipe.generator_schedule,
             directory=directory,

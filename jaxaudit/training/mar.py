@@ -3,7 +3,7 @@
     autoencoder:  mean (x − x̂)² + λ mean KL(q(z | x) ‖ N(0, 1)),  z drawn from q                          (1)
     standardised: μ ← (μ − m) / s per channel, with the mean m and deviation s of μ over the training images;
                   the 1×1 convolutions around the latents absorb it, and the decoder undoes it            (2)
-    generator:    mean over hidden tokens and noises of mse + vb (`jaxaudit_kernels.diffusion`) given the
+    generator:    mean over hidden tokens and noises of mse + vb (`jaxaudit_kernels`) given the
                   visible tokens and c, at random times; c is replaced by the null label with probability
                   `label_dropout`                                                                         (3)
     hidden:       of L tokens ⌈r L⌉ in a random place, r from N(1, ¼²) truncated to [r₀, 1], as published

@@ -35,6 +35,7 @@ class Recipe:
       tokenizer, generator: the shapes of the two networks, which must agree; no tokenizer: a model of pixels.
       tokenizer_schedule, generator_schedule: steps, rates and batch sizes of the two stages.
       label_dropout: probability that a label is replaced by the null label while the generator trains.
+      process: of a diffusion or flow model, where it is another than its family's.
       resize, low: how the family resizes pictures, and what it maps black to.
     """
 
@@ -43,6 +44,7 @@ class Recipe:
     tokenizer_schedule: Schedule | None = None
     generator_schedule: Schedule
     label_dropout: float = 0.1
+    process: Mapping[str, Any] | None = None
 
     resize: ClassVar[str] = "adm"
     low: ClassVar[float] = -1.0
@@ -57,7 +59,8 @@ class Recipe:
     def config(self) -> dict[str, Any]:
         """The config of `jaxaudit.families`, JSON-able."""
         tokenizer = None if self.tokenizer is None else to_dict(self.tokenizer)
-        return {"generator": to_dict(self.generator), "tokenizer": tokenizer}
+        process = {} if self.process is None else {"process": dict(self.process)}
+        return {"generator": to_dict(self.generator), "tokenizer": tokenizer, **process}
 
     @property
     def schedules(self) -> dict[str, Schedule]:

@@ -15,8 +15,8 @@ Sources: (2) Carlini et al. 2023, "Extracting training data from diffusion model
 (5), (6) Kong et al., "An efficient membership inference attack for the diffusion model by proximal
 initialization", ICLR 2024.
 
-`predict` is a model: (z_t [B,h,w,c], time [B], condition) -> ε̂ [B,h,w,c]. Every image is measured alone: no
-result depends on the rest of the batch.
+`denoise` is a model: (z_t [B,h,w,c], index of the level [B], condition) -> what it sees, `Denoised`: ε̂ of f.
+Every image is measured alone: no result depends on the rest of the batch.
 
 Axes: B images, h and w latent pixels, c channels, S steps of a chain.
 """  # noqa: E501
@@ -25,47 +25,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float, Int, Num
+from jaxtyping import Array, Float
 
-from jaxaudit_kernels.diffusion import Schedule
+from jaxaudit_kernels.process import Denoised, NoiseLevel, add_noise
 
-Predict = Callable[[Array, Array, Any], Array]
+Denoise = Callable[[Array, Array, Any], Denoised]
 """A model of the noise, see the module."""
-
-CLEAN = -1
-"""The index of no noise at all, one before the first of a schedule."""
 
 GAUSSIAN_MAGNITUDE = math.sqrt(2 / math.pi)
 """Mean magnitude of a standard Gaussian."""
-
-
-class NoiseLevel(NamedTuple):
-    """How much noise there is, and what the model is told of it; one for each image, or along more axes.
-
-    Attributes:
-      signal, spread: float32, see (1).
-      time: what the network is told.
-    """
-
-    signal: Float[Array, "..."]
-    spread: Float[Array, "..."]
-    time: Num[Array, "..."]
-
-
-def noise_levels(schedule: Schedule, index: Int[Array, "..."]) -> NoiseLevel:
-    """The levels at indexes 0 .. T-1 of a schedule, or CLEAN, in the shape of `index`.
-
-    At CLEAN ᾱ = 1, and the network is told the time before the schedule's first.
-    """
-    level = np.append(schedule.alphas_cumprod, 1.0)  # CLEAN reads the last entry
-    time = np.append(schedule.timesteps, schedule.timesteps[0] - 1)
-    tables = (np.sqrt(level).astype(np.float32), np.sqrt(1.0 - level).astype(np.float32), time)
-    return NoiseLevel(*(jnp.asarray(table)[index] for table in tables))
 
 
 def norm(x: Float[Array, " B *shape"], p: int = 2) -> Float[Array, " B"]:
@@ -75,34 +47,28 @@ def norm(x: Float[Array, " B *shape"], p: int = 2) -> Float[Array, " B"]:
     return jnp.where(positive, jnp.where(positive, total, 1.0) ** (1 / p), 0.0)
 
 
-def add_noise(
-    latents: Float[Array, "B h w c"], level: NoiseLevel, noise: Float[Array, "B h w c"]
-) -> Float[Array, "B h w c"]:
-    """z_t of (1), float32; the level's arrays are [B]."""
-    return _wide(level.signal) * latents + _wide(level.spread) * noise
-
-
 def denoising_loss(
-    predict: Predict,
+    denoise: Denoise,
     latents: Float[Array, "B h w c"],
     level: NoiseLevel,
     condition: Any,
     noise: Float[Array, "B h w c"],
 ) -> Float[Array, " B"]:
     """(2), float32; lower for members."""
-    return norm(noise - predict(add_noise(latents, level, noise), level.time, condition))
+    return norm(noise - denoise(add_noise(latents, level, noise), level.index, condition).eps)
 
 
 def ddim(
-    z: Float[Array, "B h w c"], level: NoiseLevel, to: NoiseLevel, eps: Float[Array, "B h w c"]
-) -> Float[Array, "B h w c"]:
+    z: Float[Array, " B *shape"], level: NoiseLevel, to: NoiseLevel, eps: Float[Array, " B *shape"]
+) -> Float[Array, " B *shape"]:
     """(3): latents at `level` moved to the level `to`, in either direction, along ε̂ = `eps`."""
-    clean = (z - _wide(level.spread) * eps) / _wide(level.signal)
-    return _wide(to.signal) * clean + _wide(to.spread) * eps
+    (signal, spread), (to_signal, to_spread) = level.over(z), to.over(z)
+    clean = (z - spread * eps) / signal
+    return to_signal * clean + to_spread * eps
 
 
 def ddim_chain(
-    predict: Predict,
+    denoise: Denoise,
     z: Float[Array, "B h w c"],
     levels: NoiseLevel,
     condition: Any,
@@ -112,7 +78,7 @@ def ddim_chain(
     """The latents after every step of a chain of (3).
 
     Args:
-      predict: the model.
+      denoise: the model.
       z: latents at the first level.
       levels: [S+1,B], the levels in the order in which they are passed.
       condition: what the model is given.
@@ -121,7 +87,7 @@ def ddim_chain(
     here, there = (jax.tree.map(lambda x, cut=cut: x[cut], levels) for cut in (slice(-1), slice(1, None)))
 
     def step(z: Array, pair: tuple[NoiseLevel, NoiseLevel]) -> tuple[Array, Array]:
-        moved = ddim(z, *pair, predict(z, pair[0].time, condition))
+        moved = ddim(z, *pair, denoise(z, pair[0].index, condition).eps)
         return moved, moved
 
     if first is None:
@@ -137,10 +103,10 @@ def secmi_error(states: Float[Array, "S B h w c"]) -> Float[Array, " B"]:
 
 
 def secmi(
-    predict: Predict, latents: Float[Array, "B h w c"], levels: NoiseLevel, condition: Any
+    denoise: Denoise, latents: Float[Array, "B h w c"], levels: NoiseLevel, condition: Any
 ) -> Float[Array, " B"]:
     """(4), float32; lower for members. `levels` [S+1,B] are those of t_0, ..., t_n, t_{n+1}, t_n."""
-    return secmi_error(ddim_chain(predict, latents, levels, condition))
+    return secmi_error(ddim_chain(denoise, latents, levels, condition))
 
 
 def scale_to_magnitude(eps: Float[Array, " B *shape"], magnitude: float) -> Float[Array, " B *shape"]:
@@ -150,7 +116,7 @@ def scale_to_magnitude(eps: Float[Array, " B *shape"], magnitude: float) -> Floa
 
 
 def pia(
-    predict: Predict,
+    denoise: Denoise,
     latents: Float[Array, "B h w c"],
     zero: NoiseLevel,
     level: NoiseLevel,
@@ -160,11 +126,7 @@ def pia(
     magnitude: float | None = None,
 ) -> Float[Array, " B"]:
     """(5), with a `magnitude` (6), float32; lower for members. `zero` is the level of e = f(z, 0)."""
-    eps = predict(latents, zero.time, condition)
+    eps = denoise(latents, zero.index, condition).eps
     if magnitude is not None:
         eps = scale_to_magnitude(eps, magnitude)
-    return norm(eps - predict(add_noise(latents, level, eps), level.time, condition), p)
-
-
-def _wide(x: Float[Array, " B"]) -> Float[Array, "B 1 1 1"]:
-    return x[:, None, None, None]
+    return norm(eps - denoise(add_noise(latents, level, eps), level.index, condition).eps, p)

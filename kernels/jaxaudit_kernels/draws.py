@@ -16,9 +16,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from einops import rearrange
 from jaxtyping import Array, Float, Int, Key, UInt32
 
-_MASK, _TIME, _NOISE = range(3)
+_MASK, _LEVEL, _NOISE = range(3)
 
 
 def id_numbers(ids: Iterable[Any]) -> UInt32[np.ndarray, " B"]:
@@ -45,16 +46,16 @@ def hidden_positions(key: Key[Array, " B"], length: int, count: int) -> Int[Arra
     return jnp.sort(order[:, :count], axis=1).astype(jnp.int32)
 
 
-def timesteps(key: Key[Array, " B"], repetitions: int, count: int, steps: int) -> Int[Array, "R B M"]:
-    """Uniform in 0 .. steps - 1, int32, a new one for each of `count` tokens and each repetition."""
-    share = _per_image(lambda key: jax.random.uniform(key, (repetitions, count)), key, _TIME)
-    return jnp.floor(jnp.moveaxis(share, 1, 0) * steps).astype(jnp.int32)
+def levels(key: Key[Array, " B"], repetitions: int, count: int, num_levels: int) -> Int[Array, "R B M"]:
+    """Uniform in 0 .. num_levels - 1, int32, a new one for each of `count` tokens and each repetition."""
+    share = _per_image(lambda key: jax.random.uniform(key, (repetitions, count)), key, _LEVEL)
+    return jnp.floor(rearrange(share, "b r m -> r b m") * num_levels).astype(jnp.int32)
 
 
 def noises(key: Key[Array, " B"], repetitions: int, shape: tuple[int, ...]) -> Float[Array, "R B *shape"]:
     """Standard Gaussian of `shape` for every image and repetition, float32."""
     noise = _per_image(lambda key: jax.random.normal(key, (repetitions, *shape)), key, _NOISE)
-    return jnp.moveaxis(noise, 1, 0)
+    return rearrange(noise, "b r ... -> r b ...")
 
 
 def _per_image(draw: Callable[[Array], Array], key: Array, kind: int) -> Array:

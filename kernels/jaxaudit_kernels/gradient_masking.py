@@ -20,35 +20,37 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Num
+from einops import pack, unpack
+from jaxtyping import Array, Bool, Float, Int
 
-from jaxaudit_kernels.denoising import NoiseLevel, Predict, add_noise, norm
+from jaxaudit_kernels.denoising import Denoise, norm
+from jaxaudit_kernels.process import Denoised, NoiseLevel, add_noise
 
 
-def output_and_gradient(
-    predict: Predict,
+def denoised_and_gradient(
+    denoise: Denoise,
     z_t: Float[Array, "B h w c"],
-    time: Num[Array, " B"],
+    index: Int[Array, " B"],
     condition: Any,
     noise: Float[Array, "B h w c"],
-) -> tuple[Float[Array, "B h w out"], Float[Array, "B h w c"]]:
-    """What `predict` returns, and g of (1). The output may have more channels than ε̂, its first."""
+) -> tuple[Denoised, Float[Array, "B h w c"]]:
+    """What `denoise` sees in z_t, and g of (1)."""
 
-    def total_error(z_t: Array) -> tuple[Array, Array]:
-        output = predict(z_t, time, condition)
+    def total_error(z_t: Array) -> tuple[Array, Denoised]:
+        seen = denoise(z_t, index, condition)
         # Images do not meet in the network, so the gradient of the sum is that of each one's own error.
-        return jnp.sum(norm(noise - output[..., : noise.shape[-1]])), output
+        return jnp.sum(norm(noise - seen.eps)), seen
 
-    gradient, output = jax.grad(total_error, has_aux=True)(z_t)
-    return output, gradient
+    gradient, seen = jax.grad(total_error, has_aux=True)(z_t)
+    return seen, gradient
 
 
 def largest_places(gradient: Float[Array, " B *shape"], ratio: float = 0.2) -> Bool[Array, " B *shape"]:
     """M of (2): exactly int(ratio · size) places of each image; of equal ones the first."""
-    flat = jnp.abs(gradient).reshape(len(gradient), -1)
+    flat, shape = pack([jnp.abs(gradient)], "b *")
     _, places = jax.lax.top_k(flat, int(ratio * flat.shape[1]))
     mask = jnp.zeros(flat.shape, bool).at[jnp.arange(len(flat))[:, None], places].set(True)
-    return mask.reshape(gradient.shape)
+    return unpack(mask, shape, "b *")[0]
 
 
 def destroy(
@@ -69,7 +71,7 @@ def masked_error(
 
 
 def gradient_masking(
-    predict: Predict,
+    denoise: Denoise,
     latents: Float[Array, "B h w c"],
     level: NoiseLevel,
     condition: Any,
@@ -81,7 +83,7 @@ def gradient_masking(
     """(4), float32; lower for members.
 
     Args:
-      predict: the model, see `jaxaudit_kernels.denoising`.
+      denoise: the model, see `jaxaudit_kernels.denoising`.
       latents: z.
       level: of t, [B].
       condition: what the model is given.
@@ -90,7 +92,7 @@ def gradient_masking(
       keep_clean: keep z instead of z_t, as the published code does.
     """
     z_t = add_noise(latents, level, noise)
-    _, gradient = output_and_gradient(predict, z_t, level.time, condition, noise)
+    _, gradient = denoised_and_gradient(denoise, z_t, level.index, condition, noise)
     mask, kept = largest_places(gradient, ratio), latents if keep_clean else z_t
-    eps = predict(destroy(kept, noise, mask), level.time, condition)
-    return masked_error(eps, kept, noise, mask)
+    seen = denoise(destroy(kept, noise, mask), level.index, condition)
+    return masked_error(seen.eps, kept, noise, mask)

@@ -17,10 +17,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Num
+from jaxtyping import Array, Float, Int
 
-from jaxaudit_kernels.denoising import Predict, norm
-from jaxaudit_kernels.gradient_masking import output_and_gradient
+from jaxaudit_kernels.denoising import Denoise, norm
+from jaxaudit_kernels.gradient_masking import denoised_and_gradient
 from jaxaudit_kernels.lbfgs import minimize
 
 
@@ -39,9 +39,9 @@ class NoiseOptimum(NamedTuple):
 
 
 def noise_optimization(
-    predict: Predict,
+    denoise: Denoise,
     z_t: Float[Array, "B h w c"],
-    time: Num[Array, " B"],
+    index: Int[Array, " B"],
     condition: Any,
     noise: Float[Array, "B h w c"],
     *,
@@ -51,16 +51,16 @@ def noise_optimization(
     """(1), (2), float32.
 
     Args:
-      predict: the model, see `jaxaudit_kernels.denoising`.
-      z_t: noised latents. time: what the model is told. condition: what it is given.
+      denoise: the model, see `jaxaudit_kernels.denoising`.
+      z_t: noised latents. index: of their level. condition: what the model is given.
       noise: ε.
       max_iterations: of L-BFGS.
       initial: error and gradient at δ = 0, if they are known already.
     """
 
     def objective(perturbation: Array) -> tuple[Array, Array]:
-        output, gradient = output_and_gradient(predict, z_t + perturbation, time, condition, noise)
-        return norm(noise - output[..., : noise.shape[-1]]), gradient
+        seen, gradient = denoised_and_gradient(denoise, z_t + perturbation, index, condition, noise)
+        return norm(noise - seen.eps), gradient
 
     found = minimize(objective, jnp.zeros_like(z_t), max_iterations=max_iterations, initial=initial)
     return NoiseOptimum(found.value, found.x, found.evaluations)

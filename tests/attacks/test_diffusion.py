@@ -18,8 +18,10 @@ from jaxaudit.errors import InputError
 from jaxaudit.families import dit
 from jaxaudit.runtime.mesh import make_mesh
 from jaxaudit_kernels import denoising, draws, gradient_masking
-from jaxaudit_kernels.diffusion import linear_schedule, training_losses
+from jaxaudit_kernels.learned_variance import training_losses
 from jaxaudit_kernels.noise_optimization import noise_optimization
+from jaxaudit_kernels.process import add_noise, denoised, network_input, noise_levels
+from jaxaudit_kernels.processes import linear_beta, respace
 from tests.tiny import mar_target, var_target
 from tests.tiny_diffusion import CONTEXT, FROM_ONE, FROM_ZERO, network, target
 
@@ -36,76 +38,82 @@ ALL = ("all", "arl")
 
 
 @functools.cache
-def scores(schedule):
-    return jaxaudit.score(target(schedule=schedule), IMAGES, LABELS, names=ALL, ids=IDS)
+def scores(process):
+    return jaxaudit.score(target(process=process), IMAGES, LABELS, names=ALL, ids=IDS)
 
 
 @functools.cache
 def noises():
-    """Noises [5,B,4,4,3] and random timesteps [B], as the step draws them."""
+    """Noises [5,B,4,4,3] and random levels [B], as the step draws them."""
     numbers = jnp.array([zlib.crc32(each.encode()) for each in IDS], jnp.uint32)
     keys = draws.image_keys(jax.random.key(0), numbers)
-    return np.asarray(draws.noises(keys, 5, (4, 4, 3))), draws.timesteps(keys, 1, 1, 1000)[0, :, 0]
+    return np.asarray(draws.noises(keys, 5, (4, 4, 3))), draws.levels(keys, 1, 1, 1000)[0, :, 0]
 
 
-def predict(params, z, time, condition):
-    return network(params, z, time, condition)[..., :3]
+def model(process, params):
+    """The tiny network as a model of the noise."""
+
+    def denoise(z, index, condition):
+        x, time = network_input(process, z, index)
+        return denoised(process, network(params, x, time, condition), z, index)
+
+    return denoise
 
 
-@functools.partial(jax.jit, static_argnums=0, static_argnames=("p", "magnitude", "keep_clean"))
-def kernel(function, params, *arguments, **options):
-    return function(functools.partial(predict, params), *arguments, **options)
+@functools.partial(jax.jit, static_argnums=(0, 1), static_argnames=("p", "magnitude", "keep_clean"))
+def kernel(function, process, params, *arguments, **options):
+    return function(model(process, params), *arguments, **options)
 
 
-def level(schedule, t):
-    return denoising.noise_levels(schedule, jnp.full(B, t))
+def level(process, t):
+    return noise_levels(process, jnp.full(B, t))
 
 
-def alone(schedule, params):
+def alone(process, params):
     """Every score from its kernel, one after the other."""
     (noise, random), null, found = noises(), jnp.full(B, 5), {}
     for suffix, shift, magnitude in (
         ("", 0, np.sqrt(2 / np.pi)),
-        ("_ref", -int(schedule.timesteps[0]), np.sqrt(np.pi / 2)),
+        ("_ref", -int(process.times[0]), np.sqrt(np.pi / 2)),
     ):
 
         def at(t, shift=shift):
-            return level(schedule, t + shift)
+            return level(process, t + shift)
 
         def loss(t, noise=noise[0], labels=LABELS, at=at):
-            return kernel(denoising.denoising_loss, params, LATENTS, at(t), labels, noise)
+            return kernel(denoising.denoising_loss, process, params, LATENTS, at(t), labels, noise)
 
         found["denoising_loss" + suffix] = -sum(loss(100, each) for each in noise) / 5
-        times = jax.tree.map(lambda *x: jnp.stack(x), *map(at, (*range(0, 101, 10), 110, 100)))
-        found["secmi" + suffix] = -kernel(denoising.secmi, params, LATENTS, times, LABELS)
+        chain = jax.tree.map(lambda *x: jnp.stack(x), *map(at, (*range(0, 101, 10), 110, 100)))
+        found["secmi" + suffix] = -kernel(denoising.secmi, process, params, LATENTS, chain, LABELS)
         for name, options in (("pia", {}), ("pian", {"magnitude": float(magnitude)})):
-            error = kernel(denoising.pia, params, LATENTS, at(0), at(200), LABELS, p=5, **options)
-            found[name + suffix] = -error
+            arguments = process, params, LATENTS, at(0), at(200), LABELS
+            found[name + suffix] = -kernel(denoising.pia, *arguments, p=5, **options)
         for t in TIMESTEPS:
             found[f"multiple_loss_{t}{suffix}"] = -loss(t)
-            arguments = params, LATENTS, at(t), LABELS, noise[0]
+            arguments = process, params, LATENTS, at(t), LABELS, noise[0]
             error = kernel(gradient_masking.gradient_masking, *arguments, keep_clean=bool(suffix))
             found[f"gradient_masking_{t}{suffix}"] = -error
             if not suffix:
                 found[f"clid_{t}"] = loss(t, labels=null) - loss(t)
-        z_t, time = denoising.add_noise(LATENTS, at(100), noise[0]), at(100).time
-        optimum = kernel(noise_optimization, params, z_t, time, LABELS, noise[0])
+        z_t, index = add_noise(LATENTS, at(100), noise[0]), at(100).index
+        optimum = kernel(noise_optimization, process, params, z_t, index, LABELS, noise[0])
         found["noise_opt_norm" + suffix] = -denoising.norm(optimum.perturbation)
-        again = denoising.add_noise(z_t + optimum.perturbation, at(100), noise[0])
-        renoised = denoising.norm(noise[0] - predict(params, again, time, LABELS))
+        again = add_noise(z_t + optimum.perturbation, at(100), noise[0])
+        renoised = denoising.norm(noise[0] - model(process, params)(again, index, LABELS).eps)
         found["noise_opt_error" + suffix] = -(renoised if suffix else optimum.error)
-    z_t = denoising.add_noise(LATENTS, denoising.noise_levels(schedule, random), noise[0])
-    output = network(params, z_t, jnp.asarray(schedule.timesteps)[random], LABELS)
-    found["unified_loss"] = -training_losses(schedule, output, LATENTS, random, noise[0])["loss"]
+    z_t = add_noise(LATENTS, noise_levels(process, random), noise[0])
+    output = network(params, *network_input(process, z_t, random), LABELS)
+    found["unified_loss"] = -training_losses(process, output, LATENTS, random, noise[0])["loss"]
     blurred = np.repeat(np.repeat(LATENTS, 2, 1), 2, 2)
     found["arl"] = -((IMAGES - blurred) ** 2).sum((1, 2, 3))
     return found
 
 
-@pytest.mark.parametrize("schedule", [FROM_ZERO, FROM_ONE], ids=["from_0", "from_1"])
-def test_all_scores_together_are_those_of_each_alone(schedule):
-    together = scores(schedule)
-    expected = alone(schedule, target(schedule=schedule).params)
+@pytest.mark.parametrize("process", [FROM_ZERO, FROM_ONE], ids=["from_0", "from_1"])
+def test_all_scores_together_are_those_of_each_alone(process):
+    together = scores(process)
+    expected = alone(process, target(process=process).params)
     assert together.keys() == expected.keys()
     for name, values in expected.items():
         np.testing.assert_allclose(together[name], values, rtol=1e-4, atol=2e-5, err_msg=name)
@@ -122,15 +130,15 @@ def test_published_timesteps_are_those_of_a_network_that_counts_from_0():
     np.testing.assert_allclose(by_one["multiple_loss_0_ref"], -pure, rtol=1e-5)
 
 
-@pytest.mark.parametrize("schedule", [FROM_ZERO, FROM_ONE], ids=["from_0", "from_1"])
-def test_nothing_is_looked_at_twice(schedule):
+@pytest.mark.parametrize("process", [FROM_ZERO, FROM_ONE], ids=["from_0", "from_1"])
+def test_nothing_is_looked_at_twice(process):
     looks = []
 
     def watch(z, time, condition):
         for row in zip(np.asarray(z), np.asarray(time), np.asarray(condition), strict=True):
             looks.append((row[0].tobytes(), float(row[1]), int(row[2])))
 
-    watched = target(schedule=schedule, watch=watch)
+    watched = target(process=process, watch=watch)
     names = [s.name for s in get_scores("all", "diffusion") if not s.name.startswith("noise_opt")]
     scorer = Scorer(watched, names, key=jax.random.key(1))
     scorer.submit(IMAGES[:2], LABELS[:2]).result()
@@ -142,7 +150,7 @@ def test_nothing_is_looked_at_twice(schedule):
 def test_a_plan_costs_less_than_half_of_its_scores():
     costs = make_step(target(), "all").evaluations()
     assert costs["planned"].passes <= 0.5 * costs["naive"].passes
-    costs = make_step(target(schedule=FROM_ONE), "all").evaluations()  # published timesteps are others
+    costs = make_step(target(process=FROM_ONE), "all").evaluations()  # published timesteps are others
     assert costs["planned"].passes <= 0.67 * costs["naive"].passes
 
 
@@ -223,28 +231,29 @@ def test_the_label_saves_nothing_where_it_says_nothing():
 
 
 def test_captions():
-    model = target("captions")
-    score = functools.partial(jaxaudit.score, model, IMAGES, CAPTIONS, ids=IDS)
+    captioned = target("captions")
+    score = functools.partial(jaxaudit.score, captioned, IMAGES, CAPTIONS, ids=IDS)
     values = score(names=["multiple_loss_300", "clid_300"], null_context=NO_CAPTION)
+    arguments = denoising.denoising_loss, FROM_ZERO, captioned.params, LATENTS, level(FROM_ZERO, 300)
     cond, null = (
-        kernel(denoising.denoising_loss, model.params, LATENTS, level(FROM_ZERO, 300), each, noises()[0][0])
+        kernel(*arguments, each, noises()[0][0])
         for each in (CAPTIONS, np.broadcast_to(NO_CAPTION, CAPTIONS.shape))
     )
     np.testing.assert_allclose(values["multiple_loss_300"], -cond, rtol=1e-5)
     np.testing.assert_allclose(values["clid_300"], null - cond, rtol=1e-4, atol=1e-5)
-    assert not any("clid" in s.name for s in make_step(model, "all").scores)
+    assert not any("clid" in s.name for s in make_step(captioned, "all").scores)
     with pytest.raises(InputError, match="clid_300 cannot be had: tiny reads captions, and null_context"):
         score(names="clid_300")
 
 
 def test_unconditional_models():
-    model = target("nothing")
-    values = jaxaudit.score(model, IMAGES, names=["multiple_loss_100", "secmi"])
+    free = target("nothing")
+    values = jaxaudit.score(free, IMAGES, names=["multiple_loss_100", "secmi"])
     assert all(np.isfinite(each).all() for each in values.values())
-    with_labels, without = (make_step(each, "default").scores for each in (target(), model))
+    with_labels, without = (make_step(each, "default").scores for each in (target(), free))
     assert len(without) == len(with_labels) - 10
     with pytest.raises(InputError, match="Score clid_0 cannot be had: tiny is unconditional"):
-        make_step(model, "clid_*")
+        make_step(free, "clid_*")
 
 
 def test_who_may_not_see_gradients_gets_no_score_of_them():
@@ -312,6 +321,7 @@ def test_what_other_kinds_of_target_do_not_take():
 
 
 def test_targets_that_do_not_fit():
-    short = dataclasses.replace(target(), schedule=linear_schedule(250))
-    with pytest.raises(InputError, match="tiny has 250 timesteps; the scores look at 1000"):
+    short = dataclasses.replace(target(), process=respace(linear_beta(), 99))
+    with pytest.raises(InputError, match="tiny has 99 noise levels; scores need 100, to tell their"):
         make_step(short, "secmi")
+    make_step(dataclasses.replace(target(), process=respace(linear_beta(), 100)), "secmi")

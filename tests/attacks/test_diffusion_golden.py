@@ -28,7 +28,7 @@ from jaxaudit.attacks.step_by_kind import make_step
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.families import dit, uvit
 from jaxaudit_kernels.denoising import norm
-from jaxaudit_kernels.gradient_masking import output_and_gradient
+from jaxaudit_kernels.gradient_masking import denoised_and_gradient
 from jaxaudit_kernels.lbfgs import minimize
 from tests.golden import weights
 
@@ -144,7 +144,7 @@ def arrays(family):
 
 
 def eps(prediction):
-    return prediction.output[..., :4]
+    return prediction.seen.eps
 
 
 def arrays_of_uvit():
@@ -203,25 +203,23 @@ def test_a_batch_optimised_as_one_as_published(family):
     """All images are one unknown, their mean error one function; every value on the way is as recorded."""
     target, io = recorded(family)
     values = computed(family, "noise_optim")
-    noise, time, trace = io["noise_optim_noise"], jnp.full(len(io["classes"]), 100), []
-
-    kept = target.alphas_cumprod[level(family, 100)]
+    at_100, noise, trace = level(family, 100), io["noise_optim_noise"], []
+    index, kept = jnp.full(len(io["classes"]), at_100), target.process.alphas_cumprod[at_100]
 
     @jax.jit
     def joint(params, z_t):
-        def predict(z, time, condition):
-            return target.functions.network(params, z, time, condition)[..., :4]
+        denoise = functools.partial(target.functions.denoise, params)
 
         def objective(delta):
-            output, gradient = output_and_gradient(predict, z_t + delta[0], time, io["classes"], noise)
-            value = jnp.mean(norm(noise - output))
+            seen, gradient = denoised_and_gradient(denoise, z_t + delta[0], index, io["classes"], noise)
+            value = jnp.mean(norm(noise - seen.eps))
             jax.debug.callback(lambda value: trace.append(float(value)), value, ordered=True)
             return value[None], gradient[None] / len(noise)
 
         delta = minimize(objective, jnp.zeros((1, *z_t.shape)), max_iterations=5).x[0]
         again = np.float32(kept**0.5) * (z_t + delta) + np.float32((1 - kept) ** 0.5) * noise
         looks = jnp.stack([again, z_t + delta])
-        return delta, jax.lax.map(lambda z: norm(noise - predict(z, time, io["classes"])), looks)
+        return delta, jax.lax.map(lambda z: norm(noise - denoise(z, index, io["classes"]).eps), looks)
 
     delta, (error, not_renoised) = joint(target.params, values["noised"])
     jax.effects_barrier()

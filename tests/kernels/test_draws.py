@@ -16,7 +16,7 @@ def everything(seed, ids, repetitions=3, count=5):
     keys = draws.image_keys(jax.random.key(seed), ids)
     return {
         "hidden": draws.hidden_positions(keys, 16, count),
-        "timesteps": draws.timesteps(keys, repetitions, 5, 1000),
+        "levels": draws.levels(keys, repetitions, 5, 1000),
         "noises": draws.noises(keys, repetitions, (5, 2)),
     }
 
@@ -29,13 +29,13 @@ def drawn():
 def test_an_image_is_drawn_for_alone(drawn):
     assert {name: array.shape for name, array in drawn.items()} == {
         "hidden": (4, 5),
-        "timesteps": (3, 4, 5),
+        "levels": (3, 4, 5),
         "noises": (3, 4, 5, 2),
     }
     others = everything(3, np.array([5, 4_000_000_000, 6, 7], np.uint32))
     for image, place in ((0, 3), (2, 1)):
         np.testing.assert_array_equal(others["hidden"][place], drawn["hidden"][image])
-        for name in ("timesteps", "noises"):
+        for name in ("levels", "noises"):
             np.testing.assert_array_equal(others[name][:, place], drawn[name][:, image])
 
 
@@ -49,7 +49,7 @@ def test_keys_and_ids_matter(drawn):
 
 def test_more_draws_begin_with_fewer(drawn):
     more = everything(3, IDS, repetitions=7, count=11)
-    for name in ("timesteps", "noises"):
+    for name in ("levels", "noises"):
         np.testing.assert_array_equal(more[name][:3], drawn[name])
     for few, many in zip(drawn["hidden"], more["hidden"], strict=True):
         assert set(few.tolist()) < set(many.tolist())
@@ -61,10 +61,10 @@ def test_distributions():
     assert (np.diff(hidden, axis=1) > 0).all()
     counts = np.bincount(hidden.ravel(), minlength=16)
     assert np.abs(counts - 2000).max() < 5 * np.sqrt(2000 * 11 / 16)
-    times = np.asarray(many["timesteps"])
-    assert times.min() == 0
-    assert times.max() == 999
-    counts = np.histogram(times, 8, (0, 1000))[0]
+    levels = np.asarray(many["levels"])
+    assert levels.min() == 0
+    assert levels.max() == 999
+    counts = np.histogram(levels, 8, (0, 1000))[0]
     assert np.abs(counts - 12_000).max() < 5 * np.sqrt(12_000 * 7 / 8)
     noise = np.asarray(many["noises"])
     assert abs(noise.mean()) < 5 / np.sqrt(noise.size)

@@ -10,8 +10,16 @@ import pytest
 from checkpoints_convert.dit import GENERATOR
 from checkpoints_convert.mapping import convert
 from jaxaudit.errors import InputError
-from jaxaudit.models.dit import TRAINING, Block, DiT, DiTConfig, position_table
-from jaxaudit_kernels import diffusion
+from jaxaudit.models.dit import Block, DiT, DiTConfig, position_table
+from jaxaudit_kernels.denoising import ddim
+from jaxaudit_kernels.learned_variance import (
+    ancestral_step,
+    posterior_log_variance,
+    reverse_step,
+    training_losses,
+)
+from jaxaudit_kernels.process import add_noise, denoised, noise_levels
+from jaxaudit_kernels.processes import linear_beta
 from tests.golden import weights
 
 CONFIG = DiTConfig(num_classes=10, depth=3, width=64, num_heads=4, latent_size=8)
@@ -79,28 +87,26 @@ def test_official_guided_output():
     close(jnp.concatenate([jnp.tile(guided, (2, 1, 1, 1)), out[..., 3:]], -1), nhwc(io["cfg_out"]))
 
 
-def test_official_schedule():
-    _, _, io = golden()
-    close(TRAINING.alphas_cumprod, io["alphas_cumprod"], rtol=1e-6, atol=0)
-    close(TRAINING.posterior_log_variance, io["posterior_log_variance_clipped"], rtol=1e-6, atol=0)
-    np.testing.assert_array_equal(TRAINING.timesteps, np.arange(1000))
-
-
 def test_official_losses_and_steps():
     _, inputs, io = golden()
-    t, noise, x = inputs["loss_t"], inputs["noise"], inputs["x"]
-    x_t = diffusion.q_sample(TRAINING, inputs["x_start"], t, noise)
+    process, (t, noise, x, x_start) = (
+        linear_beta(),
+        (jnp.asarray(inputs[name]) for name in ("loss_t", "noise", "x", "x_start")),
+    )
+    close(posterior_log_variance(process), io["posterior_log_variance_clipped"], rtol=1e-6, atol=0)
+    x_t = add_noise(x_start, noise_levels(process, t), noise)
     close(x_t, nhwc(io["x_t"]))
-    losses = diffusion.training_losses(TRAINING, outputs(x_t, t, inputs["y"]), inputs["x_start"], t, noise)
+    losses = training_losses(process, outputs(x_t, t, inputs["y"]), x_start, t, noise)
     for name in ("mse", "vb", "loss"):
         close(losses[name], io[name])
-    output = outputs(x, t, inputs["y"])
-    mean, log_variance = diffusion.p_mean_log_variance(TRAINING, x, t, output)
+    seen = denoised(process, outputs(x, t, inputs["y"]), x, t)
+    mean, log_variance = reverse_step(process, x, t, seen)
     close(np.moveaxis(mean, -1, 1)[..., ::2], io["step_mean"])
     close(np.moveaxis(log_variance, -1, 1)[..., ::2], io["step_log_variance"])
-    step = diffusion.ancestral_step(TRAINING, x, t, output, inputs["step_noise"])
+    step = ancestral_step(process, x, t, seen, jnp.asarray(inputs["step_noise"]))
     close(step, nhwc(io["step_p_sample"]))
-    close(diffusion.ddim_step(TRAINING, x, t, t - 1, output[..., :4]), nhwc(io["step_ddim"]))
+    before = noise_levels(process, t - 1)
+    close(ddim(x, noise_levels(process, t), before, seen.eps), nhwc(io["step_ddim"]))
 
 
 def test_initial_positions_are_the_official_ones():

@@ -14,7 +14,10 @@ from jaxaudit.errors import InputError
 from jaxaudit.models import mar, mar_generation, mar_head
 from jaxaudit.models.mar import MAR, Block, MARConfig
 from jaxaudit.models.patches import patchify, unpatchify
-from jaxaudit_kernels import diffusion
+from jaxaudit_kernels.denoising import ddim
+from jaxaudit_kernels.learned_variance import ancestral_step, reverse_step
+from jaxaudit_kernels.process import add_noise, denoised, noise_levels
+from jaxaudit_kernels.processes import respace
 from tests.golden import weights
 
 CONFIG = MARConfig(
@@ -29,7 +32,7 @@ CONFIG = MARConfig(
     head_width=80,
 )
 MODEL, HEAD = MAR(CONFIG), CONFIG.head()
-SPACED = diffusion.respace(mar_head.TRAINING, 100)
+SPACED = respace(mar_head.TRAINING, 100)
 
 
 @functools.cache
@@ -158,11 +161,13 @@ def head_outputs():
 
     @jax.jit
     def run(net):
-        x_t = diffusion.q_sample(mar_head.TRAINING, x, t, noise)
+        x_t = add_noise(x, noise_levels(mar_head.TRAINING, t), noise)
         output = HEAD.apply({"params": net}, x_t, t, z)
         guided = mar_head.guided(HEAD, net, x_t[None, :6], t[None, :6], z[None, :6], z[None, 6:], 2.5)
-        step_output = HEAD.apply({"params": net}, x, jnp.asarray(SPACED.timesteps)[index], z)
-        mean, log_variance = diffusion.p_mean_log_variance(SPACED, x, index, step_output)
+        step_output = HEAD.apply({"params": net}, x, jnp.asarray(SPACED.times)[index], z)
+        seen = denoised(SPACED, step_output, x, index)
+        mean, log_variance = reverse_step(SPACED, x, index, seen)
+        here, before = noise_levels(SPACED, index), noise_levels(SPACED, index - 1)
         losses = mar_head.losses(HEAD, net, z[None], x[None], t[None], noise[None, None])
         return {
             "head_x_t": x_t,
@@ -170,8 +175,8 @@ def head_outputs():
             "head_cfg_out": guided[0],
             "step_mean": mean,
             "step_log_variance": log_variance,
-            "step_p_sample": diffusion.ancestral_step(SPACED, x, index, step_output, noise, temperature=0.9),
-            "step_ddim": diffusion.ddim_step(SPACED, x, index, index - 1, step_output[:, :8]),
+            "step_p_sample": ancestral_step(SPACED, x, index, seen, noise, temperature=0.9),
+            "step_ddim": ddim(x, here, before, seen.eps),
             **{f"head_{name}": value[0, 0] for name, value in losses.items()},
         }
 
@@ -207,7 +212,7 @@ def test_official_partial_chain():
     _, inputs, io, _ = golden()
     draw = stream("chain")
     noises = np.stack([draw(6, 8) for _ in range(61)])[:, None]
-    sample = jax.jit(functools.partial(mar_head.sample, HEAD, schedule=SPACED, temperature=0.9))
+    sample = jax.jit(functools.partial(mar_head.sample, HEAD, process=SPACED, temperature=0.9))
     z, start = inputs["head_z"][None, :6], inputs["chain_start"][None]
     close(sample(head_params(), z=z, start=start, noises=noises)[0], io["chain_from_60"])
 
@@ -223,7 +228,7 @@ def test_official_full_chains(case):
     count = conditions["z"].shape[1]
     start = draw(count, 8)[None]
     noises = np.stack([draw(6, 8)[:count] for _ in range(100)])[:, None]
-    sample = jax.jit(functools.partial(mar_head.sample, HEAD, schedule=SPACED, temperature=0.9))
+    sample = jax.jit(functools.partial(mar_head.sample, HEAD, process=SPACED, temperature=0.9))
     actual = sample(head_params(), start=start, noises=noises, **conditions)
     expected = io[case][:count]
     close(actual[0] / np.abs(expected).max(), expected / np.abs(expected).max(), rtol=0, atol=2e-5)
@@ -276,7 +281,7 @@ def test_official_generation():
     close(actual / largest, expected / largest, rtol=0, atol=2e-5)
 
 
-def test_generation_schedule():
+def test_generation_counts():
     counts = mar_generation.hidden_counts(256, 64)
     assert (len(counts), counts[:3], counts[-3:]) == (65, (256, 255, 254), (12, 6, 0))
     assert mar_generation.hidden_counts(4, 4) == (4, 3, 2, 1, 0)  # at least one token per step

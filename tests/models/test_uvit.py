@@ -11,8 +11,10 @@ from checkpoints_convert.mapping import convert
 from checkpoints_convert.uvit import GENERATOR
 from jaxaudit.errors import InputError
 from jaxaudit.models.patches import patchify, unpatchify
-from jaxaudit.models.uvit import TRAINING, Block, UViT, UViTConfig
-from jaxaudit_kernels import diffusion
+from jaxaudit.models.uvit import Block, UViT, UViTConfig
+from jaxaudit_kernels.process import add_noise, network_input, noise_levels
+from jaxaudit_kernels.processes import scaled_linear_beta
+from jaxaudit_kernels.time_embedding import timestep_embedding
 from tests.golden import weights
 
 SMALL = {"depth": 4, "width": 64, "num_heads": 4, "latent_size": 8}
@@ -69,7 +71,7 @@ def test_official_outputs(case):
     _, inputs, condition, io = golden(case)
     out, captured = run(case, inputs["x"], inputs["t"], condition)
     close(out, io["out"])
-    close(diffusion.timestep_embedding(inputs["t"], 64), io["time_embedding"])
+    close(timestep_embedding(inputs["t"], 64), io["time_embedding"])
     compared = 0
     for name in CONFIGS[case].blocks:
         recorded = name.replace("blocks_", "block")
@@ -84,11 +86,12 @@ def test_official_outputs(case):
 
 @pytest.mark.parametrize("case", CASES)
 def test_official_noising_and_loss(case):
-    """Their n counts from 1; our timesteps from 0."""
+    """Their n counts from 1; our levels from 0."""
     _, inputs, condition, io = golden(case)
-    x_n = diffusion.q_sample(TRAINING, inputs["x_start"], inputs["n"] - 1, inputs["noise"])
+    process, index = scaled_linear_beta(first_time=1), jnp.asarray(inputs["n"] - 1)
+    x_start, noise = (jnp.asarray(inputs[name]) for name in ("x_start", "noise"))
+    x_n, told = network_input(process, add_noise(x_start, noise_levels(process, index), noise), index)
     close(np.moveaxis(x_n, -1, 1), io["x_n"])
-    told = TRAINING.timesteps[inputs["n"] - 1]
     np.testing.assert_array_equal(told, inputs["n"])
     out, _ = run(case, x_n, told, condition)
     error = np.moveaxis(inputs["noise"], -1, 1) - out
@@ -99,14 +102,6 @@ def test_official_null_class():
     _, inputs, condition, io = golden("uvit")
     out, _ = run("uvit", inputs["x"], inputs["t"], np.full_like(condition, CONFIGS["uvit"].num_classes))
     close(out, io["out_null"])
-
-
-def test_official_schedule():
-    cum_alphas = golden("uvit")[3]["cum_alphas"]
-    assert cum_alphas[0] == 1.0
-    assert TRAINING.alphas_cumprod.dtype == np.float64
-    close(TRAINING.alphas_cumprod, cum_alphas[1:], rtol=1e-6, atol=0)
-    np.testing.assert_array_equal(TRAINING.timesteps, np.arange(1, 1001))
 
 
 def test_official_patches():

@@ -1,5 +1,6 @@
-"""Diffusion kernels against recorded schedules, the published formulas in float64, and closed forms."""
+"""The reverse step against recorded numbers, the published formulas in float64, and closed forms."""
 
+import functools
 import math
 
 import jax
@@ -7,78 +8,62 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxaudit_kernels import diffusion
+from jaxaudit_kernels import learned_variance
+from jaxaudit_kernels.learned_variance import betas, posterior_log_variance
+from jaxaudit_kernels.process import Denoised, add_noise, noise_levels, what_is_predicted
+from jaxaudit_kernels.processes import cosine, linear_beta, linear_flow, respace
 from tests.golden import weights
 
-COSINE = diffusion.cosine_schedule()
-LINEAR = diffusion.linear_schedule()
+COSINE, LINEAR = cosine(), linear_beta()
 
-training_losses = jax.jit(diffusion.training_losses, static_argnums=0)
-q_sample = jax.jit(diffusion.q_sample, static_argnums=0)
-p_mean_log_variance = jax.jit(diffusion.p_mean_log_variance, static_argnums=0)
-ancestral_step = jax.jit(diffusion.ancestral_step, static_argnums=0, static_argnames="temperature")
-ddim_step = jax.jit(diffusion.ddim_step, static_argnums=0)
+training_losses = jax.jit(learned_variance.training_losses, static_argnums=0)
+ancestral_step = jax.jit(learned_variance.ancestral_step, static_argnums=0, static_argnames="temperature")
 
 
-def test_recorded_schedules():
+@functools.partial(jax.jit, static_argnums=0)
+def q_sample(process, x_start, index, noise):
+    return add_noise(x_start, noise_levels(process, index), noise)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def reverse_step(process, x_t, index, output):
+    return learned_variance.reverse_step(process, x_t, index, Denoised(*jnp.split(output, 2, axis=-1)))
+
+
+def test_recorded_variances():
     _, io = weights.load("mar")
-    spaced = diffusion.respace(COSINE, 100)
-    np.testing.assert_array_equal(COSINE.alphas_cumprod.astype(np.float32), io["train_alphas_cumprod"])
-    np.testing.assert_array_equal(spaced.alphas_cumprod.astype(np.float32), io["gen_alphas_cumprod"])
-    np.testing.assert_array_equal(spaced.timesteps, io["gen_timestep_map"])
-    np.testing.assert_array_equal(
-        spaced.posterior_log_variance.astype(np.float32), io["gen_posterior_log_variance_clipped"]
-    )
+    found = posterior_log_variance(respace(COSINE, 100))
+    np.testing.assert_array_equal(found.astype(np.float32), io["gen_posterior_log_variance_clipped"])
 
 
-def test_schedule_facts():
-    assert COSINE.betas[-1] == 0.999
-    assert COSINE.betas[-2] < 0.999
-    np.testing.assert_allclose(
-        [LINEAR.betas[0], LINEAR.betas[1], LINEAR.betas[-1]], [1e-4, 1e-4 + 0.0199 / 999, 0.02]
-    )
-    np.testing.assert_array_equal(diffusion.respace(LINEAR, 4).timesteps, [0, 333, 666, 999])
-    np.testing.assert_array_equal(diffusion.respace(LINEAR, 3).timesteps, [0, 500, 999])  # 499.5, to even
-    same = diffusion.respace(LINEAR, 1000)
-    np.testing.assert_allclose(same.betas, LINEAR.betas, rtol=1e-9)
+def test_the_steps_of_levels_are_those_they_were_declared_with():
+    np.testing.assert_allclose(betas(LINEAR), np.linspace(1e-4, 0.02, 1000), rtol=1e-9)
+    np.testing.assert_allclose(betas(COSINE)[-1], 0.999, rtol=1e-9)
+    assert betas(COSINE)[-2] < 0.999
+    np.testing.assert_allclose(betas(respace(LINEAR, 1000)), betas(LINEAR), rtol=1e-12)
 
 
-@pytest.mark.usefixtures("unchecked")
-def test_impossible_schedules():
-    with pytest.raises(ValueError, match=r"steps=1001 is not in 2\.\.1000"):
-        diffusion.respace(LINEAR, 1001)
-    with pytest.raises(ValueError, match="at least 2 steps"):
-        diffusion.linear_schedule(1)
-    with pytest.raises(ValueError, match="7 channels; expected 8"):
-        diffusion.training_losses(
-            LINEAR, jnp.zeros((2, 7)), jnp.zeros((2, 4)), jnp.zeros(2, int), jnp.zeros((2, 4))
-        )
-    with pytest.raises(ValueError, match="3 axes do not fit data with 2"):
-        diffusion.q_sample(LINEAR, jnp.zeros((2, 4)), jnp.zeros((2, 1, 1), int), jnp.zeros((2, 4)))
+def test_what_does_not_fit():
+    output, x, index = jnp.zeros((2, 7)), jnp.zeros((2, 4)), jnp.zeros(2, int)
+    with pytest.raises(ValueError, match="7 channels; expected 4 or 8"):
+        learned_variance.training_losses(LINEAR, output, x, index, x)
+    with pytest.raises(ValueError, match="has learned no variance"):
+        learned_variance.reverse_step(LINEAR, x, index, Denoised(x))
 
 
-def test_timestep_embedding():
-    t = np.array([[0, 1], [500, 999]])
-    expected = np.empty((2, 2, 6))
-    for i in range(3):
-        frequency = 10000 ** (-i / 3)
-        expected[..., i], expected[..., 3 + i] = np.cos(t * frequency), np.sin(t * frequency)
-    np.testing.assert_allclose(diffusion.timestep_embedding(jnp.array(t), 6), expected, atol=1e-4)
-
-
-def published_quantities(schedule, t, output, x_start, noise):
+def published_quantities(process, t, output, x_start, noise):
     """x_t, losses, mean and log-variance of p, by the published formulas, for one timestep, in float64."""
-    betas, level = schedule.betas, schedule.alphas_cumprod
+    beta, level = betas(process), process.alphas_cumprod
     before = 1.0 if t == 0 else level[t - 1]
     eps, v = np.split(output, 2, axis=-1)
     x_t = np.sqrt(level[t]) * x_start + np.sqrt(1 - level[t]) * noise
     x_hat = np.sqrt(1 / level[t]) * x_t - np.sqrt(1 / level[t] - 1) * eps
-    first = betas[t] * np.sqrt(before) / (1 - level[t])
-    second = (1 - before) * np.sqrt(1 - betas[t]) / (1 - level[t])
+    first = beta[t] * np.sqrt(before) / (1 - level[t])
+    second = (1 - before) * np.sqrt(1 - beta[t]) / (1 - level[t])
     q_mean, p_mean = first * x_start + second * x_t, first * x_hat + second * x_t
     s = max(t, 1)
-    q_log = np.log(betas[s] * (1 - level[s - 1]) / (1 - level[s]))
-    p_log = (v + 1) / 2 * np.log(betas[t]) + (1 - v) / 2 * q_log
+    q_log = np.log(beta[s] * (1 - level[s - 1]) / (1 - level[s]))
+    p_log = (v + 1) / 2 * np.log(beta[t]) + (1 - v) / 2 * q_log
     if t > 0:
         vb = 0.5 * (-1 + p_log - q_log + np.exp(q_log - p_log) + (q_mean - p_mean) ** 2 * np.exp(-p_log))
     else:
@@ -95,11 +80,11 @@ def published_quantities(schedule, t, output, x_start, noise):
 
 
 @pytest.mark.parametrize(
-    "schedule", [COSINE, LINEAR, diffusion.respace(COSINE, 250)], ids=["cosine", "linear", "spaced"]
+    "process", [COSINE, LINEAR, respace(COSINE, 250)], ids=["cosine", "linear", "spaced"]
 )
-def test_published_formulas(schedule):
+def test_published_formulas(process):
     """Every timestep class, t = 0 included, agrees with float64 although float32 computes it."""
-    total = len(schedule.betas)
+    total = process.num_levels
     times = np.array([0, 0, 0, 1, 2, 5, total // 2, total - 2, total - 1])
     random = np.random.default_rng(0)
     x_start = random.normal(size=(len(times), 3, 4))
@@ -110,13 +95,13 @@ def test_published_formulas(schedule):
     output = np.concatenate([eps, random.uniform(-1, 1, x_start.shape)], axis=-1)
     x_start, noise, output = (x.astype(np.float32) for x in (x_start, noise, output))
 
-    losses = training_losses(schedule, output, x_start, times, noise)
+    losses = training_losses(process, output, x_start, times, noise)
     np.testing.assert_allclose(losses["loss"], losses["mse"] + losses["vb"], rtol=1e-6)
-    x_t = q_sample(schedule, x_start, times, noise)
-    mean, log_variance = p_mean_log_variance(schedule, x_t, times, output)
+    x_t = q_sample(process, x_start, times, noise)
+    mean, log_variance = reverse_step(process, x_t, times, output)
     for i, t in enumerate(times):
         wide = (x[i].astype(np.float64) for x in (output, x_start, noise))
-        expected = published_quantities(schedule, t, *wide)
+        expected = published_quantities(process, t, *wide)
         actual = {"mse": losses["mse"][i], "vb": losses["vb"][i], "x_t": x_t[i], "log": log_variance[i]}
         for name, value in actual.items():
             np.testing.assert_allclose(value, expected[name], rtol=2e-5, atol=1e-5, err_msg=f"{name} at {t}")
@@ -159,21 +144,26 @@ def test_bound_trains_the_variance_only(t):
     assert gradient[0, 2] != 0
 
 
-def test_steps_towards_a_known_picture():
-    """With the true noise, DDIM runs along one path both ways, and the last ancestral step ends at x_0."""
-    spaced = diffusion.respace(LINEAR, 20)
+def test_a_loss_without_variance_is_that_of_what_the_process_predicts():
+    """Its gradient is 0 where the network predicts that, and there alone."""
+    flow, index = linear_flow(time_of="data"), jnp.array([0, 400, 999])
+    keys = jax.random.split(jax.random.key(2), 3)
+    x, noise, other = (jax.random.normal(key, (3, 2, 2, 4)) for key in keys)
+    right = what_is_predicted(flow, x, noise, index)
+    assert not np.any(training_losses(flow, right, x, index, noise)["loss"])
+    wrong = training_losses(flow, right + other, x, index, noise)
+    np.testing.assert_allclose(wrong["loss"], np.mean(np.square(other), axis=(1, 2, 3)), rtol=1e-5)
+    untrained = training_losses(flow, jnp.concatenate([right + other, other], -1), x, index, noise)
+    assert wrong.keys() == untrained.keys() == {"mse", "loss"}
+    np.testing.assert_array_equal(untrained["loss"], wrong["loss"])
+
+
+def test_the_last_ancestral_step_ends_at_the_clean_picture():
+    spaced, first = respace(LINEAR, 20), jnp.array([0, 0])
     keys = jax.random.split(jax.random.key(1), 2)
     x_start, noise = (jax.random.normal(key, (2, 3, 3, 4)) for key in keys)
-    at = {t: q_sample(spaced, x_start, jnp.array([t] * 2), noise) for t in (3, 10)}
-    for begin, end in [(10, 3), (3, 10)]:
-        moved = ddim_step(spaced, at[begin], jnp.array([begin] * 2), jnp.array([end] * 2), noise)
-        np.testing.assert_allclose(moved, at[end], atol=1e-5)
-    clean = ddim_step(spaced, at[10], jnp.array([10] * 2), jnp.array([-1] * 2), noise)
-    np.testing.assert_allclose(clean, x_start, atol=1e-5)
-    first = jnp.array([0, 0])
     x_0 = q_sample(spaced, x_start, first, noise)
-    output = jnp.concatenate([noise, noise], axis=-1)
-    drawn = ancestral_step(spaced, x_0, first, output, jnp.full_like(x_0, 1e6))
+    drawn = ancestral_step(spaced, x_0, first, Denoised(noise, noise), jnp.full_like(x_0, 1e6))
     np.testing.assert_allclose(drawn, x_start, atol=1e-5)
 
 
@@ -181,8 +171,9 @@ def test_ancestral_step_spreads_as_it_says():
     """The step's noise has the standard deviation of (4) times the temperature."""
     t = jnp.array([50])
     x, output = jnp.array([[0.5]]), jnp.array([[0.1, 0.2]])
-    mean, log_variance = p_mean_log_variance(LINEAR, x, t, output)
-    drawn = ancestral_step(LINEAR, x, t, output, jnp.array([[2.0]]), temperature=0.5)
+    mean, log_variance = reverse_step(LINEAR, x, t, output)
+    seen = Denoised(output[:, :1], output[:, 1:])
+    drawn = ancestral_step(LINEAR, x, t, seen, jnp.array([[2.0]]), temperature=0.5)
     np.testing.assert_allclose(drawn - mean, 0.5 * 2.0 * np.exp(0.5 * log_variance), rtol=1e-4)
-    low, high = LINEAR.posterior_log_variance[50], math.log(LINEAR.betas[50])
+    low, high = posterior_log_variance(LINEAR)[50], math.log(betas(LINEAR)[50])
     np.testing.assert_allclose(log_variance[0, 0], 0.6 * high + 0.4 * low, rtol=1e-5)
