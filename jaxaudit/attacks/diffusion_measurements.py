@@ -203,4 +203,5 @@ class ReconstructionError(Node):
 
     def value(self, run: Run, results: Results) -> PerImage:
         """[B]."""
+        assert run.images is not None  # the step sees to it
         return jnp.sum(jnp.square(run.images - run.decode(run.latents)), axis=(1, 2, 3))

@@ -219,6 +219,7 @@ class Optimisation(Node):
 
         def optimise(x: tuple[Array, tuple[Latents, Prediction]]) -> NoiseOptimum:
             index, (z_t, start) = x
+            assert start.gradient is not None
             initial = denoising.norm(noise - start.seen.eps), start.gradient
             return noise_optimization(
                 run.denoise, z_t, index, run.condition, noise, max_iterations=_ITERATIONS, initial=initial

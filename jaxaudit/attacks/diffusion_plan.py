@@ -106,7 +106,7 @@ class Run:
     def levels(self, levels: Sequence[Level]) -> NoiseLevel:
         """N levels, [N,B]."""
         batch = len(self.latents)
-        index = [self.random_level if level == RANDOM else jnp.full(batch, level) for level in levels]
+        index = [jnp.full(batch, level) if isinstance(level, int) else self.random_level for level in levels]
         return noise_levels(self.setting.process, jnp.stack(index))
 
     def conditioned(self, null: Bool[Array, ""]) -> Any:

@@ -25,7 +25,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 from einops import rearrange
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Key
 
 from jaxaudit.attacks.diffusion import NUM_NOISES
 from jaxaudit.attacks.diffusion_measurements import ReconstructionError
@@ -106,9 +106,7 @@ class DiffusionStep(Step):
         )
         return {"tokens": None, **results}
 
-    def _results(
-        self, inputs: tuple[Params, Key[Array, ""]], batch: Rows
-    ) -> dict[str, dict[str, Float[Array, " B"]]]:
+    def _results(self, inputs: tuple[Params, Key[Array, ""]], batch: Rows) -> dict[str, Any]:
         """Scores, and features of fitted scores; a model that generates no tokens has no steps."""
         plan, wanted = ScorePlan(self.scores), [node for score in self.scores for node in score.inputs]
         known = execute(wanted, self._run(inputs, batch))
@@ -123,7 +121,7 @@ class DiffusionStep(Step):
         else:
             noises = draws.noises(keys, NUM_NOISES, self.latent_shape)
         null = batch.get("null")
-        if self.null_label is not None:
+        if self.null_label is not None and labels is not None:
             null = jnp.full_like(labels, self.null_label)
         return Run(
             setting=Setting(self.process, len(noises)),

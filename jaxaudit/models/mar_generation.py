@@ -94,9 +94,8 @@ def complete(
         """z [B,W,C] at the positions, for the label and with guidance for the null label, in one batch."""
         tokens, shown, positions = (jnp.concatenate([x] * len(views)) for x in (tokens, shown, positions))
         every = jnp.broadcast_to(jnp.arange(length), shown.shape)
-        variables, labels = {"params": params}, jnp.concatenate(views)
-        h = model.apply(variables, tokens, labels, every, shown, method="encode")
-        z = model.apply(variables, h, every, shown, method="decode")
+        network = model.bind({"params": params})
+        z = network.decode(network.encode(tokens, jnp.concatenate(views), every, shown), every, shown)
         return jnp.split(take(z, jnp.minimum(positions, length - 1)), len(views))
 
     def step(tokens: Array, now: tuple[Array, Array, Array]) -> tuple[Array, None]:

@@ -135,7 +135,7 @@ def losses(
     params: Mapping[str, Any],
     z: Float[Array, "B M C"],
     latents: Float[Array, "B M D"],
-    timestep: Int[Array, "..."],
+    timestep: int | Int[Array, "..."],
     noise: Float[Array, "R B M D"],
 ) -> dict[str, Float[Array, "R B M"]]:
     """The training loss of every token under every noise.
@@ -155,22 +155,21 @@ def losses(
     Raises:
       ValueError: if `timestep` has another number of axes.
     """
-    timestep = jnp.asarray(timestep, jnp.int32)
-    if timestep.ndim not in (0, 2, 3):
-        raise ValueError(f"Timesteps of shape {timestep.shape} are neither a scalar, [B,M] nor [R,B,M].")
+    given = jnp.asarray(timestep, jnp.int32)
+    if given.ndim not in (0, 2, 3):
+        raise ValueError(f"Timesteps of shape {given.shape} are neither a scalar, [B,M] nor [R,B,M].")
     variables = {"params": params}
 
     def condition(t: Array) -> Modulations:
-        return head.apply(variables, z, t, method="condition")
+        return head.bind(variables).condition(z, t)
 
     def evaluate(t: Array, noise: Array, modulations: Modulations) -> dict[str, Array]:
         x_t = add_noise(latents, noise_levels(TRAINING, t), noise)
-        output = head.apply(variables, x_t, modulations, method="denoise")
-        return training_losses(TRAINING, output, latents, t, noise)
+        return training_losses(TRAINING, head.bind(variables).denoise(x_t, modulations), latents, t, noise)
 
-    if timestep.ndim == 3:
-        return jax.lax.map(lambda tn: evaluate(*tn, condition(tn[0])), (timestep, noise))
-    t = timestep if timestep.ndim else timestep.reshape(1, 1)
+    if given.ndim == 3:
+        return jax.lax.map(lambda tn: evaluate(tn[0], tn[1], condition(tn[0])), (given, noise))
+    t = given if given.ndim else given.reshape(1, 1)
     modulations = condition(t)
     return jax.lax.map(lambda noise: evaluate(t, noise, modulations), noise)
 
@@ -187,8 +186,8 @@ def guided(
     """[ε̂, v] float32, guided as in (4) by the conditions `null_z` of the null label unless they are None."""
     variables = {"params": params}
     if null_z is None:
-        return head.apply(variables, x, t, z)
-    both = head.apply(variables, jnp.stack([x, x]), t[None], jnp.stack([z, null_z]))
+        return head.bind(variables)(x, t, z)
+    both = head.bind(variables)(jnp.stack([x, x]), t[None], jnp.stack([z, null_z]))
     eps, null_eps = both[0, ..., : x.shape[-1]], both[1, ..., : x.shape[-1]]
     return jnp.concatenate([null_eps + guidance * (eps - null_eps), both[0, ..., x.shape[-1] :]], axis=-1)
 

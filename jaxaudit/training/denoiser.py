@@ -120,12 +120,12 @@ class DenoiserTrainer:
 
         def denoising_loss(params: Params, batch: Batch, key: jax.Array) -> tuple[Array, dict[str, Array]]:
             label_key, level_key, noise_key = jax.random.split(key, 3)
-            clean = batch["images"]
-            labels = drop_labels(label_key, batch["labels"], recipe.label_dropout, config.num_classes)
+            clean, labels = (jnp.asarray(batch[name]) for name in ("images", "labels"))
+            labels = drop_labels(label_key, labels, recipe.label_dropout, config.num_classes)
             index = jax.random.randint(level_key, (len(clean),), 0, process.num_levels)
             noise = jax.random.normal(noise_key, clean.shape)
             noised = add_noise(clean, noise_levels(process, index), noise)
-            output = network.apply({"params": params}, *network_input(process, noised, index), labels)
+            output: Any = network.apply({"params": params}, *network_input(process, noised, index), labels)
             losses = training_losses(process, output, clean, index, noise)
             return losses["loss"].mean(), {"mse": losses["mse"].mean()}
 

@@ -87,13 +87,13 @@ def ddim_chain(
     here, there = (jax.tree.map(lambda x, cut=cut: x[cut], levels) for cut in (slice(-1), slice(1, None)))
 
     def step(z: Array, pair: tuple[NoiseLevel, NoiseLevel]) -> tuple[Array, Array]:
-        moved = ddim(z, *pair, denoise(z, pair[0].index, condition).eps)
+        moved = ddim(z, pair[0], pair[1], denoise(z, pair[0].index, condition).eps)
         return moved, moved
 
     if first is None:
         return jax.lax.scan(step, z, (here, there))[1]
     head, rest = (jax.tree.map(lambda x, cut=cut: x[cut], (here, there)) for cut in (0, slice(1, None)))
-    moved = ddim(z, *head, first)
+    moved = ddim(z, head[0], head[1], first)
     return jnp.concatenate([moved[None], jax.lax.scan(step, moved, rest)[1]])
 
 

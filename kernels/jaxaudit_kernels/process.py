@@ -138,7 +138,7 @@ class Process:
 
     def at(self, levels: Int[np.ndarray, " S"]) -> Process:
         """The process of some of the levels, in order."""
-        clean, noise = (each[levels] if np.ndim(each) else each for each in self.predicts)
+        clean, noise = (each[levels] if isinstance(each, np.ndarray) else each for each in self.predicts)
         return Process(
             signal=self.signal[levels],
             spread=self.spread[levels],

@@ -92,7 +92,7 @@ def test_hidden_tokens_of_continuous_models_follow_the_picture(pictures):
 
 
 def test_units_of_diffusion_models_see_latents_noised_at_the_timestep(pictures):
-    images, labels = pictures
+    images, _ = pictures
 
     def activations(params, z_t, level, condition):
         assert condition is None
@@ -104,9 +104,9 @@ def test_units_of_diffusion_models_see_latents_noised_at_the_timestep(pictures):
         denoise=None,
         activations=activations,
     )
-    units = DiffusionUnits(functions, ("first", "second"), level=7, signal=0.6, noise=0.8, conditioned=False)
+    units = DiffusionUnits(functions, ("first", "second"), level=7, signal=0.6, noise=0.8)
     keys = jax.random.split(jax.random.key(3), 10)
-    found = np.asarray(units(None, images, labels, keys))
+    found = np.asarray(units(None, images, None, keys))
     noised = 0.6 * images + 0.8 * np.asarray(draws.noises(keys, 1, (8, 8, 3)))[0]
     np.testing.assert_allclose(found[:, 0, :3], np.abs(noised + 7).mean((1, 2)), atol=1e-5)
     np.testing.assert_allclose(found[:, 0, 3:], np.abs(noised).mean((1, 2)), atol=1e-5)
