@@ -15,6 +15,7 @@ from PIL import Image
 from jaxaudit.attacks import discrete, registry
 from jaxaudit.data import open_source, spec
 from jaxaudit.evidence import table, units
+from jaxaudit_kernels import processes
 from jaxaudit_kernels.likelihood import TokenStatistics
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -54,6 +55,15 @@ def test_the_example_of_a_score_is_one(monkeypatch):
     counts = jnp.zeros((3, 5), jnp.int32)
     found = scores[0].function(TokenStatistics(rows, rows, counts, rows, rows, counts))
     np.testing.assert_array_equal(found, [max(row) for row in rows.tolist()])
+
+
+def test_the_example_of_a_process_is_one():
+    names = dict(vars(processes))
+    exec(example("Add a diffusion process"), names)
+    process = names["exploding"](3, first=0.5, last=2.0)
+    np.testing.assert_allclose(process.alphas_cumprod, [1 / (1 + spread**2) for spread in (0.5, 1.0, 2.0)])
+    np.testing.assert_allclose(np.exp(4 * process.times), [0.5, 1.0, 2.0])
+    assert process.predicts_noise
 
 
 def test_the_example_of_a_source_is_one(monkeypatch, tmp_path):
