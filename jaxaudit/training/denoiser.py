@@ -24,10 +24,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float32, Int32
+from jaxtyping import Array, Float32, Int32, Key
 
+from jaxaudit.families.wiring import apply
 from jaxaudit.runtime.progress import Progress, silent
-from jaxaudit.training.loop import Batch, Params, Schedule
+from jaxaudit.training.loop import Params, Schedule, TrainingBatch
 from jaxaudit.training.stages import Recipe, check_sizes, claim_training, drop_labels, fit_stage
 from jaxaudit_kernels.learned_variance import training_losses
 from jaxaudit_kernels.process import add_noise, network_input, noise_levels
@@ -118,14 +119,16 @@ class DenoiserTrainer:
         config = recipe.generator
         keys = jax.random.split(jax.random.key(seed))
 
-        def denoising_loss(params: Params, batch: Batch, key: jax.Array) -> tuple[Array, dict[str, Array]]:
+        def denoising_loss(
+            params: Params, batch: TrainingBatch, key: Key[Array, ""]
+        ) -> tuple[Array, dict[str, Array]]:
             label_key, level_key, noise_key = jax.random.split(key, 3)
-            clean, labels = (jnp.asarray(batch[name]) for name in ("images", "labels"))
-            labels = drop_labels(label_key, labels, recipe.label_dropout, config.num_classes)
+            clean = batch["images"]
+            labels = drop_labels(label_key, batch["labels"], recipe.label_dropout, config.num_classes)
             index = jax.random.randint(level_key, (len(clean),), 0, process.num_levels)
             noise = jax.random.normal(noise_key, clean.shape)
             noised = add_noise(clean, noise_levels(process, index), noise)
-            output: Any = network.apply({"params": params}, *network_input(process, noised, index), labels)
+            output = apply(network, params, *network_input(process, noised, index), labels)
             losses = training_losses(process, output, clean, index, noise)
             return losses["loss"].mean(), {"mse": losses["mse"].mean()}
 

@@ -17,11 +17,14 @@ import numpy as np
 import optax
 import optax.contrib
 import orbax.checkpoint as ocp
-from jaxtyping import Array
+from jaxtyping import Array, Key
 
 Params = Any
-Batch = Mapping[str, np.ndarray]
-LossFunction = Callable[[Params, Batch, jax.Array], tuple[Array, Mapping[str, Array]]]
+Examples = Mapping[str, np.ndarray]
+"""What is known of training examples, {name: [N,...]}."""
+TrainingBatch = Mapping[str, Array]
+"""The examples of a step, {name: [B,...]}."""
+LossFunction = Callable[[Params, TrainingBatch, Key[Array, ""]], tuple[Array, Mapping[str, Array]]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Schedule:
 def fit(
     loss_function: LossFunction,
     params: Params,
-    make_batch: Callable[[np.ndarray], Batch],
+    make_batch: Callable[[np.ndarray], Examples],
     num_examples: int,
     schedule: Schedule,
     *,
@@ -92,7 +95,7 @@ def fit(
     batch_size = min(schedule.batch_size, num_examples)
 
     @jax.jit
-    def train_step(state: Any, batch: Batch, key: jax.Array) -> tuple[Any, Mapping[str, Array]]:
+    def train_step(state: Any, batch: TrainingBatch, key: Key[Array, ""]) -> tuple[Any, Mapping[str, Array]]:
         (loss, metrics), gradients = jax.value_and_grad(loss_function, has_aux=True)(
             state["params"], batch, key
         )

@@ -21,20 +21,20 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float32, Int, Int32, Key
+from jaxtyping import Array, Bool, Float32, Int, Key
 
+from jaxaudit.families.wiring import apply
 from jaxaudit.models import mar_head
 from jaxaudit.models.mar import MAR, PATCH_ORDER, MARConfig
 from jaxaudit.models.patches import patchify
-from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.tokenizers.kl_autoencoder import KLAutoencoder, KLAutoencoderConfig, posterior, sample
-from jaxaudit.training.loop import Batch, Params, Schedule
-from jaxaudit.training.stages import Recipe, check_sizes, claim_training, drop_labels, encode_all, fit_stage
+from jaxaudit.training.loop import Examples, Params, Schedule, TrainingBatch
+from jaxaudit.training.stages import Recipe, check_sizes, drop_labels, encode_all
+from jaxaudit.training.tokens import Stages, TokenTrainer
 
 _NOISES = 4  # R of (3), as published
 
@@ -106,86 +106,53 @@ def small_recipe(
     )
 
 
-def train(
-    recipe: MARRecipe,
-    images: Float32[np.ndarray, "N H W 3"],
-    labels: Int32[np.ndarray, " N"],
-    *,
-    directory: str | os.PathLike,
-    seed: int = 0,
-    progress: Progress = silent,
-) -> Params:
-    """Trains both networks; a run that was killed goes on from its last checkpoint.
-
-    Args:
-      recipe: what to train and how.
-      images: in [-1, 1]. labels: 0 .. num_classes - 1.
-      directory: keeps checkpoints and loss curves of both stages.
-      seed: of initial weights, order of the images, dropped labels, masks, times and noises.
-      progress: hears of steps, with the loss.
-
-    Returns:
-      The parameters {"generator": ..., "tokenizer": ...}.
-    """
-    claim_training(directory, recipe, images, labels, seed)
+def _stages(recipe: MARRecipe) -> Stages:
     tokenizer, generator = KLAutoencoder(recipe.tokenizer), MAR(recipe.generator)
     head, config = recipe.generator.head(), recipe.generator
-    keys = jax.random.split(jax.random.key(seed))
-    options = {"directory": directory, "seed": seed, "progress": progress}
 
-    def autoencoder_loss(params: Params, batch: Batch, key: jax.Array) -> tuple[Array, dict[str, Array]]:
-        def apply(x: Array, method: str) -> Array:
-            return tokenizer.apply({"params": params}, x, method=method)
-
-        moments = apply(batch["images"], "moments")
+    def autoencoder_loss(
+        params: Params, batch: TrainingBatch, key: Key[Array, ""]
+    ) -> tuple[Array, dict[str, Array]]:
+        moments = apply(tokenizer, params, batch["images"], method="moments")
         mean, log_variance = posterior(moments)
         latents = recipe.tokenizer.scale * sample(moments, jax.random.normal(key, mean.shape))
-        error = jnp.square(apply(latents, "reconstruct") - batch["images"]).mean()
+        error = jnp.square(apply(tokenizer, params, latents, method="reconstruct") - batch["images"]).mean()
         divergence = 0.5 * (jnp.square(mean) + jnp.exp(log_variance) - 1.0 - log_variance).mean()
         return error + recipe.kl_weight * divergence, {"reconstruction": error, "kl": divergence}  # (1)
 
-    tokenizer_params = fit_stage(
-        "tokenizer",
-        autoencoder_loss,
-        jax.jit(tokenizer.init)(keys[0], images[:1])["params"],
-        {"images": images},
-        recipe.tokenizer_schedule,
-        **options,
-    )
+    def encode(params: Params, images: np.ndarray) -> tuple[Params, Examples]:
+        def encode_some(params: Params, images: Array) -> Array:
+            return apply(tokenizer, params, images, method="encode")
 
-    def encode(params: Params, images: Array) -> Array:
-        return tokenizer.apply({"params": params}, images, method="encode")
+        means = encode_all(encode_some, params, images) / recipe.tokenizer.scale
+        params = _standardise(params, means)
+        latents = encode_all(encode_some, params, images)
+        return params, {"tokens": np.asarray(patchify(latents, config.patch_size, PATCH_ORDER))}
 
-    means = encode_all(encode, tokenizer_params, images) / recipe.tokenizer.scale
-    tokenizer_params = _standardise(tokenizer_params, means)
-    latents = encode_all(encode, tokenizer_params, images)
-    tokens = np.asarray(patchify(latents, config.patch_size, PATCH_ORDER))
-
-    def denoising_loss(params: Params, batch: Batch, key: jax.Array) -> tuple[Array, dict[str, Array]]:
-        clean, variables = batch["tokens"], {"params": params}
+    def denoising_loss(
+        params: Params, batch: TrainingBatch, key: Key[Array, ""]
+    ) -> tuple[Array, dict[str, Array]]:
+        clean = batch["tokens"]
         label_key, mask_key, time_key, noise_key = jax.random.split(key, 4)
         labels = drop_labels(label_key, batch["labels"], recipe.label_dropout, config.num_classes)
         visible, shown, hidden = _masks(mask_key, len(clean), config.num_tokens, recipe.least_hidden)
-        encoded = generator.apply(variables, clean, labels, visible, shown, method="encode")
-        z = generator.apply(variables, encoded, visible, shown, method="decode")
-        times = jax.random.randint(time_key, (_NOISES, len(clean), 1), 0, len(mar_head.TRAINING.timesteps))
+        encoded = apply(generator, params, clean, labels, visible, shown, method="encode")
+        z = apply(generator, params, encoded, visible, shown, method="decode")
+        times = jax.random.randint(time_key, (_NOISES, len(clean), 1), 0, mar_head.TRAINING.num_levels)
         noise = jax.random.normal(noise_key, (_NOISES, *clean.shape))
         losses = mar_head.losses(head, params["diffloss"]["net"], z, clean, times, noise)
         share = hidden / hidden.sum()
         loss, mse = (jnp.sum(losses[name].mean(0) * share) for name in ("loss", "mse"))  # (3)
         return loss, {"mse": mse}
 
-    position = np.zeros((1, 1), np.int32)
-    initial = jax.jit(generator.init)(keys[1], tokens[:1], labels[:1], position, tokens[:1, :1], position)
-    generator_params = fit_stage(
-        "generator",
-        denoising_loss,
-        initial["params"],
-        {"tokens": tokens, "labels": labels},
-        recipe.generator_schedule,
-        **options,
-    )
-    return {"generator": generator_params, "tokenizer": tokenizer_params}
+    def inputs(example: Examples) -> tuple[np.ndarray, ...]:
+        tokens, position = example["tokens"], np.zeros((1, 1), np.int32)
+        return tokens, example["labels"], position, tokens[:, :1], position
+
+    return Stages(tokenizer, generator, autoencoder_loss, encode, denoising_loss, inputs)
+
+
+train = TokenTrainer(_stages).train
 
 
 def _masks(

@@ -13,20 +13,22 @@ Axes: N training images, B batch, H and W pixels, L tokens.
 
 from __future__ import annotations
 
-import os
 from typing import ClassVar
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Float32, Int32
+from jaxtyping import Array, Float, Key
 
+from jaxaudit.data.preprocessing import Resize
+from jaxaudit.families.wiring import apply
 from jaxaudit.models.rar import RAR, RARConfig
-from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.tokenizers.maskgit_vq import MaskGITVQ, MaskGITVQConfig
-from jaxaudit.training.loop import Batch, Params, Schedule
-from jaxaudit.training.stages import Recipe, check_sizes, claim_training, drop_labels, encode_all, fit_stage
+from jaxaudit.training.loop import Examples, Params, Schedule, TrainingBatch
+from jaxaudit.training.stages import Recipe, check_sizes, drop_labels, encode_all
+from jaxaudit.training.tokens import Stages, TokenTrainer
 
 _COMMITMENT = 0.25  # β of (1)
 
@@ -34,7 +36,7 @@ _COMMITMENT = 0.25  # β of (1)
 class RARRecipe(Recipe):
     """A RAR target and how it is trained."""
 
-    resize: ClassVar[str] = "bicubic"
+    resize: ClassVar[Resize] = "bicubic"
     low: ClassVar[float] = 0.0
 
 
@@ -87,68 +89,42 @@ def small_recipe(
     )
 
 
-def train(
-    recipe: RARRecipe,
-    images: Float32[np.ndarray, "N H W 3"],
-    labels: Int32[np.ndarray, " N"],
-    *,
-    directory: str | os.PathLike,
-    seed: int = 0,
-    progress: Progress = silent,
-) -> Params:
-    """Trains both networks; a run that was killed goes on from its last checkpoint.
-
-    Args:
-      recipe: what to train and how.
-      images: in [0, 1]. labels: 0 .. num_classes - 1.
-      directory: keeps checkpoints and loss curves of both stages.
-      seed: of initial weights, order of the images and dropped labels.
-      progress: hears of steps, with the loss.
-
-    Returns:
-      The parameters {"generator": ..., "tokenizer": ...}.
-    """
-    claim_training(directory, recipe, images, labels, seed)
+def _stages(recipe: RARRecipe) -> Stages:
     tokenizer, generator = MaskGITVQ(recipe.tokenizer), RAR(recipe.generator)
-    keys = jax.random.split(jax.random.key(seed))
-    options = {"directory": directory, "seed": seed, "progress": progress}
 
-    def reconstruction_loss(params: Params, batch: Batch, key: jax.Array) -> tuple[Array, dict[str, Array]]:
+    def reconstruction_loss(
+        params: Params, batch: TrainingBatch, key: Key[Array, ""]
+    ) -> tuple[Array, dict[str, Array]]:
         del key
-        reconstructed, quantisation = tokenizer.apply(
-            {"params": params}, batch["images"], method=_quantised_pass
-        )
+        quantised_pass = nn.apply(_quantised_pass, tokenizer)
+        reconstructed, quantisation = quantised_pass({"params": params}, batch["images"])
         error = jnp.square(reconstructed - batch["images"]).mean()
         return error + quantisation, {"reconstruction": error, "quantisation": quantisation}  # (1)
 
-    tokenizer_params = fit_stage(
-        "tokenizer",
-        reconstruction_loss,
-        jax.jit(tokenizer.init)(keys[0], images[:1])["params"],
-        {"images": images},
-        recipe.tokenizer_schedule,
-        **options,
-    )
-    tokens = encode_all(
-        lambda params, images: tokenizer.apply({"params": params}, images, method="encode"),
-        tokenizer_params,
-        images,
-    )
+    def encode(params: Params, images: np.ndarray) -> tuple[Params, Examples]:
+        def encode_some(params: Params, images: Array) -> dict[str, Array]:
+            return {"tokens": apply(tokenizer, params, images, method="encode")}
 
-    def likelihood_loss(params: Params, batch: Batch, key: jax.Array) -> tuple[Array, dict[str, Array]]:
+        return params, encode_all(encode_some, params, images)
+
+    def likelihood_loss(
+        params: Params, batch: TrainingBatch, key: Key[Array, ""]
+    ) -> tuple[Array, dict[str, Array]]:
         labels = drop_labels(key, batch["labels"], recipe.label_dropout, recipe.generator.num_classes)
-        logits = generator.apply({"params": params}, batch["tokens"][:, :-1], labels)
+        logits = apply(generator, params, batch["tokens"][:, :-1], labels)
         return optax.softmax_cross_entropy_with_integer_labels(logits, batch["tokens"]).mean(), {}  # (2)
 
-    generator_params = fit_stage(
-        "generator",
+    return Stages(
+        tokenizer,
+        generator,
+        reconstruction_loss,
+        encode,
         likelihood_loss,
-        jax.jit(generator.init)(keys[1], tokens[:1], labels[:1])["params"],
-        {"tokens": tokens, "labels": labels},
-        recipe.generator_schedule,
-        **options,
+        lambda example: (example["tokens"], example["labels"]),
     )
-    return {"generator": generator_params, "tokenizer": tokenizer_params}
+
+
+train = TokenTrainer(_stages).train
 
 
 def _quantised_pass(

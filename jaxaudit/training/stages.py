@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Int, Key
 
 from jaxaudit.configs import to_dict
-from jaxaudit.data.preprocessing import Preprocessing
+from jaxaudit.data.preprocessing import Preprocessing, Resize
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import Contents, claim
 from jaxaudit.runtime.progress import Progress
@@ -46,7 +46,7 @@ class Recipe:
     label_dropout: float = 0.1
     process: Mapping[str, Any] | None = None
 
-    resize: ClassVar[str] = "adm"
+    resize: ClassVar[Resize] = "adm"
     low: ClassVar[float] = -1.0
 
     @property
@@ -97,7 +97,11 @@ def claim_training(
         "networks": {name: type(part).__name__ for name, part in parts.items() if part is not None},
         "config": recipe.config,
         "schedules": schedules,
-        "label_dropout": recipe.label_dropout,
+        "losses": {
+            field.name: getattr(recipe, field.name)
+            for field in dataclasses.fields(recipe)
+            if isinstance(getattr(recipe, field.name), float)
+        },
         "seed": seed,
         "images_sha256": _sha256(images),
         "labels_sha256": _sha256(labels),

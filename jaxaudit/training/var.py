@@ -12,26 +12,26 @@ Axes: N training images, B batch, H and W pixels, L tokens.
 
 from __future__ import annotations
 
-import os
 from typing import ClassVar
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float32, Int32
+from jaxtyping import Array, Key
 
+from jaxaudit.data.preprocessing import Resize
+from jaxaudit.families.wiring import apply
 from jaxaudit.models.var import VAR, VARConfig
-from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.tokenizers.multiscale_vq import MultiScaleVQ, MultiScaleVQConfig
-from jaxaudit.training.loop import Batch, Params, Schedule
-from jaxaudit.training.stages import Recipe, check_sizes, claim_training, drop_labels, encode_all, fit_stage
+from jaxaudit.training.loop import Examples, Params, Schedule, TrainingBatch
+from jaxaudit.training.stages import Recipe, check_sizes, drop_labels, encode_all
+from jaxaudit.training.tokens import Stages, TokenTrainer
 
 
 class VARRecipe(Recipe):
     """A VAR target and how it is trained."""
 
-    resize: ClassVar[str] = "lanczos"
+    resize: ClassVar[Resize] = "lanczos"
 
 
 def small_recipe(
@@ -86,65 +86,40 @@ def small_recipe(
     )
 
 
-def train(
-    recipe: VARRecipe,
-    images: Float32[np.ndarray, "N H W 3"],
-    labels: Int32[np.ndarray, " N"],
-    *,
-    directory: str | os.PathLike,
-    seed: int = 0,
-    progress: Progress = silent,
-) -> Params:
-    """Trains both networks; a run that was killed goes on from its last checkpoint.
-
-    Args:
-      recipe: what to train and how.
-      images: in [-1, 1]. labels: 0 .. num_classes - 1.
-      directory: keeps checkpoints and loss curves of both stages.
-      seed: of initial weights, order of the images and dropped labels.
-      progress: hears of steps, with the loss.
-
-    Returns:
-      The parameters {"generator": ..., "tokenizer": ...}.
-    """
-    claim_training(directory, recipe, images, labels, seed)
+def _stages(recipe: VARRecipe) -> Stages:
     tokenizer, generator = MultiScaleVQ(recipe.tokenizer), VAR(recipe.generator)
-    keys = jax.random.split(jax.random.key(seed))
-    options = {"directory": directory, "seed": seed, "progress": progress}
 
-    def reconstruction_loss(params: Params, batch: Batch, key: jax.Array) -> tuple[Array, dict[str, Array]]:
+    def reconstruction_loss(
+        params: Params, batch: TrainingBatch, key: Key[Array, ""]
+    ) -> tuple[Array, dict[str, Array]]:
         del key
-        result = tokenizer.apply({"params": params}, batch["images"])
+        result = apply(tokenizer, params, batch["images"])
         error = jnp.square(result.images - batch["images"]).mean()
         return error + result.loss, {"reconstruction": error, "quantisation": result.loss}  # (1)
 
-    tokenizer_params = fit_stage(
-        "tokenizer",
-        reconstruction_loss,
-        jax.jit(tokenizer.init)(keys[0], images[:1])["params"],
-        {"images": images},
-        recipe.tokenizer_schedule,
-        **options,
-    )
+    def encode(params: Params, images: np.ndarray) -> tuple[Params, Examples]:
+        def encode_some(params: Params, images: Array) -> dict[str, Array]:
+            bound = tokenizer.bind({"params": params})
+            tokens = bound.encode(images)
+            return {"tokens": tokens, "inputs": bound.var_input(tokens)}
 
-    def encode(params: Params, images: Array) -> tuple[Array, Array]:
-        bound = tokenizer.bind({"params": params})
-        tokens = bound.encode(images)
-        return tokens, bound.var_input(tokens)
+        return params, encode_all(encode_some, params, images)
 
-    tokens, inputs = encode_all(encode, tokenizer_params, images)
-
-    def likelihood_loss(params: Params, batch: Batch, key: jax.Array) -> tuple[Array, dict[str, Array]]:
+    def likelihood_loss(
+        params: Params, batch: TrainingBatch, key: Key[Array, ""]
+    ) -> tuple[Array, dict[str, Array]]:
         labels = drop_labels(key, batch["labels"], recipe.label_dropout, recipe.generator.num_classes)
-        logits = generator.apply({"params": params}, batch["inputs"], labels)
+        logits = apply(generator, params, batch["inputs"], labels)
         return optax.softmax_cross_entropy_with_integer_labels(logits, batch["tokens"]).mean(), {}  # (2)
 
-    generator_params = fit_stage(
-        "generator",
+    return Stages(
+        tokenizer,
+        generator,
+        reconstruction_loss,
+        encode,
         likelihood_loss,
-        jax.jit(generator.init)(keys[1], inputs[:1], labels[:1])["params"],
-        {"tokens": tokens, "inputs": inputs, "labels": labels},
-        recipe.generator_schedule,
-        **options,
+        lambda example: (example["inputs"], example["labels"]),
     )
-    return {"generator": generator_params, "tokenizer": tokenizer_params}
+
+
+train = TokenTrainer(_stages).train
