@@ -71,7 +71,11 @@ def assess(evidence: Evidence, config: AssessConfig = AssessConfig()) -> dict[st
     return {
         "format": RESULTS_FORMAT,
         **dataclasses.asdict(config),
-        "request": dict(evidence.request),
+        "request": {
+            **evidence.request,
+            "versions": {"jaxaudit": evidence.run["jaxaudit"], **evidence.request["versions"]},
+            "git_commit": evidence.run["git_commit"],
+        },
         "num_rows": dict(evidence.num_rows),
         "run": dict(evidence.run),
         "score_info": dict(evidence.request["score_info"]),
