@@ -72,11 +72,11 @@ def convert_extractor(kind: str, weights: str | Path, *, variant: str | None = N
         raise unknown_name(f"{kind} variant", variant, network.variants)
     path, conversion = Path(weights), EXTRACTORS[kind]
     content = read(path)
-    fitting = [layout for layout in conversion.layouts if find(content, layout) is not None]
-    if not fitting:
+    fitting = ((layout, found) for layout in conversion.layouts if (found := find(content, layout)))
+    layout, found = next(fitting, (None, None))
+    if layout is None or found is None:
         raise not_such(conversion.layouts[0], content, path)
-    layout = fitting[0]
-    _, state = find(content, layout)
+    _, state = found
     config = conversion.infer_config(state)
     released = network.variants[variant] if variant is not None else None
     if released is not None and to_dict(released.config) != config:

@@ -17,9 +17,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import flax
 import jax
+import jax.numpy as jnp
 import numpy as np
+from flax import traverse_util
 
 from jaxaudit.errors import InputError
 
@@ -101,7 +102,7 @@ def convert(state_dict: Mapping[str, Any], table: Table, abstract: Any, *, sourc
       InputError: unknown or ambiguous keys, two keys with one path, unfilled parameters, wrong shapes or
         dtypes, NaN or infinite values, dropped buffers with unexpected values: all of them, in one message.
     """
-    wanted = flax.traverse_util.flatten_dict(abstract, sep="/")
+    wanted: dict[str, Any] = traverse_util.flatten_dict(abstract, sep="/")
     rows = [(re.compile(pattern), path, transform) for pattern, path, transform in table]
     problems: dict[str, list[tuple[str, str]]] = defaultdict(list)
     filled: dict[str, Any] = {}
@@ -123,7 +124,7 @@ def convert(state_dict: Mapping[str, Any], table: Table, abstract: Any, *, sourc
     problems["parameters missing"] += [(path, _shape(wanted[path])) for path in wanted if path not in origin]
     if any(problems.values()):
         raise InputError(f"{source} does not fit the model:\n" + _diff(problems))
-    return flax.traverse_util.unflatten_dict({path: filled[path] for path in wanted}, sep="/")
+    return traverse_util.unflatten_dict({path: filled[path] for path in wanted}, sep="/")
 
 
 class _Problem(Exception):
@@ -158,7 +159,7 @@ def _fit(tensor: Any, transform: Transform, want: jax.ShapeDtypeStruct) -> Any:
         )
         raise _Problem("tensors of the wrong shape", f"{found}, not {_shape(want)}")
     floating = np.issubdtype(want.dtype, np.floating)
-    if floating != jax.dtypes.issubdtype(tensor.dtype, np.floating):
+    if floating != jnp.issubdtype(tensor.dtype, np.floating):
         raise _Problem("tensors of the wrong type", f"{tensor.dtype}, not {want.dtype}")
     if isinstance(tensor, jax.ShapeDtypeStruct):
         return jax.ShapeDtypeStruct(want.shape, want.dtype)

@@ -74,7 +74,7 @@ def convert_files(
     given = {"num_heads": num_heads} if conversion.asks_heads else {}
     config = conversion.infer_config(states, **given)
     released = home.VARIANTS[variant] if variant is not None else None
-    if released is not None:
+    if variant is not None and released is not None:
         _check_variant(variant, released, config)
     abstract = home.abstract_params(config)
     params, problems = {}, []

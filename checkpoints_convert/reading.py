@@ -61,11 +61,12 @@ def sha256(path: str | Path) -> str:
 
 def unwrap(content: Mapping[str, Any], nesting: str) -> dict[str, np.ndarray]:
     """The tensors {key: array} at `nesting` ("/" between levels, "" for the top); {} if there are none."""
+    inner: Any = content
     for name in filter(None, nesting.split("/")):
-        content = content.get(name) if isinstance(content, Mapping) else None
-    if not isinstance(content, Mapping):
+        inner = inner.get(name) if isinstance(inner, Mapping) else None
+    if not isinstance(inner, Mapping):
         return {}
-    return {key: value for key, value in content.items() if isinstance(value, np.ndarray)}
+    return {key: value for key, value in inner.items() if isinstance(value, np.ndarray)}
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:

@@ -26,7 +26,7 @@ _HOME = {
     "InputError": "jaxaudit.errors",
 }
 _SUBMODULES = ("stats",)
-__all__ = ["__version__", *_HOME, *_SUBMODULES]
+__all__ = ["__version__", *_HOME, *_SUBMODULES]  # pyright: ignore[reportUnsupportedDunderAll]  # one list
 
 
 def __getattr__(name: str) -> Any:

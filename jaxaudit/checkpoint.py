@@ -22,11 +22,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
+from flax import traverse_util
 from jax.typing import DTypeLike
 
 from jaxaudit.data.preprocessing import Preprocessing
@@ -162,7 +162,7 @@ def random_target(name: str, *, seed: int = 0, dtype: DTypeLike = jnp.float32) -
         raise unknown_name("released model", name, variants)
     family, variant = variants[name]
     abstract = _cast(FAMILIES[family].abstract_params(variant.config), jnp.dtype(dtype), None)
-    params = random_params(abstract, seed)
+    params = random_params(abstract, seed=seed)
     provenance = {"random_weights": {"variant": name, "seed": seed}}
     return FAMILIES[family].build_target(
         f"random {name}", variant.config, params, variant.preprocessing, provenance, dtype=jnp.dtype(dtype)
@@ -276,7 +276,7 @@ def _cast(abstract: Params, dtype: np.dtype, sharding: jax.sharding.Sharding | N
 
 
 def _check_shapes(wanted: Params, found: Any, sentence: str) -> None:
-    wanted, found = (flax.traverse_util.flatten_dict(tree, sep="/") for tree in (wanted, found))
+    wanted, found = (traverse_util.flatten_dict(tree, sep="/") for tree in (wanted, found))
     problems = [f"{path} is missing" for path in wanted.keys() - found.keys()]
     problems += [f"{path} is unknown" for path in found.keys() - wanted.keys()]
     problems += [
@@ -292,7 +292,7 @@ def _check_shapes(wanted: Params, found: Any, sentence: str) -> None:
 def _fingerprint(record: Mapping[str, Any], params: Params) -> str:
     described = {field: record[field] for field in ("family", "config", "preprocessing")}
     digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
-    for path, leaf in sorted(flax.traverse_util.flatten_dict(params, sep="/").items()):
+    for path, leaf in sorted(traverse_util.flatten_dict(params, sep="/").items()):
         digest.update(f"{path} {leaf.dtype} {leaf.shape}".encode())
         digest.update(np.ascontiguousarray(leaf).view(np.uint8).data)
     return digest.hexdigest()

@@ -15,7 +15,7 @@ def from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
     Raises:
       InputError: if a name is not a field of `cls`, or `cls` rejects a value.
     """
-    known = {field.name for field in dataclasses.fields(cls)}
+    known = {field.name for field in dataclasses.fields(cls)}  # pyright: ignore[reportArgumentType]  # a dataclass
     for name in values:
         if name not in known:
             raise unknown_name(f"{cls.__name__} field", name, known)

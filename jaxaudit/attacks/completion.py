@@ -38,14 +38,7 @@ from jaxaudit.attacks.step import Rows
 from jaxaudit.errors import InputError, unknown_name
 from jaxaudit.runtime.mesh import mesh_of, replicated
 from jaxaudit.runtime.parallel import Parallelism, Pending, data_parallel
-from jaxaudit.targets import (
-    ContinuousFunctions,
-    ContinuousTarget,
-    DiscreteFunctions,
-    DiscreteTarget,
-    Params,
-    check_labels,
-)
+from jaxaudit.targets import ContinuousFunctions, DiscreteFunctions, Params, Target, check_labels
 from jaxaudit_kernels import draws
 from jaxaudit_kernels.memorization_scores import (
     greedy_matches,
@@ -159,7 +152,7 @@ class ExtractionAttack:
 
     def __init__(
         self,
-        target: DiscreteTarget | ContinuousTarget,
+        target: Target,
         *,
         seed: int = 0,
         mesh: Mesh | None = None,

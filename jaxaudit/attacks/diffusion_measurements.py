@@ -50,7 +50,7 @@ class Error(Node):
     def needs(self, setting: Setting) -> tuple[Node, ...]:
         """The prediction."""
         level = setting.level(self.t, published=self.published)
-        return (Evaluation(noised(level, self.noise), level, self.null),)
+        return (Evaluation(noised(level, noise=self.noise), level, self.null),)
 
     @classmethod
     def values(cls, nodes: Sequence[Error], run: Run, results: Results) -> list[PerImage]:
@@ -108,7 +108,7 @@ class ProximalError(Node):
     def value(self, run: Run, results: Results) -> PerImage:
         """[B]."""
         noise, prediction = (results[need] for need in self.needs(run.setting))
-        return denoising.norm(noise - prediction.seen.eps, _PIA_ORDER)
+        return denoising.norm(noise - prediction.seen.eps, p=_PIA_ORDER)
 
 
 @dataclasses.dataclass(frozen=True)

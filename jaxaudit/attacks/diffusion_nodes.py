@@ -103,7 +103,7 @@ class Clean(Node):
         return run.latents
 
 
-def noised(level: Level, noise: int = 0) -> Clean | Noised:
+def noised(level: Level, *, noise: int = 0) -> Clean | Noised:
     """z_t under one of the noises; z where there is no noise."""
     return Clean() if level == CLEAN else Noised(level, noise)
 

@@ -126,10 +126,12 @@ class ActivationStep:
         keys = jax.vmap(lambda key: jax.random.split(key, (count, 2)))(keys)
         views = self.views.draw(batch["images"], keys[:, :, 0], self.preprocessing)
         condition = batch.get("condition")
+        if condition is not None:
+            condition = einops.repeat(condition, "b ... -> (b a) ...", a=count)
         means = self.units(
             params,
             einops.rearrange(views, "b a h w c -> (b a) h w c"),
-            None if condition is None else einops.repeat(condition, "b ... -> (b a) ...", a=count),
+            condition,  # pyright: ignore[reportArgumentType]  # there is one where the units ask for it
             keys[:, :, 1].reshape(-1),
         )
         return jnp.mean(einops.rearrange(means, "(b a) t u -> b a t u", a=count), axis=1)

@@ -22,7 +22,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -33,13 +33,12 @@ from jaxaudit.errors import InputError, unknown_name
 from jaxaudit.evidence import UnitMap, top_units
 from jaxaudit.families.noise import AnyTarget, OutputNoise, with_output_noise
 
-Criterion = Literal["unit_mem", "activation", "random"]
-CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
+CRITERIA = ("unit_mem", "activation", "random")
 """By what units can be chosen."""
 
 
 def choose_units(
-    units: UnitMap, share: float, *, by: Criterion = "unit_mem", seed: int = 0
+    units: UnitMap, share: float, *, by: str = "unit_mem", seed: int = 0
 ) -> dict[str, Bool[np.ndarray, " _"]]:
     """The `share` of all units that are highest by a criterion, or random; at least one.
 

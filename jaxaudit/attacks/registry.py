@@ -276,8 +276,8 @@ def declared_scores(kind: Kind) -> tuple[Score, ...]:
 
 def get_scores(
     patterns: str | Iterable[str],
-    kind: Kind = "discrete",
     *,
+    kind: Kind = "discrete",
     refused: Callable[[Score], str | None] = lambda score: None,
 ) -> tuple[Score, ...]:
     """The scores that `patterns` name, each once, in the order asked for.

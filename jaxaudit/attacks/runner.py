@@ -19,20 +19,20 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Key
 
 from jaxaudit.attacks.batch import make_batch
-from jaxaudit.attacks.condition import condition_spec
+from jaxaudit.attacks.condition import Given, condition_spec
 from jaxaudit.attacks.continuous import MaskedLossConfig
 from jaxaudit.attacks.registry import Access, ScorePlan
 from jaxaudit.attacks.step_by_kind import make_step
 from jaxaudit.errors import InputError
 from jaxaudit.runtime.mesh import mesh_of, replicated
 from jaxaudit.runtime.parallel import Parallelism, Pending, data_parallel
-from jaxaudit.targets import Condition, Target
+from jaxaudit.targets import Target
 
 
 def score(
     target: Target,
     images: Float[np.ndarray, "B H W 3"] | None = None,
-    labels: Condition = None,
+    labels: Given = None,
     *,
     latents: Float[np.ndarray, "B L D"] | Float[np.ndarray, "B h w c"] | None = None,
     noise: Float[np.ndarray, "B h w c"] | Float[np.ndarray, "R B h w c"] | None = None,
@@ -175,7 +175,7 @@ class Scorer:
     def submit(
         self,
         images: Float[np.ndarray, "B H W 3"] | None = None,
-        labels: Condition = None,
+        labels: Given = None,
         *,
         latents: Float[np.ndarray, "B L D"] | Float[np.ndarray, "B h w c"] | None = None,
         noise: Float[np.ndarray, "B h w c"] | Float[np.ndarray, "R B h w c"] | None = None,

@@ -43,4 +43,4 @@ def make_step(
             return "it needs the model's gradients, white-box access"
         return step.refuse(target, score, null_context=null_context)
 
-    return step.of(target, get_scores(names, step.kind, refused=refused), options)
+    return step.of(target, get_scores(names, kind=step.kind, refused=refused), options)

@@ -155,13 +155,13 @@ def _sum_of_scores(
 def _copyrighted_data_identification(
     p: np.ndarray, u: np.ndarray, names: Sequence[str], config: AssessConfig
 ) -> tuple[stats.Identification, stats.PowerCurve]:
-    p, u = (dict(zip(names, side.T, strict=True)) for side in (p, u))
+    of_p, of_u = (dict(zip(names, side.T, strict=True)) for side in (p, u))
     procedure = "paper" if config.protocol == "paper" else config.procedure
     options = {"alpha": config.alpha, "seed": config.seed}
     drawn = "paper" if config.protocol == "paper" else "split"  # what "permutation" needs is no more
     return (
-        stats.identify(p, u, procedure=procedure, **options),
-        stats.identification_power(p, u, procedure=drawn, power=config.power, **options),
+        stats.identify(of_p, of_u, procedure=procedure, **options),
+        stats.identification_power(of_p, of_u, procedure=drawn, power=config.power, **options),
     )
 
 

@@ -173,7 +173,9 @@ def _score(
     ids = [sample_id for batch in loaded for sample_id in batch.ids]
     scores = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     for name, values in scores.items():
-        check_finite(f"Score {name}", values, ids, "; leave it out with --scores, or remove the samples")
+        check_finite(
+            f"Score {name}", values, ids, advice="; leave it out with --scores, or remove the samples"
+        )
     blind = np.concatenate([batch.blind for batch in loaded])
     return {
         "sample_id": ids,

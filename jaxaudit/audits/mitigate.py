@@ -16,7 +16,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -40,9 +40,8 @@ from jaxaudit.feature_extractors import Extractor, pixels
 from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.stats.frechet import bootstrap_frechet
 from jaxaudit.stats.mean import mean_interval
-from jaxaudit.targets import ContinuousTarget, DiscreteTarget
+from jaxaudit.targets import Target
 
-Kind = Literal["none", "unit_mem", "activation", "random", "noise"]
 _MEASURED = Contents("measurements of a changed target")
 _LOSS = "cond/loss"  # in every kind of target, minus the loss
 _FPR = "0.01"
@@ -63,7 +62,7 @@ class Change:
       InputError: for another kind.
     """
 
-    kind: Kind = "none"
+    kind: str = "none"
     strength: float = 0.0
     factor: float = 0.5
     seed: int = 0
@@ -80,9 +79,7 @@ class Change:
         factor = "" if self.kind == "noise" else f"-x{self.factor:g}"
         return f"{self.kind}-{self.strength:g}{factor}-seed{self.seed}"
 
-    def apply(
-        self, target: DiscreteTarget | ContinuousTarget, units: UnitMap | None
-    ) -> DiscreteTarget | ContinuousTarget:
+    def apply(self, target: Target, units: UnitMap | None) -> Target:
         """The changed target.
 
         Raises:
@@ -120,7 +117,7 @@ class MitigateConfig:
 
 
 def measure_changes(
-    target: DiscreteTarget | ContinuousTarget,
+    target: Target,
     changes: Sequence[Change],
     members: Source,
     nonmembers: Source,
@@ -179,9 +176,7 @@ def _labelled(progress: Progress, label: str) -> Progress:
     return lambda done, total, what, note="": progress(done, total, f"{label}: {what}", note)
 
 
-def save_mitigated(
-    directory: str | Path, target: DiscreteTarget | ContinuousTarget, *, original: str | Path
-) -> dict[str, Any]:
+def save_mitigated(directory: str | Path, target: Target, *, original: str | Path) -> dict[str, Any]:
     """Writes a target that `Change.apply` made of the target `original`, to be audited like any other.
 
     Args:
@@ -212,7 +207,7 @@ def save_mitigated(
 
 
 def _measured_once(
-    target: DiscreteTarget | ContinuousTarget,
+    target: Target,
     members: Source,
     nonmembers: Source,
     folder: Path,
@@ -239,7 +234,7 @@ def _measured_once(
 
 
 def measure(
-    target: DiscreteTarget | ContinuousTarget,
+    target: Target,
     members: Source,
     nonmembers: Source,
     folder: Path,
@@ -298,7 +293,7 @@ def measure(
 
 
 def _frechet(
-    target: DiscreteTarget | ContinuousTarget,
+    target: Target,
     held_out: Source,
     sample_ids: Sequence[str],
     prefix: int,

@@ -78,14 +78,14 @@ def run_study(
         tables = tuple(folder.read(split) for split in _SPLITS)
         check_disjoint(*(dict(zip(table.sample_ids, table.digests, strict=True)) for table in tables))
         names = _features(folder, tables[0], config)
-        sides = tuple({score: table.scores[score] for score in names} for table in tables)
+        members, nonmembers = ({score: table.scores[score] for score in names} for table in tables)
         targets.append(
             {
                 "target": name,
                 "num_members": len(tables[0]),
                 "num_nonmembers": len(tables[1]),
                 "features": names,
-                **STUDIES[study](sides, folder, config),
+                **STUDIES[study]((members, nonmembers), folder, config),
             }
         )
     draws = dataclasses.asdict(config.draws)

@@ -131,7 +131,7 @@ class ShardFolder:
         return {name: _column(table.column(name)) for name in table.column_names}
 
 
-def check_finite(what: str, values: np.ndarray, ids: Sequence[str] | np.ndarray, advice: str = "") -> None:
+def check_finite(what: str, values: np.ndarray, ids: Sequence[str] | np.ndarray, *, advice: str = "") -> None:
     """Refuses to keep what is no number.
 
     Args:

@@ -28,6 +28,7 @@ from jaxaudit.data.preprocessing import Preprocessing, Resize
 from jaxaudit.errors import InputError
 from jaxaudit.families import wiring
 from jaxaudit.families.contract import Variant
+from jaxaudit.models.forward import forward
 from jaxaudit.models.variant import ModelVariant
 from jaxaudit.runtime.rows import map_rows, rows_at_once
 from jaxaudit.targets import Condition, DiffusionFunctions, DiffusionTarget, Params
@@ -183,14 +184,14 @@ def _functions(
         if autoencoder is None:
             return images.astype(jnp.float32)
 
-        some = functools.partial(wiring.apply, autoencoder, params["tokenizer"], method="encode")
+        some = functools.partial(forward, autoencoder, params["tokenizer"], method="encode")
         return map_rows(some, images, *(() if key is None else (key,)), rows=rows)
 
     def decode(params: Params, latents: Float[Array, "B h w c"]) -> Float[Array, "B H W 3"]:
         if autoencoder is None:
             return jnp.clip(latents.astype(jnp.float32), -1, 1)
 
-        some = functools.partial(wiring.apply, autoencoder, params["tokenizer"], method="decode")
+        some = functools.partial(forward, autoencoder, params["tokenizer"], method="decode")
         return map_rows(some, latents, rows=rows)
 
     def over_rows(function: Callable[..., Any], z_t: Array, level: Array, condition: Condition) -> Any:
@@ -201,7 +202,7 @@ def _functions(
     def denoise(
         params: Params, z_t: Float[Array, "B h w c"], level: Int[Array, "..."], condition: Condition
     ) -> Denoised:
-        some = functools.partial(wiring.apply, denoiser, params["generator"])
+        some = functools.partial(forward, denoiser, params["generator"])
         return denoised(process, over_rows(some, z_t, level, condition), z_t, level)
 
     def activations(

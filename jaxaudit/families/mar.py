@@ -21,6 +21,7 @@ from jaxaudit.families import wiring
 from jaxaudit.families.contract import Variant
 from jaxaudit.families.noise import configured
 from jaxaudit.models import mar, mar_generation, mar_head
+from jaxaudit.models.forward import forward
 from jaxaudit.models.patches import patchify, unpatchify
 from jaxaudit.models.variant import ModelVariant
 from jaxaudit.targets import ContinuousFunctions, ContinuousTarget, HiddenLayers, Params
@@ -113,18 +114,18 @@ def _functions(
     def encode(
         params: Params, images: Float[Array, "B H W 3"], key: Key[Array, " B"] | None = None
     ) -> Float[Array, "B L D"]:
-        latents = wiring.apply(tokenizer, params["tokenizer"], images, key, method="encode")
+        latents = forward(tokenizer, params["tokenizer"], images, key, method="encode")
         return patchify(latents, patch_size, mar.PATCH_ORDER)
 
     def decode(params: Params, latents: Float[Array, "B L D"]) -> Float[Array, "B H W 3"]:
         pixels = unpatchify(latents, patch_size, mar.PATCH_ORDER)
-        return wiring.apply(tokenizer, params["tokenizer"], pixels, method="decode")
+        return forward(tokenizer, params["tokenizer"], pixels, method="decode")
 
     def conditions(
         params: Params, latents: Float[Array, "B L D"], labels: Int[Array, " B"], hidden: Int[Array, "B M"]
     ) -> Float[Array, "B M C"]:
         inputs = latents, labels, hidden
-        return wiring.apply(generator, params["generator"], *inputs, method="conditions")
+        return forward(generator, params["generator"], *inputs, method="conditions")
 
     def head_losses(
         params: Params,

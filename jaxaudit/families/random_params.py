@@ -10,7 +10,7 @@ import numpy as np
 _PERIOD = 1_000_003  # prime, so that no two rows of a kernel are equal
 
 
-def random_params(abstract: Any, seed: int = 0) -> Any:
+def random_params(abstract: Any, *, seed: int = 0) -> Any:
     """Normal values for a tree of ShapeDtypeStructs, of the size trained weights have.
 
     Kernels and embeddings have standard deviation 1 / √fan_in (the product of all axes but the last), norm

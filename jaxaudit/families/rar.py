@@ -20,6 +20,7 @@ from jaxaudit.families import wiring
 from jaxaudit.families.contract import Variant
 from jaxaudit.families.noise import configured
 from jaxaudit.models import rar
+from jaxaudit.models.forward import forward
 from jaxaudit.models.variant import ModelVariant
 from jaxaudit.targets import DiscreteFunctions, DiscreteTarget, HiddenLayers, Params
 from jaxaudit.tokenizers import maskgit_vq
@@ -92,14 +93,14 @@ def _functions(
     tokenizer = maskgit_vq.MaskGITVQ(tokenizer_config, dtype)
 
     def encode(params: Params, images: Float[Array, "B H W 3"]) -> Int[Array, "B L"]:
-        return wiring.apply(tokenizer, params["tokenizer"], images, method="encode")
+        return forward(tokenizer, params["tokenizer"], images, method="encode")
 
     def decode(params: Params, tokens: Int[Array, "B L"]) -> Float[Array, "B H W 3"]:
-        return wiring.apply(tokenizer, params["tokenizer"], tokens, method="decode")
+        return forward(tokenizer, params["tokenizer"], tokens, method="decode")
 
     # The last token predicts nothing, so it is not read.
     def hidden(params: Params, tokens: Int[Array, "B L"], labels: Int[Array, " B"]) -> Float[Array, "B L C"]:
-        return wiring.apply(generator, params["generator"], tokens[:, :-1], labels, method="hidden")
+        return forward(generator, params["generator"], tokens[:, :-1], labels, method="hidden")
 
     def head(params: Params) -> tuple[Float[Array, "C V"], Float[Array, " V"]]:
         linear = params["generator"]["lm_head"]

@@ -82,11 +82,6 @@ def mlp_layers(blocks: Sequence[str], *, mlp: str = "mlp") -> HiddenLayers:
     }
 
 
-def apply(module: nn.Module, params: Params, *inputs: Any, method: str = "__call__") -> Any:
-    """What a method of a module makes of the inputs; `params` are the module's own."""
-    return module.apply({"params": params}, *inputs, method=method)
-
-
 def hidden_units(
     module: nn.Module, params: Params, *inputs: Any, layers: HiddenLayers, method: str = "__call__"
 ) -> dict[str, Float[Array, "B N _"]]:

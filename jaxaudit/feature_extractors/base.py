@@ -20,6 +20,7 @@ from jaxtyping import Array, Float
 from jaxaudit.configs import from_dict
 from jaxaudit.errors import InputError, unknown_name
 from jaxaudit.models import inception, sscd
+from jaxaudit.models.forward import forward
 from jaxaudit.models.variant import ModelVariant
 
 Params = Any
@@ -58,13 +59,13 @@ class Extractor:
         Raises:
           InputError: if the images have another shape or leave that range.
         """
-        images = np.asarray(images, np.float32)
-        if images.ndim != 4 or images.shape[-1] != 3 or images.size == 0:
-            raise InputError(f"Images of shape {images.shape} do not fit; expected [B,H,W,3].")
-        low, high = images.min(), images.max()
+        pixels = np.asarray(images, np.float32)
+        if pixels.ndim != 4 or pixels.shape[-1] != 3 or pixels.size == 0:
+            raise InputError(f"Images of shape {pixels.shape} do not fit; expected [B,H,W,3].")
+        low, high = pixels.min(), pixels.max()
         if not (low >= -_TOLERANCE and high <= 1 + _TOLERANCE):
             raise InputError(f"Images have values in {low:g}..{high:g}; extractors take them in 0..1.")
-        return self._compiled(self.params, images)
+        return self._compiled(self.params, jnp.asarray(pixels))
 
     @functools.cached_property
     def _compiled(self) -> Features:
@@ -147,12 +148,12 @@ def _sscd(module: nn.Module, params: Params, images: Float[Array, "B H W 3"]) ->
     """Stretched to a square, whatever the aspect ratio, antialiased where that makes the picture smaller."""
     images = _stretch(images, _SSCD_SIZE, antialias=True)
     mean, std = (jnp.float32(values)[None, None, None] for values in (_IMAGENET_MEAN, _IMAGENET_STD))
-    return module.apply({"params": params}, (images - mean) / std)
+    return forward(module, params, (images - mean) / std)
 
 
 def _inception(module: nn.Module, params: Params, images: Float[Array, "B H W 3"]) -> Float[Array, "B D"]:
     """Stretched to a square, never antialiased, as in the published distances."""
-    return module.apply({"params": params}, 2 * _stretch(images, _INCEPTION_SIZE, antialias=False) - 1)
+    return forward(module, params, 2 * _stretch(images, _INCEPTION_SIZE, antialias=False) - 1)
 
 
 def _stretch(images: Array, size: int, *, antialias: bool) -> Array:

@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import flax
 import jax.numpy as jnp
 import numpy as np
 import safetensors
+from flax import traverse_util
 from jax.typing import DTypeLike
 from safetensors.numpy import save_file
 
@@ -105,7 +105,7 @@ def load_extractor(name: str | Path, *, dtype: DTypeLike = jnp.float32) -> Extra
         str(name),
         record["kind"],
         record["config"],
-        flax.traverse_util.unflatten_dict(params, sep="/"),
+        traverse_util.unflatten_dict(params, sep="/"),
         {**record["provenance"], "fingerprint": record["fingerprint"]},
         dtype=dtype,
     )
@@ -164,7 +164,7 @@ def _check_shapes(sentence: str, wanted: Params, tensors: Mapping[str, np.ndarra
 
 
 def _flat(tree: Params) -> dict[str, Any]:
-    return flax.traverse_util.flatten_dict(tree, sep="/")
+    return traverse_util.flatten_dict(tree, sep="/")
 
 
 def _fingerprint(record: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> str:

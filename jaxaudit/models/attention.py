@@ -68,7 +68,7 @@ def attention(
     return product(f"b h q k, {keys} -> {queries}", weights, v)
 
 
-def causal(queries: int, keys: int, first: ArrayLike = 0) -> Bool[Array, "1 1 {queries} {keys}"]:
+def causal(queries: int, keys: int, *, first: ArrayLike = 0) -> Bool[Array, "1 1 {queries} {keys}"]:
     """`visible` for queries at positions first, first + 1, …: each sees the keys up to its own position."""
     positions = first + jnp.arange(queries)
     return (jnp.arange(keys)[None] <= positions[:, None])[None, None]

@@ -34,6 +34,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxaudit.errors import InputError
 from jaxaudit.models.attention import Cache, KeysValues, attention, causal, merge_heads, split_heads
+from jaxaudit.models.forward import forward
 from jaxaudit.models.layers import Dense, affine_norm, layer_norm
 from jaxaudit.models.mlp import MLP
 from jaxaudit.models.variant import ModelVariant
@@ -103,7 +104,7 @@ class _SelfAttention(nn.Module):
                 jax.lax.dynamic_update_slice_in_dim(old, new, first, axis=2)
                 for old, new in zip(cache, (k, v), strict=True)
             )
-        visible = causal(q.shape[2], k.shape[2], first)
+        visible = causal(q.shape[2], k.shape[2], first=first)
         out = merge_heads(attention(q, k, v, layout="b h l d", visible=visible), "b h l d")
         return Dense(config.width, dtype=self.dtype, kernel_init=_NORMAL, name="proj")(out), (k, v)
 
@@ -247,8 +248,8 @@ def complete(
     if prefix == num_tokens:
         return tokens
 
-    def call(method: str, *args: Any) -> Any:
-        return model.apply({"params": params}, *args, method=method)
+    def call(method: str, *inputs: Any) -> Any:
+        return forward(model, params, *inputs, method=method)
 
     def choose(states: Float[Array, "B C"], tokens: Int[Array, "B N"], index: ArrayLike) -> Array:
         logits = call("head", states)

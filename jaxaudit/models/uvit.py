@@ -185,6 +185,8 @@ class UViT(nn.Module):
         if config.num_classes:
             extras.insert(0, self.label_emb(condition)[:, None])
         if config.context_length:
+            if condition is None:
+                raise ValueError("This U-ViT reads captions; it needs their embeddings as its condition.")
             extras.append(self.context_embed(condition))
         x = jnp.concatenate([*extras, self.patch_embed(z_t)], axis=1) + self.pos_embed
         skips = []

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import einops
 import flax.linen as nn
@@ -100,7 +101,8 @@ def _residual(config: VARConfig) -> Initializer:
 def _modulation(config: VARConfig) -> Initializer:
     """The initialiser of (1), last axes γ₁, γ₂, σ₁, σ₂, β₁, β₂: gates start nearly closed."""
 
-    def init(key: Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Array:
+    def init(key: Array, shape: Any, dtype: Any = jnp.float32, out_sharding: Any = None) -> Array:
+        del out_sharding
         gain = jnp.array([1e-5] * 2 + [0.5] * 4, dtype).reshape(1, 6, 1)
         return (gain * _normal(config)(key, shape, dtype).reshape(-1, 6, config.width)).reshape(shape)
 

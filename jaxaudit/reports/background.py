@@ -233,7 +233,7 @@ def _cite(citation: str) -> Html:
 def _abbreviated(names: Sequence[str]) -> Html:
     """The names, or the first and the last of many."""
     if len(names) <= 2:
-        return join(map(code, names), ", ")
+        return join(map(code, names), separator=", ")
     return join([code(names[0]), " … ", code(names[-1]), f" ({len(names)})"])
 
 

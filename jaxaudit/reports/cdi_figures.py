@@ -65,7 +65,7 @@ def _panel_figure(results: Results) -> Figure:
     style.title(figure, _TITLES[study], _subtitle(results))
     every_line = [line for _, lines in targets for line in lines]
     for column, (target, lines) in enumerate(targets):
-        colours = _colours(study, lines if study == "set_membership" else every_line)
+        colours = _colours(study, list(lines) if study == "set_membership" else every_line)
         axes = grid[:, column]
         axes[0].set_title(target)
         if study == "roc":

@@ -30,7 +30,7 @@ def roc(results: Results) -> Figure:
     axes.plot([smallest, 1], [smallest, 1], color=style.SOFT_INK, linewidth=0.9, linestyle=(0, (4, 3)))
     axes.annotate(
         "chance",
-        (max(0.02, 1.5 * smallest),) * 2,
+        (max(0.02, 1.5 * smallest), max(0.02, 1.5 * smallest)),
         xytext=(4, -4),
         textcoords="offset points",
         rotation=45,

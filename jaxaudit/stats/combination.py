@@ -34,7 +34,7 @@ COMBINATIONS = tuple(_RULES)
 
 
 def combine_p_values(
-    p_values: Float[np.ndarray, "*batch K"], rule: str = "twice_mean"
+    p_values: Float[np.ndarray, "*batch K"], *, rule: str = "twice_mean"
 ) -> float | Float[np.ndarray, "*batch"]:
     """One p-value of K; a single one stays as it is.
 

@@ -112,6 +112,7 @@ def check_features(
     p: Float[np.ndarray, "n F"],
     u: Float[np.ndarray, "m F"],
     names: Sequence[str],
+    *,
     allow_constant: bool = False,
 ) -> None:
     """Raises InputError naming the first feature that is not finite, or constant over P and U."""

@@ -111,8 +111,8 @@ def auc_interval(
 def tpr_at_fpr_interval(
     members: Real[np.ndarray, " n"],
     nonmembers: Real[np.ndarray, " m"],
-    fpr: float = 0.01,
     *,
+    fpr: float = 0.01,
     confidence: float = CONFIDENCE,
 ) -> Interval:
     """TPR at FPR <= `fpr` with an interval that counts the error of the threshold too, equation (3).

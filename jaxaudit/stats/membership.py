@@ -177,7 +177,7 @@ def _default(
 
     def strength(name: str) -> tuple[float, float]:
         x, y = members[name][choose_members], nonmembers[name][choose_nonmembers]
-        return tpr_at_fpr(x, y, SELECTION_FPR), auc(x, y)
+        return tpr_at_fpr(x, y, fpr=SELECTION_FPR), auc(x, y)
 
     reported, omitted = _reportable(fprs, report_nonmembers.size)
     per_score = {}
@@ -185,7 +185,7 @@ def _default(
         x, y = members[name][report_members], nonmembers[name][report_nonmembers]
         threshold = best_threshold(members[name][choose_members], nonmembers[name][choose_nonmembers])
         per_score[name] = ScoreMetrics(
-            tpr_at_fpr={f: tpr_at_fpr_interval(x, y, f, confidence=confidence) for f in reported},
+            tpr_at_fpr={f: tpr_at_fpr_interval(x, y, fpr=f, confidence=confidence) for f in reported},
             auc=auc_interval(x, y, confidence=confidence),
             balanced_accuracy=balanced_accuracy_interval(x, y, threshold, confidence=confidence),
             threshold=threshold,

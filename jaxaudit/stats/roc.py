@@ -40,7 +40,7 @@ class RocCurve(Record):
 
 
 def tpr_at_fpr(
-    members: Real[np.ndarray, " n"], nonmembers: Real[np.ndarray, " m"], fpr: float = 0.01
+    members: Real[np.ndarray, " n"], nonmembers: Real[np.ndarray, " m"], *, fpr: float = 0.01
 ) -> float:
     """The best true-positive rate among all thresholds with a false-positive rate <= `fpr`, equation (2).
 

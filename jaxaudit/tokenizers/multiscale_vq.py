@@ -18,6 +18,8 @@ M tokens of all scales but the first, S scales, H and W pixels, h and w feature 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import operator
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -163,10 +165,11 @@ class MultiScaleQuantiser(nn.Module):
 
     def progressive(self, tokens: Int[Array, "B L"]) -> Float[Array, "B h w C"]:
         """f̂_S with f̂ upsampled from scale to scale, instead of each scale to the full size at once."""
-        f_hat = None
-        for scale, (side, part) in enumerate(zip(self.config.patch_nums, self.split(tokens), strict=True)):
+        first, *later = self.split(tokens)
+        f_hat = self.quant_resi(self._codes(first, 0), 0)
+        for scale, part in enumerate(later, start=1):
             update = self.quant_resi(self._codes(part, scale), scale)
-            f_hat = update if f_hat is None else bicubic(f_hat, side) + update
+            f_hat = bicubic(f_hat, self.config.patch_nums[scale]) + update
         return f_hat
 
     def split(self, tokens: Int[Array, "B L"]) -> list[Int[Array, "B l"]]:
@@ -246,7 +249,8 @@ class MultiScaleVQ(nn.Module):
         """
         if progressive:
             return self.quantize.progressive(tokens)
-        return sum(self.quantize.update(part, s) for s, part in enumerate(self.quantize.split(tokens)))
+        updates = [self.quantize.update(part, s) for s, part in enumerate(self.quantize.split(tokens))]
+        return functools.reduce(operator.add, updates)
 
     def decode(self, tokens: Int[Array, "B L"], *, progressive: bool = False) -> Float[Array, "B H W 3"]:
         """Images [B,H,W,3] float32 of `tokens`, clamped to [-1, 1]."""

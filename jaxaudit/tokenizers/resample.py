@@ -35,9 +35,9 @@ def bicubic(x: Float[Array, "B H W C"], size: int) -> Float[Array, "B size size 
 def _resample(x: Array, matrix: np.ndarray) -> Array:
     if matrix.shape[0] == matrix.shape[1]:  # both filters are the identity then
         return x
-    matrix = jnp.asarray(matrix)
+    weights = jnp.asarray(matrix)
     highest = jax.lax.Precision.HIGHEST  # token choices hang on these sums
-    return jnp.einsum("ih,jw,bhwc->bijc", matrix, matrix, x.astype(jnp.float32), precision=highest)
+    return jnp.einsum("ih,jw,bhwc->bijc", weights, weights, x.astype(jnp.float32), precision=highest)
 
 
 @functools.cache

@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float32, Int32, Key
 
-from jaxaudit.families.wiring import apply
+from jaxaudit.models.forward import forward
 from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.training.loop import Params, Schedule, TrainingBatch
 from jaxaudit.training.stages import Recipe, check_sizes, claim_training, drop_labels, fit_stage
@@ -128,7 +128,7 @@ class DenoiserTrainer:
             index = jax.random.randint(level_key, (len(clean),), 0, process.num_levels)
             noise = jax.random.normal(noise_key, clean.shape)
             noised = add_noise(clean, noise_levels(process, index), noise)
-            output = apply(network, params, *network_input(process, noised, index), labels)
+            output = forward(network, params, *network_input(process, noised, index), labels)
             losses = training_losses(process, output, clean, index, noise)
             return losses["loss"].mean(), {"mse": losses["mse"].mean()}
 

@@ -27,8 +27,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float32, Int, Key
 
-from jaxaudit.families.wiring import apply
 from jaxaudit.models import mar_head
+from jaxaudit.models.forward import forward
 from jaxaudit.models.mar import MAR, PATCH_ORDER, MARConfig
 from jaxaudit.models.patches import patchify
 from jaxaudit.tokenizers.kl_autoencoder import KLAutoencoder, KLAutoencoderConfig, posterior, sample
@@ -113,16 +113,16 @@ def _stages(recipe: MARRecipe) -> Stages:
     def autoencoder_loss(
         params: Params, batch: TrainingBatch, key: Key[Array, ""]
     ) -> tuple[Array, dict[str, Array]]:
-        moments = apply(tokenizer, params, batch["images"], method="moments")
+        moments = forward(tokenizer, params, batch["images"], method="moments")
         mean, log_variance = posterior(moments)
         latents = recipe.tokenizer.scale * sample(moments, jax.random.normal(key, mean.shape))
-        error = jnp.square(apply(tokenizer, params, latents, method="reconstruct") - batch["images"]).mean()
+        error = jnp.square(forward(tokenizer, params, latents, method="reconstruct") - batch["images"]).mean()
         divergence = 0.5 * (jnp.square(mean) + jnp.exp(log_variance) - 1.0 - log_variance).mean()
         return error + recipe.kl_weight * divergence, {"reconstruction": error, "kl": divergence}  # (1)
 
     def encode(params: Params, images: np.ndarray) -> tuple[Params, Examples]:
         def encode_some(params: Params, images: Array) -> Array:
-            return apply(tokenizer, params, images, method="encode")
+            return forward(tokenizer, params, images, method="encode")
 
         means = encode_all(encode_some, params, images) / recipe.tokenizer.scale
         params = _standardise(params, means)
@@ -136,8 +136,8 @@ def _stages(recipe: MARRecipe) -> Stages:
         label_key, mask_key, time_key, noise_key = jax.random.split(key, 4)
         labels = drop_labels(label_key, batch["labels"], recipe.label_dropout, config.num_classes)
         visible, shown, hidden = _masks(mask_key, len(clean), config.num_tokens, recipe.least_hidden)
-        encoded = apply(generator, params, clean, labels, visible, shown, method="encode")
-        z = apply(generator, params, encoded, visible, shown, method="decode")
+        encoded = forward(generator, params, clean, labels, visible, shown, method="encode")
+        z = forward(generator, params, encoded, visible, shown, method="decode")
         times = jax.random.randint(time_key, (_NOISES, len(clean), 1), 0, mar_head.TRAINING.num_levels)
         noise = jax.random.normal(noise_key, (_NOISES, *clean.shape))
         losses = mar_head.losses(head, params["diffloss"]["net"], z, clean, times, noise)

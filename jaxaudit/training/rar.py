@@ -23,7 +23,7 @@ import optax
 from jaxtyping import Array, Float, Key
 
 from jaxaudit.data.preprocessing import Resize
-from jaxaudit.families.wiring import apply
+from jaxaudit.models.forward import forward
 from jaxaudit.models.rar import RAR, RARConfig
 from jaxaudit.tokenizers.maskgit_vq import MaskGITVQ, MaskGITVQConfig
 from jaxaudit.training.loop import Examples, Params, Schedule, TrainingBatch
@@ -103,7 +103,7 @@ def _stages(recipe: RARRecipe) -> Stages:
 
     def encode(params: Params, images: np.ndarray) -> tuple[Params, Examples]:
         def encode_some(params: Params, images: Array) -> dict[str, Array]:
-            return {"tokens": apply(tokenizer, params, images, method="encode")}
+            return {"tokens": forward(tokenizer, params, images, method="encode")}
 
         return params, encode_all(encode_some, params, images)
 
@@ -111,7 +111,7 @@ def _stages(recipe: RARRecipe) -> Stages:
         params: Params, batch: TrainingBatch, key: Key[Array, ""]
     ) -> tuple[Array, dict[str, Array]]:
         labels = drop_labels(key, batch["labels"], recipe.label_dropout, recipe.generator.num_classes)
-        logits = apply(generator, params, batch["tokens"][:, :-1], labels)
+        logits = forward(generator, params, batch["tokens"][:, :-1], labels)
         return optax.softmax_cross_entropy_with_integer_labels(logits, batch["tokens"]).mean(), {}  # (2)
 
     return Stages(

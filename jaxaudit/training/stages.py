@@ -152,7 +152,7 @@ def drop_labels(
 
 
 def encode_all(
-    encode: Callable[[Params, Array], Any], params: Params, images: np.ndarray, batch_size: int = 64
+    encode: Callable[[Params, Array], Any], params: Params, images: np.ndarray, *, batch_size: int = 64
 ) -> Any:
     """encode(params, images [B,H,W,3]) of all N images, leaves [N, ...]: once, not once per epoch."""
     encode = jax.jit(encode)

@@ -20,7 +20,7 @@ import optax
 from jaxtyping import Array, Key
 
 from jaxaudit.data.preprocessing import Resize
-from jaxaudit.families.wiring import apply
+from jaxaudit.models.forward import forward
 from jaxaudit.models.var import VAR, VARConfig
 from jaxaudit.tokenizers.multiscale_vq import MultiScaleVQ, MultiScaleVQConfig
 from jaxaudit.training.loop import Examples, Params, Schedule, TrainingBatch
@@ -93,7 +93,7 @@ def _stages(recipe: VARRecipe) -> Stages:
         params: Params, batch: TrainingBatch, key: Key[Array, ""]
     ) -> tuple[Array, dict[str, Array]]:
         del key
-        result = apply(tokenizer, params, batch["images"])
+        result = forward(tokenizer, params, batch["images"])
         error = jnp.square(result.images - batch["images"]).mean()
         return error + result.loss, {"reconstruction": error, "quantisation": result.loss}  # (1)
 
@@ -109,7 +109,7 @@ def _stages(recipe: VARRecipe) -> Stages:
         params: Params, batch: TrainingBatch, key: Key[Array, ""]
     ) -> tuple[Array, dict[str, Array]]:
         labels = drop_labels(key, batch["labels"], recipe.label_dropout, recipe.generator.num_classes)
-        logits = apply(generator, params, batch["inputs"], labels)
+        logits = forward(generator, params, batch["inputs"], labels)
         return optax.softmax_cross_entropy_with_integer_labels(logits, batch["tokens"]).mean(), {}  # (2)
 
     return Stages(

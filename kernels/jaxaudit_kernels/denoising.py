@@ -40,7 +40,7 @@ GAUSSIAN_MAGNITUDE = math.sqrt(2 / math.pi)
 """Mean magnitude of a standard Gaussian."""
 
 
-def norm(x: Float[Array, " B *shape"], p: int = 2) -> Float[Array, " B"]:
+def norm(x: Float[Array, " B *shape"], *, p: int = 2) -> Float[Array, " B"]:
     """The p-norm of each image, float32; its gradient at 0 is 0."""
     total = jnp.sum(jnp.abs(x) ** p, axis=tuple(range(1, x.ndim)))
     positive = total > 0
@@ -129,4 +129,4 @@ def pia(
     eps = denoise(latents, zero.index, condition).eps
     if magnitude is not None:
         eps = scale_to_magnitude(eps, magnitude)
-    return norm(eps - denoise(add_noise(latents, level, eps), level.index, condition).eps, p)
+    return norm(eps - denoise(add_noise(latents, level, eps), level.index, condition).eps, p=p)

@@ -45,7 +45,7 @@ def denoised_and_gradient(
     return seen, gradient
 
 
-def largest_places(gradient: Float[Array, " B *shape"], ratio: float = 0.2) -> Bool[Array, " B *shape"]:
+def largest_places(gradient: Float[Array, " B *shape"], *, ratio: float = 0.2) -> Bool[Array, " B *shape"]:
     """M of (2): exactly int(ratio · size) places of each image; of equal ones the first."""
     flat, shape = pack([jnp.abs(gradient)], "b *")
     _, places = jax.lax.top_k(flat, int(ratio * flat.shape[1]))
@@ -93,6 +93,6 @@ def gradient_masking(
     """
     z_t = add_noise(latents, level, noise)
     _, gradient = denoised_and_gradient(denoise, z_t, level.index, condition, noise)
-    mask, kept = largest_places(gradient, ratio), latents if keep_clean else z_t
+    mask, kept = largest_places(gradient, ratio=ratio), latents if keep_clean else z_t
     seen = denoise(destroy(kept, noise, mask), level.index, condition)
     return masked_error(seen.eps, kept, noise, mask)

@@ -109,8 +109,8 @@ def advance(
 
     excess = descending & (value <= search.best.value) & ~decreased
     slant = jnp.where(excess, line_slope, 0.0)
-    ends = [_tilt(point, -slant) for point in (search.best, search.far, here)]
-    best, far, step, bracketed = _interpolate(*ends, search.bracketed, search.low, search.high)
+    best, far, tried = (_tilt(point, -slant) for point in (search.best, search.far, here))
+    best, far, step, bracketed = _interpolate(best, far, tried, search.bracketed, search.low, search.high)
     best, far = _tilt(best, slant), _tilt(far, slant)
 
     span = jnp.abs(far.step - best.step)

@@ -15,7 +15,7 @@ from jaxaudit.attacks.registry import ScorePlan, get_scores, inference_set
 from jaxaudit.errors import InputError
 from tests.golden import weights
 
-PLAN = ScorePlan(get_scores("all", "continuous"))
+PLAN = ScorePlan(get_scores("all", kind="continuous"))
 FEATURES = {
     "loss": "loss",
     "zlib_ratio": "zlib",
@@ -79,7 +79,7 @@ def test_recorded_normalisation():
 
 
 def test_paper_scores_are_the_published_features_and_inference_leaves_camia_out():
-    names = [s.name for s in get_scores("paper", "continuous")]
+    names = [s.name for s in get_scores("paper", kind="continuous")]
     assert names == [f"cond/{name}_ref" for name in FEATURES.values()]
     assert [s.name for s in inference_set("continuous")] == names[:7]
 
@@ -121,7 +121,7 @@ def test_literature_scores_match_a_loop():
     losses, latents = random_losses()
     for view, values in (("cond", losses), ("diff", losses[::-1])):
         expected = [loop_oracle(v.tolist(), z) for v, z in zip(values, latents, strict=True)]
-        literature = {s.name.partition("/")[2] for s in get_scores(f"{view}/*", "continuous")}
+        literature = {s.name.partition("/")[2] for s in get_scores(f"{view}/*", kind="continuous")}
         literature = {name for name in literature if not name.endswith("_ref")} - {"unified_loss"}
         assert expected[0].keys() == literature
         for name in literature:

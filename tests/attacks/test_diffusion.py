@@ -139,7 +139,7 @@ def test_nothing_is_looked_at_twice(process):
             looks.append((row[0].tobytes(), float(row[1]), int(row[2])))
 
     watched = target(process=process, watch=watch)
-    names = [s.name for s in get_scores("all", "diffusion") if not s.name.startswith("noise_opt")]
+    names = [s.name for s in get_scores("all", kind="diffusion") if not s.name.startswith("noise_opt")]
     scorer = Scorer(watched, names, key=jax.random.key(1))
     scorer.submit(IMAGES[:2], LABELS[:2]).result()
     jax.effects_barrier()
@@ -267,10 +267,10 @@ def test_who_may_not_see_gradients_gets_no_score_of_them():
 
 def test_the_autoencoders_error_is_asked_for_by_name():
     for names in ("all", "default", "*"):
-        assert "arl" not in {s.name for s in get_scores(names, "diffusion")}
+        assert "arl" not in {s.name for s in get_scores(names, kind="diffusion")}
     with pytest.raises(InputError, match="Unknown score of a diffusion target 'a\\*'"):
-        get_scores("a*", "diffusion")
-    (arl,) = get_scores("arl", "diffusion")
+        get_scores("a*", kind="diffusion")
+    (arl,) = get_scores("arl", kind="diffusion")
     assert "training set is the generator's" in arl.description
     config = {"generator": {"latent_size": 8, "latent_channels": 3, "depth": 1, "width": 8, "num_heads": 1}}
     pixels = dit.build_target("pixels", config | {"tokenizer": None}, {}, target().preprocessing, {})

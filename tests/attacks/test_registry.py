@@ -72,10 +72,10 @@ def test_both_views_unless_declared_otherwise():
 
 def test_every_kind_has_the_unified_attack_and_a_published_set_in_its_main_view():
     for kind, views in VIEWS.items():
-        (unified,) = get_scores("*unified_loss", kind)
+        (unified,) = get_scores("*unified_loss", kind=kind)
         assert split_name(unified.name) == ("" if kind == "diffusion" else "cond", "unified_loss")
         assert MAIN_VIEW[kind] in views
-        published = [s.name for s in get_scores("paper", kind)]
+        published = [s.name for s in get_scores("paper", kind=kind)]
         assert {split_name(name)[0] for name in published} == {MAIN_VIEW[kind]}
         assert {s.name for s in inference_set(kind)} <= set(published)
         assert all(name.endswith("_ref") for name in published)
@@ -167,7 +167,7 @@ def test_inputs_may_depend_on_the_grid():
         """A value at a timestep."""
         return value - latents
 
-    plan = ScorePlan(get_scores("at_*", "diffusion"))
+    plan = ScorePlan(get_scores("at_*", kind="diffusion"))
     assert plan.inputs == {1, 2, "z"}
     assert plan.device({1: 5, 2: 7, "z": 1}) == {"at_1": 4, "at_2": 6}
 

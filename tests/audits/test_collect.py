@@ -301,7 +301,7 @@ def test_without_gradients(tmp_path):
 
 
 def feature_sets(names, kind="discrete"):
-    return collect._feature_sets(ScorePlan(get_scores(names, kind)), kind)
+    return collect._feature_sets(ScorePlan(get_scores(names, kind=kind)), kind)
 
 
 def test_feature_sets_are_the_published_ones():

@@ -19,7 +19,7 @@ LOSSES = ("multiple_loss_100", "multiple_loss_200")
 def learned(monkeypatch):
     """A fitted score of diffusion models, declared for one test."""
     monkeypatch.setattr(registry, "_SCORES", dict(registry._SCORES))
-    (early,), (late,) = (score.inputs for score in get_scores(LOSSES, "diffusion"))
+    (early,), (late,) = (score.inputs for score in get_scores(LOSSES, kind="diffusion"))
 
     @fitted_score("learned", kind="diffusion", views={"": (early, late)}, source="A paper that learns")
     def declared(early, late, steps):

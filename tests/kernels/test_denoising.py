@@ -50,7 +50,7 @@ def noised(t):
 
 def test_norm_and_its_gradient():
     x = Z.at[1].set(0.0)
-    np.testing.assert_allclose(denoising.norm(x, 5), size(np.asarray(x), 5), rtol=1e-6)
+    np.testing.assert_allclose(denoising.norm(x, p=5), size(np.asarray(x), 5), rtol=1e-6)
     gradient = jax.grad(lambda x: jnp.sum(denoising.norm(x)))(x)
     np.testing.assert_allclose(gradient[0], x[0] / size(np.asarray(x))[0], rtol=1e-5)
     assert not np.any(gradient[1])
@@ -117,7 +117,7 @@ def test_masks_have_an_exact_size_whatever_the_ties():
     assert np.abs(gradient[0])[mask[0]].min() >= np.abs(gradient[0])[~mask[0]].max()
     assert mask[1, 0, 0, 0]
     assert np.flatnonzero(mask[2]).tolist() == list(range(16))
-    assert gradient_masking.largest_places(gradient, 0.013).sum() == 3  # int(1.04) of each
+    assert gradient_masking.largest_places(gradient, ratio=0.013).sum() == 3  # int(1.04) of each
 
 
 @pytest.mark.parametrize("keep_clean", [False, True])

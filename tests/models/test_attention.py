@@ -89,7 +89,7 @@ def test_causal_with_a_cache_that_has_room(first):
     whole = slow_attention(q, k, v, lambda image, head, query, key: key <= query)
     later = jnp.arange(6)[None, None, :, None] >= first + 2
     k, v = (jnp.where(later, 1e6, x) for x in (k, v))
-    part = jax.jit(lambda first, q: heads_first(q, k, v, visible=causal(2, 6, first)))
+    part = jax.jit(lambda first, q: heads_first(q, k, v, visible=causal(2, 6, first=first)))
     close(part(first, q[:, :, first : first + 2]), whole[:, :, first : first + 2])
 
 

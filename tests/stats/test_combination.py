@@ -16,8 +16,8 @@ def test_rules():
     }
     assert set(expected) == set(COMBINATIONS)
     for rule, values in expected.items():
-        np.testing.assert_allclose(combine_p_values(p, rule), values)
-        assert combine_p_values(np.array([0.2]), rule) == 0.2
+        np.testing.assert_allclose(combine_p_values(p, rule=rule), values)
+        assert combine_p_values(np.array([0.2]), rule=rule) == 0.2
 
 
 def worst_case(rng, samples):
@@ -32,8 +32,8 @@ def test_twice_the_mean_is_needed():
     for j in range(2):  # each is a p-value
         for level in (0.01, a, 0.3):
             assert np.mean(p[:, j] <= level) == pytest.approx(level, abs=0.003)
-    assert np.mean(combine_p_values(p, "mean") <= a + 1e-9) == pytest.approx(2 * a, abs=0.003)
-    assert np.mean(combine_p_values(p, "twice_mean") <= 2 * a + 1e-9) == pytest.approx(2 * a, abs=0.003)
+    assert np.mean(combine_p_values(p, rule="mean") <= a + 1e-9) == pytest.approx(2 * a, abs=0.003)
+    assert np.mean(combine_p_values(p, rule="twice_mean") <= 2 * a + 1e-9) == pytest.approx(2 * a, abs=0.003)
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.5, 0.99])
@@ -43,7 +43,7 @@ def test_combined_p_values_are_p_values(rule, correlation):
     z = np.sqrt(correlation) * rng.standard_normal((50_000, 1)) + np.sqrt(
         1 - correlation
     ) * rng.standard_normal((50_000, 7))
-    combined = combine_p_values(ndtr(z), rule)
+    combined = combine_p_values(ndtr(z), rule=rule)
     for level in (0.01, 0.05, 0.2):
         assert np.mean(combined <= level) <= level + 0.003
 
@@ -51,7 +51,7 @@ def test_combined_p_values_are_p_values(rule, correlation):
 @pytest.mark.usefixtures("unchecked")
 def test_errors():
     with pytest.raises(InputError, match="Unknown rule to combine p-values 'median'; did you mean"):
-        combine_p_values([0.1, 0.2], "median")
+        combine_p_values([0.1, 0.2], rule="median")
     for wrong in ([], [0.1, np.nan], [1.1], 0.3):
         with pytest.raises(InputError, match="one or more numbers from 0 to 1"):
             combine_p_values(wrong)

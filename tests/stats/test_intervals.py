@@ -106,7 +106,8 @@ def test_tpr_interval_covers_with_the_error_of_the_threshold(m, fpr, shift, cove
     truth = stats.norm.sf(stats.norm.isf(fpr) - shift)
     rng = np.random.default_rng(7)
     intervals = [
-        tpr_at_fpr_interval(rng.standard_normal(m) + shift, rng.standard_normal(m), fpr) for _ in range(500)
+        tpr_at_fpr_interval(rng.standard_normal(m) + shift, rng.standard_normal(m), fpr=fpr)
+        for _ in range(500)
     ]
     covered = np.mean([one.low <= truth <= one.high for one in intervals])
     assert covered == pytest.approx(coverage, abs=0.003)
@@ -129,8 +130,10 @@ def test_tpr_interval_covers_discrete_scores():
 def test_tpr_interval_agrees_with_the_bootstrap_where_that_works():
     rng = np.random.default_rng(4)
     members, nonmembers = rng.standard_normal(2000) + 1, rng.standard_normal(2000)
-    draws = [tpr_at_fpr(rng.choice(members, 2000), rng.choice(nonmembers, 2000), 0.05) for _ in range(1000)]
-    interval = tpr_at_fpr_interval(members, nonmembers, 0.05)
+    draws = [
+        tpr_at_fpr(rng.choice(members, 2000), rng.choice(nonmembers, 2000), fpr=0.05) for _ in range(1000)
+    ]
+    interval = tpr_at_fpr_interval(members, nonmembers, fpr=0.05)
     low, high = np.quantile(draws, [0.025, 0.975])
     assert interval.low < low < interval.estimate < high < interval.high
     assert 1.1 < (interval.high - interval.low) / (high - low) < 1.4
@@ -138,9 +141,9 @@ def test_tpr_interval_agrees_with_the_bootstrap_where_that_works():
 
 def test_few_nonmembers_bound_nothing_from_below():
     members, nonmembers = np.full(50, 10.0), np.arange(300.0) / 300
-    assert tpr_at_fpr_interval(members, nonmembers, 0.01).low == 0  # 0.99^300: with 5% all 300 stay below
-    assert tpr_at_fpr_interval(members, np.arange(500.0) / 500, 0.01).low > 0.85
-    assert tpr_at_fpr_interval(-members, nonmembers, 0.01).high > 0.06  # rule of three: 3 / 50
+    assert tpr_at_fpr_interval(members, nonmembers, fpr=0.01).low == 0  # 0.99^300: with 5% all 300 stay below
+    assert tpr_at_fpr_interval(members, np.arange(500.0) / 500, fpr=0.01).low > 0.85
+    assert tpr_at_fpr_interval(-members, nonmembers, fpr=0.01).high > 0.06  # rule of three: 3 / 50
 
 
 def test_tpr_interval_holds_its_estimate_and_shrinks_with_confidence():
@@ -151,10 +154,10 @@ def test_tpr_interval_holds_its_estimate_and_shrinks_with_confidence():
             np.round(rng.standard_normal(700), 1),
         )
         for fpr in (0, 0.01, 0.1, 0.9, 1):
-            wide = tpr_at_fpr_interval(members, nonmembers, fpr, confidence=0.99)
-            narrow = tpr_at_fpr_interval(members, nonmembers, fpr, confidence=0.8)
+            wide = tpr_at_fpr_interval(members, nonmembers, fpr=fpr, confidence=0.99)
+            narrow = tpr_at_fpr_interval(members, nonmembers, fpr=fpr, confidence=0.8)
             assert 0 <= wide.low <= narrow.low <= narrow.estimate <= narrow.high <= wide.high <= 1
-            assert narrow.estimate == tpr_at_fpr(members, nonmembers, fpr)
+            assert narrow.estimate == tpr_at_fpr(members, nonmembers, fpr=fpr)
 
 
 def test_balanced_accuracy_interval():

@@ -46,7 +46,7 @@ def test_everything_reported_comes_from_the_rest():
         reported = members[name][x], nonmembers[name][y]
         threshold = best_threshold(members[name][choose_x], nonmembers[name][choose_y])
         assert metrics.threshold == threshold
-        assert metrics.tpr_at_fpr == {0.01: tpr_at_fpr_interval(*reported, 0.01)}
+        assert metrics.tpr_at_fpr == {0.01: tpr_at_fpr_interval(*reported, fpr=0.01)}
         assert metrics.auc == auc_interval(*reported)
         assert metrics.balanced_accuracy == balanced_accuracy_interval(*reported, threshold)
         assert result.curves[name] == roc_curve(*reported)

@@ -32,7 +32,7 @@ def tied(seed, n=37, m=23):
 def test_tpr_and_auc_equal_loops_over_all_pairs(seed):
     members, nonmembers = tied(seed)
     for fpr in (0.0, 0.01, 1 / 23, 0.1, 0.5, 0.999, 1.0):
-        assert tpr_at_fpr(members, nonmembers, fpr) == pytest.approx(
+        assert tpr_at_fpr(members, nonmembers, fpr=fpr) == pytest.approx(
             slow_tpr_at_fpr(members, nonmembers, fpr)
         )
     assert auc(members, nonmembers) == pytest.approx(slow_auc(members, nonmembers))
@@ -44,7 +44,7 @@ def test_recorded_exact_values():
         sign = -1 if one["members_lower"] else 1
         members = sign * io[f"s{one['index']:02d}_members"]
         nonmembers = sign * io[f"s{one['index']:02d}_nonmembers"]
-        exact = [tpr_at_fpr(members, nonmembers, fpr) for fpr in io["fpr_thresholds"]]
+        exact = [tpr_at_fpr(members, nonmembers, fpr=fpr) for fpr in io["fpr_thresholds"]]
         np.testing.assert_allclose(exact, io["raw_tpr_exact"][one["index"]], atol=1e-12)
         np.testing.assert_allclose(auc(members, nonmembers), io["raw_auc"][one["index"]], atol=1e-12)
 
@@ -56,7 +56,7 @@ def test_the_allowed_false_positives_survive_rounding(m):
         k = percent * m // 100
         members = np.array([m - k - 0.5, m - k - 1.5])  # just above and just below the (k+1)-th largest
         expected = 1.0 if percent == 100 else 0.5
-        assert tpr_at_fpr(members, nonmembers, percent / 100) == expected
+        assert tpr_at_fpr(members, nonmembers, fpr=percent / 100) == expected
 
 
 def test_ranks_alone_matter():
@@ -64,7 +64,7 @@ def test_ranks_alone_matter():
     rng = np.random.default_rng(0)
     for transform in (lambda s: 3 * s - 7, np.exp, lambda s: s**3):
         x, y = rng.permutation(transform(members)), rng.permutation(transform(nonmembers))
-        assert tpr_at_fpr(x, y, 0.1) == tpr_at_fpr(members, nonmembers, 0.1)
+        assert tpr_at_fpr(x, y, fpr=0.1) == tpr_at_fpr(members, nonmembers, fpr=0.1)
         assert auc(x, y) == auc(members, nonmembers)
         assert roc_curve(x, y) == roc_curve(members, nonmembers)
     assert auc(-nonmembers, -members) == pytest.approx(auc(members, nonmembers))
@@ -76,7 +76,7 @@ def test_curve_is_the_tpr_at_each_of_its_fprs():
     assert curve.fpr[0] == 0
     assert (curve.fpr[-1], curve.tpr[-1]) == (1, 1)
     assert 30 < len(curve.fpr) <= 51
-    assert list(curve.tpr) == [tpr_at_fpr(members, nonmembers, fpr) for fpr in curve.fpr]
+    assert list(curve.tpr) == [tpr_at_fpr(members, nonmembers, fpr=fpr) for fpr in curve.fpr]
     everything = roc_curve(members, nonmembers, max_points=10_000)
     np.testing.assert_allclose(everything.fpr, np.arange(301) / 300)
 
@@ -101,8 +101,8 @@ def test_best_threshold_has_the_best_balanced_accuracy(seed):
 def test_constant_scores_are_chance():
     same = np.full(10, 1.5)
     assert auc(same, same) == 0.5
-    assert tpr_at_fpr(same, same, 0.5) == 0
-    assert tpr_at_fpr(same, same, 1.0) == 1
+    assert tpr_at_fpr(same, same, fpr=0.5) == 0
+    assert tpr_at_fpr(same, same, fpr=1.0) == 1
 
 
 @pytest.mark.parametrize("function", [tpr_at_fpr, auc, roc_curve, best_threshold])
@@ -123,4 +123,4 @@ def test_bad_scores_are_named(function):
 @pytest.mark.usefixtures("unchecked")
 def test_an_fpr_out_of_range_is_named():
     with pytest.raises(InputError, match=r"1\.5 is not in \[0, 1\]"):
-        tpr_at_fpr(np.arange(3), np.arange(3), 1.5)
+        tpr_at_fpr(np.arange(3), np.arange(3), fpr=1.5)

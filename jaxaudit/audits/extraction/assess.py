@@ -150,7 +150,8 @@ def _prefix_results(
         [int(chosen.sum()), int((~chosen).sum())],
     ]
     result["false_positives"] = {"all": _bounded(passed), "chosen": _bounded(chosen)}
-    result["p_value"] = float(fisher_exact(table, alternative="greater").pvalue)
+    test: Any = fisher_exact(table, alternative="greater")  # SciPy gives its result no type
+    result["p_value"] = float(test.pvalue)
     return result
 
 

@@ -25,7 +25,7 @@ from jaxaudit.data import Source, batches
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import check_finite
 from jaxaudit.runtime.progress import Progress, silent
-from jaxaudit.targets import ContinuousTarget, DiscreteTarget
+from jaxaudit.targets import Target
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Completions:
 
 
 def complete_candidates(
-    target: DiscreteTarget | ContinuousTarget,
+    target: Target,
     source: Source,
     candidates: Candidates,
     similarity: Similarity,
@@ -115,7 +115,7 @@ def complete_candidates(
 
 
 def complete_images(
-    target: DiscreteTarget | ContinuousTarget,
+    target: Target,
     source: Source,
     sample_ids: Sequence[str],
     prefix: int,

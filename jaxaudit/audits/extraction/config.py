@@ -8,7 +8,7 @@ from typing import Any
 from jaxaudit.attacks.completion import ExtractionAttack
 from jaxaudit.errors import InputError
 from jaxaudit.runtime.placement import Placement
-from jaxaudit.targets import ContinuousTarget, DiscreteTarget
+from jaxaudit.targets import Target
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +51,7 @@ class ExtractionConfig:
         if not 0 < self.alpha < 1:
             raise InputError(f"alpha={self.alpha} is not between 0 and 1.")
 
-    def attack(self, target: DiscreteTarget | ContinuousTarget) -> ExtractionAttack:
+    def attack(self, target: Target) -> ExtractionAttack:
         """The attack on a target that this asks for."""
         mesh, parallelism = self.placement.mesh(), self.placement.parallelism
         return ExtractionAttack(target, seed=self.seed, mesh=mesh, parallelism=parallelism)

@@ -18,7 +18,7 @@ from jaxaudit.audits.extraction.ranking import rank_candidates
 from jaxaudit.audits.extraction.reference import Reference, embed_reference
 from jaxaudit.data import Source, scan
 from jaxaudit.runtime.progress import Progress, silent
-from jaxaudit.targets import ContinuousTarget, DiscreteTarget
+from jaxaudit.targets import Target
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Extraction:
 
 
 def extract(
-    target: DiscreteTarget | ContinuousTarget,
+    target: Target,
     candidates: Source,
     validation: Source | None = None,
     config: ExtractionConfig = DEFAULTS,

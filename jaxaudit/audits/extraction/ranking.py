@@ -23,7 +23,7 @@ from jaxaudit.errors import InputError
 from jaxaudit.evidence import check_finite
 from jaxaudit.runtime.parallel import Pending, one_in_flight
 from jaxaudit.runtime.progress import Progress, silent
-from jaxaudit.targets import ContinuousTarget, DiscreteTarget
+from jaxaudit.targets import Target
 
 _NOT_SCORES = ("sample_id", "label", "digest")
 
@@ -67,7 +67,7 @@ def best_per_class(
 
 
 def rank_candidates(
-    target: DiscreteTarget | ContinuousTarget,
+    target: Target,
     source: Source,
     config: ExtractionConfig = DEFAULTS,
     *,

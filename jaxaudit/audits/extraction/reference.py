@@ -21,7 +21,7 @@ from jaxaudit.audits.extraction.shards import Columns, base_request, run_shards
 from jaxaudit.data import Source, batches
 from jaxaudit.evidence import check_finite
 from jaxaudit.runtime.progress import Progress, silent
-from jaxaudit.targets import ContinuousTarget, DiscreteTarget
+from jaxaudit.targets import Target
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Reference:
 
 
 def embed_reference(
-    target: DiscreteTarget | ContinuousTarget,
+    target: Target,
     source: Source,
     similarity: Similarity,
     config: ExtractionConfig = DEFAULTS,

@@ -17,7 +17,7 @@ from jaxaudit.data import Source
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import Contents, Shard, ShardFolder, claim_shards
 from jaxaudit.runtime.progress import Progress
-from jaxaudit.targets import ContinuousTarget, DiscreteTarget
+from jaxaudit.targets import Target
 
 Columns = dict[str, np.ndarray]
 """{column: [N] or [N,F]} of some rows."""
@@ -26,9 +26,7 @@ _CONTENTS = Contents("a part of an extraction")
 _SPLIT = "pictures"
 
 
-def base_request(
-    target: DiscreteTarget | ContinuousTarget, source: Source, config: ExtractionConfig
-) -> dict[str, Any]:
+def base_request(target: Target, source: Source, config: ExtractionConfig) -> dict[str, Any]:
     """What every result on a source depends on, beside what was asked of it."""
     return {
         "target": target_request(target),

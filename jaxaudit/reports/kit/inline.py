@@ -13,9 +13,12 @@ def inline_svg(svg: str, name: str, caption: str) -> Html:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\bid="|xlink:href="#|url\(#', lambda match: match[0] + f"{name}-", svg)
-    width = re.search(r' width="([\d.]+)pt" height="[\d.]+pt"', svg)
-    style = f' style="max-width: {float(width[1]):.0f}pt" role="img" aria-label="{html.escape(caption)}"'
-    return _figure(Html(adapt_colours(svg.replace(width[0], style, 1))), name, caption)
+
+    def sized(size: re.Match[str]) -> str:
+        return f' style="max-width: {float(size[1]):.0f}pt" role="img" aria-label="{html.escape(caption)}"'
+
+    svg = re.sub(r' width="([\d.]+)pt" height="[\d.]+pt"', sized, svg, count=1)
+    return _figure(Html(adapt_colours(svg)), name, caption)
 
 
 def inline_png(png: bytes, name: str, caption: str) -> Html:

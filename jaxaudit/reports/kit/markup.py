@@ -29,7 +29,7 @@ def element(name: str, /, *children: str, **attributes: str | bool | None) -> Ht
     return Html(f"<{opening}>{join(children)}</{name}>")
 
 
-def join(parts: Iterable[str], separator: str = "") -> Html:
+def join(parts: Iterable[str], *, separator: str = "") -> Html:
     """The parts, those that are not HTML escaped."""
     return Html(separator.join(part if isinstance(part, Html) else html.escape(part) for part in parts))
 

@@ -9,6 +9,7 @@ import io
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Literal
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -28,7 +29,7 @@ NONMEMBERS = "#8b95a1"
 VIEW_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#aa4499")
 """By view, the main one first."""
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": SOFT_INK,
     "axes.facecolor": PAPER,
@@ -77,7 +78,7 @@ def house_style() -> Iterator[None]:
 
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure, inches, outside pyplot's list of open ones."""
-    figure = Figure(figsize=(width, height), layout="none")
+    figure = Figure(figsize=(width, height), layout=None)
     FigureCanvasAgg(figure)
     return figure
 
@@ -90,7 +91,7 @@ def title(figure: Figure, text: str, subtitle: str) -> None:
     figure.text(left, 1 - 0.40 / height, subtitle, fontsize=9, color=SOFT_INK, va="top")
 
 
-def quiet(axes: Axes, *, grid: str) -> None:
+def quiet(axes: Axes, *, grid: Literal["both", "x", "y"]) -> None:
     """Leaves grid lines along one axis ("x", "y") or "both" only."""
     axes.grid(False)
     axes.grid(True, axis=grid)

@@ -141,7 +141,7 @@ def identify(
     _check_request(procedure, len(p), len(u), alpha=alpha, splits=splits, permutations=permutations)
     outcomes = list(_outcomes(p, u, names, procedure, splits, permutations, seed))
     p_values = np.array([outcome.p_value for outcome in outcomes])
-    p_value = float(combine_p_values(p_values, combination))
+    p_value = float(combine_p_values(p_values, rule=combination))
     shown = outcomes[np.argsort(p_values, kind="stable")[(splits - 1) // 2]]
     test = welch(shown.p_scores, shown.u_scores, confidence=confidence)
     num_control_p, num_control_u = (_num_control(procedure, samples) for samples in (len(p), len(u)))

@@ -197,7 +197,7 @@ def set_membership(
             scores = draws.pool[:, j]
             for how, statistic in (("maximum", np.max), ("mean", np.mean)):
                 member_sets, nonmember_sets = (statistic(scores[x], axis=1) for x in (members, nonmembers))
-                rate = tpr_at_fpr(member_sets, nonmember_sets, config.alpha)
+                rate = tpr_at_fpr(member_sets, nonmember_sets, fpr=config.alpha)
                 points.append(
                     StudyPoint(
                         series=f"{name}, {how}",
@@ -239,7 +239,7 @@ def identification_roc(
                 fpr=curve.fpr,
                 tpr=curve.tpr,
                 auc=auc(-member_p, -nonmember_p),
-                tpr_at_alpha=tpr_at_fpr(-member_p, -nonmember_p, config.alpha),
+                tpr_at_alpha=tpr_at_fpr(-member_p, -nonmember_p, fpr=config.alpha),
                 identified=float(np.mean(member_p <= config.alpha)),
                 accused=float(np.mean(nonmember_p <= config.alpha)),
             )
