@@ -31,6 +31,10 @@ def _activations(params, tokens, labels):
     return shown
 
 
+def _unasked(*inputs):
+    raise NotImplementedError("units ask for tokens and activations alone")
+
+
 @functools.cache
 def target() -> DiscreteTarget:
     """The target; its tokens are predicted 1, 5 and 10 at a time."""
@@ -51,7 +55,7 @@ def target() -> DiscreteTarget:
         name="uneven",
         family="uneven",
         params=params,
-        functions=DiscreteFunctions(_encode, None, None, None, _activations, None),
+        functions=DiscreteFunctions(_encode, _unasked, _unasked, _unasked, _activations, _unasked),
         preprocessing=DIGITS,
         num_classes=10,
         vocab_size=4,

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from jaxaudit.attacks.condition import Given, condition_arrays
+from jaxaudit.attacks.condition import condition_arrays
 from jaxaudit.errors import InputError
-from jaxaudit.targets import Target
+from jaxaudit.targets import Given, Target
 from jaxaudit_kernels import draws
 
 

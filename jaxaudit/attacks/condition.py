@@ -13,14 +13,11 @@ from collections.abc import Iterable
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Float32, Int
+from jaxtyping import Float, Float32
 
 from jaxaudit.data import PictureBatch, Source, resolve_captions, resolve_labels
 from jaxaudit.errors import InputError
-from jaxaudit.targets import Target, check_labels
-
-Given = Int[Array | np.ndarray, " B"] | Float[Array | np.ndarray, "B T D"] | None
-"""The conditions of a batch, as callers hand them over."""
+from jaxaudit.targets import Given, Target, check_labels
 
 
 def resolve_condition(source: Source, target: Target) -> Source:

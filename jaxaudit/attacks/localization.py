@@ -29,17 +29,15 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Key
 
-from jaxaudit.attacks.condition import Given, condition_arrays, condition_spec
-from jaxaudit.attacks.units import ContinuousUnits, DiffusionUnits, DiscreteUnits
+from jaxaudit.attacks.condition import condition_arrays, condition_spec
+from jaxaudit.attacks.units import Units, units_of
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import UnitAxis
 from jaxaudit.runtime.mesh import mesh_of, replicated
 from jaxaudit.runtime.parallel import Parallelism, Pending, data_parallel
-from jaxaudit.targets import Params, Target
+from jaxaudit.targets import Given, Params, Target
 from jaxaudit_kernels import draws
-
-_UNITS = {"discrete": DiscreteUnits, "continuous": ContinuousUnits, "diffusion": DiffusionUnits}
 
 _ENLARGED = 1.125
 _SMALL = 32
@@ -112,7 +110,7 @@ class ActivationStep:
     There is no condition where the target has none. A value: equal steps share their compiled program.
     """
 
-    units: DiscreteUnits | ContinuousUnits | DiffusionUnits
+    units: Units
     views: Views
     preprocessing: Preprocessing
 
@@ -170,11 +168,9 @@ class ActivationMeter:
         mesh: Mesh | None = None,
         parallelism: Parallelism = "jit",
     ):
-        if not target.hidden_layers:
-            raise InputError(f"{target.name} names no hidden layers, so it has no units to measure.")
         self.target, self.views = target, views
         self.axis = UnitAxis(tuple(target.hidden_widths), tuple(target.hidden_widths.values()))
-        units = _UNITS[target.kind].of(target, timestep=timestep, mask_ratio=mask_ratio)
+        units = units_of(target, timestep=timestep, mask_ratio=mask_ratio)
         step = ActivationStep(units, views, target.preprocessing)
         mesh = mesh or mesh_of(target.params)
         key = jax.random.key(0) if key is None else key

@@ -19,14 +19,14 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Key
 
 from jaxaudit.attacks.batch import make_batch
-from jaxaudit.attacks.condition import Given, condition_spec
+from jaxaudit.attacks.condition import condition_spec
 from jaxaudit.attacks.continuous import MaskedLossConfig
 from jaxaudit.attacks.registry import Access, ScorePlan
 from jaxaudit.attacks.step_by_kind import make_step
 from jaxaudit.errors import InputError
 from jaxaudit.runtime.mesh import mesh_of, replicated
 from jaxaudit.runtime.parallel import Parallelism, Pending, data_parallel
-from jaxaudit.targets import Target
+from jaxaudit.targets import Given, Target
 
 
 def score(

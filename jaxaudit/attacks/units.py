@@ -18,11 +18,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, runtime_checkable
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Key
 
 from jaxaudit.attacks.continuous import TRAINING
 from jaxaudit.errors import InputError
@@ -34,12 +34,33 @@ from jaxaudit.targets import (
     DiffusionTarget,
     DiscreteFunctions,
     DiscreteTarget,
+    Kind,
     Params,
     Target,
 )
 from jaxaudit_kernels import draws
 from jaxaudit_kernels.process import NUM_TIMESTEPS
 from jaxaudit_kernels.unit_memorization import stage_means
+
+
+@runtime_checkable
+class Units(Protocol):
+    """The units of a target, of one of the kinds below. A value: equal ones share their compiled program."""
+
+    @property
+    def stages(self) -> tuple[int, ...] | None:
+        """Numbers of tokens that are measured apart; None where all are one stage."""
+        ...
+
+    def __call__(
+        self,
+        params: Params,
+        images: Float[Array, "N S S 3"],
+        condition: Condition,
+        keys: Key[Array, " N"],
+    ) -> Float[Array, "N T U"]:
+        """Mean activations on pictures in the target's range; keys, one for each, are of what is drawn."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,13 +86,13 @@ class DiscreteUnits:
         self,
         params: Params,
         images: Float[Array, "N S S 3"],
-        labels: Int[Array, " N"],
+        condition: Condition,
         keys: Key[Array, " N"],
     ) -> Float[Array, "N T U"]:
         """Mean activations, teacher forced."""
         del keys
         tokens = self.functions.encode(params, images)
-        return _by_layer(self.functions.activations(params, tokens, labels), self.layers, self.stages)
+        return _by_layer(self.functions.activations(params, tokens, condition), self.layers, self.stages)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,14 +121,14 @@ class ContinuousUnits:
         self,
         params: Params,
         images: Float[Array, "N S S 3"],
-        labels: Int[Array, " N"],
+        condition: Condition,
         keys: Key[Array, " N"],
     ) -> Float[Array, "N 1 U"]:
         """Mean activations over the positions each layer sees."""
         latents = self.functions.encode(params, images)
         hidden = draws.hidden_positions(keys, latents.shape[1], self.num_hidden)
         return _by_layer(
-            self.functions.activations(params, latents, labels, hidden), self.layers, self.stages
+            self.functions.activations(params, latents, condition, hidden), self.layers, self.stages
         )
 
 
@@ -169,3 +190,26 @@ def _by_layer(
     """The stage means of every layer, in order; without stages, over all tokens of the layer."""
     means = [stage_means(hidden[name], stages or hidden[name].shape[1:2]) for name in layers]
     return jnp.concatenate(means, axis=-1)
+
+
+_OF_KIND: dict[Kind, Callable[..., Units]] = {
+    "discrete": DiscreteUnits.of,
+    "continuous": ContinuousUnits.of,
+    "diffusion": DiffusionUnits.of,
+}
+
+
+def units_of(target: Target, *, timestep: int | None = None, mask_ratio: float | None = None) -> Units:
+    """The units of a target.
+
+    Args:
+      target: of any kind.
+      timestep: of a diffusion model, default 100.
+      mask_ratio: share of hidden tokens of a model over continuous tokens, default that of training.
+
+    Raises:
+      InputError: if the target names no hidden layers, or an option does not fit it.
+    """
+    if not target.hidden_layers:
+        raise InputError(f"{target.name} names no hidden layers, so it has no units to measure.")
+    return _OF_KIND[target.kind](target, timestep=timestep, mask_ratio=mask_ratio)

@@ -11,8 +11,8 @@ Logits are linear in the hidden states, h W + b, and stay so with noise: [h, σ 
 
 A config {"generator": ..., "tokenizer": ..., "output_noise": {"std": σ, "seed": ...}} is such a target.
 
-Axes: B batch, L tokens, M hidden tokens, C channels of a hidden state, V vocabulary, D channels of a token,
-R noises.
+Axes: B batch, L tokens, M hidden tokens, C channels of a hidden state, E = C + V or C + 1 with what travels
+along, V vocabulary, D channels of a token, R noises.
 """
 
 from __future__ import annotations
@@ -90,15 +90,13 @@ def noisy_tokens(
         words = context_words(tokens, labels, steps, seed=noise.seed)
         return noise.std * keyed_normal(jax.lax.dynamic_slice_in_dim(words, first, count, axis=1), size)
 
-    def hidden(
-        params: Params, tokens: Int[Array, "B L"], labels: Int[Array, " B"]
-    ) -> Float[Array, "B L C+V"]:
+    def hidden(params: Params, tokens: Int[Array, "B L"], labels: Int[Array, " B"]) -> Float[Array, "B L E"]:
         states = functions.hidden(params, tokens, labels)
         size = functions.head(params)[0].shape[1]
         drawn = draw(tokens, labels, 0, tokens.shape[1], size)
         return jnp.concatenate([states, drawn.astype(states.dtype)], axis=-1)
 
-    def head(params: Params) -> tuple[Float[Array, "C+V V"], Float[Array, " V"]]:
+    def head(params: Params) -> tuple[Float[Array, "E V"], Float[Array, " V"]]:
         kernel, bias = functions.head(params)
         return jnp.concatenate([kernel, jnp.eye(kernel.shape[1], dtype=kernel.dtype)]), bias
 
@@ -118,14 +116,14 @@ def noisy_latents(
 
     def conditions(
         params: Params, latents: Float[Array, "B L D"], labels: Int[Array, " B"], hidden: Int[Array, "B M"]
-    ) -> Float[Array, "B M C+1"]:
+    ) -> Float[Array, "B M E"]:
         z = functions.conditions(params, latents, labels, hidden)
         label = jnp.broadcast_to(labels.astype(z.dtype)[:, None, None], (*z.shape[:2], 1))
         return jnp.concatenate([z, label], axis=-1)
 
     def head_losses(
         params: Params,
-        z: Float[Array, "B M C+1"],
+        z: Float[Array, "B M E"],
         latents: Float[Array, "B M D"],
         timestep: Int[Array, "..."],
         noises: Float[Array, "R B M D"],
@@ -140,7 +138,7 @@ def noisy_latents(
 
         return noise.std * jax.vmap(one)(key)
 
-    def sample(params: Params, z: Float[Array, "B M C+1"], key: Key[Array, " B"]) -> Float[Array, "B M D"]:
+    def sample(params: Params, z: Float[Array, "B M E"], key: Key[Array, " B"]) -> Float[Array, "B M D"]:
         drawn = functions.sample(params, z[..., :-1], key)
         return drawn + draw(key, drawn.shape[1:])
 

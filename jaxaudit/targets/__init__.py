@@ -7,7 +7,7 @@ themselves. Nothing outside `jaxaudit.families` knows which model family a targe
 
 from jaxaudit.targets.base import HiddenLayers, Kind, Params, check_labels
 from jaxaudit.targets.continuous import ContinuousFunctions, ContinuousTarget
-from jaxaudit.targets.diffusion import Condition, DiffusionFunctions, DiffusionTarget
+from jaxaudit.targets.diffusion import Condition, DiffusionFunctions, DiffusionTarget, Given
 from jaxaudit.targets.discrete import DiscreteFunctions, DiscreteTarget
 
 Target = DiscreteTarget | ContinuousTarget | DiffusionTarget
@@ -21,6 +21,7 @@ __all__ = [
     "DiffusionTarget",
     "DiscreteFunctions",
     "DiscreteTarget",
+    "Given",
     "HiddenLayers",
     "Kind",
     "Params",

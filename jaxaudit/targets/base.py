@@ -20,6 +20,8 @@ from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
 
 Params = Any
+AnyArray = Array | np.ndarray
+"""What a caller may pass, on a device or not."""
 """A tree of parameters, nested dicts of arrays."""
 
 HiddenLayers = Mapping[str, tuple[str, ...]]
@@ -98,7 +100,7 @@ class BaseTarget:
     def _compiled(self, function: str, *, static: tuple[int, ...] = ()) -> Callable[..., Any]:
         return _compile(getattr(self.functions, function), static)
 
-    def _images(self, images: Float[Array, "B H W 3"]) -> Float[Array, "B H W 3"]:
+    def _images(self, images: Float[AnyArray, "B H W 3"]) -> Float[Array, "B H W 3"]:
         size = self.preprocessing.image_size
         if np.ndim(images) != 4 or tuple(np.shape(images)[1:]) != (size, size, 3):
             raise InputError(f"Images of shape {np.shape(images)} do not fit; expected [B,{size},{size},3].")

@@ -13,10 +13,11 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key, Num
 
 from jaxaudit.errors import InputError
-from jaxaudit.targets.base import BaseTarget, Kind, Params, check_prefix
+from jaxaudit.targets.base import AnyArray, Kind, Params, check_prefix
+from jaxaudit.targets.latents import LatentTarget
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +55,7 @@ class ContinuousFunctions:
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
-class ContinuousTarget(BaseTarget):
+class ContinuousTarget(LatentTarget):
     """A masked autoregressive image generator over continuous tokens (MAR).
 
     Attributes, beside those of every target:
@@ -68,26 +69,13 @@ class ContinuousTarget(BaseTarget):
     latent_shape: tuple[int, int]
     num_timesteps: int
 
-    def encode(
-        self, images: Float[Array, "B H W 3"], key: Key[Array, " B"] | None = None
-    ) -> Float[Array, "B L D"]:
-        """Latents [B,L,D] float32 of images [B,H,W,3] float32 in the target's range.
-
-        The posterior's mean, or with `key`, one per image, a draw.
-        """
-        return self._compiled("encode")(self.params, self._images(images), key)
-
-    def decode(self, latents: Float[Array, "B L D"]) -> Float[Array, "B H W 3"]:
-        """Images [B,H,W,3] float32 in the target's range."""
-        return self._compiled("decode")(self.params, self._latents(latents))
-
     def token_losses(
         self,
-        latents: Float[Array, "B L D"],
-        labels: Int[Array, " B"],
-        mask: Int[Array, "B L"],
-        timestep: int | Int[Array, "B L"],
-        noise: Float[Array, "B L D"],
+        latents: Float[AnyArray, "B L D"],
+        labels: Int[AnyArray, " B"],
+        mask: Num[AnyArray, "B L"],
+        timestep: int | Int[AnyArray, "B L"],
+        noise: Float[AnyArray, "B L D"],
     ) -> dict[str, Float[Array, "B L"]]:
         """The diffusion loss of every hidden token, given the visible ones. No label is ever dropped.
 
@@ -119,7 +107,7 @@ class ContinuousTarget(BaseTarget):
         )
 
     def activations(
-        self, latents: Float[Array, "B L D"], labels: Int[Array, " B"], mask: Int[Array, "B L"]
+        self, latents: Float[AnyArray, "B L D"], labels: Int[AnyArray, " B"], mask: Num[AnyArray, "B L"]
     ) -> dict[str, Float[Array, "B _ _"]]:
         """{hidden layer: [B,N,F]}: its units after the activation function.
 
@@ -130,11 +118,11 @@ class ContinuousTarget(BaseTarget):
 
     def complete(
         self,
-        latents: Float[Array, "B L D"],
-        labels: Int[Array, " B"],
+        latents: Float[AnyArray, "B L D"],
+        labels: Int[AnyArray, " B"],
         prefix: int,
         *,
-        order: Int[Array, "B L"],
+        order: Int[AnyArray, "B L"],
         key: Key[Array, " B"],
     ) -> Float[Array, "B L D"]:
         """Keeps the tokens of the first `prefix` generation steps of `latents` and draws the others.
@@ -164,15 +152,7 @@ class ContinuousTarget(BaseTarget):
             key,
         )
 
-    def _latents(self, latents: Float[Array, "B L D"]) -> Float[Array, "B L D"]:
-        if np.ndim(latents) != 3 or np.shape(latents)[1:] != self.latent_shape:
-            raise InputError(
-                f"Latents of shape {np.shape(latents)} do not fit; "
-                f"expected [B,{','.join(map(str, self.latent_shape))}]."
-            )
-        return jnp.asarray(latents, jnp.float32)
-
-    def _hidden(self, mask: Int[Array, "B L"]) -> Int[Array, "B M"]:
+    def _hidden(self, mask: Num[AnyArray, "B L"]) -> Int[Array, "B M"]:
         """The positions where the mask is 1, ascending."""
         hides = np.asarray(mask)
         if hides.ndim != 2 or hides.shape[1] != self.num_tokens or not np.isin(hides, (0, 1)).all():

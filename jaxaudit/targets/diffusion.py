@@ -12,14 +12,18 @@ from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int
 
 from jaxaudit.errors import InputError
-from jaxaudit.targets.base import BaseTarget, Kind
+from jaxaudit.targets.base import AnyArray, Kind
+from jaxaudit.targets.latents import LatentTarget
 from jaxaudit_kernels.process import Denoised, Process
 
 Condition = Int[Array, " B"] | Float[Array, "B T D"] | None
 """What such a model is conditioned on: class labels, embeddings of captions, or nothing."""
+
+Given = Int[AnyArray, " B"] | Float[AnyArray, "B T D"] | None
+"""The same, as a caller hands it over."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +51,7 @@ class DiffusionFunctions:
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
-class DiffusionTarget(BaseTarget):
+class DiffusionTarget(LatentTarget):
     """A model that turns noise into an image's latents (DiT, U-ViT, flows).
 
     Attributes, beside those of every target:
@@ -62,24 +66,11 @@ class DiffusionTarget(BaseTarget):
     latent_shape: tuple[int, int, int]
     process: Process
 
-    def encode(
-        self, images: Float[Array, "B H W 3"], key: Key[Array, " B"] | None = None
-    ) -> Float[Array, "B h w c"]:
-        """Latents [B,h,w,c] float32 of images [B,H,W,3] float32 in the target's range.
-
-        The posterior's mean, or with `key`, one per image, a draw.
-        """
-        return self._compiled("encode")(self.params, self._images(images), key)
-
-    def decode(self, latents: Float[Array, "B h w c"]) -> Float[Array, "B H W 3"]:
-        """Images [B,H,W,3] float32 in the target's range."""
-        return self._compiled("decode")(self.params, self._latents(latents))
-
     def predict_noise(
         self,
-        z_t: Float[Array, "B h w c"],
-        level: int | Int[Array, " B"],
-        condition: Condition = None,
+        z_t: Float[AnyArray, "B h w c"],
+        level: int | Int[AnyArray, " B"],
+        condition: Given = None,
     ) -> Float[Array, "B h w c"]:
         """The noise ε̂ [B,h,w,c] float32 the model sees in noised latents. No label is ever dropped.
 
@@ -95,24 +86,16 @@ class DiffusionTarget(BaseTarget):
 
     def activations(
         self,
-        z_t: Float[Array, "B h w c"],
-        level: int | Int[Array, " B"],
-        condition: Condition = None,
+        z_t: Float[AnyArray, "B h w c"],
+        level: int | Int[AnyArray, " B"],
+        condition: Given = None,
     ) -> dict[str, Float[Array, "B _ _"]]:
         """{hidden layer: [B,N,F]}: its units after the activation function; arguments of `predict_noise`."""
         return self._activations(*self._inputs(z_t, level, condition))
 
-    def _inputs(self, z_t: Array, level: Any, condition: Condition) -> tuple[Array, Array, Condition]:
-        z_t = self._latents(z_t)
-        return z_t, self._level(level, len(z_t)), self._condition(condition, len(z_t))
-
-    def _latents(self, latents: Float[Array, "B h w c"]) -> Float[Array, "B h w c"]:
-        if np.ndim(latents) != 4 or tuple(np.shape(latents)[1:]) != self.latent_shape:
-            raise InputError(
-                f"Latents of shape {np.shape(latents)} do not fit; expected [B,"
-                f"{','.join(map(str, self.latent_shape))}]."
-            )
-        return jnp.asarray(latents, jnp.float32)
+    def _inputs(self, z_t: AnyArray, level: Any, condition: Given) -> tuple[Array, Array, Condition]:
+        latents = self._latents(z_t)
+        return latents, self._level(level, len(latents)), self._condition(condition, len(latents))
 
     def _level(self, level: Any, batch: int) -> Int[Array, "..."]:
         levels, count = np.asarray(level), self.process.num_levels
@@ -122,7 +105,7 @@ class DiffusionTarget(BaseTarget):
             raise InputError(f"Level {levels[wrong].flat[0]} is not in 0..{count - 1}.")
         return jnp.asarray(levels, jnp.int32)
 
-    def _condition(self, condition: Condition, batch: int) -> Condition:
+    def _condition(self, condition: Given, batch: int) -> Condition:
         shape = None if condition is None else np.shape(condition)
         if self.num_classes:
             if shape != (batch,):

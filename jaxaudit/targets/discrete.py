@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxaudit.errors import InputError
-from jaxaudit.targets.base import BaseTarget, Kind, Params, check_prefix
+from jaxaudit.targets.base import AnyArray, BaseTarget, Kind, Params, check_prefix
 from jaxaudit_kernels.precision import matmul_precision
 
 
@@ -58,15 +58,15 @@ class DiscreteTarget(BaseTarget):
     latent_shape: None = None
     vocab_size: int
 
-    def encode(self, images: Float[Array, "B H W 3"]) -> Int[Array, "B L"]:
+    def encode(self, images: Float[AnyArray, "B H W 3"]) -> Int[Array, "B L"]:
         """Tokens [B,L] int32 of images [B,H,W,3] float32 in the target's range."""
         return self._compiled("encode")(self.params, self._images(images))
 
-    def decode(self, tokens: Int[Array, "B L"]) -> Float[Array, "B H W 3"]:
+    def decode(self, tokens: Int[AnyArray, "B L"]) -> Float[Array, "B H W 3"]:
         """Images [B,H,W,3] float32 in the target's range."""
         return self._compiled("decode")(self.params, self._tokens(tokens))
 
-    def logits(self, tokens: Int[Array, "B L"], labels: Int[Array, " B"]) -> Float[Array, "B L V"]:
+    def logits(self, tokens: Int[AnyArray, "B L"], labels: Int[AnyArray, " B"]) -> Float[Array, "B L V"]:
         """Teacher-forced logits [B,L,V] float32; row n predicts token n. No label is ever dropped.
 
         For the null view pass labels filled with `null_label`. Holds all logits: audits use the chunked
@@ -75,12 +75,14 @@ class DiscreteTarget(BaseTarget):
         return _compile_logits(self.functions)(self.params, self._tokens(tokens), self._labels(labels))
 
     def activations(
-        self, tokens: Int[Array, "B L"], labels: Int[Array, " B"]
+        self, tokens: Int[AnyArray, "B L"], labels: Int[AnyArray, " B"]
     ) -> dict[str, Float[Array, "B L _"]]:
         """{hidden layer: [B,L,F]}: its units after the activation function, teacher forced."""
         return self._activations(self._tokens(tokens), self._labels(labels))
 
-    def complete(self, tokens: Int[Array, "B L"], labels: Int[Array, " B"], prefix: int) -> Int[Array, "B L"]:
+    def complete(
+        self, tokens: Int[AnyArray, "B L"], labels: Int[AnyArray, " B"], prefix: int
+    ) -> Int[Array, "B L"]:
         """Keeps the first `prefix` steps (VAR scales, RAR tokens) of `tokens`; the rest is the greedy choice.
 
         Raises:
@@ -91,7 +93,7 @@ class DiscreteTarget(BaseTarget):
             self.params, self._tokens(tokens), self._labels(labels), prefix
         )
 
-    def _tokens(self, tokens: Int[Array, "B L"]) -> Int[Array, "B L"]:
+    def _tokens(self, tokens: Int[AnyArray, "B L"]) -> Int[Array, "B L"]:
         if np.ndim(tokens) != 2 or np.shape(tokens)[1] != self.num_tokens:
             raise InputError(
                 f"Tokens of shape {np.shape(tokens)} do not fit; expected [B,{self.num_tokens}]."

@@ -12,9 +12,8 @@ from jaxaudit.data import Preprocessing
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import UnitAxis
 from jaxaudit.runtime.mesh import make_mesh
-from jaxaudit.targets import DiffusionFunctions
 from jaxaudit_kernels import draws
-from tests import tiny, uneven
+from tests import tiny, tiny_diffusion, uneven
 
 VIEWS = Views(num_views=3)
 IDS = [f"picture/{i}" for i in range(10)]
@@ -31,7 +30,7 @@ def drawn_views(images, ids, views, preprocessing):
     crc = np.array([zlib.crc32(name.encode()) for name in ids], np.uint32)
     keys = draws.image_keys(jax.random.key(0), crc)
     keys = jax.vmap(lambda key: jax.random.split(key, (views.num_views, 2)))(keys)
-    return np.asarray(views.draw(images, keys[:, :, 0], preprocessing))
+    return np.asarray(views.draw(jnp.asarray(images), keys[:, :, 0], preprocessing))
 
 
 SCALES = {
@@ -98,15 +97,12 @@ def test_units_of_diffusion_models_see_latents_noised_at_the_timestep(pictures):
         assert condition is None
         return {"second": z_t.reshape(10, 64, 3), "first": z_t.reshape(10, 64, 3) + level}
 
-    functions = DiffusionFunctions(
-        encode=lambda params, images: images,
-        decode=None,
-        denoise=None,
-        activations=activations,
+    functions = dataclasses.replace(
+        tiny_diffusion.target().functions, encode=lambda params, images: images, activations=activations
     )
     units = DiffusionUnits(functions, ("first", "second"), level=7, signal=0.6, noise=0.8)
     keys = jax.random.split(jax.random.key(3), 10)
-    found = np.asarray(units(None, images, None, keys))
+    found = np.asarray(units(None, jnp.asarray(images), None, keys))
     noised = 0.6 * images + 0.8 * np.asarray(draws.noises(keys, 1, (8, 8, 3)))[0]
     np.testing.assert_allclose(found[:, 0, :3], np.abs(noised + 7).mean((1, 2)), atol=1e-5)
     np.testing.assert_allclose(found[:, 0, 3:], np.abs(noised).mean((1, 2)), atol=1e-5)
@@ -180,6 +176,7 @@ def test_options_that_do_not_fit_are_refused(make, words):
         make()
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_wrong_batches_are_refused(pictures):
     images, labels = pictures
     meter = ActivationMeter(tiny.rar_target())

@@ -139,15 +139,19 @@ def test_mitigations_follow_one_another():
     [
         (lambda units: choose_units(units, 0.0), "share of 0.0"),
         (lambda units: choose_units(units, 0.1, by="unitmem"), "did you mean unit_mem"),
-        (lambda units: scale_units(tiny.rar_target(), {"block 1": np.ones(31)}, 0.5), r"expected \[32\]"),
         (
-            lambda units: scale_units(tiny.rar_target(), {"block": np.ones(32)}, 0.5),
+            lambda units: scale_units(tiny.rar_target(), {"block 1": np.ones(31, bool)}, 0.5),
+            r"expected \[32\]",
+        ),
+        (
+            lambda units: scale_units(tiny.rar_target(), {"block": np.ones(32, bool)}, 0.5),
             "did you mean block 1, block 0",
         ),
         (lambda units: scale_units(tiny.rar_target(), EVERY, float("nan")), "factor=nan"),
         (lambda units: add_output_noise(tiny.rar_target(), 0.0), "must be positive"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_requests_that_cannot_be_met_are_refused(units, change, words):
     with pytest.raises(InputError, match=words):
         change(units)

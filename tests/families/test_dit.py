@@ -119,7 +119,7 @@ def test_pictures_to_latents_and_back():
 
 def test_gradients_of_one_image_are_those_in_a_batch_and_in_a_vmap():
     target, inputs, _ = golden()
-    t, labels, noise = inputs["t"], inputs["y"], inputs["noise"]
+    t, labels, noise = (jnp.asarray(inputs[name]) for name in ("t", "y", "noise"))
 
     def loss(z_t, t, label, noise):
         error = target.functions.denoise(target.params, z_t[None], t[None], label[None]).eps[0] - noise
@@ -163,7 +163,7 @@ def test_models_in_pixel_space():
     images = np.random.default_rng(0).uniform(-1, 1, (2, 4, 4, 3)).astype(np.float32)
     np.testing.assert_array_equal(target.encode(images), images)
     np.testing.assert_array_equal(target.decode(2 * images), np.clip(2 * images, -1, 1))
-    assert target.predict_noise(images, 0, [0, target.null_label]).shape == (2, 4, 4, 3)
+    assert target.predict_noise(images, 0, np.array([0, target.null_label])).shape == (2, 4, 4, 3)
     with pytest.raises(InputError, match="latent_channels must be 3, not 4"):
         dit.abstract_params(PIXELS | {"generator": {"latent_channels": 4}})
 
@@ -177,6 +177,7 @@ def test_released_facts(size):
     assert target.latent_shape == (size // 8, size // 8, 4)
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

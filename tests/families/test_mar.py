@@ -171,7 +171,7 @@ def test_losses_do_not_depend_on_the_batch_and_repeat_exactly():
     losses = target.token_losses(tokens, labels, io["mask_A"], times, noise)
     again = target.token_losses(tokens, labels, io["mask_A"], times, noise)
     beside = [np.stack([x[0], x[1][::-1]]) for x in (tokens, io["mask_A"], times, noise)]
-    other = target.token_losses(beside[0], [labels[0], target.null_label], *beside[1:])
+    other = target.token_losses(beside[0], np.array([labels[0], target.null_label]), *beside[1:])
     for name, value in losses.items():
         np.testing.assert_array_equal(value, again[name])
         np.testing.assert_allclose(value[0], other[name][0], rtol=1e-5)
@@ -207,6 +207,7 @@ def test_released_targets_generate_in_the_published_steps():
     assert (target.latent_shape[1], target.num_timesteps, target.null_label) == (16, 1000, 1000)
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

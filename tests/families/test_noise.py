@@ -84,16 +84,19 @@ def test_a_noisy_target_is_saved_with_its_config(pair, questions, tmp_path):
 
 
 # A model over continuous tokens that generates the true tokens and has no loss: what is left is the noise.
+def unasked(*inputs):
+    raise NotImplementedError("noise is on answers alone")
+
+
 SILENT = ContinuousFunctions(
-    encode=None,
-    decode=None,
+    encode=unasked,
+    decode=unasked,
     conditions=lambda params, latents, labels, hidden: jnp.zeros((*hidden.shape, 3)),
     head_losses=lambda params, z, latents, timestep, noise: {
-        "mse": 0 * z[..., 0],
-        "loss": 0 * z[None, ..., 0],
+        name: jnp.zeros((len(noise), *z.shape[:2])) for name in ("mse", "vb", "loss")
     },
     sample=lambda params, z, key: 0 * z,
-    activations=None,
+    activations=unasked,
     complete=lambda params, latents, labels, prefix, order, key: latents,
 )
 LATENT_STEPS = (1, 3, 12)
@@ -106,7 +109,7 @@ def test_losses_of_continuous_tokens_are_raised_and_differ_by_label():
 
     def losses(labels):
         z = noisy.conditions(None, noise[0], labels, hidden)
-        return noisy.head_losses(None, z, noise[0], 300, noise)
+        return noisy.head_losses(None, z, noise[0], jnp.int32(300), noise)
 
     labels = jnp.arange(50) % 10
     first = losses(labels)
@@ -124,13 +127,14 @@ def test_generated_continuous_tokens_have_noise_and_given_ones_have_none():
     latents = jnp.ones((50, 16, 4))
     order = jnp.broadcast_to(jnp.arange(16)[::-1], (50, 16))
     keys = jax.random.split(jax.random.key(0), 50)
-    noise = np.asarray(noisy.complete(None, latents, None, 2, order, keys)) - 1
+    labels = jnp.zeros(50, jnp.int32)
+    noise = np.asarray(noisy.complete(None, latents, labels, 2, order, keys)) - 1
     assert not noise[:, 12:].any()
     assert abs(noise[:, :12].std() / STD - 1) < 0.1
     np.testing.assert_array_equal(
-        noise[3:4] + 1, noisy.complete(None, latents[3:4], None, 2, order[3:4], keys[3:4])
+        noise[3:4] + 1, noisy.complete(None, latents[3:4], labels[:1], 2, order[3:4], keys[3:4])
     )
-    z = noisy.conditions(None, latents, jnp.zeros(50, jnp.int32), jnp.zeros((50, 6), jnp.int32))
+    z = noisy.conditions(None, latents, labels, jnp.zeros((50, 6), jnp.int32))
     drawn = np.asarray(noisy.sample(None, z, keys))
     assert drawn.shape == (50, 6, 3)
     assert abs(drawn.std() / STD - 1) < 0.1

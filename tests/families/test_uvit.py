@@ -31,6 +31,9 @@ TOKENIZER = {
 }
 
 
+TIMESTEPS = np.array([0, 99, 436, 999])
+
+
 @functools.cache
 def golden(case):
     """The target of a recorded case (without an autoencoder's weights), inputs NHWC, condition, outputs."""
@@ -49,7 +52,7 @@ def test_official_noise(case):
     """Level t is their n = t + 1; rows 0 and 2 have an n that no level is."""
     target, x, condition, n, io = golden(case)
     assert n.tolist() == [0, 100, 437.5, 1000]
-    eps = target.predict_noise(x, [0, 99, 436, 999], condition)
+    eps = target.predict_noise(x, TIMESTEPS, condition)
     np.testing.assert_allclose(eps[1::2], np.moveaxis(io["out"], 1, -1)[1::2], rtol=1e-4, atol=1e-4)
 
 
@@ -63,7 +66,7 @@ def test_no_noise_at_all_is_their_time_0():
 
 def test_activations_from_the_first_block_to_the_last():
     target, x, condition, _, io = golden("uvit")
-    activations = target.activations(x, [0, 99, 436, 999], condition)
+    activations = target.activations(x, TIMESTEPS, condition)
     names = ["in block 0", "in block 1", "mid block", "out block 0", "out block 1"]
     assert list(activations) == list(target.hidden_layers) == names
     for name, units in activations.items():
@@ -74,7 +77,7 @@ def test_activations_from_the_first_block_to_the_last():
 
 def test_null_label():
     target, x, _, _, io = golden("uvit")
-    eps = target.predict_noise(x, [0, 99, 436, 999], [target.null_label] * 4)
+    eps = target.predict_noise(x, TIMESTEPS, np.full(4, target.null_label))
     np.testing.assert_allclose(eps[1], np.moveaxis(io["out_null"], 1, -1)[1], rtol=1e-4, atol=1e-4)
 
 
@@ -112,6 +115,7 @@ def test_released_facts(name, size, resize, scale):
     assert target.context_shape == ((77, 768) if "t2i" in name else None)
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("case", "condition", "message"),
     [
