@@ -57,6 +57,11 @@ MAR_OPTIONS = MaskedLossConfig(mask_ratio=0.86, timestep=300, num_noises=3)
 DIGITS = Preprocessing(image_size=8, resize="none", short_side=8, low=-1.0, high=1.0)
 
 
+def unused(*arguments: Any) -> Any:
+    """In the place of a function that a test's target never needs."""
+    raise AssertionError(f"called with {len(arguments)} arguments, and never needed")
+
+
 @functools.cache
 def var_target() -> DiscreteTarget:
     """An untrained VAR on 8 x 8 pictures: 21 tokens of 24 codes."""

@@ -23,6 +23,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jaxaudit.errors import InputError, unknown_name
@@ -145,7 +146,10 @@ def nearest_other(
 
 @jax.jit
 def _block_nearest(
-    rows: Float[Array, "b D"], columns: Float[Array, "b D"], count: int, offset: int
+    rows: Float[Array, "b D"],
+    columns: Float[Array, "b D"],
+    count: ArrayLike,
+    offset: ArrayLike,
 ) -> Float[Array, " b"]:
     """The largest product of each row with the first `count` columns, but for column row + `offset`."""
     products = jnp.matmul(rows, columns.T, precision=jax.lax.Precision.HIGHEST)

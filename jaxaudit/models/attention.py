@@ -121,7 +121,7 @@ def block_causal_attention(
 
 
 def split_heads(
-    qkv: Float[Array, "B L 3C"], num_heads: int, layout: Layout
+    qkv: Float[Array, "B L packed"], num_heads: int, layout: Layout
 ) -> tuple[Float[Array, "B _ _ d"], Float[Array, "B _ _ d"], Float[Array, "B _ _ d"]]:
     """q, k and v from their packed projection, which holds q, k and v, each head by head."""
     q, k, v = jnp.unstack(einops.rearrange(qkv, f"b l (qkv h d) -> qkv {layout}", qkv=3, h=num_heads))

@@ -109,7 +109,7 @@ def _modulation(config: VARConfig) -> Initializer:
     return init
 
 
-def _six(modulation: Float[Array, "B 6*C"]) -> Float[Array, "B 1 6 C"]:
+def _six(modulation: Float[Array, "B packed"]) -> Float[Array, "B 1 6 {modulation.shape[1]//6}"]:
     """(1) vector by vector, the same for every token."""
     return einops.rearrange(modulation, "b (six c) -> b 1 six c", six=6)
 

@@ -86,7 +86,9 @@ class KLAutoencoder(nn.Module):
         """Reconstructions from the posterior mean, clamped to [-1, 1]."""
         return self.decode(self.encode(images))
 
-    def moments(self, images: Float[Array, "B H W 3"]) -> Float[Array, "B h w 2*C"]:
+    def moments(
+        self, images: Float[Array, "B H W 3"]
+    ) -> Float[Array, "B h w {2*self.config.latent_channels}"]:
         """[μ, log σ²] of (1) before the clamp, not scaled, float32."""
         return self.quant_conv(self.encoder(images).astype(jnp.float32))
 
@@ -109,13 +111,15 @@ class KLAutoencoder(nn.Module):
         return self.decoder(self.post_quant_conv(latents / self.config.scale)).astype(jnp.float32)
 
 
-def posterior(moments: Float[Array, "B h w 2*C"]) -> tuple[Float[Array, "B h w C"], Float[Array, "B h w C"]]:
+def posterior(
+    moments: Float[Array, "B h w both"],
+) -> tuple[Float[Array, "B h w {moments.shape[-1]//2}"], Float[Array, "B h w {moments.shape[-1]//2}"]]:
     """μ and the clamped log σ² of (1)."""
     mean, log_variance = jnp.split(moments, 2, axis=-1)
     return mean, jnp.clip(log_variance, -30.0, 20.0)
 
 
-def sample(moments: Float[Array, "B h w 2*C"], noise: Float[Array, "B h w C"]) -> Float[Array, "B h w C"]:
+def sample(moments: Float[Array, "B h w both"], noise: Float[Array, "B h w C"]) -> Float[Array, "B h w C"]:
     """μ + σ n, not scaled, for standard Gaussian noise n."""
     mean, log_variance = posterior(moments)
     return mean + jnp.exp(0.5 * log_variance) * noise

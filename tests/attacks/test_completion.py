@@ -11,7 +11,7 @@ from jaxaudit.attacks.completion import ContinuousExtraction, ExtractionAttack, 
 from jaxaudit.errors import InputError
 from jaxaudit.families import rar, var
 from jaxaudit.targets import ContinuousFunctions
-from tests import tiny_diffusion
+from tests import tiny, tiny_diffusion
 from tests.tiny import mar_target, rar_target, var_target
 
 GOLDEN = np.load(pathlib.Path(__file__).parents[1] / "golden" / "memorization_scores" / "io.npz")
@@ -52,7 +52,8 @@ def test_ranking_latents_measures_what_hidden_tokens_are_drawn_as():
         return z + params * noise
 
     functions = ContinuousFunctions(
-        lambda params, images: images.reshape(5, 20, 2), None, conditions, None, sample, None, None
+        lambda params, images: images.reshape(5, 20, 2),
+        *(tiny.unused, conditions, tiny.unused, sample, tiny.unused, tiny.unused),
     )
     latents = np.random.default_rng(0).normal(size=(5, 2, 10, 2)).astype(np.float32)
     hashes = np.array([zlib.crc32(name.encode()) for name in IDS], np.uint32)
@@ -110,7 +111,8 @@ def test_default_prefixes_are_the_published_ones_at_full_size():
     assert default_prefixes(scales, (0, 1, 5, 14, 30)) == (0, 1, 2, 3, 4)
     tokens = (1,) * rar.VARIANTS["rar_xxl"].config["generator"]["num_tokens"]
     assert default_prefixes(tokens, (0, 1, 5, 14, 30)) == (0, 1, 5, 14, 30)
-    assert default_prefixes(GOLDEN["mar_generation_tokens_per_step"], (0, 1, 2, 5)) == (0, 1, 2, 5)
+    published = GOLDEN["mar_generation_tokens_per_step"].tolist()
+    assert default_prefixes(published, (0, 1, 2, 5)) == (0, 1, 2, 5)
 
 
 def test_default_prefixes_of_small_images_give_away_a_quarter_at_most():

@@ -6,6 +6,7 @@ import itertools
 import zlib
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -72,7 +73,8 @@ def test_recorded_normalisation():
     config, io = golden()
     mask = io["mar_mask"]
     hidden = np.nonzero(mask)[1].reshape(3, config["mar"]["masked_tokens"])
-    losses = np.take_along_axis(io["mar_raw_loss"].mean(0), hidden, axis=1)
+    losses = jnp.asarray(np.take_along_axis(io["mar_raw_loss"].mean(0), hidden, axis=1))
+    hidden = jnp.asarray(hidden)
     ours = published_losses(losses, hidden, config["mar"]["N"], config["mar"]["diffusion_batch_mul"])
     np.testing.assert_allclose(ours / 3, io["mar_token_losses"], rtol=2e-5, atol=0)
     assert MaskedLossConfig().num_hidden(256) == config["mar"]["masked_tokens"]
@@ -166,6 +168,7 @@ def test_settings_change_one_thing_after_the_other():
         ({"num_noises": 0}, "num_noises=0 is less than 1"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_options_that_make_no_sense(options, message):
     with pytest.raises(InputError, match=message):
         MaskedLossConfig(**options)

@@ -6,6 +6,7 @@ import math
 import zlib
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -21,6 +22,10 @@ FRACTIONS = ("surp_count", "camia_below")
 @functools.cache
 def golden():
     return weights.load("token_features")
+
+
+def statistics(logits, tokens):
+    return token_statistics(jnp.asarray(logits), jnp.asarray(tokens))
 
 
 @jax.jit
@@ -85,7 +90,7 @@ def test_too_few_tokens_for_k_percent():
     scores = all_scores(*arrays)
     assert_recorded(scores, "diff", config["feature_names_18"], io["edge_smallN_features_cfg_18"])
     assert np.isnan(scores["diff/min_k_10_ref"]).all()
-    lowest = token_statistics(arrays[0] - arrays[1], arrays[2]).log_prob.min(axis=1)
+    lowest = statistics(arrays[0] - arrays[1], arrays[2]).log_prob.min(axis=1)
     np.testing.assert_array_equal(scores["diff/min_k_10"], lowest)
     literature = [s.name for s in get_scores("default") if s.made != "fitted"]
     assert np.isfinite([scores[name] for name in literature]).all()
@@ -180,7 +185,7 @@ def test_literature_scores_match_a_loop(view):
 
 def test_surp_without_surprising_tokens_is_the_quantile():
     cond, _, tokens = random_logits()
-    probs = np.exp(np.float64(token_statistics(cond, tokens).log_prob[-1]))  # every entropy exceeds 2
+    probs = np.exp(np.float64(statistics(cond, tokens).log_prob[-1]))  # every entropy exceeds 2
     np.testing.assert_allclose(random_scores()["cond/surp_30_2"][-1], np.quantile(probs, 0.3), rtol=1e-5)
     assert random_scores()["cond/surp_30_4"][-1] < random_scores()["cond/surp_30_2"][-1]
 
@@ -201,9 +206,9 @@ def test_icas_does_not_overflow():
     likely, unlikely = (np.array([[[z, 0.0]]], np.float32) for z in (0.0, -500.0))
     tokens = np.zeros((1, 1), np.int64)
     (gain,) = get_scores("diff/icas")
-    statistics = [token_statistics(z, tokens) for z in (likely, unlikely)]
-    np.testing.assert_array_equal(gain.function(*statistics), 0.0)
-    np.testing.assert_allclose(gain.function(*statistics[::-1]), (np.log(2) - 500) / 1.75, rtol=1e-6)
+    views = [statistics(z, tokens) for z in (likely, unlikely)]
+    np.testing.assert_array_equal(gain.function(*views), 0.0)
+    np.testing.assert_allclose(gain.function(*views[::-1]), (np.log(2) - 500) / 1.75, rtol=1e-6)
 
 
 def test_offsets_of_a_row_change_no_score():
@@ -228,8 +233,8 @@ def test_camia_tells_likely_from_the_start():
     """Rising log-probability means context helped: a non-member by slope; one outlier: a member by mean."""
     x = np.float32([[-3, -2.5, -2, -1.5], [-1, -1, -1, -3]])
     zero = np.zeros_like(x)
-    statistics = token_statistics(np.zeros((2, 4, 2)), zero.astype(int))._replace(log_prob=x)
-    value = {n: get_scores(f"cond/camia_{n}")[0].function(statistics) for n in ("slope", "below_mean")}
+    view = statistics(np.zeros((2, 4, 2)), zero.astype(int))._replace(log_prob=jnp.asarray(x))
+    value = {n: get_scores(f"cond/camia_{n}")[0].function(view) for n in ("slope", "below_mean")}
     np.testing.assert_allclose(value["slope"], [-0.5, 0.6], rtol=1e-6)
     np.testing.assert_allclose(value["below_mean"], [-0.5, -0.25])
 

@@ -1,5 +1,6 @@
 """The features of PRADA: a linear score in them is the mean per scale of piecewise linear functions."""
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxaudit.attacks.prada import COND_KNOTS, GAIN_KNOTS, hat_functions, prada
@@ -10,8 +11,8 @@ STEPS = (1, 4, 9)
 
 def statistics(log_probs):
     batch, length = log_probs.shape
-    any_token = token_statistics(np.zeros((batch, length, 2)), np.zeros((batch, length), int))
-    return any_token._replace(log_prob=log_probs.astype(np.float32))
+    any_token = token_statistics(jnp.zeros((batch, length, 2)), jnp.zeros((batch, length), int))
+    return any_token._replace(log_prob=jnp.asarray(log_probs, jnp.float32))
 
 
 def log_probs(seed, length=14):
@@ -41,7 +42,7 @@ def test_a_linear_score_is_a_piecewise_linear_function_of_every_token():
 
 
 def test_hat_functions_sum_to_one_and_are_constant_outside():
-    values = np.float32([[-40, -17, -16, -3.3, 0, 7]])
+    values = jnp.float32([[-40, -17, -16, -3.3, 0, 7]])
     hats = np.asarray(hat_functions(values, COND_KNOTS))
     np.testing.assert_allclose(hats.sum(0), 1, rtol=1e-6)
     np.testing.assert_array_equal(hats[0, 0, :3], 1)

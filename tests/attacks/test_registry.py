@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -48,7 +49,8 @@ def views(batch=3, length=9, vocabulary=7):
     cond, null = random.standard_normal((2, batch, length, vocabulary)).astype(np.float32)
     tokens = random.integers(0, vocabulary, (batch, length))
     logits = {"cond": cond, "null": null, "diff": cond - null}
-    return {view: token_statistics(z, tokens) for view, z in logits.items()}, tokens
+    statistics = {view: token_statistics(jnp.asarray(z), jnp.asarray(tokens)) for view, z in logits.items()}
+    return statistics, tokens
 
 
 def test_every_score_is_cited_and_described():
@@ -169,7 +171,8 @@ def test_inputs_may_depend_on_the_grid():
 
     plan = ScorePlan(get_scores("at_*", kind="diffusion"))
     assert plan.inputs == {1, 2, "z"}
-    assert plan.device({1: 5, 2: 7, "z": 1}) == {"at_1": 4, "at_2": 6}
+    found = plan.device({1: jnp.array([5.0]), 2: jnp.array([7.0]), "z": jnp.array([1.0])})
+    chex.assert_trees_all_equal(found, {"at_1": jnp.array([4.0]), "at_2": jnp.array([6.0])})
 
 
 @pytest.mark.usefixtures("own_registry")

@@ -71,6 +71,7 @@ def test_sscd_takes_the_descriptors_as_they_are():
     np.testing.assert_allclose(measure.embed(images), expected, rtol=1e-5)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_mistakes():
     with pytest.raises(InputError, match="Unknown similarity 'sscdd'; did you mean sscd"):
         get_similarity("sscdd")

@@ -4,8 +4,9 @@ import numpy as np
 
 from jaxaudit.attacks.similarity import Similarity
 from jaxaudit.audits.extraction import Candidates, Completions, Reference
+from tests import tiny
 
-SIMILARITY = Similarity("pixels", 0.9, "Correlation of grey levels.", None)
+SIMILARITY = Similarity("pixels", 0.9, "Correlation of grey levels.", tiny.unused)
 STEPS = (1, 4, 16, 64)
 
 
