@@ -194,7 +194,7 @@ def _functions(
         some = functools.partial(forward, autoencoder, params["tokenizer"], method="decode")
         return map_rows(some, latents, rows=rows)
 
-    def over_rows(function: Callable[..., Any], z_t: Array, level: Array, condition: Condition) -> Any:
+    def over_rows(function: Callable[..., Any], z_t: Array, level: Array, condition: Any) -> Any:
         """function(what the network reads, what it is told, condition), some rows at a time."""
         x, time = network_input(process, z_t, jnp.broadcast_to(level, z_t.shape[:1]))
         return map_rows(function, x, time, *(() if condition is None else (condition,)), rows=rows)
