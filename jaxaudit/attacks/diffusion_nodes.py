@@ -35,7 +35,7 @@ _ITERATIONS = 5  # of noise optimisation
 _add_noise = jax.vmap(add_noise, (None, 0, 0))  # at N levels
 
 
-class Prediction(NamedTuple):
+class Look(NamedTuple):
     """What the network sees and, where asked for, the gradient of ‖ε − f‖ by z; ε: the first noise."""
 
     seen: Denoised
@@ -44,7 +44,7 @@ class Prediction(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation(Node):
-    """One look of the network at each image: a `Prediction`.
+    """One look of the network at each image: a `Look`.
 
     Attributes:
       latents: what it looks at.
@@ -77,7 +77,7 @@ class Evaluation(Node):
         return Evaluation, self.gradient
 
     @classmethod
-    def values(cls, nodes: Sequence[Evaluation], run: Run, results: Results) -> list[Prediction]:
+    def values(cls, nodes: Sequence[Evaluation], run: Run, results: Results) -> list[Look]:
         """One after the other, in a loop."""
         inputs = {
             "z": stack([results[node.latents] for node in nodes]),
@@ -85,11 +85,11 @@ class Evaluation(Node):
             "null": jnp.asarray([node.null for node in nodes]),
         }
 
-        def look(x: dict[str, Array]) -> Prediction:
+        def look(x: dict[str, Array]) -> Look:
             arguments = x["z"], x["index"], run.conditioned(x["null"])
             if not nodes[0].gradient:
-                return Prediction(run.denoise(*arguments), None)
-            return Prediction(*gradient_masking.denoised_and_gradient(run.denoise, *arguments, run.noises[0]))
+                return Look(run.denoise(*arguments), None)
+            return Look(*gradient_masking.denoised_and_gradient(run.denoise, *arguments, run.noises[0]))
 
         return unstack(jax.lax.map(look, inputs))
 
@@ -217,7 +217,7 @@ class Optimisation(Node):
         noise = run.noises[0]
         starts = stack([tuple(results[need] for need in node.needs(run.setting)) for node in nodes])
 
-        def optimise(x: tuple[Array, tuple[Latents, Prediction]]) -> NoiseOptimum:
+        def optimise(x: tuple[Array, tuple[Latents, Look]]) -> NoiseOptimum:
             index, (z_t, start) = x
             assert start.gradient is not None
             initial = denoising.norm(noise - start.seen.eps), start.gradient

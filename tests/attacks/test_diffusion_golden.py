@@ -112,7 +112,7 @@ def computed(family, attack):
     noise = np.broadcast_to(noise, (5, *noise.shape[-4:]))
     batch = {
         "latents": io["latents"],
-        "labels": io["classes"],
+        "condition": io["classes"],
         "noise": np.moveaxis(noise, 0, 1),
         "ids": np.zeros(noise.shape[1], np.uint32),
     }
