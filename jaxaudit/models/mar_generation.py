@@ -24,6 +24,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxaudit.errors import InputError
 from jaxaudit.models import mar_head
+from jaxaudit.models.forward import forward
 from jaxaudit.models.mar import MAR, take
 from jaxaudit_kernels.processes import respace
 
@@ -94,8 +95,8 @@ def complete(
         """z [B,W,C] at the positions, for the label and with guidance for the null label, in one batch."""
         tokens, shown, positions = (jnp.concatenate([x] * len(views)) for x in (tokens, shown, positions))
         every = jnp.broadcast_to(jnp.arange(length), shown.shape)
-        network = model.bind({"params": params})
-        z = network.decode(network.encode(tokens, jnp.concatenate(views), every, shown), every, shown)
+        h = forward(model, params, tokens, jnp.concatenate(views), every, shown, method="encode")
+        z = forward(model, params, h, every, shown, method="decode")
         return jnp.split(take(z, jnp.minimum(positions, length - 1)), len(views))
 
     def step(tokens: Array, now: tuple[Array, Array, Array]) -> tuple[Array, None]:

@@ -28,6 +28,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float, Int, Key
 
+from jaxaudit.models.forward import forward
 from jaxaudit.models.layers import Dense, TimeEmbedding, affine_norm, layer_norm
 from jaxaudit_kernels.learned_variance import ancestral_step, training_losses
 from jaxaudit_kernels.process import Process, add_noise, denoised, noise_levels
@@ -158,14 +159,15 @@ def losses(
     given = jnp.asarray(timestep, jnp.int32)
     if given.ndim not in (0, 2, 3):
         raise ValueError(f"Timesteps of shape {given.shape} are neither a scalar, [B,M] nor [R,B,M].")
-    variables = {"params": params}
 
     def condition(t: Array) -> Modulations:
-        return head.bind(variables).condition(z, t)
+        return forward(head, params, z, t, method="condition")
 
     def evaluate(t: Array, noise: Array, modulations: Modulations) -> dict[str, Array]:
         x_t = add_noise(latents, noise_levels(TRAINING, t), noise)
-        return training_losses(TRAINING, head.bind(variables).denoise(x_t, modulations), latents, t, noise)
+        return training_losses(
+            TRAINING, forward(head, params, x_t, modulations, method="denoise"), latents, t, noise
+        )
 
     if given.ndim == 3:
         return jax.lax.map(lambda tn: evaluate(tn[0], tn[1], condition(tn[0])), (given, noise))
@@ -184,10 +186,9 @@ def guided(
     guidance: ArrayLike,
 ) -> Float[Array, "B M 2*D"]:
     """[ε̂, v] float32, guided as in (4) by the conditions `null_z` of the null label unless they are None."""
-    variables = {"params": params}
     if null_z is None:
-        return head.bind(variables)(x, t, z)
-    both = head.bind(variables)(jnp.stack([x, x]), t[None], jnp.stack([z, null_z]))
+        return forward(head, params, x, t, z)
+    both = forward(head, params, jnp.stack([x, x]), t[None], jnp.stack([z, null_z]))
     eps, null_eps = both[0, ..., : x.shape[-1]], both[1, ..., : x.shape[-1]]
     return jnp.concatenate([null_eps + guidance * (eps - null_eps), both[0, ..., x.shape[-1] :]], axis=-1)
 
