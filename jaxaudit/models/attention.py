@@ -10,7 +10,8 @@ positions lie together; the others leave the heads where the projection puts the
 
 Source of (1): Vaswani et al., "Attention is all you need", NeurIPS 2017, eq. (1).
 
-Axes: B batch, H heads, Q queries, K keys, L positions, d head width, C = H d width.
+Axes: B batch, H heads, Q queries, K keys, L positions, d head width, C = H d width,
+P = 3 C a packed projection.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from jaxtyping import Array, Bool, Float
 from jaxaudit.models.layers import Dense
 from jaxaudit_kernels.precision import matmul_precision
 
-KeysValues = tuple[Float[Array, "B H K d"], Float[Array, "B H K d"]]
+KeysValues = tuple[Float[Array, "B H _ d"], Float[Array, "B H _ d"]]
 """Keys and values of one block at all positions so far."""
 
 Cache = tuple[KeysValues, ...]
@@ -121,7 +122,7 @@ def block_causal_attention(
 
 
 def split_heads(
-    qkv: Float[Array, "B L packed"], num_heads: int, layout: Layout
+    qkv: Float[Array, "B L P"], num_heads: int, layout: Layout
 ) -> tuple[Float[Array, "B _ _ d"], Float[Array, "B _ _ d"], Float[Array, "B _ _ d"]]:
     """q, k and v from their packed projection, which holds q, k and v, each head by head."""
     q, k, v = jnp.unstack(einops.rearrange(qkv, f"b l (qkv h d) -> qkv {layout}", qkv=3, h=num_heads))

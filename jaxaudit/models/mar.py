@@ -12,8 +12,8 @@ dropped; the null label is `num_classes`.
 Source: Li et al., "Autoregressive image generation without vector quantization", NeurIPS 2024
 (arXiv 2406.11838), section 3.
 
-Axes: B batch, L tokens, M hidden tokens, N visible (or read) tokens, K buffer positions, Q queries, H heads,
-d head width, C width, D channels of a token, F hidden units of an MLP.
+Axes: B batch, L tokens, M hidden tokens, N visible (or read) tokens, K buffer positions, T = K + N positions
+that are encoded, Q positions in a block, C width, D channels of a token, F hidden units of an MLP.
 """
 
 from __future__ import annotations
@@ -198,7 +198,7 @@ class MAR(nn.Module):
         labels: Int[Array, " B"],
         visible: Int[Array, "B N"],
         shown: Bool[Array, "B N"] | None = None,
-    ) -> Float[Array, "B K+N C"]:
+    ) -> Float[Array, "B T C"]:
         """h of (1), float32: the buffer, then the tokens at the `visible` positions.
 
         `shown` [B,N] bool says which of those are visible indeed (None: all); nothing attends to the others.
@@ -220,7 +220,7 @@ class MAR(nn.Module):
 
     def decode(
         self,
-        encoded: Float[Array, "B K+N C"],
+        encoded: Float[Array, "B T C"],
         visible: Int[Array, "B N"],
         shown: Bool[Array, "B N"] | None = None,
     ) -> Float[Array, "B L C"]:

@@ -95,7 +95,8 @@ class Backbone(nn.Module):
         config = self.config
         h = Conv(config.width, (7, 7), 2, dtype=self.dtype, name="conv1")(images)
         h = nn.relu(BatchNorm(_BATCH_NORM_EPS, self.dtype, name="bn1")(h))
-        h = nn.max_pool(h, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))  # pyright: ignore[reportArgumentType]  # Flax's default hides the pairs it takes
+        h = jnp.pad(h, ((0, 0), (1, 1), (1, 1), (0, 0)))  # as good as -∞: nothing is below zero here
+        h = nn.max_pool(h, (3, 3), strides=(2, 2))
         for stage, blocks in enumerate(config.stage_sizes):
             for block in range(blocks):
                 h = Bottleneck(

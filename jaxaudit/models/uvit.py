@@ -182,11 +182,14 @@ class UViT(nn.Module):
         """ε̂ float32 of noised latents at the times n (1 .. 1000), given labels, captions or None."""
         config = self.config
         extras = [timestep_embedding(n, config.width)[:, None]]
-        if config.num_classes:
+        if condition is None and (config.num_classes or config.context_length):
+            raise InputError(
+                "condition=None: this U-ViT needs "
+                + ("class labels." if config.num_classes else "the embeddings of captions.")
+            )
+        if condition is not None and config.num_classes:
             extras.insert(0, self.label_emb(condition)[:, None])
-        if config.context_length:
-            if condition is None:
-                raise ValueError("This U-ViT reads captions; it needs their embeddings as its condition.")
+        if condition is not None and config.context_length:
             extras.append(self.context_embed(condition))
         x = jnp.concatenate([*extras, self.patch_embed(z_t)], axis=1) + self.pos_embed
         skips = []

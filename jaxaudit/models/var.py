@@ -13,14 +13,16 @@ the tokenizer's `next_input`), plus level and position embeddings, each block co
 Row n of the result predicts token n. Labels are never dropped; the null label is `num_classes`.
 Source: Tian et al., "Visual autoregressive modeling", NeurIPS 2024 (arXiv 2404.02905), §3 and appendix.
 
-Axes: B batch, L tokens of all scales, l tokens of the scales in one call, K keys, H heads, d head width,
-M tokens of all scales but the first, C width, Z channels of a code, V vocabulary.
+Axes: B batch, L tokens of all scales, M those of all but the first; l tokens of the scales in one call,
+m those of them with an input, all but scale 0's; K keys, H heads, d head width, C width, P = 6 C, Z channels of a code,
+V vocabulary.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import einops
@@ -101,15 +103,15 @@ def _residual(config: VARConfig) -> Initializer:
 def _modulation(config: VARConfig) -> Initializer:
     """The initialiser of (1), last axes γ₁, γ₂, σ₁, σ₂, β₁, β₂: gates start nearly closed."""
 
-    def init(key: Array, shape: Any, dtype: Any = jnp.float32, out_sharding: Any = None) -> Array:
-        del out_sharding
-        gain = jnp.array([1e-5] * 2 + [0.5] * 4, dtype).reshape(1, 6, 1)
-        return (gain * _normal(config)(key, shape, dtype).reshape(-1, 6, config.width)).reshape(shape)
+    def init(key: Array, shape: Sequence[int], dtype: Any = jnp.float32, out_sharding: Any = None) -> Array:
+        gain = jnp.array([1e-5] * 2 + [0.5] * 4, dtype)[None, :, None]
+        normal = _normal(config)(key, shape, dtype, out_sharding)
+        return (gain * normal.reshape(-1, 6, config.width)).reshape(shape)
 
     return init
 
 
-def _six(modulation: Float[Array, "B packed"]) -> Float[Array, "B 1 6 {modulation.shape[1]//6}"]:
+def _six(modulation: Float[Array, "B P"]) -> Float[Array, "B 1 6 P//6"]:
     """(1) vector by vector, the same for every token."""
     return einops.rearrange(modulation, "b (six c) -> b 1 six c", six=6)
 
@@ -244,7 +246,7 @@ class VAR(nn.Module):
 
     def advance(
         self,
-        inputs: Float[Array, "B l Z"],
+        inputs: Float[Array, "B m Z"],
         labels: Int[Array, " B"],
         cache: Cache | None,
         *,

@@ -7,7 +7,8 @@
 `scale` brings latents to about unit variance; it belongs to the model that was trained on them.
 Source: Rombach et al., "High-resolution image synthesis with latent diffusion models", CVPR 2022, §3.1.
 
-Axes: B batch, H and W pixels, h and w latent pixels, C channels of a latent. NHWC.
+Axes: B batch, H and W pixels, h and w latent pixels, C channels of a latent,
+M = 2 C numbers of a posterior. NHWC.
 """
 
 from __future__ import annotations
@@ -86,9 +87,7 @@ class KLAutoencoder(nn.Module):
         """Reconstructions from the posterior mean, clamped to [-1, 1]."""
         return self.decode(self.encode(images))
 
-    def moments(
-        self, images: Float[Array, "B H W 3"]
-    ) -> Float[Array, "B h w {2*self.config.latent_channels}"]:
+    def moments(self, images: Float[Array, "B H W 3"]) -> Float[Array, "B h w M"]:
         """[μ, log σ²] of (1) before the clamp, not scaled, float32."""
         return self.quant_conv(self.encoder(images).astype(jnp.float32))
 
@@ -112,14 +111,14 @@ class KLAutoencoder(nn.Module):
 
 
 def posterior(
-    moments: Float[Array, "B h w both"],
-) -> tuple[Float[Array, "B h w {moments.shape[-1]//2}"], Float[Array, "B h w {moments.shape[-1]//2}"]]:
+    moments: Float[Array, "B h w M"],
+) -> tuple[Float[Array, "B h w M//2"], Float[Array, "B h w M//2"]]:
     """μ and the clamped log σ² of (1)."""
     mean, log_variance = jnp.split(moments, 2, axis=-1)
     return mean, jnp.clip(log_variance, -30.0, 20.0)
 
 
-def sample(moments: Float[Array, "B h w both"], noise: Float[Array, "B h w C"]) -> Float[Array, "B h w C"]:
+def sample(moments: Float[Array, "B h w M"], noise: Float[Array, "B h w C"]) -> Float[Array, "B h w C"]:
     """μ + σ n, not scaled, for standard Gaussian noise n."""
     mean, log_variance = posterior(moments)
     return mean + jnp.exp(0.5 * log_variance) * noise

@@ -18,8 +18,6 @@ M tokens of all scales but the first, S scales, H and W pixels, h and w feature 
 from __future__ import annotations
 
 import dataclasses
-import functools
-import operator
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -249,8 +247,8 @@ class MultiScaleVQ(nn.Module):
         """
         if progressive:
             return self.quantize.progressive(tokens)
-        updates = [self.quantize.update(part, s) for s, part in enumerate(self.quantize.split(tokens))]
-        return functools.reduce(operator.add, updates)
+        first, *rest = (self.quantize.update(part, s) for s, part in enumerate(self.quantize.split(tokens)))
+        return sum(rest, start=first)
 
     def decode(self, tokens: Int[Array, "B L"], *, progressive: bool = False) -> Float[Array, "B H W 3"]:
         """Images [B,H,W,3] float32 of `tokens`, clamped to [-1, 1]."""

@@ -10,7 +10,7 @@ n inputs, N outputs per side. These are PyTorch's "area" and "bicubic" modes (al
 `jax.image.resize` uses a = -1/2 and renormalises at the border instead.
 Source of (2): Keys, "Cubic convolution interpolation for digital image processing", 1981, eq. (4).
 
-Axes: B batch, H height, W width, C channels.
+Axes: B batch, H pixels per side, N pixels per side of the result, C channels.
 """
 
 import functools
@@ -22,17 +22,17 @@ import numpy as np
 from jaxtyping import Array, Float
 
 
-def area(x: Float[Array, "B H W C"], size: int) -> Float[Array, "B size size C"]:
+def area(x: Float[Array, "B H H C"], size: int) -> Float[Array, "B {size} {size} C"]:
     """The square maps x [B,n,n,C] averaged down to [B,size,size,C] float32, by (1)."""
     return _resample(x, _area_matrix(x.shape[1], size))
 
 
-def bicubic(x: Float[Array, "B H W C"], size: int) -> Float[Array, "B size size C"]:
+def bicubic(x: Float[Array, "B H H C"], size: int) -> Float[Array, "B {size} {size} C"]:
     """The square maps x [B,n,n,C] interpolated to [B,size,size,C] float32, by (2)."""
     return _resample(x, _bicubic_matrix(x.shape[1], size))
 
 
-def _resample(x: Array, matrix: np.ndarray) -> Array:
+def _resample(x: Float[Array, "B H H C"], matrix: Float[np.ndarray, "N H"]) -> Float[Array, "B N N C"]:
     if matrix.shape[0] == matrix.shape[1]:  # both filters are the identity then
         return x
     weights = jnp.asarray(matrix)

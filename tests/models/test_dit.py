@@ -34,7 +34,7 @@ def golden():
     latents, one = spec((1, 8, 8, 4), jnp.float32), spec((1,), jnp.int32)
     abstract = jax.eval_shape(MODEL.init, jax.random.key(0), latents, one, one)["params"]
     params = jax.tree.map(jnp.asarray, convert(weights.state_dict(recorded, io), GENERATOR, abstract))
-    return params, {name: nhwc(x) for name, x in weights.inputs(recorded).items()}, io
+    return params, {name: jnp.asarray(nhwc(x)) for name, x in weights.inputs(recorded).items()}, io
 
 
 def nhwc(x):
@@ -81,7 +81,7 @@ def test_official_outputs():
 def test_official_guided_output():
     """Guidance, which the official code applies to three of the four channels, mixes our two views."""
     _, inputs, io = golden()
-    pair, null = inputs["x"][[0, 1, 0, 1]], CONFIG.num_classes
+    pair, null = inputs["x"][np.array([0, 1, 0, 1])], CONFIG.num_classes
     out = outputs(pair, [500, 100] * 2, [*inputs["y"][:2], null, null])
     guided = out[2:, ..., :3] + 3.5 * (out[:2, ..., :3] - out[2:, ..., :3])
     close(jnp.concatenate([jnp.tile(guided, (2, 1, 1, 1)), out[..., 3:]], -1), nhwc(io["cfg_out"]))
@@ -115,8 +115,8 @@ def test_initial_positions_are_the_official_ones():
 
 def test_a_new_network_predicts_zero_noise_and_never_trains_its_positions():
     tiny = DiT(DiTConfig(num_classes=2, depth=1, width=8, num_heads=2, latent_size=4))
-    z_t = np.random.default_rng(0).standard_normal((1, 4, 4, 4)).astype(np.float32)
-    time, label = np.array([3]), np.array([1])
+    z_t = jnp.asarray(np.random.default_rng(0).standard_normal((1, 4, 4, 4)).astype(np.float32))
+    time, label = jnp.array([3]), jnp.array([1])
 
     @jax.jit
     def run(key):

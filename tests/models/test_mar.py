@@ -50,7 +50,7 @@ def golden():
         spec((1, 5), jnp.int32),
     )["params"]
     params = jax.tree.map(jnp.asarray, convert(weights.state_dict(recorded, io), GENERATOR, abstract))
-    inputs = weights.inputs(recorded)
+    inputs = jax.tree.map(jnp.asarray, weights.inputs(recorded))
     inputs["tokens"] = patchify(jnp.moveaxis(inputs["latents"], 1, -1), 1, mar.PATCH_ORDER)
     return params, inputs, io, recorded
 
@@ -205,7 +205,7 @@ def test_losses_share_the_conditioning_of_a_timestep():
         close(per_token[name], value, atol=1e-5)
         close(per_noise[name], value, atol=1e-5)
     with pytest.raises(ValueError, match=r"\(6,\) are neither"):
-        mar_head.losses(HEAD, head_params(), z, x, np.full(6, 500), noise)
+        mar_head.losses(HEAD, head_params(), z, x, jnp.full(6, 500), noise)
 
 
 def test_official_partial_chain():
@@ -267,7 +267,7 @@ def test_official_generation():
             params,
             jnp.full((2, 36, 8), jnp.nan),  # nothing of it is kept
             inputs["labels"],
-            io["gen_orders"][:, ::-1],
+            jnp.asarray(io["gen_orders"][:, ::-1]),
             lambda step, _: (starts[step], noises[step]),
             prefix=0,
             steps=options["num_iter"],

@@ -25,7 +25,7 @@ def golden():
     config, io = weights.load("rar")
     params = jax.tree.map(jnp.asarray, flax_params(weights.state_dict(config, io)))
     tokens = weights.load("rar_tokenizer")[1]["token_indices"]
-    return params, weights.inputs(config)["labels"], io, tokens
+    return params, jnp.asarray(weights.inputs(config)["labels"]), io, jnp.asarray(tokens)
 
 
 logits_of = jax.jit(lambda params, tokens, labels: MODEL.apply({"params": params}, tokens, labels))
@@ -39,8 +39,8 @@ def test_official_outputs():
     def run(params):
         return MODEL.apply(
             {"params": params},
-            np.concatenate([tokens, tokens]),
-            np.concatenate([labels, np.full_like(labels, NULL)]),
+            jnp.concatenate([tokens, tokens]),
+            jnp.concatenate([labels, jnp.full_like(labels, NULL)]),
             capture_intermediates=lambda module, _: isinstance(module, _Block),
             mutable=["intermediates", "activations"],
         )
@@ -100,7 +100,7 @@ def test_cached_steps_equal_the_full_pass():
 def test_no_token_sees_its_future():
     """The gradient of row n by the embedding of token m is zero for m ≥ n, and not for m < n."""
     params, labels, _, _ = golden()
-    tokens = np.arange(16)[None]  # all different, so that embedding row m is token m
+    tokens = jnp.arange(16)[None]  # all different, so that embedding row m is token m
 
     def rows(table):
         logits = MODEL.apply({"params": {**params, "embeddings": {"embedding": table}}}, tokens, labels[:1])

@@ -31,7 +31,8 @@ def golden(case):
     """Parameters, inputs (images NHWC), the condition, recorded outputs."""
     recorded, io = weights.load(case)
     inputs = {
-        name: np.moveaxis(x, 1, -1) if x.ndim == 4 else x for name, x in weights.inputs(recorded).items()
+        name: jnp.asarray(np.moveaxis(x, 1, -1) if x.ndim == 4 else x)
+        for name, x in weights.inputs(recorded).items()
     }
     condition = inputs.get("y", inputs.get("context"))
     abstract = jax.eval_shape(
@@ -106,7 +107,7 @@ def test_official_null_class():
 
 def test_official_patches():
     _, inputs, _, io = golden("uvit")
-    patches = patchify(jnp.asarray(inputs["x"]), 2, "p q c")
+    patches = patchify(inputs["x"], 2, "p q c")
     np.testing.assert_array_equal(patches[:1], io["patchify"])
     np.testing.assert_array_equal(unpatchify(patches, 2, "p q c"), inputs["x"])
 
@@ -150,3 +151,10 @@ def test_half_precision_computes_about_the_same():
 def test_unusable_configs(fields, message):
     with pytest.raises(InputError, match=message):
         UViTConfig(**fields)
+
+
+@pytest.mark.parametrize(("case", "needed"), [("uvit", "class labels"), ("uvit_t2i", "captions")])
+def test_a_missing_condition_is_named(case, needed):
+    params, inputs, _, _ = golden(case)
+    with pytest.raises(InputError, match=f"condition=None.*{needed}"):
+        UViT(CONFIGS[case]).apply({"params": params}, inputs["x"], inputs["t"])

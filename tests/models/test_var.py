@@ -26,8 +26,8 @@ STEPS = (1, 4, 9)
 def small():
     """A small model, its variables, teacher-forcing inputs and labels."""
     model = VAR(SMALL)
-    inputs = np.random.default_rng(0).standard_normal((2, 13, 4), np.float32)
-    labels = np.array([0, 3])
+    inputs = jnp.asarray(np.random.default_rng(0).standard_normal((2, 13, 4), np.float32))
+    labels = jnp.array([0, 3])
     return model, random_params(jax.eval_shape(model.init, jax.random.key(0), inputs, labels)), inputs, labels
 
 
@@ -43,8 +43,8 @@ def test_official_outputs(case):
     def run(params):
         return model.apply(
             {"params": params},
-            np.concatenate([var_input, var_input]),
-            np.concatenate([labels, np.full_like(labels, GOLDEN.num_classes)]),
+            jnp.concatenate([var_input, var_input]),
+            jnp.concatenate([labels, jnp.full_like(labels, GOLDEN.num_classes)]),
             capture_intermediates=lambda module, _: isinstance(module, Block),
             mutable=["intermediates", "activations"],
         )
@@ -63,8 +63,8 @@ def test_official_outputs(case):
 def test_attention_without_unit_length_is_scaled():
     """Without attn_l2_norm the logits are q·k / (4 √d) and there is no learned scale."""
     model = Block(dataclasses.replace(SMALL, attn_l2_norm=False), jnp.float32)
-    x = np.random.default_rng(0).standard_normal((1, 1, 16), np.float32)
-    past = np.random.default_rng(1).standard_normal((2, 1, 2, 3, 8), np.float32)
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((1, 1, 16), np.float32))
+    past = jnp.asarray(np.random.default_rng(1).standard_normal((2, 1, 2, 3, 8), np.float32))
     arguments = (x, x[:, 0], tuple(past), (1,))
     variables = random_params(jax.eval_shape(lambda: model.init(jax.random.key(0), *arguments)))
     attention = variables["params"]["attn"]
@@ -112,8 +112,8 @@ def test_cached_passes_equal_one_pass(small):
 def test_fresh_blocks_are_nearly_the_identity(shared_aln):
     """Gates start at 1e-5 of their usual size, whichever AdaLN is used."""
     block = Block(dataclasses.replace(SMALL, shared_aln=shared_aln), jnp.float32)
-    x = np.random.default_rng(0).standard_normal((2, 14, 16), np.float32)
-    condition = np.zeros((2, 1, 6, 16), np.float32) if shared_aln else x[:, 0]
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 14, 16), np.float32))
+    condition = jnp.zeros((2, 1, 6, 16), np.float32) if shared_aln else x[:, 0]
 
     @jax.jit
     def run(key):

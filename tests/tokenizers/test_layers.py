@@ -14,7 +14,7 @@ from jaxaudit.tokenizers.layers import AttnBlock, Downsample, GroupNorm, Upsampl
 @pytest.mark.parametrize(("channels", "groups"), [(64, 32), (48, 16), (8, 8)])
 def test_group_norm(channels, groups):
     normal = np.random.default_rng(0).standard_normal
-    x = 3 + normal((2, 4, 6, channels), np.float32)
+    x = jnp.asarray(3 + normal((2, 4, 6, channels), np.float32))
     params = {"scale": normal(channels, np.float32), "bias": normal(channels, np.float32)}
     expected = nn.GroupNorm(groups, epsilon=1e-6, use_fast_variance=False).apply({"params": params}, x)
     np.testing.assert_allclose(GroupNorm().apply({"params": params}, x), expected, rtol=1e-5, atol=1e-5)
@@ -22,7 +22,8 @@ def test_group_norm(channels, groups):
 
 def test_group_norm_epsilon_shows_on_small_signals():
     x = 1e-3 * np.random.default_rng(0).standard_normal((1, 4, 4, 32), np.float32)
-    normed = GroupNorm().apply({"params": {"scale": jnp.ones(32), "bias": jnp.zeros(32)}}, x)
+    params = {"scale": jnp.ones(32), "bias": jnp.zeros(32)}
+    normed = GroupNorm().apply({"params": params}, jnp.asarray(x))
     expected = torch.nn.functional.group_norm(torch.tensor(np.moveaxis(x, -1, 1)), 32, eps=1e-6)
     np.testing.assert_allclose(np.moveaxis(np.asarray(normed), -1, 1), expected, rtol=1e-5, atol=1e-5)
 
@@ -43,7 +44,7 @@ def test_upsample_repeats_before_the_convolution():
 
 
 def test_attention_with_fused_and_separate_projections_agrees():
-    x = np.random.default_rng(0).standard_normal((2, 3, 3, 8), np.float32)
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 3, 3, 8), np.float32))
     fused = AttnBlock(fused_qkv=True)
     variables = random_params(jax.eval_shape(fused.init, jax.random.key(0), x))
     params = dict(variables["params"])

@@ -63,7 +63,7 @@ def test_decoder(golden):
 def test_codes_are_their_own_tokens(golden):
     """Features that are codes get those codes, and far features the code that a plain search finds."""
     variables, inputs, _ = golden
-    tokens = inputs["random_tokens"]
+    tokens = jnp.asarray(inputs["random_tokens"])
     quantiser = TOKENIZER.bind(variables).quantize
     np.testing.assert_array_equal(quantiser(quantiser.codes(tokens)), tokens)
 
