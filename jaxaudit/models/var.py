@@ -14,8 +14,8 @@ Row n of the result predicts token n. Labels are never dropped; the null label i
 Source: Tian et al., "Visual autoregressive modeling", NeurIPS 2024 (arXiv 2404.02905), §3 and appendix.
 
 Axes: B batch, L tokens of all scales, M those of all but the first; l tokens of the scales in one call,
-m those of them with an input, all but scale 0's; K keys, H heads, d head width, C width, P = 6 C, Z channels of a code,
-V vocabulary.
+m those of them with an input, all but scale 0's; H heads, d head width, C width, P = 6 C, Z channels of a
+code, V vocabulary.
 """
 
 from __future__ import annotations

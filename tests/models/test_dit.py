@@ -96,10 +96,10 @@ def test_official_losses_and_steps():
     close(posterior_log_variance(process), io["posterior_log_variance_clipped"], rtol=1e-6, atol=0)
     x_t = add_noise(x_start, noise_levels(process, t), noise)
     close(x_t, nhwc(io["x_t"]))
-    losses = training_losses(process, outputs(x_t, t, inputs["y"]), x_start, t, noise)
+    losses = training_losses(process, jnp.asarray(outputs(x_t, t, inputs["y"])), x_start, t, noise)
     for name in ("mse", "vb", "loss"):
         close(losses[name], io[name])
-    seen = denoised(process, outputs(x, t, inputs["y"]), x, t)
+    seen = denoised(process, jnp.asarray(outputs(x, t, inputs["y"])), x, t)
     mean, log_variance = reverse_step(process, x, t, seen)
     close(np.moveaxis(mean, -1, 1)[..., ::2], io["step_mean"])
     close(np.moveaxis(log_variance, -1, 1)[..., ::2], io["step_log_variance"])

@@ -73,6 +73,7 @@ def test_attention_without_unit_length_is_scaled():
     (_, (k, v)), captured = model.apply(variables, *arguments, capture_intermediates=True)
 
     modulation = np.asarray(captured["intermediates"]["ada_lin_1"]["__call__"][0]).reshape(6, 16)
+    x = np.asarray(x)
     centred = x - x.mean(-1, keepdims=True)
     normed = centred / np.sqrt(np.square(centred).mean(-1, keepdims=True) + 1e-6)
     q = (normed * (1 + modulation[2]) + modulation[4])[0, 0] @ attention["mat_qkv"]["kernel"][:, :16]
