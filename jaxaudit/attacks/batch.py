@@ -26,7 +26,7 @@ def make_batch(
     latents: Float[np.ndarray, "B ..."] | None = None,
     noise: Float[np.ndarray, "R B h w c"] | Float[np.ndarray, "B h w c"] | None = None,
     null_context: Float[np.ndarray, "T D"] | None = None,
-    ids: Sequence[Any] | None = None,
+    ids: Sequence[Any] | np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """The batch of `jaxaudit.attacks.step`: every array [B,...].
 

@@ -175,7 +175,7 @@ class ExtractionAttack:
         images: Float[np.ndarray, "B H W 3"],
         labels: Int[np.ndarray, " B"],
         *,
-        ids: Sequence[Any],
+        ids: Sequence[Any] | np.ndarray,
         padded_size: int = 1,
     ) -> Pending:
         """Starts a batch; its result is {candidate score: [B]}, higher = more memorised.
@@ -202,7 +202,7 @@ class ExtractionAttack:
         labels: Int[np.ndarray, " B"],
         prefix: int,
         *,
-        ids: Sequence[Any],
+        ids: Sequence[Any] | np.ndarray,
         padded_size: int = 1,
     ) -> Pending:
         """Starts a batch; its result are the completed images [B,H,W,3] in the target's range.

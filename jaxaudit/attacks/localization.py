@@ -198,7 +198,7 @@ class ActivationMeter:
         images: Float[np.ndarray, "B P P 3"],
         condition: Given,
         *,
-        ids: Sequence[Any],
+        ids: Sequence[Any] | np.ndarray,
         padded_size: int = 1,
     ) -> Pending:
         """Starts a batch and returns at once; its `result()` is [B,T,U] float32.

@@ -40,7 +40,7 @@ def score(
     names: str | Sequence[str] = "default",
     access: Access = "white-box",
     key: Key[Array, ""] | None = None,
-    ids: Sequence[Any] | None = None,
+    ids: Sequence[Any] | np.ndarray | None = None,
     options: MaskedLossConfig | None = None,
 ) -> dict[str, Float[np.ndarray, " B"]]:
     """Membership scores of images, {name: [B]}, higher = more likely a member.
@@ -179,7 +179,7 @@ class Scorer:
         *,
         latents: Float[np.ndarray, "B L D"] | Float[np.ndarray, "B h w c"] | None = None,
         noise: Float[np.ndarray, "B h w c"] | Float[np.ndarray, "R B h w c"] | None = None,
-        ids: Sequence[Any] | None = None,
+        ids: Sequence[Any] | np.ndarray | None = None,
         padded_size: int = 1,
     ) -> PendingScores:
         """Starts a batch and returns at once.

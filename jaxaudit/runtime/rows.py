@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 from einops import rearrange
 
 
@@ -21,7 +22,7 @@ def rows_at_once() -> int | None:
     return jax.device_count() if jax.default_backend() == "cpu" else None
 
 
-def map_rows(function: Callable[..., Any], *arrays: jax.Array, rows: int | None) -> Any:
+def map_rows(function: Callable[..., Any], *arrays: jax.Array | np.ndarray, rows: int | None) -> Any:
     """function(*arrays), computed for `rows` of the N rows at a time.
 
     `function` maps arrays [D,...] to a tree of arrays [D,...] and treats rows independently. A batch split
@@ -32,7 +33,9 @@ def map_rows(function: Callable[..., Any], *arrays: jax.Array, rows: int | None)
     if rows is None or total % rows or total == rows:
         return function(*arrays)
 
-    def deal(array: jax.Array) -> jax.Array:  # n = N/D groups, a device's rows in its own column
+    def deal(
+        array: jax.Array | np.ndarray,
+    ) -> jax.Array | np.ndarray:  # n = N/D groups, a device's rows in its own column
         return rearrange(array, "(d n) ... -> n d ...", d=rows)
 
     def gather(array: jax.Array) -> jax.Array:
