@@ -224,7 +224,9 @@ class ExtractionAttack:
         low, high = self.target.preprocessing.low, self.target.preprocessing.high
         return np.clip((np.asarray(images, np.float32) - low) / (high - low), 0, 1)
 
-    def _conditions(self, labels: Int[np.ndarray, " B"], ids: Sequence[Any]) -> dict[str, np.ndarray]:
+    def _conditions(
+        self, labels: Int[np.ndarray, " B"], ids: Sequence[Any] | np.ndarray
+    ) -> dict[str, np.ndarray]:
         labels = np.asarray(labels, np.int32)
         check_labels(labels, self.target.num_classes)
         return {"labels": labels, "ids": draws.id_numbers(ids)}
