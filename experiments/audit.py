@@ -22,7 +22,6 @@ from jaxaudit.errors import InputError
 
 from . import shared_flags
 from .progress import reported
-from .reporting import show
 
 shared_flags.define_target()
 shared_flags.define_data()
@@ -65,6 +64,8 @@ def main(argv: Sequence[str]) -> None:
     from jaxaudit.audits.assess import assess
     from jaxaudit.audits.collect import CollectConfig, collect_evidence
     from jaxaudit.checkpoint import load_target
+    from jaxaudit.reports import print_results
+    from jaxaudit.reports.files import write_audit
     from jaxaudit.runtime.mesh import make_mesh, replicated
     from jaxaudit.runtime.processes import initialize_processes
 
@@ -94,7 +95,9 @@ def main(argv: Sequence[str]) -> None:
     if jax.process_index() == 0:
         with reported(console, "Computing statistics"):
             results = assess(evidence, assess_config)
-        show(results, directory, console)
+        write_audit(results, directory)
+        print_results(results, console)
+        console.print(f"Report: {directory / 'report.html'}", soft_wrap=True)
 
 
 def _options() -> Any:

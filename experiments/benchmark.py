@@ -9,7 +9,6 @@ round, so that a machine that is busy in between slows both. FLOPs: matrix produ
 
 import functools
 import io
-import json
 import resource
 import tempfile
 import time
@@ -31,7 +30,7 @@ from jaxaudit.attacks.runner import Scorer
 from jaxaudit.checkpoint import load_target, random_target
 from jaxaudit.data import batches, open_source
 from jaxaudit.errors import InputError
-from jaxaudit.evidence import write_atomically
+from jaxaudit.results import BenchmarkResults, StageSpeed, write_results
 from jaxaudit.runtime.flops import count_flops
 from jaxaudit.runtime.mesh import make_mesh, replicated
 from jaxaudit.targets import DiffusionTarget, DiscreteTarget, Kind, Target
@@ -75,24 +74,26 @@ def main(argv: Sequence[str]) -> None:
     rows = {}
     for name, stage in stages.items():
         times = np.asarray(seconds[name])
-        rows[name] = {"images_per_s": None if name == "matmul" else flag.batch_size / float(np.median(times))}
-        if stage.flops:
-            rows[name]["gflop_per_image"] = None if name == "matmul" else stage.flops / flag.batch_size / 1e9
-            rows[name]["gflop_per_s"] = float(np.median(stage.flops / times)) / 1e9
-            rows[name]["share_of_matmul"] = float(np.median(stage.flops / times / gemm_rate))
-    result = {
-        "target": target.name,
-        "device": jax.local_devices()[0].device_kind,
-        "num_devices": mesh.size,
-        "batch_size": flag.batch_size,
-        "precision": flag.precision,
-        "evaluations_per_image": scorer.evaluations(),
-        "peak_memory_bytes": _peak_memory(),
-        "stages": rows,
-    }
+        of_images = name != "matmul"
+        rows[name] = StageSpeed(
+            images_per_s=flag.batch_size / float(np.median(times)) if of_images else None,
+            gflop_per_image=stage.flops / flag.batch_size / 1e9 if of_images and stage.flops else None,
+            gflop_per_s=float(np.median(stage.flops / times)) / 1e9 if stage.flops else None,
+            share_of_matmul=float(np.median(stage.flops / times / gemm_rate)) if stage.flops else None,
+        )
+    results = BenchmarkResults(
+        target=target.name,
+        device=jax.local_devices()[0].device_kind,
+        num_devices=mesh.size,
+        batch_size=flag.batch_size,
+        precision=flag.precision,
+        evaluations_per_image=scorer.evaluations(),
+        peak_memory_bytes=_peak_memory(),
+        stages=rows,
+    )
     if _OUT.value:
-        write_atomically(Path(_OUT.value), json.dumps(result, indent=1).encode())
-    _print(result, console)
+        write_results(_OUT.value, results)
+    _print(results, console)
 
 
 class Stage:
@@ -215,7 +216,7 @@ def _peak_memory() -> int:
     return statistics.get("peak_bytes_in_use", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 
-def _print(result: dict[str, Any], console: Console) -> None:
+def _print(results: BenchmarkResults, console: Console) -> None:
     table = Table(
         "stage",
         "images/s",
@@ -223,11 +224,11 @@ def _print(result: dict[str, Any], console: Console) -> None:
         "GFLOP/s",
         "of matmul",
         box=box.SIMPLE_HEAD,
-        title=result["target"],
+        title=results.target,
     )
-    for name, row in result["stages"].items():
-        cells = [row.get(key) for key in ("images_per_s", "gflop_per_image", "gflop_per_s")]
-        share = row.get("share_of_matmul")
+    for name, row in results.stages.items():
+        cells = (row.images_per_s, row.gflop_per_image, row.gflop_per_s)
+        share = row.share_of_matmul
         table.add_row(
             name,
             *("" if cell is None else f"{cell:,.4g}" for cell in cells),
@@ -235,8 +236,8 @@ def _print(result: dict[str, Any], console: Console) -> None:
         )
     console.print(table)
     console.print(
-        f"{result['device']}, {result['num_devices']} device(s), batch {result['batch_size']}, "
-        f"{result['precision']}, peak memory {result['peak_memory_bytes'] / 2**30:.2f} GiB"
+        f"{results.device}, {results.num_devices} device(s), batch {results.batch_size}, "
+        f"{results.precision}, peak memory {results.peak_memory_bytes / 2**30:.2f} GiB"
     )
 
 

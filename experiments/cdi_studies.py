@@ -16,24 +16,20 @@
 Each writes STUDY.json, STUDY.csv (one line per setting) and STUDY.png (and .svg) to --out.
 """
 
-import csv
-import io
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from absl import flags
 from rich.console import Console
 
 from jaxaudit import cli
-from jaxaudit.audits.studies import STUDIES, StudiesConfig, run_null_study, run_study, study_rows
+from jaxaudit.audits.studies import STUDIES, StudiesConfig, run_null_study, run_study
 from jaxaudit.errors import InputError
-from jaxaudit.evidence import Evidence, write_atomically
-from jaxaudit.reports.cdi_figures import study_figure
-from jaxaudit.reports.kit import style
-from jaxaudit.stats.cdi.draws import DRAW_PROCEDURES
-from jaxaudit.stats.cdi.studies import StudyConfig
+from jaxaudit.evidence import Evidence
+from jaxaudit.protocols import DRAWN_PROCEDURES, get_procedure
+from jaxaudit.reports.files import write_study
+from jaxaudit.results import NullStudyResults, StudyResults
+from jaxaudit.stats.cdi.sampling import StudyConfig
 
 from . import shared_flags
 from .progress import reported
@@ -50,8 +46,8 @@ with cli.flag_group("Studies"):
 with cli.flag_group("Statistics"):
     _PROCEDURE = flags.DEFINE_enum(
         "procedure",
-        "split",
-        list(DRAW_PROCEDURES),
+        DRAWN_PROCEDURES[0],
+        list(DRAWN_PROCEDURES),
         "'split' is calibrated, 'paper' the published 5-fold test.",
     )
     _ALPHA = flags.DEFINE_float("alpha", 0.01, "Significance level.", lower_bound=1e-6, upper_bound=0.5)
@@ -66,13 +62,12 @@ def main(argv: Sequence[str]) -> None:
     del argv
     console, directory = Console(), Path(_OUT.value)
     config = StudiesConfig(
-        StudyConfig(_PROCEDURE.value, _ALPHA.value, _REPETITIONS.value, seed=flags.FLAGS.seed),
+        StudyConfig(get_procedure(_PROCEDURE.value), _ALPHA.value, _REPETITIONS.value, seed=flags.FLAGS.seed),
         _POWER.value,
         tuple(_SCORES.value),
         tuple(_size(text) for text in _SIZES.value),
     )
     evidence = [Evidence.open(folder) for folder in _EVIDENCE.value]
-    directory.mkdir(parents=True, exist_ok=True)
     everything = _STUDY.value == ["all"]
     for study in STUDIES if everything else _STUDY.value:
         with reported(console, study) as report:
@@ -87,28 +82,18 @@ def main(argv: Sequence[str]) -> None:
                     raise
                 console.print(f"{study} left out: {error}", markup=False)
                 continue
-        for path in _write(results, directory):
+        for path in write_study(results, directory):
             console.print(str(path), soft_wrap=True)
 
 
-def _run(study: str, evidence: Sequence[Evidence], config: StudiesConfig, progress: Any) -> dict[str, Any]:
+def _run(
+    study: str, evidence: Sequence[Evidence], config: StudiesConfig, progress: Callable[[str], None]
+) -> StudyResults | NullStudyResults:
     if study == "false_positives":
         return run_null_study(config, progress=progress)
     if not evidence:
         raise InputError(f"--study={study} needs --evidence=DIR, the evidence folder of an audit.")
     return run_study(study, evidence, config, progress=progress)
-
-
-def _write(results: dict[str, Any], directory: Path) -> list[Path]:
-    study, buffer = results["study"], io.StringIO()
-    rows = study_rows(results)
-    writer = csv.DictWriter(buffer, rows[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    texts = {f"{study}.json": json.dumps(results, indent=1), f"{study}.csv": buffer.getvalue()}
-    for name, text in texts.items():
-        write_atomically(directory / name, text.encode())
-    return [*(directory / name for name in texts), *style.save(study_figure(results), directory, study)]
 
 
 def _size(text: str) -> int:

@@ -17,12 +17,12 @@ from jaxaudit.audits.assess import assess
 from jaxaudit.audits.collect import CollectConfig, collect_evidence
 from jaxaudit.checkpoint import load_target
 from jaxaudit.errors import InputError
-from jaxaudit.reports.comparison import comparison_row, print_comparison, write_comparison
+from jaxaudit.reports.comparison.rows import compared, print_comparison
+from jaxaudit.reports.files import write_audit, write_comparison
 from jaxaudit.runtime.mesh import make_mesh, replicated
 
 from . import shared_flags
 from .progress import reported
-from .reporting import write_report
 
 with cli.flag_group("What is audited"):
     _TARGETS = flags.DEFINE_list(
@@ -59,8 +59,8 @@ def main(argv: Sequence[str]) -> None:
             )
         with reported(console, f"Computing statistics of {name}"):
             results = assess(evidence, shared_flags.assess_config())
-        write_report(results, directory / name)
-        rows.append(comparison_row(results))
+        write_audit(results, directory / name)
+        rows.append(compared(results))
     print_comparison(rows, console)
     for written in write_comparison(rows, directory):
         console.print(str(written), soft_wrap=True)

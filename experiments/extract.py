@@ -7,21 +7,15 @@ Writes to --out: extracted.csv and .parquet (one row per extracted picture), can
 validation.parquet, results.json, figures/ and report.html. A killed run goes on where it stopped.
 """
 
-import csv
-import io
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from absl import flags
 from rich.console import Console
 
 from jaxaudit import cli
 from jaxaudit.errors import InputError
-from jaxaudit.evidence import write_atomically
 
 from . import shared_flags
 from .progress import reported
@@ -82,9 +76,11 @@ def main(argv: Sequence[str]) -> None:
     import jax
 
     from jaxaudit.attacks.similarity import get_similarity
-    from jaxaudit.audits.extraction import ExtractionConfig, complete_images, extract
+    from jaxaudit.audits.extraction import ExtractionConfig, complete_images, extract, write_tables
     from jaxaudit.checkpoint import load_target
     from jaxaudit.data import open_source
+    from jaxaudit.reports.extraction.rows import print_extraction
+    from jaxaudit.reports.files import write_extraction
     from jaxaudit.runtime.mesh import make_mesh, replicated
     from jaxaudit.runtime.processes import initialize_processes
 
@@ -121,11 +117,13 @@ def main(argv: Sequence[str]) -> None:
         for sample_id, reason in source.skipped.items():
             console.print(f"Left out {sample_id}: {reason}", markup=False)
     if jax.process_index() == 0:
-        shown = [entry["sample_id"] for entry in found.results["gallery"]]
-        longest = found.results["prefixes"][-1]["prefix"]
-        pictures = complete_images(target, candidates, shown, longest, config)
-        _write(found, pictures, directory)
-        _show(found.results, directory, console)
+        counts = found.results.counts
+        shown = [picture.sample_id for picture in counts.gallery]
+        pictures = complete_images(target, candidates, shown, counts.longest.prefix, config)
+        write_tables(found, directory)
+        write_extraction(found.results, found.extracted, pictures, directory)
+        print_extraction(found.results, console)
+        console.print(f"Report: {directory / 'report.html'}", soft_wrap=True)
 
 
 def _prefixes() -> tuple[int, ...]:
@@ -141,50 +139,6 @@ def _extractor() -> Any:
     from jaxaudit.feature_extractors import load_extractor
 
     return load_extractor(_EXTRACTOR.value)
-
-
-def _write(found: Any, pictures: tuple[Any, Any], directory: Path) -> None:
-    from jaxaudit.audits.extraction.assess import completed_table
-    from jaxaudit.reports.extraction import render_extraction
-    from jaxaudit.reports.extraction_figures import gallery, make_extraction_figures
-    from jaxaudit.reports.kit import style
-
-    results = found.results
-    write_atomically(directory / "results.json", json.dumps(results, indent=1).encode())
-    for name, completions in (("candidates", found.candidates), ("validation", found.validation)):
-        if completions is not None:
-            write_atomically(directory / f"{name}.parquet", _parquet(completed_table(completions)))
-    write_atomically(directory / "extracted.parquet", _parquet(found.extracted))
-    write_atomically(directory / "extracted.csv", _csv(found.extracted))
-    figures = directory / "figures"
-    figures.mkdir(exist_ok=True)
-    for name, figure in make_extraction_figures(results).items():
-        style.save(figure, figures, name)
-    png, _ = style.save(gallery(results, *pictures), figures, "gallery")
-    write_atomically(
-        directory / "report.html", render_extraction(results, found.extracted, png.read_bytes()).encode()
-    )
-
-
-def _parquet(columns: Mapping[str, Any]) -> Any:
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.table({name: pa.array(values) for name, values in columns.items()}), sink)
-    return sink.getvalue()
-
-
-def _csv(columns: Mapping[str, Any]) -> bytes:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(zip(*(values.tolist() for values in columns.values()), strict=True))
-    return buffer.getvalue().encode()
-
-
-def _show(results: Mapping[str, Any], directory: Path, console: Console) -> None:
-    from jaxaudit.reports.extraction import print_extraction
-
-    print_extraction(results, console)
-    console.print(f"Report: {directory / 'report.html'}", soft_wrap=True)
 
 
 def run() -> None:

@@ -8,7 +8,6 @@ it stopped. There is no answer, but a reason, where the two sets differ without 
 small.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,8 +16,8 @@ from rich.console import Console
 
 from jaxaudit import cli
 from jaxaudit.data import open_source
-from jaxaudit.evidence import write_atomically
-from jaxaudit.reports.identification import print_answer, render_answer
+from jaxaudit.reports.answer.page import print_answer
+from jaxaudit.reports.files import write_answer
 
 from . import shared_flags
 from .progress import reported
@@ -58,7 +57,7 @@ def main(argv: Sequence[str]) -> None:
     )
     directory = Path(_OUT.value or Path("identifications") / Path(flag.target).name)
     with reported(console, f"Preparing {target.name}", unit="images") as progress:
-        results = identify_data(
+        answer = identify_data(
             target,
             published,
             unpublished,
@@ -71,9 +70,8 @@ def main(argv: Sequence[str]) -> None:
             shared_flags.assess_config(),
             progress=progress,
         )
-    write_atomically(directory / "answer.json", json.dumps(results, indent=1).encode())
-    write_atomically(directory / "answer.html", render_answer(results).encode())
-    print_answer(results, console)
+    write_answer(answer, directory)
+    print_answer(answer, console)
     console.print(f"The whole answer: {directory / 'answer.html'}", soft_wrap=True)
 
 

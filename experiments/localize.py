@@ -8,29 +8,20 @@ Writes to --out: units.npz (UnitMem of every unit and the picture that fires it)
 figures/ and report.html. A killed run goes on where it stopped.
 """
 
-import dataclasses
-import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from absl import flags
-from PIL import Image
 from rich.console import Console
 
 from jaxaudit import cli
-from jaxaudit.data import Source, open_source
+from jaxaudit.data import open_source
 from jaxaudit.errors import InputError
-from jaxaudit.evidence import UNITS, read_manifest, write_atomically
-from jaxaudit.reports.localization import print_localization, render_localization
-from jaxaudit.reports.localization_figures import draw_localization
+from jaxaudit.reports.files import write_localization
+from jaxaudit.reports.localization.rows import print_localization
 
 from . import shared_flags
 from .progress import reported
-
-_THUMBNAIL = 168  # pixels, the long side
-
 
 shared_flags.define_target()
 with cli.flag_group("What is audited"):
@@ -75,11 +66,10 @@ def main(argv: Sequence[str]) -> None:
     import jax
 
     from jaxaudit.attacks.localization import Views
-    from jaxaudit.audits.localization import LocalizeConfig, localize, pool
+    from jaxaudit.audits.localization import LocalizeConfig, localize_memorization, thumbnails
     from jaxaudit.checkpoint import load_target
     from jaxaudit.runtime.mesh import make_mesh, replicated
     from jaxaudit.runtime.processes import initialize_processes
-    from jaxaudit.stats.localization import localization
 
     flag, console = flags.FLAGS, Console()
     if not 0 < _TOP.value < 1:
@@ -100,23 +90,14 @@ def main(argv: Sequence[str]) -> None:
     )
     directory = Path(_OUT.value or Path("localizations") / Path(flag.target).name)
     with reported(console, "Preparing", unit="images") as progress:
-        units = localize(target, members, directory / "units", config, progress=progress)
-    pooled = None
-    if control is not None:
-        share = min(1.0, len(units.ids) / len(control))
-        alike = dataclasses.replace(config, subsets=(share,))
-        with reported(console, "Preparing the control", unit="images") as progress:
-            unseen = localize(target, control, directory / "control", alike, progress=progress)
-        pooled = pool(units, unseen)
+        results = localize_memorization(
+            target, members, control, directory, config, top=_TOP.value, progress=progress
+        )
     if jax.process_index() == 0:
-        request = read_manifest(directory / "units", UNITS).request
-        results = {
-            "format": 2,
-            "request": {**request, "target": {"name": target.name, **request["target"]}},
-            "control": _NONMEMBERS.value,
-            "localization": localization(units, top=_TOP.value, pooled=pooled, seed=flag.seed).to_dict(),
-        }
-        _report(results, members, directory, console)
+        pictures = thumbnails(members, (shown.picture for shown in results.localization.pictures))
+        write_localization(results, pictures, directory)
+        print_localization(results, console)
+        console.print(f"Report: {directory / 'report.html'}", soft_wrap=True)
 
 
 def _shares(values: Sequence[str]) -> tuple[float, ...] | None:
@@ -124,29 +105,6 @@ def _shares(values: Sequence[str]) -> tuple[float, ...] | None:
         return tuple(float(value) for value in values) or None
     except ValueError:
         raise InputError(f"--subsets={','.join(values)} are no shares; write 0.01,0.1 for example.") from None
-
-
-def _report(results: dict[str, Any], members: Source, directory: Path, console: Console) -> None:
-    """Writes results.json, pictures, figures and report.html, and prints the main numbers."""
-    named = [row["picture"] for row in results["localization"]["pictures"]]
-    pictures = {sample_id: _thumbnail(members, sample_id) for sample_id in named}
-    (directory / "pictures").mkdir(parents=True, exist_ok=True)
-    for i, sample_id in enumerate(named):
-        write_atomically(directory / "pictures" / f"{i:02d}.png", pictures[sample_id])
-    write_atomically(directory / "results.json", json.dumps(results, indent=1).encode())
-    draw_localization(results, directory / "figures")
-    write_atomically(directory / "report.html", render_localization(results, pictures).encode())
-    print_localization(results, console)
-    console.print(f"Report: {directory / 'report.html'}", soft_wrap=True)
-
-
-def _thumbnail(source: Source, sample_id: str) -> bytes:
-    """A picture of the source as a small PNG file."""
-    picture = Image.fromarray(source.load(source.ids.index(sample_id)).image)
-    picture.thumbnail((_THUMBNAIL, _THUMBNAIL))
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG")
-    return buffer.getvalue()
 
 
 def run() -> None:

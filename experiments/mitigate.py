@@ -7,7 +7,6 @@ Writes to --out: a folder per change (evidence, extraction), results.json, mitig
 report.html. A killed run goes on where it stopped.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from rich.console import Console
 
 from jaxaudit import cli
 from jaxaudit.errors import InputError
-from jaxaudit.evidence import write_atomically
 
 from . import shared_flags
 from .progress import reported
@@ -53,7 +51,7 @@ with cli.flag_group("What is measured of each change"):
     _INCEPTION = flags.DEFINE_string(
         "inception", None, "Weights of the Fréchet distance's features; default grey levels at 8x8 pixels."
     )
-shared_flags.define_statistics()
+shared_flags.define_test()
 shared_flags.define_seed()
 shared_flags.define_devices(batch_size=64)
 with cli.flag_group("Output"):
@@ -70,7 +68,8 @@ def main(argv: Sequence[str]) -> None:
     from jaxaudit.audits.mitigate import MitigateConfig, measure_changes, save_mitigated
     from jaxaudit.checkpoint import load_target
     from jaxaudit.feature_extractors import load_extractor
-    from jaxaudit.reports.mitigation import print_mitigation, write_mitigation
+    from jaxaudit.reports.files import write_mitigation
+    from jaxaudit.reports.mitigation.rows import print_mitigation
     from jaxaudit.runtime.mesh import make_mesh, replicated
 
     flag, console = flags.FLAGS, Console()
@@ -89,7 +88,7 @@ def main(argv: Sequence[str]) -> None:
     )
     directory = Path(_OUT.value or Path("mitigations") / Path(flag.target).name)
     with reported(console, f"Preparing {target.name}", unit="images") as progress:
-        records = measure_changes(
+        results = measure_changes(
             target,
             changes,
             members,
@@ -107,18 +106,6 @@ def main(argv: Sequence[str]) -> None:
         for change in changes[1:]:
             if not (saved := directory / change.name / "target").exists():
                 save_mitigated(saved, change.apply(target, _units(target)), original=flag.target)
-    results = {
-        "format": 1,
-        "target": {
-            "name": target.name,
-            "family": target.family,
-            "fingerprint": target.provenance.get("fingerprint"),
-        },
-        "members": members.spec,
-        "nonmembers": nonmembers.spec,
-        "records": records,
-    }
-    write_atomically(directory / "results.json", json.dumps(results, indent=1).encode())
     write_mitigation(results, directory)
     print_mitigation(results, console)
     console.print(f"Report: {directory / 'report.html'}", soft_wrap=True)

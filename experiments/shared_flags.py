@@ -10,6 +10,7 @@ from jaxaudit import cli
 from jaxaudit.audits.assess import AssessConfig
 from jaxaudit.data import Source, open_source
 from jaxaudit.errors import InputError
+from jaxaudit.protocols import DEFAULT, PROTOCOLS, VALID_PROCEDURES, get_procedure, get_protocol
 
 if TYPE_CHECKING:
     from jaxaudit.runtime.placement import Placement
@@ -82,8 +83,8 @@ def define_statistics() -> None:
     """How scores become a verdict, or a published number."""
     flags.DEFINE_enum(
         "protocol",
-        "default",
-        ["default", "paper"],
+        DEFAULT.name,
+        list(PROTOCOLS),
         "'default' is the rigorous one, 'paper' the published procedure.",
     )
     define_test()
@@ -98,8 +99,8 @@ def define_test() -> None:
     flags.DEFINE_float("power", 0.8, "Share of draws that must reject for a number of samples to be enough.")
     flags.DEFINE_enum(
         "procedure",
-        "split",
-        ["split", "permutation"],
+        VALID_PROCEDURES[0],
+        list(VALID_PROCEDURES),
         "Diffusion models (CDI): 'split' learns from half of the pictures and tests on the other half, "
         "'permutation' refits for every relabelling and is the strictest.",
     )
@@ -133,9 +134,9 @@ def assess_config() -> AssessConfig:
     if not 0 < FLAGS.power < 1:
         raise InputError(f"--power={FLAGS.power} is not between 0 and 1.")
     return AssessConfig(
-        protocol=FLAGS.protocol if "protocol" in FLAGS else "default",
+        protocol=get_protocol(FLAGS.protocol) if "protocol" in FLAGS else DEFAULT,
         alpha=FLAGS.alpha,
         power=FLAGS.power,
-        procedure=FLAGS.procedure,
+        procedure=get_procedure(FLAGS.procedure),
         seed=FLAGS.seed,
     )

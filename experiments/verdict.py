@@ -15,10 +15,11 @@ from rich.console import Console
 from jaxaudit import cli
 from jaxaudit.audits.assess import assess
 from jaxaudit.evidence import Evidence
+from jaxaudit.reports import print_results
+from jaxaudit.reports.files import write_audit
 
 from . import shared_flags
 from .progress import reported
-from .reporting import show
 
 with cli.flag_group("What is audited"):
     _EVIDENCE = flags.DEFINE_string("evidence", None, "Evidence folder of an audit.", required=True)
@@ -36,7 +37,9 @@ def main(argv: Sequence[str]) -> None:
     console = Console()
     with reported(console, "Computing statistics"):
         results = assess(evidence, shared_flags.assess_config())
-    show(results, directory, console)
+    write_audit(results, directory)
+    print_results(results, console)
+    console.print(f"Report: {directory / 'report.html'}", soft_wrap=True)
 
 
 def run() -> None:

@@ -12,17 +12,22 @@ from typing import Any
 import numpy as np
 
 from jaxaudit import stats
+from jaxaudit.audits import tested
 from jaxaudit.data.duplicates import check_disjoint
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import Evidence, Table
-
-RESULTS_FORMAT = 1
-_HISTOGRAM_BINS = 40
-_PAPER_SENTENCE = (
-    "This reproduces the published procedure, for comparison with published tables. It is no verdict: the "
-    "best score is picked on the data it is reported on, the test is two-sided, and no blind baseline is "
-    "required to fail."
+from jaxaudit.protocols import DEFAULT, SPLIT, Procedure, Protocol
+from jaxaudit.results import (
+    AuditResults,
+    DatasetInference,
+    Finding,
+    Histogram,
+    Identification,
+    PowerCurve,
+    ScoreFacts,
 )
+
+_HISTOGRAM_BINS = 40
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,69 +35,74 @@ class AssessConfig:
     """How scores become a verdict.
 
     Attributes:
-      protocol: "default", or "paper" for the published procedure.
+      protocol: the rules (`jaxaudit.protocols`).
       alpha: significance level of every test.
       power: share of draws that must reject for a number of samples to be enough.
-      procedure: how CDI holds samples out, "split" or "permutation"; it is the dataset inference of diffusion
-        models (see `jaxaudit.stats.identify`).
+      procedure: how CDI, the dataset inference of diffusion models, holds samples out, unless the protocol
+        says so itself.
       seed: of splits, permutations and draws.
     """
 
-    protocol: str = "default"
+    protocol: Protocol = DEFAULT
     alpha: float = 0.01
     power: float = 0.8
-    procedure: str = "split"
+    procedure: Procedure = SPLIT
     seed: int = 0
 
+    def named(self) -> dict[str, Any]:
+        """The fields as files say them: rules by their names."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return fields | {"protocol": self.protocol.name, "procedure": self.procedure.name}
 
-def assess(evidence: Evidence, config: AssessConfig = AssessConfig()) -> dict[str, Any]:
-    """Membership inference, dataset inference, power and verdict of one audit, as plain JSON-able data.
+    @property
+    def cdi(self) -> Procedure:
+        """The procedure of CDI that is followed."""
+        return self.protocol.procedure or self.procedure
+
+
+def assess(evidence: Evidence, config: AssessConfig = AssessConfig()) -> AuditResults:
+    """Membership inference, dataset inference, power and verdict of one audit.
 
     Raises:
       InputError: if the evidence is incomplete or damaged, members and nonmembers share pictures, a score is
         constant or not finite, or there are too few samples.
     """
+    protocol = config.protocol
     members, nonmembers = evidence.read("members"), evidence.read("nonmembers")
     check_disjoint(_digests(members), _digests(nonmembers))
-    if config.protocol == "paper":  # the published procedure takes as many members as nonmembers
+    if protocol.equal_sizes:
         size, rng = min(len(members), len(nonmembers)), np.random.default_rng(config.seed)
         members, nonmembers = (_draw(table, size, rng) for table in (members, nonmembers))
-    views = _by_view(evidence.request["score_info"], config.protocol)
+    scores = tested.scores(evidence)
+    views = _by_view(scores, protocol)
     if not views:
         raise InputError(
-            f"The evidence holds no score for --protocol={config.protocol}: "
-            f"{'none' if config.protocol == 'paper' else 'each'} of its scores is a published one (_ref)."
+            f"The evidence holds no score for --protocol={protocol.name}: "
+            f"{'none' if protocol.published_scores else 'each'} of its scores is a published one (_ref)."
         )
     candidates = [name for names in views.values() for name in names]
     member_scores, nonmember_scores = _scores(members, nonmembers, candidates, config.seed)
     membership = stats.membership_inference(
-        member_scores, nonmember_scores, protocol=config.protocol, groups=views, seed=config.seed
+        member_scores, nonmember_scores, protocol=protocol, groups=views, seed=config.seed
     )
-    return {
-        "format": RESULTS_FORMAT,
-        **dataclasses.asdict(config),
-        "request": {
-            **evidence.request,
-            "versions": {"jaxaudit": evidence.run["jaxaudit"], **evidence.request["versions"]},
-            "git_commit": evidence.run["git_commit"],
-        },
-        "num_rows": dict(evidence.num_rows),
-        "run": dict(evidence.run),
-        "score_info": dict(evidence.request["score_info"]),
-        "membership": membership.to_dict(),
-        "histograms": {
+    return AuditResults(
+        **config.named(),
+        scores=scores,
+        membership=membership,
+        histograms={
             name: _histogram(member_scores[name], nonmember_scores[name])
             for name in membership.groups.values()
         },
-        **_infer(members, nonmembers, evidence.request, config),
-    }
+        **tested.facts(evidence),
+        **_infer(members, nonmembers, evidence, config),
+    )
 
 
 def _scores(
     members: Table, nonmembers: Table, names: Sequence[str], seed: int
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """The named scores of both sides; those that must be fitted are, for membership inference by `seed`."""
-    sides = {}, {}
+    sides: tuple[dict[str, np.ndarray], dict[str, np.ndarray]] = {}, {}
     for name in names:
         if name in members.features:
             pair = stats.fitted_scores(members.features[name], nonmembers.features[name], seed=seed)
@@ -103,40 +113,39 @@ def _scores(
     return sides
 
 
-def _infer(
-    members: Table, nonmembers: Table, request: Mapping[str, Any], config: AssessConfig
-) -> dict[str, Any]:
+def _infer(members: Table, nonmembers: Table, evidence: Evidence, config: AssessConfig) -> dict[str, Any]:
     """About the set as a whole: gate, tests, power, and the verdict, which rests on the main view."""
-    feature_sets = request["feature_sets"][config.protocol]
+    protocol, inference = config.protocol, evidence.request["inference"]
+    feature_sets = evidence.request["feature_sets"][protocol.name]
     options = {"alpha": config.alpha, "seed": config.seed}
     features = {
         view: (members.matrix(names), nonmembers.matrix(names)) for view, names in feature_sets.items()
     }
-    main_view = request["main_view"] if request["main_view"] in features else next(iter(features))
-    inference = _INFERENCES[request["inference"]]
-    if config.protocol == "default":
+    main_view = evidence.request["main_view"]
+    main_view = main_view if main_view in features else next(iter(features))
+    if protocol.gives_verdict:
         verdict = stats.verdict(
             *features[main_view],
             p_blind=members.blind,
             u_blind=nonmembers.blind,
             names=feature_sets[main_view],
-            procedure="sum" if request["inference"] == "sum" else config.procedure,
+            procedure=config.cdi if inference == "cdi" else None,
             **options,
         )
         gate, control, testable = verdict.gate, verdict.null_control, verdict.status != "not_testable"
-        words = {"status": verdict.status, "sentence": verdict.sentence}
+        finding = Finding(verdict.status, verdict.sentence)
     else:
         gate, control, testable = stats.blind_gate(members.blind, nonmembers.blind, **options), None, True
-        words = {"status": "paper", "sentence": _PAPER_SENTENCE}
-    tests, curves = {}, {}
+        finding = Finding("paper", protocol.statement or "")
+    tests: dict[str, DatasetInference | Identification] = {}
+    curves: dict[str, PowerCurve] = {}
     for view, (p, u) in features.items() if testable else ():
-        test, curve = inference(p, u, feature_sets[view], config)
-        tests[view], curves[view] = test.to_dict(), curve.to_dict()
+        tests[view], curves[view] = _INFERENCES[inference](p, u, feature_sets[view], config)
     return {
         "main_view": main_view,
-        "verdict": words,
-        "gate": gate.to_dict(),
-        "null_control": control.to_dict() if control else None,
+        "finding": finding,
+        "gate": gate,
+        "null_control": control,
         "dataset_inference": tests or None,
         "power_curves": curves or None,
     }
@@ -144,7 +153,7 @@ def _infer(
 
 def _sum_of_scores(
     p: np.ndarray, u: np.ndarray, names: Sequence[str], config: AssessConfig
-) -> tuple[stats.DatasetInference, stats.PowerCurve]:
+) -> tuple[DatasetInference, PowerCurve]:
     described = {"protocol": config.protocol, "names": names, "alpha": config.alpha, "seed": config.seed}
     return (
         stats.dataset_inference(p, u, **described),
@@ -154,14 +163,12 @@ def _sum_of_scores(
 
 def _copyrighted_data_identification(
     p: np.ndarray, u: np.ndarray, names: Sequence[str], config: AssessConfig
-) -> tuple[stats.Identification, stats.PowerCurve]:
-    of_p, of_u = (dict(zip(names, side.T, strict=True)) for side in (p, u))
-    procedure = "paper" if config.protocol == "paper" else config.procedure
-    options = {"alpha": config.alpha, "seed": config.seed}
-    drawn = "paper" if config.protocol == "paper" else "split"  # what "permutation" needs is no more
+) -> tuple[Identification, PowerCurve]:
+    p_named, u_named = (dict(zip(names, side.T, strict=True)) for side in (p, u))
+    described = {"procedure": config.cdi, "alpha": config.alpha, "seed": config.seed}
     return (
-        stats.identify(of_p, of_u, procedure=procedure, **options),
-        stats.identification_power(of_p, of_u, procedure=drawn, power=config.power, **options),
+        stats.identify(p_named, u_named, **described),
+        stats.identification_power(p_named, u_named, power=config.power, **described),
     )
 
 
@@ -177,17 +184,17 @@ def _draw(table: Table, size: int, rng: np.random.Generator) -> Table:
     return table.take(np.sort(rng.choice(len(table), size, replace=False)))
 
 
-def _by_view(score_info: Mapping[str, Mapping[str, Any]], protocol: str) -> dict[str, list[str]]:
-    """The candidates of each view: the literature's scores, or the published code's under "paper"."""
-    chosen = [name for name, info in score_info.items() if info["published"] == (protocol == "paper")]
+def _by_view(scores: Mapping[str, ScoreFacts], protocol: Protocol) -> dict[str, list[str]]:
+    """The candidates of each view."""
+    chosen = [name for name, facts in scores.items() if protocol.takes(facts.reproduces_published_code)]
     views = dict.fromkeys(name.rpartition("/")[0] for name in chosen)
     return {view: [name for name in chosen if name.rpartition("/")[0] == view] for view in views}
 
 
-def _histogram(members: np.ndarray, nonmembers: np.ndarray) -> dict[str, list[float]]:
+def _histogram(members: np.ndarray, nonmembers: np.ndarray) -> Histogram:
     """Counts of both sides in common bins between the 0.5% and 99.5% quantiles, outliers in the outer."""
     pooled = np.concatenate([members, nonmembers])
     low, high = np.quantile(pooled, [0.005, 0.995])
     edges = np.linspace(low, high, _HISTOGRAM_BINS + 1)
-    counts = [np.histogram(np.clip(side, low, high), edges)[0] for side in (members, nonmembers)]
-    return {"edges": edges.tolist(), "members": counts[0].tolist(), "nonmembers": counts[1].tolist()}
+    counts = (np.histogram(np.clip(side, low, high), edges)[0].tolist() for side in (members, nonmembers))
+    return Histogram(tuple(edges.tolist()), *map(tuple, counts))

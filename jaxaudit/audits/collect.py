@@ -30,6 +30,7 @@ from jaxaudit.audits.request import precision, target_request
 from jaxaudit.data import BLIND_NAMES, PictureBatch, Source, batches, check_disjoint, scan
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import SPLITS, Columns, Evidence, Shard, check_finite
+from jaxaudit.protocols import PROTOCOLS
 from jaxaudit.runtime.parallel import one_in_flight
 from jaxaudit.runtime.placement import Placement
 from jaxaudit.runtime.progress import Progress, silent
@@ -240,13 +241,13 @@ def _feature_sets(plan: ScorePlan, kind: Kind) -> dict[str, dict[str, list[str]]
             "ask for another score as well, with --scores."
         )
     sets = {}
-    for protocol, published in (("default", False), ("paper", True)):
-        of_form = [s for s in known if s.published == published]
+    for protocol in PROTOCOLS.values():
+        of_form = [s for s in known if protocol.takes(s.published)]
         chosen = sorted((s for s in of_form if s.base in place), key=lambda s: place[s.base])
         by_view = {s.view: [] for s in of_form}
         for s in chosen or of_form:
             by_view[s.view].append(s.name)
-        sets[protocol] = {view: names for view, names in by_view.items() if names}
+        sets[protocol.name] = {view: names for view, names in by_view.items() if names}
     return sets
 
 

@@ -13,8 +13,6 @@ to be sure), or "not_testable" (P and U differ without the model).
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any
 
 from jaxaudit import stats
 from jaxaudit.audits.assess import AssessConfig, assess
@@ -22,10 +20,10 @@ from jaxaudit.audits.collect import CollectConfig, collect_evidence
 from jaxaudit.data import Source, fingerprints, near_duplicate_ids
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import SPLITS, Evidence
+from jaxaudit.results import AuditResults, Forecast, NearDuplicates, OwnersAnswer
 from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.targets import Target
 
-_STATUS = {"trained_on": "identified", "no_evidence": "not_identified", "not_testable": "not_testable"}
 _EXAMPLES = 3
 
 
@@ -38,8 +36,8 @@ def identify_data(
     assess_config: AssessConfig | None = None,
     *,
     progress: Progress = silent,
-) -> dict[str, Any]:
-    """Asks whether `target` was trained on the published pictures, and answers in JSON-able data.
+) -> OwnersAnswer:
+    """Asks whether `target` was trained on the published pictures.
 
     Args:
       target: the model in question.
@@ -50,26 +48,30 @@ def identify_data(
         must be the default.
       progress: hears of images; of nothing countable with 0 of 0.
 
-    Returns:
-      The results of `assess` with "answer": {"status", "required"}, the latter `stats.RequiredSamples` unless
-      P was identified or could not be tested; and "near_duplicates": pairs within P and within U.
-
     Raises:
       InputError: if P and U share a picture or a near-duplicate, there are too few pictures for any answer,
         or as `collect_evidence` and `assess`.
     """
     collect_config, assess_config = collect_config or CollectConfig(), assess_config or AssessConfig()
-    if assess_config.protocol != "default":
+    if not assess_config.protocol.gives_verdict:
         raise InputError(
-            f"protocol={assess_config.protocol!r} gives no verdict; owners need the default one."
+            f"protocol={assess_config.protocol.name!r} gives no verdict; owners need the default one."
         )
     check_sizes(len(published), len(unpublished), assess_config.alpha)
     progress(0, 0, "Looking for near-duplicates")
     within = check_no_near_duplicates(published, unpublished)
     evidence = collect_evidence(target, published, unpublished, directory, collect_config, progress=progress)
     progress(0, 0, "Computing statistics")
-    results = assess(evidence, assess_config)
-    return {**results, "near_duplicates": within, "answer": _answer(results, evidence, assess_config)}
+    audit = assess(evidence, assess_config)
+    if audit.finding.status == "trained_on":
+        status, required = "identified", None
+    elif audit.finding.status == "not_testable":
+        status, required = "not_testable", None
+    else:
+        required = _required(audit, evidence, assess_config)
+        signs = not required.enough and required.high is not None
+        status = "too_few" if signs else "not_identified"
+    return OwnersAnswer(status=status, required=required, near_duplicates=within, audit=audit)
 
 
 def check_sizes(num_published: int, num_unpublished: int, alpha: float) -> None:
@@ -87,8 +89,8 @@ def check_sizes(num_published: int, num_unpublished: int, alpha: float) -> None:
             )
 
 
-def check_no_near_duplicates(published: Source, unpublished: Source) -> dict[str, int]:
-    """{"published", "unpublished"}: pairs of near-duplicates within each set: allowed, but not independent.
+def check_no_near_duplicates(published: Source, unpublished: Source) -> NearDuplicates:
+    """Pairs of near-duplicates within each set, which are allowed, but not independent.
 
     Raises:
       InputError: if a picture of one set is (nearly) in the other.
@@ -101,15 +103,11 @@ def check_no_near_duplicates(published: Source, unpublished: Source) -> dict[str
             f"({shown}{'; ...' if len(pairs) > _EXAMPLES else ''}); remove them from the unpublished set, "
             "which the model must not have seen."
         )
-    return {"published": len(near_duplicate_ids(p)), "unpublished": len(near_duplicate_ids(u))}
+    return NearDuplicates(published=len(near_duplicate_ids(p)), unpublished=len(near_duplicate_ids(u)))
 
 
-def _answer(results: Mapping[str, Any], evidence: Evidence, config: AssessConfig) -> dict[str, Any]:
-    status = _STATUS[results["verdict"]["status"]]
-    if status != "not_identified":
-        return {"status": status, "required": None}
-    names = evidence.request["feature_sets"]["default"][results["main_view"]]
+def _required(audit: AuditResults, evidence: Evidence, config: AssessConfig) -> Forecast:
+    """How many pictures it takes, by what the verdict rests on."""
+    names = evidence.request["feature_sets"][config.protocol.name][audit.main_view]
     p, u = (evidence.read(split).matrix(names) for split in SPLITS)
-    required = stats.required_samples(p, u, alpha=config.alpha, power=config.power, seed=config.seed)
-    signs = not required.enough and required.high is not None
-    return {"status": "too_few" if signs else status, "required": required.to_dict()}
+    return stats.forecast_samples(p, u, alpha=config.alpha, power=config.power, seed=config.seed)

@@ -12,7 +12,6 @@ Axes: N held-out images, D features.
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,8 +34,21 @@ from jaxaudit.audits.request import precision, target_request
 from jaxaudit.checkpoint import read_record, save_target
 from jaxaudit.data import Source
 from jaxaudit.errors import InputError, unknown_name
-from jaxaudit.evidence import Contents, UnitMap, claim, write_atomically
+from jaxaudit.evidence import Contents, UnitMap, claim
 from jaxaudit.feature_extractors import Extractor, pixels
+from jaxaudit.results import (
+    ChangedTarget,
+    ChangeFacts,
+    Interval,
+    KeptMeasurement,
+    Measured,
+    MitigationResults,
+    ScoreMetrics,
+    read_results,
+    replace,
+    write_results,
+)
+from jaxaudit.results.mitigation import ChangeKind, OriginalTarget
 from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.stats.frechet import bootstrap_frechet
 from jaxaudit.stats.mean import mean_interval
@@ -44,7 +56,7 @@ from jaxaudit.targets import Target
 
 _MEASURED = Contents("measurements of a changed target")
 _LOSS = "cond/loss"  # in every kind of target, minus the loss
-_FPR = "0.01"
+_FPR = 0.01
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +74,7 @@ class Change:
       InputError: for another kind.
     """
 
-    kind: str = "none"
+    kind: ChangeKind = "none"
     strength: float = 0.0
     factor: float = 0.5
     seed: int = 0
@@ -111,9 +123,9 @@ class MitigateConfig:
 
     def asked(self) -> dict[str, Any]:
         """What was asked for, JSON-able, without where it runs."""
-        parts = dataclasses.asdict(self)
-        del parts["collect"]["placement"], parts["extraction"]["placement"]
-        return parts
+        collect, extraction = dataclasses.asdict(self.collect), dataclasses.asdict(self.extraction)
+        del collect["placement"], extraction["placement"]
+        return {"collect": collect, "assess": self.assess.named(), "extraction": extraction}
 
 
 def measure_changes(
@@ -128,7 +140,7 @@ def measure_changes(
     similarity: Similarity | None = None,
     extractor: Extractor | None = None,
     progress: Progress = silent,
-) -> list[dict[str, Any]]:
+) -> MitigationResults:
     """Attacks the target after each of the changes, one after the other; what is done is not repeated.
 
     Args:
@@ -142,22 +154,25 @@ def measure_changes(
       extractor: features of the Fréchet distance; default grey levels at 8x8 pixels.
       progress: hears of images.
 
-    Returns:
-      A record per change, JSON-able: "change" and the fields of `measure`.
-
     Raises:
-      InputError: for a diffusion model, a change that does not fit, or as the attacks do.
+      InputError: for a diffusion model, a protocol without intervals, a change that does not fit, or as the
+        attacks do.
     """
     if not target.steps:
         raise InputError(f"{target.name} is a diffusion model; extraction works on VAR, RAR and MAR.")
+    if not config.assess.protocol.gives_verdict:
+        raise InputError(
+            f"protocol={config.assess.protocol.name!r} measures no intervals to compare changes by; take the "
+            "default one."
+        )
     records = []
     for i, change in enumerate(changes):
         folder = Path(directory) / change.name
         changed = change.apply(target, units)
         records.append(
-            {
-                "change": dataclasses.asdict(change),
-                **_measured_once(
+            ChangedTarget(
+                change=ChangeFacts(**dataclasses.asdict(change)),
+                measured=_measured_once(
                     changed,
                     members,
                     nonmembers,
@@ -167,9 +182,16 @@ def measure_changes(
                     extractor or pixels(),
                     _labelled(progress, f"{change.name} ({i + 1}/{len(changes)})"),
                 ),
-            }
+            )
         )
-    return records
+    return MitigationResults(
+        target=OriginalTarget(
+            name=target.name, family=target.family, fingerprint=target.provenance.get("fingerprint")
+        ),
+        members=members.spec,
+        nonmembers=nonmembers.spec,
+        records=tuple(records),
+    )
 
 
 def _labelled(progress: Progress, label: str) -> Progress:
@@ -215,7 +237,7 @@ def _measured_once(
     similarity: Similarity,
     extractor: Extractor,
     progress: Progress,
-) -> dict[str, Any]:
+) -> Measured:
     """`measure`, or what it found earlier for the same target and request."""
     request = {
         "target": target_request(target),
@@ -227,10 +249,11 @@ def _measured_once(
     }
     claim(folder, _MEASURED, request, config.collect.placement.record())
     path = folder / "measured.json"
-    if not path.exists():
-        measured = measure(target, members, nonmembers, folder, config, similarity, extractor, progress)
-        write_atomically(path, json.dumps(measured, indent=1).encode())
-    return json.loads(path.read_text())
+    if path.exists():
+        return read_results(path, KeptMeasurement).measured
+    measured = measure(target, members, nonmembers, folder, config, similarity, extractor, progress)
+    write_results(path, KeptMeasurement(measured=measured))
+    return measured
 
 
 def measure(
@@ -242,15 +265,8 @@ def measure(
     similarity: Similarity,
     extractor: Extractor,
     progress: Progress,
-) -> dict[str, Any]:
-    """Leakage and quality of one target; arguments are those of `measure_changes`.
-
-    Returns:
-      "score", the best for membership inference; "tpr", its TPR at 1% FPR (None with too few nonmembers), and
-      "auc", with intervals; "p_value", of dataset inference, and "needed", images it takes (None if the sets
-      cannot be compared); "extracted" and "rate" of the longest prefix, and "false_positives" among held-out
-      images, with a bound; "heldout_loss" and "frechet" with intervals (None with too few images).
-    """
+) -> Measured:
+    """Leakage and quality of one target; arguments are those of `measure_changes`."""
     evidence = collect_evidence(
         target,
         members,
@@ -260,9 +276,9 @@ def measure(
         progress=progress,
     )
     audit = assess(evidence, config.assess)
-    best = audit["membership"]["selected"]
-    metrics = audit["membership"]["per_score"][best]
-    tests = audit["dataset_inference"]
+    best = audit.membership.selected
+    metrics = audit.membership.per_score[best]
+    assert isinstance(metrics, ScoreMetrics)  # the protocol measures intervals
     found = extract(
         target,
         members,
@@ -271,25 +287,25 @@ def measure(
         similarity=similarity,
         directory=folder / "extraction",
         progress=progress,
-    ).results
-    main = found["prefixes"][-1]
+    ).results.counts
+    main = found.longest
     held_out = evidence.read("nonmembers")
     loss = -held_out.scores[_LOSS]
-    return {
-        "score": best,
-        "tpr": metrics["tpr_at_fpr"].get(_FPR),
-        "auc": metrics["auc"],
-        "p_value": tests[audit["main_view"]]["p_value"] if tests else None,
-        "needed": audit["power_curves"][audit["main_view"]]["required"] if tests else None,
-        "extracted": main["extracted"],
-        "completed": found["num_completed"]["candidates"],
-        "rate": main["rate"],
-        "false_positives": main["false_positives"]["all"],
-        "heldout_loss": mean_interval(loss).to_dict(),
-        "frechet": _frechet(
-            target, nonmembers, held_out.sample_ids.tolist(), main["prefix"], extractor, config, progress
+    return Measured(
+        score=best,
+        tpr=metrics.tpr_at_fpr.get(_FPR),
+        auc=metrics.auc,
+        p_value=audit.dataset_inference[audit.main_view].p_value if audit.dataset_inference else None,
+        needed=audit.power_curves[audit.main_view].required if audit.power_curves else None,
+        extracted=main.extracted,
+        completed=found.num_completed.candidates,
+        rate=main.rate,
+        false_positives=main.false_positives.all,
+        heldout_loss=mean_interval(loss),
+        frechet=_frechet(
+            target, nonmembers, held_out.sample_ids.tolist(), main.prefix, extractor, config, progress
         ),
-    }
+    )
 
 
 def _frechet(
@@ -300,7 +316,7 @@ def _frechet(
     extractor: Extractor,
     config: MitigateConfig,
     progress: Progress,
-) -> dict[str, Any] | None:
+) -> Interval | None:
     """Between held-out images and their completions, less its bias; None with too few for the features."""
     if len(sample_ids) <= extractor.dim:
         return None
@@ -313,4 +329,4 @@ def _frechet(
         progress(min(start + size, len(sample_ids)), len(sample_ids), "completing held-out images")
     found = bootstrap_frechet(*(np.concatenate(side) for side in sides), seed=config.assess.seed)
     unbiased = max(found.distance.estimate - found.bias, 0.0)
-    return dataclasses.replace(found.distance, estimate=unbiased).to_dict()
+    return replace(found.distance, estimate=unbiased)

@@ -19,14 +19,14 @@ from jaxaudit import stats
 from jaxaudit.data.duplicates import check_disjoint
 from jaxaudit.errors import InputError, unknown_name
 from jaxaudit.evidence import Evidence, Table
-from jaxaudit.stats.cdi import studies as cdi_studies
+from jaxaudit.protocols import DEFAULT, PROCEDURES, PUBLISHED, Procedure
+from jaxaudit.results import NullStudyResults, Record, StudiedTarget, StudyResults
+from jaxaudit.stats.cdi import studies
 from jaxaudit.stats.cdi.feature_sets import ablation_sets, access_sets
 from jaxaudit.stats.cdi.null import NULL_KINDS, false_positive_rate
-from jaxaudit.stats.power import QUANTILES
+from jaxaudit.stats.cdi.sampling import StudyConfig
 
-STUDIES_FORMAT = 1
 _EQUAL, _UNEQUAL = ((20, 20), (100, 100), (500, 500)), ((100, 20), (20, 100), (30, 300))
-_NULL_SIZES = {"split": (*_EQUAL, *_UNEQUAL), "permutation": (*_EQUAL[:2], *_UNEQUAL[:2]), "paper": _EQUAL}
 _SPLITS = ("members", "nonmembers")
 
 
@@ -42,7 +42,7 @@ class StudiesConfig:
       sizes: of P; none: the published ones.
     """
 
-    draws: cdi_studies.StudyConfig = dataclasses.field(default_factory=cdi_studies.StudyConfig)
+    draws: StudyConfig = dataclasses.field(default_factory=StudyConfig)
     power: float = 0.8
     scores: tuple[str, ...] = ()
     sizes: tuple[int, ...] = ()
@@ -54,17 +54,14 @@ def run_study(
     config: StudiesConfig = StudiesConfig(),
     *,
     progress: Callable[[str], None] = lambda target: None,
-) -> dict[str, Any]:
-    """One of `STUDIES` on every target, as plain JSON-able data.
+) -> StudyResults:
+    """One of `STUDIES` on every target.
 
     Args:
       study: its name.
       evidence: one folder per target.
       config: see `StudiesConfig`.
       progress: called with the name of the target before it is studied.
-
-    Returns:
-      {"study", "targets": [{"target", "features", "points" or "curves", ...}], and what config holds}.
 
     Raises:
       InputError: if the study is unknown or does not fit the scores, a pattern names no score, evidence is
@@ -78,34 +75,43 @@ def run_study(
         tables = tuple(folder.read(split) for split in _SPLITS)
         check_disjoint(*(dict(zip(table.sample_ids, table.digests, strict=True)) for table in tables))
         names = _features(folder, tables[0], config)
-        members, nonmembers = ({score: table.scores[score] for score in names} for table in tables)
+        sides = tuple({score: table.scores[score] for score in names} for table in tables)
+        found = {"required": None, "sets": None, "points": (), "curves": ()}
         targets.append(
-            {
-                "target": name,
-                "num_members": len(tables[0]),
-                "num_nonmembers": len(tables[1]),
-                "features": names,
-                **STUDIES[study]((members, nonmembers), folder, config),
-            }
+            StudiedTarget(
+                target=name,
+                num_members=len(tables[0]),
+                num_nonmembers=len(tables[1]),
+                features=tuple(names),
+                **found | STUDIES[study](sides, folder, config),
+            )
         )
-    draws = dataclasses.asdict(config.draws)
-    return {"format": STUDIES_FORMAT, "study": study, **draws, "power": config.power, "targets": targets}
+    return StudyResults(
+        study=study,
+        procedure=config.draws.procedure.drawn_as.name,
+        alpha=config.draws.alpha,
+        repetitions=config.draws.repetitions,
+        confidence=config.draws.confidence,
+        seed=config.draws.seed,
+        power=config.power,
+        targets=tuple(targets),
+    )
 
 
 def run_null_study(
     config: StudiesConfig = StudiesConfig(), *, progress: Callable[[str], None] = lambda what: None
-) -> dict[str, Any]:
-    """How often each procedure accuses where nothing was learned, in simulations; as plain data.
+) -> NullStudyResults:
+    """How often each procedure accuses where nothing was learned, in simulations.
 
     Args:
       config: alpha, repetitions, confidence and seed count.
       progress: called with each setting before it is simulated.
     """
     rates = []
-    for procedure in stats.PROCEDURES:
+    for procedure in PROCEDURES.values():
         for kind in NULL_KINDS:
-            for n, m in _NULL_SIZES[procedure]:
-                progress(f"{procedure}, {kind}, {n} against {m}")
+            for n, m in _null_sizes(procedure):
+                progress(f"{procedure.name}, {kind}, {n} against {m}")
                 rate = false_positive_rate(
                     procedure,
                     kind=kind,
@@ -116,36 +122,20 @@ def run_null_study(
                     confidence=config.draws.confidence,
                     seed=config.draws.seed,
                 )
-                rates.append(rate.to_dict())
-    return {
-        "format": STUDIES_FORMAT,
-        "study": "false_positives",
-        **dataclasses.asdict(config.draws),
-        "rates": rates,
-    }
+                rates.append(rate)
+    return NullStudyResults(
+        alpha=config.draws.alpha,
+        repetitions=config.draws.repetitions,
+        confidence=config.draws.confidence,
+        seed=config.draws.seed,
+        rates=tuple(rates),
+    )
 
 
-def study_rows(results: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The results of a study as flat rows, one per setting; intervals are three columns, curves left out."""
-    if results["study"] == "false_positives":
-        return [_flat(rate) for rate in results["rates"]]
-    return [
-        {"target": target["target"], **_flat(row)}
-        for target in results["targets"]
-        for row in target.get("points") or target["curves"]
-    ]
-
-
-def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
-    row: dict[str, Any] = {}
-    for name, value in record.items():
-        if name == "p_quantiles":
-            row.update({f"p_{level}": (value or {}).get(str(level)) for level in QUANTILES})
-        elif isinstance(value, Mapping):
-            row.update({name: value["estimate"], f"{name}_low": value["low"], f"{name}_high": value["high"]})
-        elif not isinstance(value, list):
-            row[name] = value
-    return row
+def _null_sizes(procedure: Procedure) -> tuple[tuple[int, int], ...]:
+    """Sizes of P and U to simulate: equal ones, others if it takes them, few where every one is refitted."""
+    unequal = () if procedure.equal_sizes else _UNEQUAL
+    return (*_EQUAL[:2], *unequal[:2]) if procedure.refitted else (*_EQUAL, *unequal)
 
 
 def _labels(evidence: Sequence[Evidence]) -> list[str]:
@@ -167,10 +157,12 @@ def _features(folder: Evidence, table: Table, config: StudiesConfig) -> list[str
                 raise unknown_name("score in the evidence", pattern, table.scores)
             names.update(dict.fromkeys(found))
         return list(names)
-    sets = request["feature_sets"]["paper" if config.draws.procedure == "paper" else "default"]
+    protocol = PUBLISHED if config.draws.procedure is PUBLISHED.procedure else DEFAULT
+    sets = request["feature_sets"][protocol.name]
     if not sets:
         raise InputError(
-            f"{folder.directory} has no features for the procedure {config.draws.procedure!r}; name scores."
+            f"{folder.directory} has no features for the procedure {config.draws.procedure.name!r}; "
+            "name scores."
         )
     return sets[request["main_view"] if request["main_view"] in sets else next(iter(sets))]
 
@@ -190,16 +182,15 @@ def _p_value(sides: _Sides, folder: Evidence, config: StudiesConfig) -> dict[str
         confidence=draws.confidence,
         seed=draws.seed,
     )
-    points = cdi_studies.curve_points(curve, draws.procedure)
-    return {"required": curve.required.to_dict(), "points": _plain(points)}
+    return {"required": curve.required, "points": studies.curve_points(curve, draws.procedure.name)}
 
 
 def _set_study(
-    function: Callable[..., Sequence[stats.Record]], key: str = "points"
+    function: Callable[..., Sequence[Record]], key: str = "points"
 ) -> Callable[..., dict[str, Any]]:
     def study(sides: _Sides, folder: Evidence, config: StudiesConfig) -> dict[str, Any]:
-        sizes = config.sizes or cdi_studies.PUBLISHED_SIZES
-        return {key: _plain(function(*sides, config.draws, sizes=sizes))}
+        sizes = config.sizes or studies.PUBLISHED_SIZES
+        return {key: function(*sides, config.draws, sizes=sizes)}
 
     return study
 
@@ -214,24 +205,20 @@ def _features_study(sides: _Sides, folder: Evidence, config: StudiesConfig) -> d
 
 
 def _feature_study(sides: _Sides, sets: Mapping[str, Sequence[str]], config: StudiesConfig) -> dict[str, Any]:
-    sizes = config.sizes or cdi_studies.PUBLISHED_SIZES
+    sizes = config.sizes or studies.PUBLISHED_SIZES
     return {
-        "sets": {name: list(members) for name, members in sets.items()},
-        "points": _plain(cdi_studies.ablation(*sides, sets, config.draws, sizes=sizes)),
+        "sets": {name: tuple(members) for name, members in sets.items()},
+        "points": studies.ablation(*sides, sets, config.draws, sizes=sizes),
     }
-
-
-def _plain(records: Sequence[stats.Record]) -> list[dict[str, Any]]:
-    return [record.to_dict() for record in records]
 
 
 STUDIES: Mapping[str, Callable[[_Sides, Evidence, StudiesConfig], dict[str, Any]]] = {
     "p_value": _p_value,
-    "contamination": _set_study(cdi_studies.contamination),
-    "imbalance": _set_study(cdi_studies.imbalance),
+    "contamination": _set_study(studies.contamination),
+    "imbalance": _set_study(studies.imbalance),
     "access": _access,
     "features": _features_study,
-    "set_membership": _set_study(cdi_studies.set_membership),
-    "roc": _set_study(cdi_studies.identification_roc, "curves"),
+    "set_membership": _set_study(studies.set_membership),
+    "roc": _set_study(studies.identification_roc, "curves"),
 }
 """The studies by name."""

@@ -1,7 +1,12 @@
-"""Tables, figures and pages of an audit, drawn from `results.json`; no statistic is computed here."""
+"""Tables, figures and pages, drawn from the records of `jaxaudit.results`; no statistic is computed here.
 
-from jaxaudit.reports.audit_page import render_html
-from jaxaudit.reports.figures import draw_figures
-from jaxaudit.reports.table import print_results
+audit         verdict, membership, dataset inference      answer     the same for an owner, in plain words
+extraction, localization, mitigation, studies             comparison several audits side by side
+files         what is written where                       kit        what all of them are made of
+"""
+
+from jaxaudit.reports.audit.figures import draw_figures
+from jaxaudit.reports.audit.page import render_html
+from jaxaudit.reports.audit.terminal import print_results
 
 __all__ = ["draw_figures", "print_results", "render_html"]

@@ -4,13 +4,13 @@ Each of the F membership scores is scaled to [0, 1] over P and U together and su
   s_i = sum_j (x_ij - min_j) / (max_j - min_j)                                                           (1)
 and P's sums are compared with U's.
 
-`protocol="default"`: one-sided Welch test and its permutation version; the p-value is the larger of the two.
+`DEFAULT`: one-sided Welch test and its permutation version; the p-value is the larger of the two.
 (1) does not depend on which sample belongs to P, so the permutation is exact: an innocent model is accused
 with probability at most alpha, whatever the distribution of the scores and the sizes of P and U. Samples
 must be independent (near-duplicates within P make every p-value too small) and P and U must come from one
 distribution (`blind_gate`).
 
-`protocol="paper"`: NaN becomes 0, a constant score adds 0, P and U are equally many, and the Welch test is
+`PUBLISHED`: NaN becomes 0, a constant score adds 0, P and U are equally many, and the Welch test is
 two-sided beside a flag for the order of the means.
 Source: Kowalczuk et al., ICML 2025, arXiv 2502.02514; Maini et al., ICLR 2021.
 
@@ -19,60 +19,24 @@ Axes: n samples of P, m samples of U, F scores.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
 
 from jaxaudit.errors import InputError
-from jaxaudit.stats.inputs import check_features, check_fraction, check_protocol, feature_matrices
+from jaxaudit.protocols import DEFAULT, Protocol
+from jaxaudit.results import DatasetInference
+from jaxaudit.stats.inputs import check_features, check_fraction, feature_matrices
 from jaxaudit.stats.intervals import CONFIDENCE
-from jaxaudit.stats.records import Record
-from jaxaudit.stats.welch import WelchTest, check_permutable, permutation_p_value, welch
-
-
-@dataclasses.dataclass(frozen=True)
-class DatasetInference(Record):
-    """The result of `dataset_inference`.
-
-    Attributes:
-      protocol: "default" or "paper".
-      alpha: the significance level.
-      rejected: whether P scores significantly higher than U (paper: p_value <= alpha and the order is right).
-      p_value: the larger of Welch's one-sided and the permutation p-value (paper: Welch's, two-sided).
-      welch: the t-test of the summed scores, with the effect size.
-      permutation_p_value: None under "paper".
-      permutations: random splits behind it; None under "paper".
-      is_correct_order: whether P's mean is above U's.
-      num_p, num_u: samples.
-      names: the scores summed.
-      confidence: of the intervals in `welch`.
-      seed: of the permutations; None under "paper".
-      notes: what was done to the scores before, in words.
-    """
-
-    protocol: str
-    alpha: float
-    rejected: bool
-    p_value: float
-    welch: WelchTest
-    permutation_p_value: float | None
-    permutations: int | None
-    is_correct_order: bool
-    num_p: int
-    num_u: int
-    names: tuple[str, ...]
-    confidence: float
-    seed: int | None
-    notes: tuple[str, ...]
+from jaxaudit.stats.welch import check_permutable, permutation_p_value, welch
 
 
 def dataset_inference(
     p_features: Float[np.ndarray, "n F"],
     u_features: Float[np.ndarray, "m F"],
     *,
-    protocol: str = "default",
+    protocol: Protocol = DEFAULT,
     alpha: float = 0.01,
     names: Sequence[str] | None = None,
     permutations: int = 9_999,
@@ -84,7 +48,7 @@ def dataset_inference(
     Args:
       p_features: [n,F] scores of P, higher = more likely a member.
       u_features: [m,F] scores of U.
-      protocol: "default", or "paper" for the published test.
+      protocol: the rules; `PUBLISHED` for the published test.
       alpha: significance level.
       names: of the F scores, for the errors and the record.
       permutations: random splits of the permutation test.
@@ -92,23 +56,23 @@ def dataset_inference(
       seed: of the permutations.
 
     Raises:
-      InputError: if a score is infinite, NaN or constant over P and U (named, with the first samples; "paper"
-        turns NaN and constants into 0, with a note), if shapes do not fit, or if there are too few samples or
-        permutations for a p-value <= alpha to exist.
+      InputError: if a score is infinite, NaN or constant over P and U (named, with the first samples; a
+        lenient protocol turns NaN and constants into 0, with a note), if shapes do not fit, or if there are
+        too few samples or permutations for a p-value <= alpha to exist.
     """
     check_fraction(alpha, "alpha")
     p, u, names, notes = prepare(p_features, u_features, names, protocol)
-    if protocol == "default":
+    if not protocol.two_sided:
         check_permutable(len(p), len(u), alpha, permutations)
     p_scores, u_scores = summed_scores(p, u)
     test = welch(p_scores, u_scores, confidence=confidence)
-    if protocol == "default":
+    if protocol.two_sided:
+        permuted, p_value = None, test.p_value_two_sided
+    else:
         permuted = permutation_p_value(p_scores, u_scores, permutations=permutations, seed=seed)
         p_value = max(test.p_value, permuted)
-    else:
-        permuted, p_value = None, test.p_value_two_sided
     return DatasetInference(
-        protocol=protocol,
+        protocol=protocol.name,
         alpha=alpha,
         rejected=p_value <= alpha and test.t > 0,
         p_value=p_value,
@@ -139,20 +103,19 @@ def prepare(
     p_features: Float[np.ndarray, "n F"],
     u_features: Float[np.ndarray, "m F"],
     names: Sequence[str] | None,
-    protocol: str,
+    protocol: Protocol,
 ) -> tuple[Float[np.ndarray, "n F"], Float[np.ndarray, "m F"], tuple[str, ...], tuple[str, ...]]:
     """The features as float64 and as the protocol wants them, their names, and notes on what was changed.
 
     Raises:
       InputError: as `dataset_inference`, the number of samples for alpha aside.
     """
-    check_protocol(protocol)
     p, u, names = feature_matrices(p_features, u_features, names)
-    if protocol == "default":
+    if protocol.equal_sizes and len(p) != len(u):
+        raise InputError(f"The published test needs as many samples of P as of U; got {len(p)} and {len(u)}.")
+    if not protocol.lenient:
         check_features(p, u, names)
         return p, u, names, ()
-    if len(p) != len(u):
-        raise InputError(f"The published test needs as many samples of P as of U; got {len(p)} and {len(u)}.")
     pooled = np.concatenate([p, u])
     missing = np.isnan(pooled)
     pooled[missing] = 0.0

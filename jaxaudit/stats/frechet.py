@@ -25,9 +25,9 @@ from jaxtyping import Float
 from scipy import linalg
 
 from jaxaudit.errors import InputError
+from jaxaudit.results import Interval
 from jaxaudit.stats.inputs import check_enough, check_fraction
-from jaxaudit.stats.intervals import CONFIDENCE, Interval
-from jaxaudit.stats.records import Record
+from jaxaudit.stats.intervals import CONFIDENCE
 
 _ROUNDING = 1e-6  # negative eigenvalues down to this share of the largest come from stored float32
 
@@ -138,7 +138,7 @@ def _root(covariance: Float[np.ndarray, "D D"]) -> Float[np.ndarray, "D r"]:
 
 
 @dataclasses.dataclass(frozen=True)
-class FrechetDistance(Record):
+class FrechetDistance:
     """A Fréchet distance d² and how well its samples determine it.
 
     Attributes:

@@ -19,7 +19,6 @@ Axes: n samples of P, m of U, N = n + m, K features, B relabellings.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -27,42 +26,13 @@ from jaxtyping import Float, Int
 from scipy import special, stats
 
 from jaxaudit.errors import InputError
+from jaxaudit.results import Gate, Interval
 from jaxaudit.stats.inputs import check_features, check_fraction, feature_matrices
-from jaxaudit.stats.intervals import Interval
-from jaxaudit.stats.records import Record
 from jaxaudit.stats.welch import check_permutable
 
 _FOLDS = 5
 _RIDGE = 0.1
 _MOST_PER_SIDE = 2_000
-
-
-@dataclasses.dataclass(frozen=True)
-class Gate(Record):
-    """The result of `blind_gate`.
-
-    Attributes:
-      passed: whether the blind classifier failed, p_value > alpha: P and U may be compared.
-      p_value: equation (4).
-      auc: equation (3).
-      chance_auc: median of (3) over the relabellings, with the middle 95% of them.
-      alpha: the significance level.
-      num_p, num_u: samples used.
-      num_features: features that vary, of those given.
-      permutations: relabellings B.
-      seed: of folds, relabellings and subsampling.
-    """
-
-    passed: bool
-    p_value: float
-    auc: float
-    chance_auc: Interval
-    alpha: float
-    num_p: int
-    num_u: int
-    num_features: int
-    permutations: int
-    seed: int
 
 
 def blind_gate(

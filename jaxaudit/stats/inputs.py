@@ -10,9 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float, Real
 
-from jaxaudit.errors import InputError, unknown_name
-
-PROTOCOLS = ("default", "paper")
+from jaxaudit.errors import InputError
 
 
 def score_vectors(
@@ -133,12 +131,6 @@ def check_fraction(value: float, name: str) -> None:
     """Raises InputError if `value` is not strictly between 0 and 1."""
     if not 0 < value < 1:
         raise InputError(f"{name}={value} is not between 0 and 1.")
-
-
-def check_protocol(protocol: str) -> None:
-    """Raises InputError if `protocol` is neither "default" nor "paper"."""
-    if protocol not in PROTOCOLS:
-        raise unknown_name("protocol", protocol, PROTOCOLS)
 
 
 def _capital(what: str) -> str:

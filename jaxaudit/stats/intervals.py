@@ -29,7 +29,6 @@ Axes: n members, m nonmembers.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 
 import numpy as np
@@ -37,20 +36,11 @@ from jaxtyping import Bool, Float, Real
 from scipy import optimize, special, stats
 
 from jaxaudit.errors import InputError
+from jaxaudit.results import Interval
 from jaxaudit.stats.inputs import check_enough, check_fraction, score_vectors
-from jaxaudit.stats.records import Record
 from jaxaudit.stats.roc import allowed_false_positives, members_above
 
 CONFIDENCE = 0.95
-
-
-@dataclasses.dataclass(frozen=True)
-class Interval(Record):
-    """An estimate with its confidence interval: `low` <= `high`, both inclusive."""
-
-    estimate: float
-    low: float
-    high: float
 
 
 def clopper_pearson(successes: float, trials: float, *, confidence: float = CONFIDENCE) -> Interval:

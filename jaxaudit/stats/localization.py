@@ -11,7 +11,6 @@ Axes: N pictures, R nested subsets, T stages, K hidden layers, U units of all la
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -20,123 +19,13 @@ from jaxtyping import Bool, Float, Int, Shaped
 
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import UnitMap, top_units
+from jaxaudit.results import Localization
+from jaxaudit.results.localization import Agreement, Cells, ClassShare, Control, FiringPicture, TopUnit
 from jaxaudit.stats.inputs import check_fraction
-from jaxaudit.stats.records import Record
 
 _LISTED_UNITS, _LISTED_PICTURES = 20, 24
 _PERMUTATIONS = 2000
 _FAINT = 0.01
-
-
-@dataclasses.dataclass(frozen=True)
-class TopUnit(Record):
-    """A unit with a high UnitMem.
-
-    Attributes:
-      stage: name. layer, unit: name of its hidden layer, and its number there.
-      unit_mem: UnitMem. class_mem: ClassMem, None with a single class.
-      maximum, rest: mean activation on the picture that fires it most, and on all others.
-      picture: id of that picture. label: its class.
-    """
-
-    stage: str
-    layer: str
-    unit: int
-    unit_mem: float
-    class_mem: float | None
-    maximum: float
-    rest: float
-    picture: str
-    label: int
-
-
-@dataclasses.dataclass(frozen=True)
-class FiringPicture(Record):
-    """A picture that is the one to fire some top units: its id, class, and how many units these are."""
-
-    picture: str
-    label: int
-    num_units: int
-
-
-@dataclasses.dataclass(frozen=True)
-class ClassShare(Record):
-    """A class: its share of the pictures, and that of its pictures in firing the top units."""
-
-    label: int
-    pictures: float
-    top_units: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Agreement(Record):
-    """How a subset ranks the units, compared with the largest subset.
-
-    Attributes:
-      subset: share of the source. size: pictures.
-      spearman: rank correlation of UnitMem over all units.
-      overlap: share of the top units that are top units of the largest subset as well.
-    """
-
-    subset: float
-    size: int
-    spearman: float
-    overlap: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Control(Record):
-    """Which pictures fire the top units of training and unseen pictures pooled.
-
-    Attributes:
-      num_members, num_nonmembers: pictures pooled.
-      num_units: top units of the pool.
-      share: of them that are fired by a training picture.
-      low, high: range of 95% of the shares if pictures are dealt to the two sides at random.
-      p_value: one-sided, by permutation of the pictures.
-    """
-
-    num_members: int
-    num_nonmembers: int
-    num_units: int
-    share: float
-    low: float
-    high: float
-    p_value: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Localization(Record):
-    """Where UnitMem is high, and which pictures and classes it comes from.
-
-    Attributes:
-      stages: T names. layers: K names. widths: units of each. num_pictures: N.
-      top: share of the units that are called top. threshold: their smallest UnitMem.
-      mean, high: mean and 99th percentile of UnitMem over the units of a stage and layer, [T,K].
-      top_share: share of them that are top, [T,K].
-      class_mean: mean ClassMem, [T,K]; None with a single class.
-      faint: share of the top units whose largest mean activation is below 1% of that of the median unit.
-      top_units: the highest. pictures: those that fire the most top units. num_firing: those that fire any.
-      classes: every class with pictures. agreement: one per subset, ascending. control: if there was one.
-    """
-
-    stages: tuple[str, ...]
-    layers: tuple[str, ...]
-    widths: tuple[int, ...]
-    num_pictures: int
-    top: float
-    threshold: float
-    mean: Float[np.ndarray, "T K"]
-    high: Float[np.ndarray, "T K"]
-    top_share: Float[np.ndarray, "T K"]
-    class_mean: Float[np.ndarray, "T K"] | None
-    faint: float
-    top_units: tuple[TopUnit, ...]
-    pictures: tuple[FiringPicture, ...]
-    num_firing: int
-    classes: tuple[ClassShare, ...]
-    agreement: tuple[Agreement, ...]
-    control: Control | None
 
 
 def localization(
@@ -189,9 +78,10 @@ def _mean(values: Shaped[np.ndarray, "T F"]) -> Float[np.ndarray, " T"]:
 
 def _by_layer(
     units: UnitMap, values: Shaped[np.ndarray, "T U"], function: Callable[[np.ndarray], np.ndarray]
-) -> Float[np.ndarray, "T K"]:
+) -> Cells:
     """A number per stage and hidden layer, made of the values of its units."""
-    return np.stack([function(each) for each in units.axis.split(values).values()], axis=1)
+    cells = np.stack([function(each) for each in units.axis.split(values).values()], axis=1)
+    return tuple(map(tuple, cells.tolist()))
 
 
 def _highest(units: UnitMap) -> tuple[TopUnit, ...]:

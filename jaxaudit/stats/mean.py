@@ -7,8 +7,9 @@ from jaxtyping import Float
 from scipy import stats
 
 from jaxaudit.errors import InputError
+from jaxaudit.results import Interval
 from jaxaudit.stats.inputs import check_enough, check_fraction
-from jaxaudit.stats.intervals import CONFIDENCE, Interval
+from jaxaudit.stats.intervals import CONFIDENCE
 
 
 def mean_interval(values: Float[np.ndarray, " n"], *, confidence: float = CONFIDENCE) -> Interval:

@@ -1,11 +1,12 @@
 """Membership inference: how well each score tells members from nonmembers, one sample at a time.
 
-`protocol="default"`: a seeded split sets a third of both sides aside. On this third the best score is
-chosen (TPR at 1% FPR, then AUC) and thresholds are set; every number reported is measured on the rest,
-so choosing among many scores does not flatter the winner. Intervals hold for one score, not for all at once.
+A protocol with `held_out_choice` (`DEFAULT`): a seeded split sets a third of both sides aside. On this third
+the best score is chosen (TPR at 1% FPR, then AUC) and thresholds are set; every number reported is measured
+on the rest, so choosing among many scores does not flatter the winner. Intervals hold for one score, not for
+all at once.
 
-`protocol="paper"`: the published procedure. The best score is chosen on the evaluation data itself; metrics
-are those of `jaxaudit.stats.published`, mean ± standard deviation over 250 random subsets of half the
+Without (`PUBLISHED`): the published procedure. The best score is chosen on the evaluation data itself;
+metrics are those of `jaxaudit.stats.published`, mean ± standard deviation over 250 random subsets of half the
 samples (at most 5,000). That spread is over subsets of one data set and no confidence interval.
 Source: Kowalczuk et al., ICML 2025, arXiv 2502.02514.
 
@@ -14,24 +15,18 @@ Axes: n members, m nonmembers.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Real
 
 from jaxaudit.errors import InputError, unknown_name
-from jaxaudit.stats.inputs import check_enough, check_finite, check_not_constant, check_protocol
-from jaxaudit.stats.intervals import (
-    CONFIDENCE,
-    Interval,
-    auc_interval,
-    balanced_accuracy_interval,
-    tpr_at_fpr_interval,
-)
+from jaxaudit.protocols import DEFAULT, Protocol
+from jaxaudit.results import MeanStd, MembershipInference, OmittedFpr, PublishedScoreMetrics, ScoreMetrics
+from jaxaudit.stats.inputs import check_enough, check_finite, check_not_constant
+from jaxaudit.stats.intervals import CONFIDENCE, auc_interval, balanced_accuracy_interval, tpr_at_fpr_interval
 from jaxaudit.stats.published import published_metrics
-from jaxaudit.stats.records import Record
-from jaxaudit.stats.roc import RocCurve, auc, best_threshold, roc_curve, tpr_at_fpr
+from jaxaudit.stats.roc import auc, best_threshold, roc_curve, tpr_at_fpr
 
 SELECTION_FPR = 0.01
 _PAPER_SUBSETS = 250
@@ -41,78 +36,11 @@ Scores = Mapping[str, Real[np.ndarray, " _"]]
 """{name: [n]}."""
 
 
-@dataclasses.dataclass(frozen=True)
-class MeanStd(Record):
-    """Mean and standard deviation (ddof 1) over random subsets: a spread, not a confidence interval."""
-
-    mean: float
-    std: float
-
-
-@dataclasses.dataclass(frozen=True)
-class ScoreMetrics(Record):
-    """What one score gives away, all in [0, 1].
-
-    Attributes:
-      tpr_at_fpr: the true-positive rate by false-positive rate.
-      auc: the area under the ROC curve.
-      balanced_accuracy: (TPR + TNR) / 2 at `threshold`.
-      threshold: of the score (default), or 0.5 of the rescaled score (paper).
-    """
-
-    tpr_at_fpr: dict[float, Interval | MeanStd]
-    auc: Interval | MeanStd
-    balanced_accuracy: Interval | MeanStd
-    threshold: float
-
-
-@dataclasses.dataclass(frozen=True)
-class OmittedFpr(Record):
-    """A false-positive rate too small for the number of nonmembers, and why."""
-
-    fpr: float
-    nonmembers_needed: int
-    reason: str
-
-
-@dataclasses.dataclass(frozen=True)
-class MembershipInference(Record):
-    """The result of `membership_inference`.
-
-    Attributes:
-      protocol: "default" or "paper".
-      selected: name of the best score.
-      groups: name of the best score within each group.
-      per_score: metrics by score, in the order given.
-      curves: ROC curves of the selected scores, by name, on the samples reported on.
-      omitted_fprs: false-positive rates that could not be reported.
-      num_members, num_nonmembers: samples reported on (paper: per subset).
-      num_selection_members, num_selection_nonmembers: samples the choice was made on (paper: 0, the same).
-      confidence: of the intervals; None where there are none.
-      seed: of the split or the subsets.
-      notes: what was done to the scores before, in words.
-    """
-
-    protocol: str
-    selected: str
-    groups: dict[str, str]
-    per_score: dict[str, ScoreMetrics]
-    curves: dict[str, RocCurve]
-    omitted_fprs: tuple[OmittedFpr, ...]
-    num_members: int
-    num_nonmembers: int
-    num_selection_members: int
-    num_selection_nonmembers: int
-    confidence: float | None
-    seed: int
-    notes: tuple[str, ...]
-
-
 def membership_inference(
     members: Scores,
     nonmembers: Scores,
     *,
-    protocol: str = "default",
+    protocol: Protocol = DEFAULT,
     groups: Mapping[str, Sequence[str]] | None = None,
     fprs: Sequence[float] = (0.01, 0.001),
     confidence: float = CONFIDENCE,
@@ -123,18 +51,17 @@ def membership_inference(
     Args:
       members: {score: [n]}, higher = more likely a member; the same samples in the same order in each.
       nonmembers: {score: [m]}, the same scores.
-      protocol: "default", or "paper" for the published procedure (see the module).
+      protocol: the rules (see the module).
       groups: {group: names of its scores}, e.g. a baseline and a tailored attack, or the k of one attack.
       fprs: false-positive rates to report the TPR at; one that allows no false positive is omitted, with why.
       confidence: of the intervals.
-      seed: of the split (default) or of the subsets (paper).
+      seed: of the split or of the subsets.
 
     Raises:
       InputError: if a score is missing on one side, NaN, infinite or constant (named, with the first samples;
-        under "paper" NaN becomes 0 and a constant stays, as published), if samples do not align or are too
-        few, or if a group names an unknown score.
+        a lenient protocol: NaN becomes 0 and a constant stays, as published), if samples do not align or are
+        too few, or if a group names an unknown score.
     """
-    check_protocol(protocol)
     members, nonmembers = _aligned(members, "members"), _aligned(nonmembers, "nonmembers")
     if missing := members.keys() ^ nonmembers.keys():
         raise InputError(f"Score {min(missing)!r} is there for only one of members and nonmembers.")
@@ -144,8 +71,8 @@ def membership_inference(
         for name in names:
             if name not in members:
                 raise unknown_name("score", name, members)
-    choose = {"default": _default, "paper": _paper}[protocol]
-    return choose(members, nonmembers, groups or {}, tuple(fprs), confidence, seed)
+    measure = _held_out if protocol.held_out_choice else _on_subsets
+    return measure(members, nonmembers, protocol, groups or {}, tuple(fprs), confidence, seed)
 
 
 def selection_split(
@@ -160,9 +87,10 @@ def selection_split(
     return _split(num_members, "members", rng), _split(num_nonmembers, "nonmembers", rng)
 
 
-def _default(
+def _held_out(
     members: Scores,
     nonmembers: Scores,
+    protocol: Protocol,
     groups: Mapping[str, Sequence[str]],
     fprs: tuple[float, ...],
     confidence: float,
@@ -192,7 +120,7 @@ def _default(
         )
     selected, best_of = _select(strength, members, groups)
     return MembershipInference(
-        protocol="default",
+        protocol=protocol.name,
         selected=selected,
         groups=best_of,
         per_score=per_score,
@@ -211,9 +139,10 @@ def _default(
     )
 
 
-def _paper(
+def _on_subsets(
     members: Scores,
     nonmembers: Scores,
+    protocol: Protocol,
     groups: Mapping[str, Sequence[str]],
     fprs: tuple[float, ...],
     confidence: float,
@@ -242,7 +171,7 @@ def _paper(
         metrics = [published_metrics(members[name][i], nonmembers[name][i], read_at) for i in subsets]
         tpr = {f: _mean_std([one.tpr_at_fpr[f] for one in metrics]) for f in read_at}
         tpr_selected[name] = tpr[SELECTION_FPR].mean
-        per_score[name] = ScoreMetrics(
+        per_score[name] = PublishedScoreMetrics(
             tpr_at_fpr={f: tpr[f] for f in reported},
             auc=_mean_std([one.auc for one in metrics]),
             balanced_accuracy=_mean_std([one.accuracy for one in metrics]),
@@ -250,7 +179,7 @@ def _paper(
         )
     selected, best_of = _select(tpr_selected.__getitem__, members, groups)
     return MembershipInference(
-        protocol="paper",
+        protocol=protocol.name,
         selected=selected,
         groups=best_of,
         per_score=per_score,

@@ -12,59 +12,26 @@ Axes: m samples of U, F scores, R splits.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
 from scipy import special
 
+from jaxaudit.protocols import DEFAULT, SPLIT, Protocol
+from jaxaudit.results import Interval, NullControl
 from jaxaudit.stats.cdi.draws import draw_p_values, draw_rows
 from jaxaudit.stats.cdi.scorer import make_pool
 from jaxaudit.stats.dataset_inference import prepare, summed_scores
 from jaxaudit.stats.inputs import check_enough, check_fraction
-from jaxaudit.stats.intervals import CONFIDENCE, Interval, clopper_pearson
-from jaxaudit.stats.records import Record
-from jaxaudit.stats.welch import (
-    check_permutable,
-    fewest_permutable,
-    random_split_statistics,
-    rank_p_value,
-)
-
-
-@dataclasses.dataclass(frozen=True)
-class NullControl(Record):
-    """Nonmembers against nonmembers.
-
-    Attributes:
-      protocol: "default", "paper", or "split" of `identify`.
-      alpha: the significance level.
-      rejection_rate: of the full test, over random splits of this U.
-      welch_rejection_rate: of Welch's test alone (paper: the same as `rejection_rate`).
-      median_p: of the full test; about 0.5 where all is well.
-      num_pseudo_p, num_pseudo_u: samples on the two sides of a split.
-      repetitions: splits.
-      confidence: of the intervals.
-      seed: of the splits.
-    """
-
-    protocol: str
-    alpha: float
-    rejection_rate: Interval
-    welch_rejection_rate: Interval
-    median_p: float
-    num_pseudo_p: int
-    num_pseudo_u: int
-    repetitions: int
-    confidence: float
-    seed: int
+from jaxaudit.stats.intervals import CONFIDENCE, clopper_pearson
+from jaxaudit.stats.welch import check_permutable, fewest_permutable, random_split_statistics, rank_p_value
 
 
 def null_control(
     u_features: Float[np.ndarray, "m F"],
     *,
-    protocol: str = "default",
+    protocol: Protocol = DEFAULT,
     alpha: float = 0.01,
     num_p: int | None = None,
     repetitions: int = 1_000,
@@ -77,7 +44,7 @@ def null_control(
 
     Args:
       u_features: [m,F] scores of samples the model has not seen, higher = more likely a member.
-      protocol: "default" or "paper" (always halves).
+      protocol: the rules; with `equal_sizes` always halves.
       alpha: significance level.
       num_p: size of the pseudo P, cut to m/2; None: halves. With the size of the true P the control has about
         the imbalance of the verdict beside it.
@@ -95,7 +62,7 @@ def null_control(
     u_features = np.asarray(u_features)
     check_enough(len(u_features), 4, "samples of U to split in two")
     half = len(u_features) // 2
-    if protocol == "paper":
+    if protocol.equal_sizes:
         u_features, num_p = u_features[: 2 * half], half
     pseudo_p = min(num_p or half, half)
     pseudo_u = len(u_features) - pseudo_p
@@ -104,7 +71,7 @@ def null_control(
 
     rng = np.random.default_rng(seed)
     t, df = random_split_statistics(scores, pseudo_p, repetitions, rng)
-    if protocol == "paper":
+    if protocol.two_sided:
         p_values = welch_p = 2 * special.stdtr(df, -np.abs(t))
     else:
         check_permutable(pseudo_p, pseudo_u, alpha, permutations)
@@ -116,7 +83,7 @@ def null_control(
         return clopper_pearson(int(np.sum((p <= alpha) & (t > 0))), repetitions, confidence=confidence)
 
     return NullControl(
-        protocol=protocol,
+        test=protocol.name,
         alpha=alpha,
         rejection_rate=rate(p_values),
         welch_rejection_rate=rate(welch_p),
@@ -139,7 +106,7 @@ def identification_null_control(
     confidence: float = CONFIDENCE,
     seed: int = 0,
 ) -> NullControl:
-    """`null_control` for the "split" procedure of `identify`; the scorer is fitted anew for every split.
+    """`null_control` for the procedure `SPLIT` of `identify`; the scorer is fitted anew for every split.
 
     Args:
       u_features: [m,F] features of samples the model has not seen.
@@ -153,7 +120,7 @@ def identification_null_control(
     fewest = 2 * fewest_permutable(alpha)
     check_enough(len(u_features), 2 * fewest, "samples of U to split in two")
     half = len(u_features) // 2
-    first, second, _, _ = prepare(u_features[:half], u_features[half:], names, "default")
+    first, second, _, _ = prepare(u_features[:half], u_features[half:], names, DEFAULT)
     u = np.concatenate([first, second])
     pseudo_p = max(min(num_p or half, half), fewest)
     pool, _ = make_pool(u)
@@ -161,7 +128,7 @@ def identification_null_control(
     p_values, t = draw_p_values(pool, rows[:, :pseudo_p], rows[:, pseudo_p:], seed=seed)
     rate = clopper_pearson(int(np.sum((p_values <= alpha) & (t > 0))), repetitions, confidence=confidence)
     return NullControl(
-        protocol="split",
+        test=SPLIT.name,
         alpha=alpha,
         rejection_rate=rate,
         welch_rejection_rate=rate,

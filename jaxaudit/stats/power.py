@@ -1,8 +1,8 @@
 """How many samples does dataset inference need?
 
 The test is repeated on random subsets of n samples of P and n of U, for a grid of n.
-  paper:   P = the smallest n with mean p-value <= alpha                                               (1)
-  default: P = the smallest n at which at least `power` (80%) of the draws reject                      (2)
+  mean_p (published):  P = the smallest n with mean p-value <= alpha                                   (1)
+  power:               P = the smallest n at which at least `power` (80%) of the draws reject          (2)
 Each repetition shuffles P and U once and takes the first n for every n: the draws of one n are distributed
 as if made alone, and all n together cost one pass. The scaling to [0, 1] is redone in every draw. With n
 against n samples Welch's test needs no permutation beside it: the skew of the two sides cancels.
@@ -20,7 +20,6 @@ Axes: R repetitions, n or N samples, F features (scores), G grid of sizes.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -28,10 +27,11 @@ from jaxtyping import Bool, Float
 from scipy import special
 
 from jaxaudit.errors import InputError
+from jaxaudit.protocols import DEFAULT, Criterion, Protocol
+from jaxaudit.results import PowerCurve, PowerPoint, RequiredSize
 from jaxaudit.stats.dataset_inference import prepare
 from jaxaudit.stats.inputs import check_enough, check_fraction
-from jaxaudit.stats.intervals import CONFIDENCE, Interval, clopper_pearson
-from jaxaudit.stats.records import Record
+from jaxaudit.stats.intervals import CONFIDENCE, clopper_pearson
 from jaxaudit.stats.welch import fewest_permutable, welch_statistic
 
 PUBLISHED_GRID = (*range(2, 11), *range(20, 101, 10), *range(200, 1001, 100), *range(2000, 10_001, 1000))
@@ -41,76 +41,11 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _CHUNK = 4_000_000  # elements of one block of shuffled features: 32 MB
 
 
-@dataclasses.dataclass(frozen=True)
-class PowerPoint(Record):
-    """Dataset inference with n samples of P and n of U.
-
-    Attributes:
-      n: samples of each.
-      mean_p: mean p-value over the draws (paper: two-sided; default: one-sided).
-      p_quantiles: {level: quantile of the p-value}.
-      rejection_rate: fraction of draws that reject.
-      independent_draws: min(floor(N / n), repetitions), behind the interval of the rejection rate.
-    """
-
-    n: int
-    mean_p: float
-    p_quantiles: dict[float, float]
-    rejection_rate: Interval
-    independent_draws: int
-
-
-@dataclasses.dataclass(frozen=True)
-class RequiredSize(Record):
-    """The number of samples needed.
-
-    Attributes:
-      estimate: equation (1) or (2); None if no size of the grid is enough.
-      low, high: limits of (2); None where no size of the grid reaches them, and both under "paper".
-      reason: why `estimate`, or under "default" `high`, is None; None otherwise.
-    """
-
-    estimate: int | None
-    low: int | None
-    high: int | None
-    reason: str | None
-
-
-@dataclasses.dataclass(frozen=True)
-class PowerCurve(Record):
-    """The result of `power_curve`.
-
-    Attributes:
-      protocol: "default" or "paper".
-      alpha: the significance level.
-      power: fraction of draws that must reject, equation (2).
-      required: the number of samples needed.
-      points: the repeated tests, by ascending n.
-      repetitions: draws of each size.
-      num_p, num_u: samples drawn from.
-      confidence: of the intervals.
-      seed: of the draws.
-      notes: what was done to the scores before, in words.
-    """
-
-    protocol: str
-    alpha: float
-    power: float
-    required: RequiredSize
-    points: tuple[PowerPoint, ...]
-    repetitions: int
-    num_p: int
-    num_u: int
-    confidence: float
-    seed: int
-    notes: tuple[str, ...]
-
-
 def power_curve(
     p_features: Float[np.ndarray, "n F"],
     u_features: Float[np.ndarray, "m F"],
     *,
-    protocol: str = "default",
+    protocol: Protocol = DEFAULT,
     alpha: float = 0.01,
     power: float = 0.8,
     repetitions: int = 1_000,
@@ -124,7 +59,7 @@ def power_curve(
     Args:
       p_features: [n,F] scores of P, higher = more likely a member.
       u_features: [m,F] scores of U.
-      protocol: "default" (one-sided) or "paper" (two-sided, the same rows drawn from P and U).
+      protocol: the rules: the sides of the test, the rows drawn of P and U, and the criterion.
       alpha: significance level.
       power: fraction of draws that must reject.
       repetitions: draws of each size.
@@ -141,7 +76,7 @@ def power_curve(
     check_enough(repetitions, 1, "repetitions")
     p, u, _, notes = prepare(p_features, u_features, names, protocol)
     largest = min(len(p), len(u))
-    smallest = 2 if protocol == "paper" else fewest_permutable(alpha)
+    smallest = 2 if protocol.two_sided else fewest_permutable(alpha)
     sizes = sorted({n for n in grid if smallest <= n <= largest})
     if not sizes:
         raise InputError(
@@ -153,7 +88,8 @@ def power_curve(
         sizes,
         p_values,
         (p_values <= alpha) & (t > 0),
-        protocol=protocol,
+        test=protocol.name,
+        criterion=protocol.criterion,
         alpha=alpha,
         power=power,
         num_p=len(p),
@@ -169,7 +105,8 @@ def summarise_draws(
     p_values: Float[np.ndarray, "R G"],
     rejected: Bool[np.ndarray, "R G"],
     *,
-    protocol: str,
+    test: str,
+    criterion: Criterion,
     alpha: float,
     power: float,
     num_p: int,
@@ -178,7 +115,7 @@ def summarise_draws(
     seed: int,
     notes: tuple[str, ...] = (),
 ) -> PowerCurve:
-    """The power curve of R tests at each of the ascending `sizes`; with protocol "paper", (1), else (2)."""
+    """The power curve of R tests at each of the ascending `sizes`; criterion "mean_p" is (1), "power" (2)."""
     repetitions, largest = len(p_values), min(num_p, num_u)
     points = []
     for g, n in enumerate(sizes):
@@ -195,10 +132,11 @@ def summarise_draws(
             )
         )
     return PowerCurve(
-        protocol=protocol,
+        test=test,
+        criterion=criterion,
         alpha=alpha,
         power=power,
-        required=_required(points, protocol, alpha, power),
+        required=_required(points, criterion, alpha, power),
         points=tuple(points),
         repetitions=repetitions,
         num_p=num_p,
@@ -214,7 +152,7 @@ def _draw(
     u: Float[np.ndarray, "m F"],
     sizes: Sequence[int],
     repetitions: int,
-    protocol: str,
+    protocol: Protocol,
     rng: np.random.Generator,
 ) -> tuple[Float[np.ndarray, "R G"], Float[np.ndarray, "R G"]]:
     """t statistic and p-value of every draw."""
@@ -232,10 +170,10 @@ def _draw(
     for start in range(0, repetitions, rows):
         count = min(rows, repetitions - start)
         p_order = orders(p.shape[1], count)
-        u_order = p_order if protocol == "paper" else orders(u.shape[1], count)
+        u_order = p_order if protocol.paired_draws else orders(u.shape[1], count)
         blocks.append(_prefix_tests(p[:, p_order], u[:, u_order], sizes))
     t, df = np.concatenate(blocks, axis=1)
-    return t, 2 * special.stdtr(df, -np.abs(t)) if protocol == "paper" else special.stdtr(df, -t)
+    return t, 2 * special.stdtr(df, -np.abs(t)) if protocol.two_sided else special.stdtr(df, -t)
 
 
 def _prefix_tests(
@@ -271,12 +209,12 @@ def _prefix_tests(
     return np.stack([t, df])
 
 
-def _required(points: Sequence[PowerPoint], protocol: str, alpha: float, power: float) -> RequiredSize:
+def _required(points: Sequence[PowerPoint], criterion: Criterion, alpha: float, power: float) -> RequiredSize:
     def smallest(enough: list[bool]) -> int | None:
         return next((point.n for point, yes in zip(points, enough, strict=True) if yes), None)
 
     last, reason = points[-1], None
-    if protocol == "paper":
+    if criterion == "mean_p":
         estimate = smallest([point.mean_p <= alpha for point in points])
         if estimate is None:
             reason = f"With {last.n} samples, the most drawn, the mean p-value is {last.mean_p:.2g}."

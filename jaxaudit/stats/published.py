@@ -23,13 +23,12 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from jaxaudit.errors import InputError, unknown_name
-from jaxaudit.stats.records import Record
 
 _SOURCES = ("iar", "cdi")
 
 
 @dataclasses.dataclass(frozen=True)
-class PublishedMetrics(Record):
+class PublishedMetrics:
     """The published numbers of one score: TPR by FPR limit, AUC, and accuracy at 0.5, all in [0, 1]."""
 
     tpr_at_fpr: dict[float, float]

@@ -15,28 +15,13 @@ Axes: n members, m nonmembers.
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 from jaxtyping import Int, Real
 from scipy.stats import rankdata
 
 from jaxaudit.errors import InputError
+from jaxaudit.results import RocCurve
 from jaxaudit.stats.inputs import score_vectors
-from jaxaudit.stats.records import Record
-
-
-@dataclasses.dataclass(frozen=True)
-class RocCurve(Record):
-    """A ROC curve for plotting.
-
-    Attributes:
-      fpr: false-positive rates, ascending from 0 to 1.
-      tpr: the best true-positive rate at a false-positive rate <= fpr, equation (2).
-    """
-
-    fpr: tuple[float, ...]
-    tpr: tuple[float, ...]
 
 
 def tpr_at_fpr(

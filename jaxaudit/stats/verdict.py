@@ -17,17 +17,18 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from jaxaudit.stats.cdi.identification import Identification, identify
-from jaxaudit.stats.dataset_inference import DatasetInference, dataset_inference
-from jaxaudit.stats.gate import Gate, blind_gate
+from jaxaudit.protocols import Procedure
+from jaxaudit.results import DatasetInference, Gate, Identification, Interval, NullControl
+from jaxaudit.results.audit import Status
+from jaxaudit.stats.cdi.identification import identify
+from jaxaudit.stats.dataset_inference import dataset_inference
+from jaxaudit.stats.gate import blind_gate
 from jaxaudit.stats.inputs import feature_matrices
-from jaxaudit.stats.intervals import Interval
-from jaxaudit.stats.null_control import NullControl, identification_null_control, null_control
-from jaxaudit.stats.records import Record
+from jaxaudit.stats.null_control import identification_null_control, null_control
 
 
 @dataclasses.dataclass(frozen=True)
-class Verdict(Record):
+class Verdict:
     """The result of `verdict`.
 
     Attributes:
@@ -39,7 +40,7 @@ class Verdict(Record):
       null_control: None if not testable.
     """
 
-    status: str
+    status: Status
     sentence: str
     alpha: float
     gate: Gate
@@ -54,7 +55,7 @@ def verdict(
     p_blind: Float[np.ndarray, "n K"],
     u_blind: Float[np.ndarray, "m K"],
     names: Sequence[str] | None = None,
-    procedure: str = "sum",
+    procedure: Procedure | None = None,
     alpha: float = 0.01,
     seed: int = 0,
 ) -> Verdict:
@@ -66,8 +67,8 @@ def verdict(
       p_blind: [n,K] features of P that never saw the model.
       u_blind: [m,K] features of U that never saw the model.
       names: of the F scores.
-      procedure: "sum" for `dataset_inference`; "split" or "permutation" for `identify`, whose control is
-        that of "split" either way.
+      procedure: None for `dataset_inference`; a valid one for `identify`, whose control is that of `SPLIT`
+        either way.
       alpha: significance level.
       seed: of everything random.
 
@@ -85,19 +86,19 @@ def verdict(
             null_control=None,
         )
     options = {"alpha": alpha, "seed": seed}
-    if procedure == "sum":
+    if procedure is None:
         test = dataset_inference(p_features, u_features, names=names, **options)
         control = null_control(u_features, num_p=test.num_p, names=names, **options)
-        rejected, statistic = test.rejected, f"one-sided test on the sum of {len(test.names)} scores"
+        statistic = f"one-sided test on the sum of {len(test.names)} scores"
     else:
         p, u, names = feature_matrices(p_features, u_features, names)
         p_named, u_named = (dict(zip(names, side.T, strict=True)) for side in (p, u))
         test = identify(p_named, u_named, procedure=procedure, **options)
         control = identification_null_control(u, num_p=test.num_p, names=names, **options)
-        rejected, statistic = test.identified, _scorer(test)
+        statistic = _scorer(test, procedure)
     return Verdict(
-        status="trained_on" if rejected else "no_evidence",
-        sentence=" ".join([_finding(test, rejected, statistic), _comparable(gate), _control(control)]),
+        status="trained_on" if test.rejected else "no_evidence",
+        sentence=" ".join([_finding(test, statistic), _comparable(gate), _control(control)]),
         alpha=alpha,
         gate=gate,
         dataset_inference=test,
@@ -124,8 +125,8 @@ def _auc(gate: Gate) -> str:
     )
 
 
-def _scorer(test: Identification) -> str:
-    if test.procedure == "permutation":
+def _scorer(test: Identification, procedure: Procedure) -> str:
+    if procedure.refitted:
         return f"a scorer of {len(test.names)} features, 5-fold, refitted for every permutation"
     return (
         f"a scorer of {len(test.names)} features, fitted on {test.num_control_p:,} images of P and "
@@ -133,14 +134,14 @@ def _scorer(test: Identification) -> str:
     )
 
 
-def _finding(test: DatasetInference | Identification, rejected: bool, statistic: str) -> str:
+def _finding(test: DatasetInference | Identification, statistic: str) -> str:
     effect = test.welch.hedges_g
     evidence = (
         f"{statistic}: p = {test.p_value:.2g}, alpha = {test.alpha:g}; Welch p = {test.welch.p_value:.2g}, "
         f"permutation p = {test.permutation_p_value:.2g}; effect size g = {effect.estimate:.2f}, "
         f"{test.confidence:.0%} interval {_range(effect, '.2f')}"
     )
-    if rejected:
+    if test.rejected:
         return (
             f"Evidence that the model was trained on P: its {test.num_p:,} images score higher than "
             f"{test.num_u:,} comparable images the model has not seen ({evidence})."

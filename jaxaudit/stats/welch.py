@@ -18,7 +18,6 @@ Axes: n members, m nonmembers, R repetitions.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 from typing import TypeVar
@@ -28,33 +27,12 @@ from jaxtyping import Bool, Float, Real
 from scipy import special, stats
 
 from jaxaudit.errors import InputError
+from jaxaudit.results import Interval, WelchTest
 from jaxaudit.stats.inputs import check_enough, check_fraction, score_vectors
-from jaxaudit.stats.intervals import CONFIDENCE, Interval
-from jaxaudit.stats.records import Record
+from jaxaudit.stats.intervals import CONFIDENCE
 
 Numbers = TypeVar("Numbers", float, Float[np.ndarray, " *R"])
 _CHUNK = 4_000_000  # elements of one block of random splits: 32 MB
-
-
-@dataclasses.dataclass(frozen=True)
-class WelchTest(Record):
-    """Welch's test of members against nonmembers.
-
-    Attributes:
-      t: equation (1); positive if members score higher.
-      df: degrees of freedom, equation (2).
-      p_value: one-sided, alternative mean(members) > mean(nonmembers).
-      p_value_two_sided: two-sided.
-      mean_difference: mean(members) - mean(nonmembers) in units of the score.
-      hedges_g: the difference in standard deviations, equation (3).
-    """
-
-    t: float
-    df: float
-    p_value: float
-    p_value_two_sided: float
-    mean_difference: Interval
-    hedges_g: Interval
 
 
 def welch(

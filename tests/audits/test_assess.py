@@ -11,7 +11,9 @@ from jaxaudit.audits.assess import AssessConfig, assess
 from jaxaudit.audits.collect import CollectConfig, collect_evidence
 from jaxaudit.data import open_source
 from jaxaudit.errors import InputError
+from jaxaudit.protocols import PUBLISHED
 from jaxaudit.runtime.placement import Placement
+from tests.results.round_trip import assert_round_trips
 from tests.tiny import MAR_OPTIONS, MAR_SCORES, mar_target, rar_target
 
 DISCRETE = CollectConfig(
@@ -36,25 +38,27 @@ def evidence(tmp_path_factory):
 @pytest.mark.parametrize(("make_target", "config"), [(rar_target, DISCRETE), (mar_target, CONTINUOUS)])
 def test_an_untrained_target_shows_no_evidence(evidence, make_target, config):
     results = assess(evidence(make_target, config))
-    assert results["verdict"]["status"] == "no_evidence"
-    view = {"rar": "diff", "mar": "cond"}[results["request"]["target"]["family"]]
-    assert results["main_view"] == view
+    assert results.finding.status == "no_evidence"
+    view = {"rar": "diff", "mar": "cond"}[results.target.family]
+    assert results.main_view == view
     expected = {"rar": ["diff/loss", "diff/min_k_20"], "mar": ["cond/loss", "cond/zlib"]}
-    assert results["dataset_inference"][view]["names"] == expected[make_target().family]
-    for name, metrics in results["membership"]["per_score"].items():
-        assert metrics["auc"]["low"] < 0.5 < metrics["auc"]["high"], name
-    paper = assess(evidence(make_target, config), AssessConfig(protocol="paper"))
-    assert list(paper["membership"]["per_score"]) == [f"{view}/loss_ref"]
+    assert results.dataset_inference[view].names == tuple(expected[make_target().family])
+    for name, metrics in results.membership.per_score.items():
+        assert metrics.auc.low < 0.5 < metrics.auc.high, name
+    paper = assess(evidence(make_target, config), AssessConfig(protocol=PUBLISHED))
+    assert list(paper.membership.per_score) == [f"{view}/loss_ref"]
+    for found in (results, paper):
+        assert_round_trips(found)
 
 
 def test_a_single_score_is_enough_for_a_verdict(evidence):
     config = dataclasses.replace(DISCRETE, scores=("cond/unified_loss",))
     results = assess(evidence(rar_target, config))
-    assert results["verdict"]["status"] == "no_evidence"
-    assert results["dataset_inference"]["cond"]["names"] == ["cond/unified_loss"]
-    assert results["membership"]["selected"] == "cond/unified_loss"
+    assert results.finding.status == "no_evidence"
+    assert results.dataset_inference["cond"].names == ("cond/unified_loss",)
+    assert results.membership.selected == "cond/unified_loss"
     with pytest.raises(InputError, match="no score for --protocol=paper: none of its scores is"):
-        assess(evidence(rar_target, config), AssessConfig(protocol="paper"))
+        assess(evidence(rar_target, config), AssessConfig(protocol=PUBLISHED))
 
 
 def test_fitted_scores_enter_membership_inference_only(evidence):
@@ -64,10 +68,10 @@ def test_fitted_scores_enter_membership_inference_only(evidence):
     features = members.features["diff/prada"], nonmembers.features["diff/prada"]
     scores = stats.fitted_scores(*features, seed=4)
     (_, rest), (_, nonmembers_rest) = stats.membership.selection_split(128, 128, 4)
-    metrics = results["membership"]["per_score"]["diff/prada"]
+    metrics = results.membership.per_score["diff/prada"]
     reported = stats.auc(scores[0][rest], scores[1][nonmembers_rest])
-    np.testing.assert_allclose(metrics["auc"]["estimate"], reported)
-    assert "diff/prada" in results["score_info"]
-    names = [name for test in results["dataset_inference"].values() for name in test["names"]]
+    np.testing.assert_allclose(metrics.auc.estimate, reported)
+    assert "diff/prada" in results.scores
+    names = [name for test in results.dataset_inference.values() for name in test.names]
     assert not any("prada" in name for name in names)
-    assert set(results["histograms"]) == set(results["membership"]["groups"].values())
+    assert set(results.histograms) == set(results.membership.groups.values())

@@ -10,8 +10,10 @@ from jaxaudit.audits.identify import identify_data
 from jaxaudit.checkpoint import load_target
 from jaxaudit.data import open_source
 from jaxaudit.errors import InputError
-from jaxaudit.reports.identification import HEADLINES, plain_words, render_answer
+from jaxaudit.protocols import PUBLISHED
+from jaxaudit.reports.answer.page import HEADLINES, plain_words, render_answer
 from jaxaudit.runtime.placement import Placement
+from tests.results.round_trip import assert_round_trips
 
 GRAY = CollectConfig(access="gray-box", placement=Placement(128))
 SHUFFLED = "digits:nonmembers?shuffle=1"
@@ -39,27 +41,27 @@ def not_identified(ask):
 
 
 def test_members_are_identified(identified):
-    assert identified["answer"] == {"status": "identified", "required": None}
-    assert identified["dataset_inference"][""]["p_value"] <= 0.01
+    assert (identified.status, identified.required) == ("identified", None)
+    assert_round_trips(identified)
+    assert identified.audit.dataset_inference[""].p_value <= 0.01
     page = render_answer(identified)
     assert HEADLINES["identified"] in page
     assert "it does not say which of the pictures were used" in page
-    assert identified["verdict"]["sentence"].replace("&", "&amp;")[:60] in page
+    assert identified.audit.finding.sentence.replace("&", "&amp;")[:60] in page
 
 
 def test_the_signal_of_single_scores_is_weak(identified):
-    rates = [
-        each["tpr_at_fpr"]["0.01"]["estimate"] for each in identified["membership"]["per_score"].values()
-    ]
+    rates = [each.tpr_at_fpr[0.01].estimate for each in identified.audit.membership.per_score.values()]
     assert max(rates) < 0.2
 
 
 def test_nonmembers_are_not_identified_and_the_answer_says_what_it_would_take(not_identified):
-    answer = not_identified["answer"]
-    assert answer["status"] in ("not_identified", "too_few")
-    assert not not_identified["dataset_inference"][""]["identified"]
-    assert answer["required"]["sentence"] in " ".join(plain_words(not_identified))
-    assert answer["required"]["sentence"] in render_answer(not_identified)
+    assert not_identified.status in ("not_identified", "too_few")
+    assert_round_trips(not_identified)
+    assert not not_identified.audit.dataset_inference[""].rejected
+    sentence = not_identified.required.sentence
+    assert sentence in " ".join(plain_words(not_identified))
+    assert sentence in render_answer(not_identified)
 
 
 def test_pictures_of_other_things_are_not_testable(ask, tmp_path):
@@ -69,7 +71,8 @@ def test_pictures_of_other_things_are_not_testable(ask, tmp_path):
     images = np.stack([np.asarray(Image.fromarray(each).resize((8, 8))) for each in coarse])
     np.savez(other, images=images, labels=rng.integers(0, 10, 40))
     results = ask("digits:members?shuffle=0[:40]", f"npz:{other}")
-    assert results["answer"]["status"] == "not_testable"
+    assert results.status == "not_testable"
+    assert_round_trips(results)
     assert HEADLINES["not_testable"] in render_answer(results)
 
 
@@ -89,4 +92,4 @@ def test_too_few_pictures_are_refused_with_the_number_needed(ask):
 
 def test_the_published_procedure_gives_no_answer(ask):
     with pytest.raises(InputError, match="gives no verdict"):
-        ask("digits:members[:40]", "digits:nonmembers[:40]", AssessConfig(protocol="paper"))
+        ask("digits:members[:40]", "digits:nonmembers[:40]", AssessConfig(protocol=PUBLISHED))

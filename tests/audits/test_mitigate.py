@@ -1,9 +1,9 @@
 import dataclasses
-import json
 
 import numpy as np
 import pytest
 
+from jaxaudit.audits.assess import AssessConfig
 from jaxaudit.audits.collect import CollectConfig
 from jaxaudit.audits.extraction import ExtractionConfig
 from jaxaudit.audits.mitigate import Change, MitigateConfig, measure_changes, save_mitigated
@@ -11,8 +11,10 @@ from jaxaudit.checkpoint import load_target, save_target
 from jaxaudit.data import open_source
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import Evidence, UnitAxis, UnitMap
+from jaxaudit.protocols import PUBLISHED
 from jaxaudit.runtime.placement import Placement
 from tests import tiny
+from tests.results.round_trip import assert_round_trips
 
 PLACEMENT = Placement(num_devices=1)
 CONFIG = MitigateConfig(
@@ -50,20 +52,22 @@ def measured(sources, tmp_path_factory):
 
 
 def test_every_change_is_attacked_and_its_quality_measured(measured):
-    directory, records = measured
-    assert [record["change"]["kind"] for record in records] == ["none", "random"]
+    directory, results = measured
+    records = results.records
+    assert [record.change.kind for record in records] == ["none", "random"]
     for record in records:
         for name in ("auc", "rate", "heldout_loss", "frechet"):
-            assert record[name]["low"] <= record[name]["estimate"] <= record[name]["high"]
-        assert record["completed"] == 20
-        assert 0 <= record["extracted"] <= 20
-    assert json.loads(json.dumps(records)) == records
+            found = getattr(record.measured, name)
+            assert found.low <= found.estimate <= found.high
+        assert record.measured.completed == 20
+        assert 0 <= record.measured.extracted <= 20
+    assert_round_trips(results)
     plain, changed = (
         Evidence.open(directory / change.name / "evidence").read("nonmembers").scores["cond/loss"]
         for change in CHANGES
     )
-    assert records[0]["heldout_loss"]["estimate"] == pytest.approx(-plain.mean())
-    assert records[1]["heldout_loss"]["estimate"] == pytest.approx(-changed.mean())
+    assert records[0].measured.heldout_loss.estimate == pytest.approx(-plain.mean())
+    assert records[1].measured.heldout_loss.estimate == pytest.approx(-changed.mean())
     assert np.abs(plain - changed).min() > 0
 
 
@@ -81,6 +85,12 @@ def test_another_request_is_refused(measured, sources):
     other = dataclasses.replace(CONFIG, extraction=dataclasses.replace(CONFIG.extraction, top_k=3))
     with pytest.raises(InputError, match="another request"):
         measure_changes(tiny.rar_target(), CHANGES, *sources, directory, other)
+
+
+def test_the_published_protocol_is_refused(sources, tmp_path):
+    published = dataclasses.replace(CONFIG, assess=AssessConfig(protocol=PUBLISHED))
+    with pytest.raises(InputError, match="protocol='paper' measures no intervals"):
+        measure_changes(tiny.rar_target(), CHANGES, *sources, tmp_path, published)
 
 
 def test_changes_have_names_of_their_own():

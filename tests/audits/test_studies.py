@@ -1,15 +1,18 @@
 """Studies from evidence folders: features, settings, rows and refusals."""
 
-import json
+import csv
+import io
 
-import numpy as np
 import pytest
 
-from jaxaudit.audits.studies import STUDIES, StudiesConfig, run_null_study, run_study, study_rows
+from jaxaudit.audits.studies import STUDIES, StudiesConfig, run_null_study, run_study
 from jaxaudit.errors import InputError
+from jaxaudit.protocols import PUBLISHED_FOLDS, SPLIT
+from jaxaudit.reports.studies.figure import study_csv
 from jaxaudit.stats import false_positive_rate, identification_power
-from jaxaudit.stats.cdi.studies import StudyConfig
+from jaxaudit.stats.cdi.sampling import StudyConfig
 from tests.evidence_tables import NAMES, make_evidence
+from tests.results.round_trip import assert_round_trips
 
 CONFIG = StudiesConfig(StudyConfig(repetitions=50), sizes=(20, 60))
 
@@ -26,34 +29,29 @@ def evidence(tmp_path_factory):
 @pytest.mark.parametrize("study", STUDIES)
 def test_every_study_of_every_target_is_plain_data_and_rows(study, evidence):
     results = run_study(study, evidence, CONFIG)
-    assert json.loads(json.dumps(results)) == results
-    assert [target["target"] for target in results["targets"]] == ["small", "large"]
-    assert results["targets"][0]["features"] == [f"cond/{name}" for name in NAMES]
-    assert (results["study"], results["alpha"], results["repetitions"]) == (study, 0.01, 50)
-    rows = study_rows(results)
-    assert all(row.keys() == rows[0].keys() for row in rows)
+    assert_round_trips(results)
+    assert [target.target for target in results.targets] == ["small", "large"]
+    assert results.targets[0].features == tuple(f"cond/{name}" for name in NAMES)
+    assert (results.study, results.alpha, results.repetitions) == (study, 0.01, 50)
+    rows = list(csv.DictReader(io.StringIO(study_csv(results))))
     assert {row["target"] for row in rows} == {"small", "large"}
-    assert {row.get("num_p") or row["n"] for row in rows} == {20, 60}
-    share = "identified" if "identified" in rows[0] else "accused"
-    assert all(np.isscalar(value) or value is None for row in rows for value in row.values())
-    assert max(row[share] for row in rows) > 0.8
+    assert {row.get("num_p") or row["n"] for row in rows} == {"20", "60"}
+    share = "identified_estimate" if "identified_estimate" in rows[0] else "identified"
+    assert max(float(row[share]) for row in rows) > 0.8
 
 
 def test_the_p_value_study_is_the_power_curve(evidence):
-    (target,) = run_study("p_value", evidence[:1], CONFIG)["targets"]
+    (target,) = run_study("p_value", evidence[:1], CONFIG).targets
     tables = [evidence[0].read(split).scores for split in ("members", "nonmembers")]
     curve = identification_power(*tables, grid=(20, 60), repetitions=50)
-    assert target["required"] == curve.required.to_dict()
-    assert [point["mean_p"] for point in target["points"]] == [point.mean_p for point in curve.points]
+    assert target.required == curve.required
+    assert [point.mean_p for point in target.points] == [point.mean_p for point in curve.points]
 
 
 def test_scores_can_be_named(evidence):
     config = StudiesConfig(CONFIG.draws, scores=("*/multiple_*", "cond/secmi"), sizes=(20,))
-    (target,) = run_study("roc", evidence[:1], config)["targets"]
-    assert target["features"] == [
-        *(f"cond/multiple_loss_{t}" for t in (0, 100, 200)),
-        "cond/secmi",
-    ]
+    (target,) = run_study("roc", evidence[:1], config).targets
+    assert target.features == (*(f"cond/multiple_loss_{t}" for t in (0, 100, 200)), "cond/secmi")
     with pytest.raises(
         InputError, match="Unknown score in the evidence 'cond/secm'; did you mean cond/secmi"
     ):
@@ -65,7 +63,7 @@ def test_scores_can_be_named(evidence):
 
 def test_targets_of_one_name_are_told_apart_by_their_folders(evidence):
     results = run_study("roc", [evidence[0], evidence[0]], CONFIG)
-    labels = [target["target"] for target in results["targets"]]
+    labels = [target.target for target in results.targets]
     assert labels == [f"small ({evidence[0].directory})"] * 2
 
 
@@ -73,7 +71,7 @@ def test_refusals(evidence, tmp_path):
     with pytest.raises(InputError, match="Unknown study 'p_values'; did you mean p_value"):
         run_study("p_values", evidence)
     with pytest.raises(InputError, match="no features for the procedure 'paper'; name scores"):
-        run_study("p_value", evidence, StudiesConfig(StudyConfig("paper")))
+        run_study("p_value", evidence, StudiesConfig(StudyConfig(PUBLISHED_FOLDS)))
     same = make_evidence(tmp_path / "same")
     for split in ("members", "nonmembers"):
         table = same.read(split)
@@ -85,19 +83,21 @@ def test_refusals(evidence, tmp_path):
 
 
 def test_the_null_study_tries_every_procedure(monkeypatch):
-    monkeypatch.setattr(
-        "jaxaudit.audits.studies._NULL_SIZES",
-        {"split": ((12, 12), (12, 30)), "permutation": ((12, 12),), "paper": ((12, 12),)},
-    )
+    monkeypatch.setattr("jaxaudit.audits.studies._EQUAL", ((12, 12),))
+    monkeypatch.setattr("jaxaudit.audits.studies._UNEQUAL", ((12, 30),))
     monkeypatch.setattr("jaxaudit.audits.studies.NULL_KINDS", ("skewed",))
     config = StudiesConfig(StudyConfig(alpha=0.2, repetitions=4))
     said = []
     results = run_null_study(config, progress=said.append)
-    assert said == ["split, skewed, 12 against 12", "split, skewed, 12 against 30",
-                    "permutation, skewed, 12 against 12", "paper, skewed, 12 against 12"]  # fmt: skip
-    assert json.loads(json.dumps(results)) == results
-    rows = study_rows(results)
-    assert [row["procedure"] for row in rows] == ["split", "split", "permutation", "paper"]
-    one = false_positive_rate("split", kind="skewed", num_p=12, num_u=30, alpha=0.2, repetitions=4)
-    assert results["rates"][1] == one.to_dict()
-    assert rows[1]["accused_high"] == one.accused.high
+    assert said == [
+        "split, skewed, 12 against 12",
+        "split, skewed, 12 against 30",
+        "permutation, skewed, 12 against 12",
+        "permutation, skewed, 12 against 30",
+        "paper, skewed, 12 against 12",
+    ]
+    assert_round_trips(results)
+    one = false_positive_rate(SPLIT, kind="skewed", num_p=12, num_u=30, alpha=0.2, repetitions=4)
+    assert results.rates[1] == one
+    rows = list(csv.DictReader(io.StringIO(study_csv(results))))
+    assert float(rows[1]["accused_high"]) == one.accused.high

@@ -30,26 +30,26 @@ def test_it_is_small_and_was_trained_on_the_members_alone(name):
 
 def test_the_rar_leaks_as_much_as_the_published_models(audited):
     results = audited("digits_rar", CollectConfig(scores=("all",), placement=Placement(128)))
-    rates = [each["tpr_at_fpr"]["0.01"]["estimate"] for each in results["membership"]["per_score"].values()]
+    rates = [each.tpr_at_fpr[0.01].estimate for each in results.membership.per_score.values()]
     assert 0.2 <= max(rates) <= 0.9
-    assert results["verdict"]["status"] == "trained_on"
-    assert results["power_curves"]["cond"]["required"]["estimate"] <= 50
-    assert results["null_control"]["rejection_rate"]["low"] <= 0.01
+    assert results.finding.status == "trained_on"
+    assert results.power_curves["cond"].required.estimate <= 50
+    assert results.null_control.rejection_rate.low <= 0.01
 
 
 def test_the_mar_hides_single_pictures_better_than_the_set(audited):
     results = audited(
         "digits_mar", CollectConfig(scores=("*/min_k_30", "cond/loss"), placement=Placement(128)), 450
     )
-    rates = [each["tpr_at_fpr"] for each in results["membership"]["per_score"].values()]
-    assert all(rate["0.01"]["estimate"] < 0.2 for rate in rates if rate)
-    assert results["verdict"]["status"] == "trained_on"
-    assert results["null_control"]["rejection_rate"]["low"] <= 0.01
+    rates = [each.tpr_at_fpr for each in results.membership.per_score.values()]
+    assert all(rate[0.01].estimate < 0.2 for rate in rates if rate)
+    assert results.finding.status == "trained_on"
+    assert results.null_control.rejection_rate.low <= 0.01
 
 
 def test_the_uvit_hides_single_pictures_and_not_the_set(audited):
     results = audited("digits_uvit", CollectConfig(access="gray-box", placement=Placement(128)))
-    rates = [each["tpr_at_fpr"]["0.01"]["estimate"] for each in results["membership"]["per_score"].values()]
+    rates = [each.tpr_at_fpr[0.01].estimate for each in results.membership.per_score.values()]
     assert max(rates) < 0.2
-    assert results["verdict"]["status"] == "trained_on"
-    assert results["null_control"]["rejection_rate"]["low"] <= 0.01
+    assert results.finding.status == "trained_on"
+    assert results.null_control.rejection_rate.low <= 0.01

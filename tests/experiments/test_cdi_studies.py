@@ -1,12 +1,13 @@
 """The program of the studies, as people run it."""
 
 import csv
-import json
 import os
 import subprocess
 import sys
 
+from jaxaudit.results import StudyResults
 from tests.evidence_tables import make_evidence
+from tests.results.round_trip import read_back
 
 
 def run(**flags):
@@ -30,11 +31,13 @@ def test_all_studies_that_fit_leave_json_table_and_figure(tmp_path):
     assert {path.name for path in out.iterdir()} == {
         f"{study}.{kind}" for study in studies for kind in ("json", "csv", "png", "svg")
     }
-    results = json.loads((out / "contamination.json").read_text())
+    found = {study: read_back(out / f"{study}.json", StudyResults) for study in studies}
     with open(out / "contamination.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    points = results["targets"][0]["points"]
-    assert [float(row["identified"]) for row in rows] == [point["identified"]["estimate"] for point in points]
+    points = found["contamination"].targets[0].points
+    assert [float(row["identified_estimate"]) for row in rows] == [
+        point.identified.estimate for point in points
+    ]
 
 
 def test_missing_evidence_is_explained(tmp_path):

@@ -8,6 +8,7 @@ from jaxaudit.audits.assess import AssessConfig, assess
 from jaxaudit.audits.collect import CollectConfig, collect_evidence
 from jaxaudit.checkpoint import load_target
 from jaxaudit.data import open_source
+from jaxaudit.protocols import PUBLISHED
 from jaxaudit.runtime.placement import Placement
 
 
@@ -50,22 +51,22 @@ def test_it_reconstructs_what_it_has_not_seen(target):
 
 
 def test_it_leaks_as_much_as_the_published_models(results):
-    membership = results["membership"]
-    best = {view: membership["per_score"][name] for view, name in membership["groups"].items()}
-    diff, cond = (best[view]["tpr_at_fpr"]["0.01"]["estimate"] for view in ("diff", "cond"))
+    membership = results.membership
+    best = {view: membership.per_score[name] for view, name in membership.groups.items()}
+    diff, cond = (best[view].tpr_at_fpr[0.01].estimate for view in ("diff", "cond"))
     assert 0.2 <= diff <= 0.9
     assert diff > cond
-    assert best["diff"]["auc"]["low"] > best["cond"]["auc"]["estimate"]
+    assert best["diff"].auc.low > best["cond"].auc.estimate
 
 
 def test_members_are_identified_and_with_few_of_them(results):
-    assert results["verdict"]["status"] == "trained_on"
-    assert results["gate"]["passed"]
-    assert results["power_curves"]["diff"]["required"]["estimate"] <= 50
+    assert results.finding.status == "trained_on"
+    assert results.gate.passed
+    assert results.power_curves["diff"].required.estimate <= 50
 
 
 def test_the_test_does_not_accuse_nonmembers(evidence, results):
-    assert results["null_control"]["rejection_rate"]["low"] <= 0.01
+    assert results.null_control.rejection_rate.low <= 0.01
     table = evidence.read("nonmembers")
     features = np.stack(
         [table.scores[name] for name in evidence.request["feature_sets"]["default"]["diff"]], axis=1
@@ -75,7 +76,7 @@ def test_the_test_does_not_accuse_nonmembers(evidence, results):
 
 
 def test_the_published_protocol_runs_on_the_same_evidence(evidence):
-    paper = assess(evidence, AssessConfig(protocol="paper"))
-    assert paper["verdict"]["status"] == "paper"
-    assert len(paper["dataset_inference"]["diff"]["names"]) == 18
-    assert paper["power_curves"]["diff"]["required"]["estimate"] <= 50
+    paper = assess(evidence, AssessConfig(protocol=PUBLISHED))
+    assert paper.finding.status == "paper"
+    assert len(paper.dataset_inference["diff"].names) == 18
+    assert paper.power_curves["diff"].required.estimate <= 50

@@ -1,13 +1,13 @@
 """The extraction program as people run it."""
 
-import json
-
 import pyarrow.parquet as pq
 import pytest
 
 from jaxaudit.checkpoint import save_target
+from jaxaudit.results import ExtractionResults
 from tests import tiny
 from tests.experiments.test_programs import run
+from tests.results.round_trip import read_back
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +34,10 @@ def test_an_attack_leaves_results_tables_pictures_and_report(target, tmp_path):
     assert process.stderr == ""
     for words in ("No training image was extracted", "held-out", "report.html"):
         assert words in process.stdout
-    results = json.loads((tmp_path / "results.json").read_text())
-    assert results["status"] == "none"  # the target is untrained
-    assert [entry["tokens"] for entry in results["prefixes"]] == [1, 5]
-    assert results["prefixes"][-1]["false_positives"]["all"]["trials"] == 20
+    results = read_back(tmp_path / "results.json", ExtractionResults).counts
+    assert results.status == "none"  # the target is untrained
+    assert [entry.tokens for entry in results.prefixes] == [1, 5]
+    assert results.longest.false_positives.all.trials == 20
     assert "No training image was extracted" in (tmp_path / "report.html").read_text()
     names = {path.name for path in (tmp_path / "figures").iterdir()}
     figures = ("extracted", "similarity", "gallery")

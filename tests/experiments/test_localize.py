@@ -1,4 +1,3 @@
-import json
 import os
 import subprocess
 import sys
@@ -7,7 +6,9 @@ import pytest
 
 from jaxaudit.checkpoint import save_target
 from jaxaudit.evidence import UnitMap
+from jaxaudit.results import LocalizationResults
 from tests import tiny
+from tests.results.round_trip import read_back
 
 
 def run(**flags):
@@ -36,18 +37,17 @@ def test_a_localisation_leaves_units_pictures_figures_and_report(target, tmp_pat
     assert process.returncode == 0, process.stderr
     assert process.stderr == ""
     assert "unseen pictures in the pool" in process.stdout
-    results = json.loads((tmp_path / "results.json").read_text())
-    found = results["localization"]
+    found = read_back(tmp_path / "results.json", LocalizationResults).localization
     units = UnitMap.load(tmp_path / "units")
-    assert found["num_pictures"] == len(units.ids) == 50
-    assert found["control"]["num_nonmembers"] == 50
-    assert len(found["agreement"]) == 2
-    assert len(list((tmp_path / "pictures").iterdir())) == len(found["pictures"]) > 0
+    assert found.num_pictures == len(units.ids) == 50
+    assert found.control.num_nonmembers == 50
+    assert len(found.agreement) == 2
+    assert len(list((tmp_path / "pictures").iterdir())) == len(found.pictures) > 0
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {
         f"{name}.{kind}" for name in ("map", "classes", "agreement") for kind in ("png", "svg")
     }
     page = (tmp_path / "report.html").read_text()
-    assert found["pictures"][0]["picture"] in page
+    assert found.pictures[0].picture in page
 
 
 @pytest.mark.parametrize(

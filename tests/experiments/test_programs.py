@@ -1,6 +1,5 @@
 """The programs as people run them: in a process of their own, with flags, files and exit codes."""
 
-import json
 import os
 import signal
 import subprocess
@@ -12,7 +11,9 @@ import pytest
 
 from jaxaudit.checkpoint import save_target
 from jaxaudit.evidence import Evidence
+from jaxaudit.results import AuditResults
 from tests import tiny
+from tests.results.round_trip import read_back
 
 
 def command(program, **flags):
@@ -59,9 +60,9 @@ def test_an_audit_leaves_table_evidence_results_figures_and_report(audit):
     assert process.stderr == ""
     for words in ("No evidence", "AUC", "p-value", "report.html"):
         assert words.lower() in process.stdout.lower()
-    results = json.loads((out / "results.json").read_text())
-    assert results["verdict"]["status"] == "no_evidence"  # the target is untrained
-    assert results["verdict"]["sentence"] in (out / "report.html").read_text()
+    results = read_back(out / "results.json", AuditResults)
+    assert results.finding.status == "no_evidence"  # the target is untrained
+    assert results.finding.sentence in (out / "report.html").read_text()
     assert {path.name for path in (out / "figures").iterdir()} == {
         f"{name}.{kind}" for name in ("roc", "scores", "p_value") for kind in ("png", "svg")
     }
@@ -78,7 +79,7 @@ def test_a_verdict_needs_nothing_but_the_evidence(audit, tmp_path):
         assert (tmp_path / name).read_bytes() == (out / name).read_bytes()
     paper = run("verdict", evidence=out / "evidence", out=tmp_path / "paper", protocol="paper")
     assert paper.returncode == 0, paper.stderr
-    assert json.loads((tmp_path / "paper" / "results.json").read_text())["verdict"]["status"] == "paper"
+    assert read_back(tmp_path / "paper" / "results.json", AuditResults).finding.status == "paper"
 
 
 def test_a_killed_audit_ends_with_the_same_evidence(audit, target, tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from jaxaudit.errors import InputError
+from jaxaudit.protocols import DEFAULT, PUBLISHED
 from jaxaudit.stats import dataset_inference, permutation_p_value, welch
 from jaxaudit.stats.dataset_inference import summed_scores
 from tests.golden import weights
@@ -16,7 +17,7 @@ _, IO = weights.load("dataset_inference")
 def test_published_test_number_for_number(n):
     for r, index in enumerate(IO[f"iar_idx_n{n}"]):
         p, u = -IO["members"][index], -IO["nonmembers"][index]
-        result = dataset_inference(p, u, protocol="paper")
+        result = dataset_inference(p, u, protocol=PUBLISHED)
         for scores, side in zip(
             summed_scores(np.float64(p), np.float64(u)), ("members", "nonmembers"), strict=True
         ):
@@ -32,7 +33,7 @@ def test_published_test_number_for_number(n):
 def test_published_handling_of_nan_and_constants(case, varying):
     p, u = -IO[f"{case}_members"], -IO[f"{case}_nonmembers"]
     names = [str(name) for name in IO["feature_names"]]
-    result = dataset_inference(p, u, protocol="paper", names=names)
+    result = dataset_inference(p, u, protocol=PUBLISHED, names=names)
     np.testing.assert_allclose(result.p_value, IO[f"{case}_p_two_sided"], rtol=1e-3)
     for scores, side in zip(
         summed_scores(np.nan_to_num(p), np.nan_to_num(u)), ("members", "nonmembers"), strict=True
@@ -121,7 +122,7 @@ def test_it_finds_a_weak_signal():
 def test_order_units_and_offsets_do_not_matter():
     rng = np.random.default_rng(4)
     p, u = simulated.features(rng, (30, 4), shift=0.3), simulated.features(rng, (30, 4))
-    for protocol in ("default", "paper"):
+    for protocol in (DEFAULT, PUBLISHED):
         reference = dataset_inference(p, u, protocol=protocol)
         moved = dataset_inference(
             rng.permutation(p) * [1, 1e6, 1e-6, 3] + 5,
@@ -147,7 +148,7 @@ def test_errors_name_the_score_and_the_samples():
     with pytest.raises(InputError, match="score 'zlib' in U"):
         dataset_inference(p, bad, names=names)
     with pytest.raises(InputError, match="score 'zlib' in P"):  # the published code keeps infinity
-        dataset_inference(bad, u, names=names, protocol="paper")
+        dataset_inference(bad, u, names=names, protocol=PUBLISHED)
     with pytest.raises(InputError, match="Score 'min_k_20' is 0 for all 40 samples"):
         dataset_inference(p * [1, 1, 0], u * [1, 1, 0], names=names)
     with pytest.raises(InputError, match=r"shapes \(20, 3\) and \(20, 2\)"):
@@ -155,9 +156,7 @@ def test_errors_name_the_score_and_the_samples():
     with pytest.raises(InputError, match="2 names do not fit 3"):
         dataset_inference(p, u, names=("a", "b"))
     with pytest.raises(InputError, match="as many samples of P as of U; got 20 and 19"):
-        dataset_inference(p, u[:19], protocol="paper")
-    with pytest.raises(InputError, match="Unknown protocol 'papers'; did you mean paper"):
-        dataset_inference(p, u, protocol="papers")
+        dataset_inference(p, u[:19], protocol=PUBLISHED)
     with pytest.raises(InputError, match="5 on each side are enough"):
         dataset_inference(p[:4], u[:4])
     with pytest.raises(InputError, match="1 are too few; at least 2 samples"):

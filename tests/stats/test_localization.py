@@ -6,6 +6,7 @@ import scipy.stats
 
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import UnitAxis, UnitMap
+from jaxaudit.results import encode
 from jaxaudit.stats.localization import localization
 
 LAYERS = {"wide": 60, "narrow": 5, "middle": 35}
@@ -120,7 +121,7 @@ def test_false_positives_of_the_control_keep_their_level():
 
 
 def test_everything_is_json():
-    text = json.dumps(localization(unit_map(), pooled=unit_map(80, subsets=1)).to_dict())
+    text = encode(localization(unit_map(), pooled=unit_map(80, subsets=1)))
     assert json.loads(text)["stages"] == ["scale 1", "scale 2", "scale 3"]
 
 

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from jaxaudit.errors import InputError
+from jaxaudit.protocols import PUBLISHED
+from jaxaudit.results import encode
 from jaxaudit.stats import (
     auc_interval,
     balanced_accuracy_interval,
@@ -86,7 +88,7 @@ def test_choosing_among_many_useless_scores_does_not_flatter():
     for seed in range(15):
         result = membership_inference(*scores(seed, 200, 200, strengths), seed=seed)
         honest.append(result.per_score[result.selected].tpr_at_fpr[0.01].estimate)
-    result = membership_inference(*scores(0, 200, 200, strengths), protocol="paper", fprs=(0.01,))
+    result = membership_inference(*scores(0, 200, 200, strengths), protocol=PUBLISHED, fprs=(0.01,))
     assert np.mean(honest) < 0.02
     assert result.per_score[result.selected].tpr_at_fpr[0.01].mean > 0.03
 
@@ -94,7 +96,7 @@ def test_choosing_among_many_useless_scores_does_not_flatter():
 def test_published_procedure():
     members, nonmembers = scores(2, 300, 300)
     members["weak"][:3] = np.nan
-    result = membership_inference(members, nonmembers, protocol="paper", seed=4, fprs=(0.01, 0.05, 0.001))
+    result = membership_inference(members, nonmembers, protocol=PUBLISHED, seed=4, fprs=(0.01, 0.05, 0.001))
     assert result.selected == "strong"
     assert result.notes == ("Score 'weak': 3 NaN replaced by 0, as published.",)
     assert (result.num_members, result.num_nonmembers, result.confidence) == (150, 150, None)
@@ -111,12 +113,12 @@ def test_published_procedure():
             assert metrics.tpr_at_fpr[fpr].std == pytest.approx(np.std(values, ddof=1))
         assert metrics.auc.mean == pytest.approx(np.mean([one.auc for one in every]))
         assert metrics.balanced_accuracy.mean == pytest.approx(np.mean([one.accuracy for one in every]))
-    json.dumps(result.to_dict(), allow_nan=False)
+    encode(result)
 
 
 def test_json():
     members, nonmembers = scores()
-    plain = json.loads(json.dumps(membership_inference(members, nonmembers).to_dict(), allow_nan=False))
+    plain = json.loads(encode(membership_inference(members, nonmembers)))
     strong = plain["per_score"]["strong"]
     assert set(strong["tpr_at_fpr"]["0.01"]) == {"estimate", "low", "high"}
     assert strong["auc"]["low"] < strong["auc"]["estimate"] < strong["auc"]["high"]
@@ -158,18 +160,16 @@ def test_errors():
     with pytest.raises(InputError, match="3 are too few; at least 4 members"):
         membership_inference({"a": np.arange(3.0)}, {"a": np.arange(9.0)})
     with pytest.raises(InputError, match="as many members as nonmembers; got 3 and 9"):
-        membership_inference({"a": np.arange(3.0)}, {"a": np.arange(9.0)}, protocol="paper")
+        membership_inference({"a": np.arange(3.0)}, {"a": np.arange(9.0)}, protocol=PUBLISHED)
     with pytest.raises(InputError, match=r"A false-positive rate of 0 is not in \(0, 1\]"):
         membership_inference(members, nonmembers, fprs=(0,))
-    with pytest.raises(InputError, match="Unknown protocol 'papers'"):
-        membership_inference(members, nonmembers, protocol="papers")
 
 
 def test_the_published_procedure_refuses_infinity():
     members, nonmembers = scores(n=20, m=20)
     members["weak"][3] = np.inf
     with pytest.raises(InputError, match="score 'weak' are NaN or infinite"):
-        membership_inference(members, nonmembers, protocol="paper")
+        membership_inference(members, nonmembers, protocol=PUBLISHED)
 
 
 def test_tpr_is_read_on_the_selection_third_only():

@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from jaxaudit.errors import InputError
+from jaxaudit.protocols import DEFAULT, PUBLISHED
 from jaxaudit.stats import clopper_pearson, dataset_inference, null_control
 from tests.stats import simulated
 
@@ -30,13 +31,13 @@ def test_it_repeats_the_test_on_random_splits():
 
 def test_halves_and_the_published_test():
     u = simulated.features(np.random.default_rng(1), (401, 5), "heavy tails")
-    for protocol, sizes in (("default", (200, 201)), ("paper", (200, 200))):
+    for protocol, sizes in ((DEFAULT, (200, 201)), (PUBLISHED, (200, 200))):
         control = null_control(
-            u, protocol=protocol, num_p=7 if protocol == "paper" else None, repetitions=3000
+            u, protocol=protocol, num_p=7 if protocol is PUBLISHED else None, repetitions=3000
         )
         assert (control.num_pseudo_p, control.num_pseudo_u) == sizes
         assert 0.45 < control.median_p < 0.55
-        allowed = 0.005 if protocol == "paper" else 0.01  # two-sided and in the right order
+        allowed = 0.005 if protocol is PUBLISHED else 0.01  # two-sided and in the right order
         count = control.rejection_rate.estimate * 3000
         assert stats.binomtest(round(count), 3000, allowed).pvalue > 0.01
         assert control.rejection_rate == clopper_pearson(round(count), 3000)

@@ -1,10 +1,9 @@
 """Verdicts: their three outcomes, the sentence, and how often an innocent model is accused."""
 
-import json
-
 import numpy as np
 import pytest
 
+from jaxaudit.results import encode
 from jaxaudit.stats import verdict
 from tests.stats import simulated
 
@@ -41,7 +40,7 @@ def test_trained_on():
     assert "the same test rejects" in one.sentence
     assert "% of 1,000 random splits (95% interval 0." in one.sentence
     assert (one.null_control.num_pseudo_p, one.null_control.num_pseudo_u) == (200, 800)
-    json.dumps(one.to_dict(), allow_nan=False)
+    encode(one.gate)
 
 
 def test_no_evidence_is_not_innocence():
@@ -61,7 +60,7 @@ def test_sets_that_differ_visibly_are_not_testable_whatever_the_scores():
     assert f"p = {one.gate.p_value:.2g}, alpha = 0.01)" in one.sentence
     assert one.dataset_inference is None
     assert one.null_control is None
-    json.dumps(one.to_dict(), allow_nan=False)
+    encode(one.gate)
 
 
 @pytest.mark.parametrize(("n", "m", "accused", "untestable"), [(30, 30, 1, 1), (8, 60, 0, 0)])

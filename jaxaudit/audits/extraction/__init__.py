@@ -5,18 +5,18 @@ the same for held-out pictures: what passes there is a false positive
 
 target = jaxaudit.load_target("digits_var")
 found = jaxaudit.extract(target, open_source("digits:members"), open_source("digits:nonmembers"))
-found.results["prefixes"][-1]["extracted"]
+found.results.counts.longest.extracted
 """
 
-from jaxaudit.audits.extraction.assess import RESULTS_FORMAT, assess_extraction
+from jaxaudit.audits.extraction.assess import assess_extraction
 from jaxaudit.audits.extraction.completion import Completions, complete_candidates, complete_images
 from jaxaudit.audits.extraction.config import ExtractionConfig
 from jaxaudit.audits.extraction.pipeline import Extraction, extract
 from jaxaudit.audits.extraction.ranking import Candidates, best_per_class, rank_candidates
 from jaxaudit.audits.extraction.reference import Reference, embed_reference
+from jaxaudit.audits.extraction.tables import write_tables
 
 __all__ = [
-    "RESULTS_FORMAT",
     "Candidates",
     "Completions",
     "Extraction",
@@ -29,4 +29,5 @@ __all__ = [
     "embed_reference",
     "extract",
     "rank_candidates",
+    "write_tables",
 ]

@@ -18,7 +18,7 @@ Axes: N pictures, P prefixes, D features, K pairs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -30,10 +30,18 @@ from jaxaudit.audits.extraction.completion import Completions
 from jaxaudit.audits.extraction.config import DEFAULTS, ExtractionConfig
 from jaxaudit.audits.extraction.ranking import best_per_class
 from jaxaudit.audits.extraction.reference import Reference
+from jaxaudit.results.extraction import (
+    BoundedRate,
+    Counts,
+    ExtractionCounts,
+    FalsePositives,
+    PrefixCounts,
+    ReferenceFacts,
+    ShownPicture,
+    SimilarityFacts,
+    SimilarityHistograms,
+)
 from jaxaudit.stats import clopper_pearson
-
-RESULTS_FORMAT = 1
-"""Version of an extraction's results.json."""
 
 _CONFIDENCE = 0.95
 _BINS = 60
@@ -49,8 +57,8 @@ def assess_extraction(
     similarity: Similarity,
     steps: Sequence[int],
     config: ExtractionConfig = DEFAULTS,
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Counts, rates and intervals as JSON-able data, and the table of extracted pictures.
+) -> tuple[ExtractionCounts, dict[str, np.ndarray]]:
+    """Counts, rates and intervals, and the table of extracted pictures.
 
     Args:
       candidates: completions of training pictures.
@@ -61,7 +69,7 @@ def assess_extraction(
       config: see `ExtractionConfig`.
 
     Returns:
-      results: counts per prefix (`_prefix_results`), the longest of which decides the status.
+      counts: per prefix, the longest of which decides the status.
       extracted: {column: [E]}, a row per picture and prefix that reached the threshold, best first.
     """
     threshold = similarity.threshold if config.threshold is None else config.threshold
@@ -71,41 +79,37 @@ def assess_extraction(
         for column in range(len(candidates.prefixes))
     ]
     others = nearest_other(reference.features)
-    main = prefixes[-1]
-    results = {
-        "score": candidates.candidates.score,
-        "num_ranked": {
-            "candidates": candidates.candidates.num_ranked,
-            "validation": validation.candidates.num_ranked if validation else 0,
-        },
-        "num_completed": {"candidates": len(candidates), "validation": len(validation) if validation else 0},
-        "num_classes": len(np.unique(candidates.candidates.labels)),
-        "similarity": {
-            "name": similarity.name,
-            "threshold": threshold,
-            "default_threshold": similarity.threshold,
-            "meaning": similarity.meaning,
-        },
-        "confidence": _CONFIDENCE,
-        "alpha": config.alpha,
-        "prefixes": prefixes,
-        "status": _status(main, config.alpha),
-        "reference": {
-            "size": len(reference.sample_ids),
-            "reaching_threshold": clopper_pearson(int(np.sum(others >= threshold)), len(others)).to_dict(),
-            "quantiles": {f"{q:g}": float(np.quantile(others, q)) for q in _QUANTILES},
-        },
-        "gallery": _gallery(candidates, clusters, threshold),
-        "histograms": _histograms(
-            {
-                "candidates": candidates.similarity[:, -1],
-                "validation": validation.similarity[:, -1] if validation else np.zeros(0),
-                "nearest_other": others,
-            },
-            threshold,
+    counts = ExtractionCounts(
+        status=_status(prefixes[-1], config.alpha),
+        score=candidates.candidates.score,
+        num_ranked=Counts(
+            candidates.candidates.num_ranked, validation.candidates.num_ranked if validation else 0
         ),
-    }
-    return results, _extracted(candidates, clusters, threshold, steps)
+        num_completed=Counts(len(candidates), len(validation) if validation else 0),
+        num_classes=len(np.unique(candidates.candidates.labels)),
+        similarity=SimilarityFacts(
+            name=similarity.name,
+            threshold=threshold,
+            default_threshold=similarity.threshold,
+            meaning=similarity.meaning,
+        ),
+        confidence=_CONFIDENCE,
+        alpha=config.alpha,
+        prefixes=tuple(prefixes),
+        reference=ReferenceFacts(
+            size=len(reference.sample_ids),
+            reaching_threshold=clopper_pearson(int(np.sum(others >= threshold)), len(others)),
+            quantiles={q: float(np.quantile(others, q)) for q in _QUANTILES},
+        ),
+        gallery=_gallery(candidates, clusters, threshold),
+        histograms=_histograms(
+            threshold,
+            candidates=candidates.similarity[:, -1],
+            validation=validation.similarity[:, -1] if validation else np.zeros(0),
+            nearest_other=others,
+        ),
+    )
+    return counts, _extracted(candidates, clusters, threshold, steps)
 
 
 def _prefix_results(
@@ -116,59 +120,53 @@ def _prefix_results(
     threshold: float,
     steps: Sequence[int],
     config: ExtractionConfig,
-) -> dict[str, Any]:
-    """Counts for one prefix.
-
-    "extracted", "distinct", "closest_to_own" (no reference picture is more similar to the completion than its
-    original), "rate" of the completed candidates with its interval; "false_positives" among held-out
-    pictures, all that were completed and the ones "chosen" as the candidates were, with upper bounds; and the
-    "p_value" of the comparison with the latter. None without held-out pictures.
-    """
+) -> PrefixCounts:
+    """Counts for one prefix."""
     prefix = candidates.prefixes[column]
     reached = candidates.similarity[:, column] >= threshold
     own = candidates.similarity[:, column] >= candidates.nearest_other[:, column]
     tokens = int(sum(steps[:prefix]))
-    result = {
-        "prefix": prefix,
-        "tokens": tokens,
-        "share": tokens / sum(steps),
-        "extracted": int(reached.sum()),
-        "distinct": len(np.unique(clusters[reached])),
-        "closest_to_own": int((reached & own).sum()),
-        "rate": clopper_pearson(int(reached.sum()), len(reached), confidence=_CONFIDENCE).to_dict(),
-        "false_positives": None,
-        "p_value": None,
-    }
-    if validation is None:
-        return result
-    passed = validation.similarity[:, column] >= threshold
-    held_out = validation.candidates
-    scores = held_out.scores[held_out.score]
-    chosen = passed[best_per_class(held_out.labels, scores, held_out.sample_ids, config.top_k)]
-    table = [
-        [int(reached.sum()), int((~reached).sum())],
-        [int(chosen.sum()), int((~chosen).sum())],
-    ]
-    result["false_positives"] = {"all": _bounded(passed), "chosen": _bounded(chosen)}
-    test: Any = fisher_exact(table, alternative="greater")  # SciPy gives its result no type
-    result["p_value"] = float(test.pvalue)
-    return result
+    false_positives = p_value = None
+    if validation is not None:
+        passed = validation.similarity[:, column] >= threshold
+        held_out = validation.candidates
+        scores = held_out.scores[held_out.score]
+        chosen = passed[best_per_class(held_out.labels, scores, held_out.sample_ids, config.top_k)]
+        table = [
+            [int(reached.sum()), int((~reached).sum())],
+            [int(chosen.sum()), int((~chosen).sum())],
+        ]
+        false_positives = FalsePositives(all=_bounded(passed), chosen=_bounded(chosen))
+        p_value = float(fisher_exact(table, alternative="greater").pvalue)
+    return PrefixCounts(
+        prefix=int(prefix),
+        tokens=tokens,
+        share=tokens / sum(steps),
+        extracted=int(reached.sum()),
+        distinct=len(np.unique(clusters[reached])),
+        closest_to_own=int((reached & own).sum()),
+        rate=clopper_pearson(int(reached.sum()), len(reached), confidence=_CONFIDENCE),
+        false_positives=false_positives,
+        p_value=p_value,
+    )
 
 
-def _bounded(passed: Bool[np.ndarray, " N"]) -> dict[str, Any]:
+def _bounded(passed: Bool[np.ndarray, " N"]) -> BoundedRate:
     """A count with the one-sided upper bound of its rate."""
     count, trials = int(passed.sum()), len(passed)
     high = clopper_pearson(count, trials, confidence=2 * _CONFIDENCE - 1).high
-    return {"count": count, "trials": trials, "estimate": count / trials, "high": high}
+    return BoundedRate(count=count, trials=trials, estimate=count / trials, high=high)
 
 
-def _status(main: dict[str, Any], alpha: float) -> str:
+def _status(
+    main: PrefixCounts, alpha: float
+) -> Literal["extracted", "indistinguishable", "unchecked", "none"]:
     """What the longest prefix shows."""
-    if not main["extracted"]:
+    if not main.extracted:
         return "none"
-    if main["p_value"] is None:
+    if main.p_value is None:
         return "unchecked"
-    return "extracted" if main["p_value"] <= alpha else "indistinguishable"
+    return "extracted" if main.p_value <= alpha else "indistinguishable"
 
 
 def _clusters(candidates: Completions, threshold: float) -> Int[np.ndarray, " N"]:
@@ -221,7 +219,7 @@ def _extracted(
 
 def _gallery(
     candidates: Completions, clusters: Int[np.ndarray, " N"], threshold: float
-) -> list[dict[str, Any]]:
+) -> tuple[ShownPicture, ...]:
     """The most similar completions from the longest prefix, one of each cluster, best first."""
     ranked, similarity = candidates.candidates, candidates.similarity[:, -1]
     order = np.lexsort((ranked.sample_ids, -similarity))
@@ -230,19 +228,19 @@ def _gallery(
         if clusters[row] == 0 or clusters[row] not in seen:
             seen.add(clusters[row])
             rows.append(row)
-    return [
-        {
-            "sample_id": str(ranked.sample_ids[row]),
-            "label": int(ranked.labels[row]),
-            "similarity": float(similarity[row]),
-            "nearest_other": float(candidates.nearest_other[row, -1]),
-            "extracted": bool(similarity[row] >= threshold),
-        }
+    return tuple(
+        ShownPicture(
+            sample_id=str(ranked.sample_ids[row]),
+            label=int(ranked.labels[row]),
+            similarity=float(similarity[row]),
+            nearest_other=float(candidates.nearest_other[row, -1]),
+            extracted=bool(similarity[row] >= threshold),
+        )
         for row in rows[:_GALLERY]
-    ]
+    )
 
 
-def _histograms(groups: dict[str, np.ndarray], threshold: float) -> dict[str, list[float]]:
+def _histograms(threshold: float, **groups: np.ndarray) -> SimilarityHistograms:
     """Counts of each group in common bins up to 1, one of which begins at the threshold.
 
     What lies below the 1% quantile of all is in the lowest bin.
@@ -257,20 +255,6 @@ def _histograms(groups: dict[str, np.ndarray], threshold: float) -> dict[str, li
     counts = {
         name: np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] for name, values in groups.items()
     }
-    return {"edges": edges.tolist(), **{name: values.tolist() for name, values in counts.items()}}
-
-
-def completed_table(completions: Completions) -> dict[str, np.ndarray]:
-    """{column: [N]} of everything that was completed: id, class, digest, scores, similarity per prefix."""
-    ranked = completions.candidates
-    columns = {
-        "sample_id": ranked.sample_ids,
-        "label": ranked.labels,
-        "digest": ranked.digests,
-        **ranked.scores,
-    }
-    for column, prefix in enumerate(completions.prefixes):
-        columns[f"similarity/{prefix}"] = completions.similarity[:, column]
-        columns[f"nearest_other/{prefix}"] = completions.nearest_other[:, column]
-        columns[f"nearest_other_id/{prefix}"] = completions.nearest_ids[:, column]
-    return columns
+    return SimilarityHistograms(
+        edges=tuple(edges.tolist()), **{name: tuple(values.tolist()) for name, values in counts.items()}
+    )

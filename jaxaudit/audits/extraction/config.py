@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 from jaxaudit.attacks.completion import ExtractionAttack
 from jaxaudit.errors import InputError
@@ -55,12 +54,6 @@ class ExtractionConfig:
         """The attack on a target that this asks for."""
         mesh, parallelism = self.placement.mesh(), self.placement.parallelism
         return ExtractionAttack(target, seed=self.seed, mesh=mesh, parallelism=parallelism)
-
-    def asked(self) -> dict[str, Any]:
-        """What was asked for, JSON-able, without where it runs."""
-        values = dataclasses.asdict(self) | {"prefixes": list(self.prefixes)}
-        del values["placement"]
-        return values
 
 
 DEFAULTS = ExtractionConfig()

@@ -5,20 +5,23 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from jaxaudit.attacks.completion import check_prefixes, check_score
 from jaxaudit.attacks.similarity import Similarity, get_similarity
-from jaxaudit.audits.extraction.assess import RESULTS_FORMAT, assess_extraction
+from jaxaudit.audits.extraction.assess import assess_extraction
 from jaxaudit.audits.extraction.completion import Completions, complete_candidates
 from jaxaudit.audits.extraction.config import DEFAULTS, ExtractionConfig
 from jaxaudit.audits.extraction.ranking import rank_candidates
 from jaxaudit.audits.extraction.reference import Reference, embed_reference
+from jaxaudit.audits.request import precision
 from jaxaudit.data import Source, scan
+from jaxaudit.results.extraction import CompletedTarget, ExtractionRequest, ExtractionResults
 from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.targets import Target
+
+_ASKED = tuple(name for name in ExtractionRequest.__struct_fields__ if name != "precision")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Extraction:
     """What an extraction attack found.
 
     Attributes:
-      results: counts, rates, intervals and what was asked for, JSON-able; see `assess_extraction`.
+      results: counts, rates, intervals and what was asked for.
       extracted: {column: [E]}, a row per picture and prefix that was extracted, longest prefix and highest
         similarity first.
       candidates: completions of training pictures.
@@ -34,7 +37,7 @@ class Extraction:
       reference: training pictures that the threshold was put into context with.
     """
 
-    results: dict[str, Any]
+    results: ExtractionResults
     extracted: dict[str, np.ndarray]
     candidates: Completions
     validation: Completions | None
@@ -124,18 +127,19 @@ def extract(
     counts, extracted = assess_extraction(
         completed["candidates"], completed.get("validation"), reference, similarity, target.steps, config
     )
-    results = {
-        "format": RESULTS_FORMAT,
-        "target": {
-            "name": target.name,
-            "family": target.family,
-            "num_params": target.num_params,
-            "fingerprint": target.provenance.get("fingerprint"),
-            "steps": len(target.steps),
-            "tokens": target.num_tokens,
-        },
-        "sources": {split: source.spec for split, source in sources.items()},
-        "config": config.asked(),
-        **counts,
-    }
+    results = ExtractionResults(
+        target=CompletedTarget(
+            name=target.name,
+            family=target.family,
+            num_params=target.num_params,
+            fingerprint=target.provenance.get("fingerprint"),
+            steps=len(target.steps),
+            tokens=target.num_tokens,
+        ),
+        sources={split: source.spec for split, source in sources.items()},
+        request=ExtractionRequest(
+            **{name: getattr(config, name) for name in _ASKED}, precision=precision(target)
+        ),
+        counts=counts,
+    )
     return Extraction(results, extracted, completed["candidates"], completed.get("validation"), reference)

@@ -3,7 +3,9 @@
 A rate is in [0, 1] and shown in percent. Rounding never turns a rate into 0% or 100%, nor a p-value into 0.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+
+from jaxaudit.results import Interval, MeanStd
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SMALLEST_P = 1e-300
@@ -69,13 +71,25 @@ def p_equals(p: float) -> str:
     return f"p {p_value(p)}" if p < _SMALLEST_P else f"p = {p_value(p)}"
 
 
-def spread(value: Mapping[str, float], number: Format) -> str:
-    """An interval record as "45.2% (41.0% to 49.5%)", a mean and standard deviation as "45.2% ± 1.3%"."""
-    if "std" in value:
-        return f"{number(value['mean'])} ± {number(value['std'])}"
-    return f"{number(value['estimate'])} ({number(value['low'])} to {number(value['high'])})"
+def between(value: Interval, number: Format) -> str:
+    """The limits of an interval: "41.0% to 49.5%"."""
+    return f"{number(value.low)} to {number(value.high)}"
 
 
-def center(value: Mapping[str, float]) -> float:
-    """The number itself, of an interval record or of a mean and standard deviation."""
-    return value["mean"] if "std" in value else value["estimate"]
+def spread(value: Interval | MeanStd, number: Format) -> str:
+    """An interval as "45.2% (41.0% to 49.5%)", a mean and standard deviation as "45.2% ± 1.3%"."""
+    if isinstance(value, MeanStd):
+        return f"{number(value.mean)} ± {number(value.std)}"
+    return f"{number(value.estimate)} ({between(value, number)})"
+
+
+def center(value: Interval | MeanStd) -> float:
+    """The number itself, of an interval or of a mean and standard deviation."""
+    return value.mean if isinstance(value, MeanStd) else value.estimate
+
+
+def limits(value: Interval | MeanStd) -> tuple[float, float]:
+    """Where a bar for its error begins and ends: the interval, or one standard deviation to each side."""
+    if isinstance(value, MeanStd):
+        return value.mean - value.std, value.mean + value.std
+    return value.low, value.high

@@ -69,6 +69,23 @@ def table(
     return element("div", element("table", head, body), class_="scroll dense" if dense else "scroll")
 
 
+def key_numbers(tiles: Sequence[tuple[str, str, str]]) -> Html:
+    """Large numbers, each with what it is and a remark."""
+    return element(
+        "dl",
+        *(
+            element(
+                "div",
+                element("dt", label),
+                element("dd", number, element("small", remark)),
+                class_="tile",
+            )
+            for label, number, remark in tiles
+        ),
+        class_="tiles",
+    )
+
+
 def details(summary: str, *children: str) -> Html:
     """<details>, closed at first."""
     return element("details", element("summary", summary), *children)

@@ -19,7 +19,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from jaxaudit.reports.kit.formats import Format
-from jaxaudit.reports.wording import Results
 
 INK = "#1f2a37"
 SOFT_INK = "#5b6776"
@@ -111,13 +110,6 @@ def log_ticks(axis: Axis, low: float, high: float, number: Format) -> None:
     )
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
-
-
-def view_colours(results: Results) -> dict[str, str]:
-    """{view: colour}, the main view first."""
-    main = results["main_view"]
-    views = [main, *(view for view in results["membership"]["groups"] if view != main)]
-    return {view: VIEW_COLOURS[i % len(VIEW_COLOURS)] for i, view in enumerate(views)}
 
 
 def to_svg(figure: Figure, name: str) -> str:

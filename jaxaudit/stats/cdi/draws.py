@@ -16,10 +16,10 @@ from jaxtyping import Float, Int
 from scipy import special
 from threadpoolctl import threadpool_limits
 
-from jaxaudit.stats.cdi import scorer as cdi
-from jaxaudit.stats.welch import rank_p_value
+from jaxaudit.protocols import SPLIT, Procedure
+from jaxaudit.stats.cdi import scorer
+from jaxaudit.stats.welch import fewest_permutable, rank_p_value
 
-DRAW_PROCEDURES = ("split", "paper")
 _PERMUTATIONS = 999
 _CHUNK = 100_000  # features of one block of data sets: 0.8 MB
 _PERMUTED = 1_000_000  # scores of one block of permuted data sets: 8 MB
@@ -35,32 +35,32 @@ def draw_p_values(
     p: Int[np.ndarray, "R n"],
     u: Int[np.ndarray, "R m"],
     *,
-    procedure: str = "split",
+    procedure: Procedure = SPLIT,
     seed: int = 0,
 ) -> tuple[Float[np.ndarray, " R"], Float[np.ndarray, " R"]]:
     """The p-value and Welch's t of `identify` for every data set.
 
-    "split" takes the larger of Welch's and the permutation p-value where P and U are unequal; where they are
-    equal the skews of the two sides cancel and Welch's is enough. "paper" is two-sided.
+    `SPLIT` takes the larger of Welch's and the permutation p-value where P and U are unequal; where they are
+    equal the skews of the two sides cancel and Welch's is enough.
 
     Args:
       pool: [M,D] of `make_pool`.
       p: [R,n] rows of the pool that are P, in random order.
       u: [R,m] rows that are U.
-      procedure: "split" or "paper".
+      procedure: one that need not refit, `Procedure.drawn_as`.
       seed: of the relabellings where sizes are unequal; they are common to all data sets.
     """
-    scores = cdi.split_scores if procedure == "split" else cdi.paper_scores
+    scores = scorer.split_scores if procedure.halves else scorer.published_scores
     block = max(1, _CHUNK // ((p.shape[1] + u.shape[1]) * pool.shape[1]))
 
-    def score(start: int) -> cdi.HeldOut:
+    def score(start: int) -> scorer.HeldOut:
         return scores(pool, p[start : start + block], u[start : start + block])
 
     with threadpool_limits(1), concurrent.futures.ThreadPoolExecutor(num_cores()) as threads:
         parts = list(threads.map(score, range(0, len(p), block)))
     p_scores, u_scores = (np.concatenate(side) for side in ([x.p for x in parts], [x.u for x in parts]))
-    t, df = cdi.welch_tests(p_scores, u_scores)
-    if procedure == "paper":
+    t, df = scorer.welch_tests(p_scores, u_scores)
+    if procedure.two_sided:
         return 2 * special.stdtr(df, -np.abs(t)), t
     p_values = special.stdtr(df, -t)
     if p_scores.shape[1] != u_scores.shape[1]:
@@ -68,11 +68,16 @@ def draw_p_values(
     return p_values, t
 
 
+def fewest_drawable(procedure: Procedure, alpha: float) -> int:
+    """The fewest samples of P, and as many of U, with which a draw is tested and can reach p <= `alpha`."""
+    return 2 * fewest_permutable(alpha) if procedure.drawn_as.halves else scorer.FOLDS
+
+
 def direct_p_values(
     scores: Float[np.ndarray, " M"], p: Int[np.ndarray, "R n"], u: Int[np.ndarray, "R n"]
 ) -> tuple[Float[np.ndarray, " R"], Float[np.ndarray, " R"]]:
     """One-sided p-value and t of Welch's test on one score by itself, higher = more likely a member."""
-    t, df = cdi.welch_tests(scores[p], scores[u])
+    t, df = scorer.welch_tests(scores[p], scores[u])
     return special.stdtr(df, -t), t
 
 

@@ -12,54 +12,24 @@ Axes: R data sets, n samples of P, m of U, F features.
 from __future__ import annotations
 
 import concurrent.futures
-import dataclasses
 
 import numpy as np
 from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
 from jaxaudit.errors import unknown_name
-from jaxaudit.stats.cdi import draws as cdi_draws
-from jaxaudit.stats.cdi import scorer as cdi
-from jaxaudit.stats.cdi.identification import PROCEDURES
+from jaxaudit.protocols import Procedure
+from jaxaudit.results import FalsePositiveRate, Interval
+from jaxaudit.stats.cdi import draws, scorer
 from jaxaudit.stats.inputs import check_enough, check_fraction
-from jaxaudit.stats.intervals import CONFIDENCE, Interval, clopper_pearson
-from jaxaudit.stats.records import Record
+from jaxaudit.stats.intervals import CONFIDENCE, clopper_pearson
 from jaxaudit.stats.welch import rank_p_value
 
 NULL_KINDS = ("normal", "skewed", "heavy_tails")
 
 
-@dataclasses.dataclass(frozen=True)
-class FalsePositiveRate(Record):
-    """What a procedure does where there is nothing to find.
-
-    Attributes:
-      procedure, kind: as given to `false_positive_rate`.
-      num_p, num_u, num_features: of every data set.
-      alpha: the significance level.
-      accused: share of data sets for which `identify` would find P in the training data.
-      small_p: share with p_value <= alpha; larger than `accused` under "paper" only, whose p is two-sided.
-      mean_p: mean p-value; 0.5 for a test that says what it means.
-      repetitions: data sets. confidence: of the intervals. seed: of the simulation.
-    """
-
-    procedure: str
-    kind: str
-    num_p: int
-    num_u: int
-    num_features: int
-    alpha: float
-    accused: Interval
-    small_p: Interval
-    mean_p: float
-    repetitions: int
-    confidence: float
-    seed: int
-
-
 def false_positive_rate(
-    procedure: str,
+    procedure: Procedure,
     *,
     kind: str = "normal",
     num_p: int = 100,
@@ -74,33 +44,32 @@ def false_positive_rate(
     """Simulates P and U from one distribution, again and again, and counts accusations.
 
     Args:
-      procedure: "split", "permutation" or "paper" (which takes num_p = num_u).
+      procedure: of `identify`; some take num_p = num_u only.
       kind: of distribution, one of `NULL_KINDS`.
       num_p, num_u: samples.
       num_features: the published CDI has 26.
       alpha: significance level.
       repetitions: data sets simulated.
-      permutations: relabellings of "permutation", each refitted.
+      permutations: relabellings of a procedure that refits for each.
       confidence: of the intervals.
       seed: of the simulation.
 
     Raises:
-      InputError: if the procedure or kind is unknown, or a number is out of range.
+      InputError: if the kind is unknown, or a number is out of range.
     """
     check_fraction(alpha, "alpha")
     check_enough(repetitions, 1, "repetitions")
-    for value, known, what in ((procedure, PROCEDURES, "procedure"), (kind, NULL_KINDS, "distribution")):
-        if value not in known:
-            raise unknown_name(what, value, known)
+    if kind not in NULL_KINDS:
+        raise unknown_name("distribution", kind, NULL_KINDS)
     rng = np.random.default_rng(seed)
     samples = num_p + num_u
     features = simulate_null(kind, (repetitions * samples, num_features), rng)
-    pool, _ = cdi.make_pool(features)
+    pool, _ = scorer.make_pool(features)
     rows = np.arange(len(pool)).reshape(repetitions, samples)
-    if procedure == "permutation":
+    if procedure.refitted:
         p_values, t = _refitted(pool[rows], num_p, permutations, rng)
     else:
-        p_values, t = cdi_draws.draw_p_values(
+        p_values, t = draws.draw_p_values(
             pool, rows[:, :num_p], rows[:, num_p:], procedure=procedure, seed=seed
         )
 
@@ -108,13 +77,13 @@ def false_positive_rate(
         return clopper_pearson(int(events.sum()), repetitions, confidence=confidence)
 
     return FalsePositiveRate(
-        procedure=procedure,
+        procedure=procedure.name,
         kind=kind,
         num_p=num_p,
         num_u=num_u,
         num_features=num_features,
         alpha=alpha,
-        accused=rate((p_values <= alpha) & ((t > 0) | (procedure != "paper"))),
+        accused=rate((p_values <= alpha) & ((t > 0) | (not procedure.two_sided))),
         small_p=rate(p_values <= alpha),
         mean_p=float(p_values.mean()),
         repetitions=repetitions,
@@ -139,10 +108,10 @@ def _refitted(
     is_p = np.arange(pools.shape[1]) < num_p
 
     def test(pool: np.ndarray, generator: np.random.Generator) -> tuple[float, float]:
-        _, observed, permuted = cdi.refitted_statistics(pool, is_p, permutations, generator)
+        _, observed, permuted = scorer.refitted_statistics(pool, is_p, permutations, generator)
         return float(rank_p_value(np.array([observed]), permuted)[0]), observed
 
-    with threadpool_limits(1), concurrent.futures.ThreadPoolExecutor(cdi_draws.num_cores()) as threads:
+    with threadpool_limits(1), concurrent.futures.ThreadPoolExecutor(draws.num_cores()) as threads:
         results = list(threads.map(test, pools, rng.spawn(len(pools))))
     p_values, t = np.array(results).T
     return p_values, t

@@ -42,7 +42,7 @@ from jaxaudit.stats.welch import welch_statistic
 FOLDS = 5
 RIDGE = 0.1
 """lambda over the number of training samples, under split and permutation."""
-_PAPER_RIDGE = 1.0
+_PUBLISHED_RIDGE = 1.0
 _REFITS = 1_000_000  # logits of one block of relabellings: 8 MB
 
 
@@ -107,7 +107,7 @@ def split_scores(
     )
 
 
-def paper_scores(
+def published_scores(
     pool: Float[np.ndarray, "M D"], p: Int[np.ndarray, "R n"], u: Int[np.ndarray, "R n"]
 ) -> HeldOut:
     """The published 5-fold scores of equally many samples, in their order: the folds count rows."""
@@ -117,7 +117,7 @@ def paper_scores(
         fold[test] = k
     is_p = np.broadcast_to(np.arange(2 * n) < n, (len(p), 1, 2 * n))
     x = pool[np.concatenate([p, u], axis=1)]
-    scores, coefficients = _out_of_fold(x, is_p, np.tile(fold, 2), paper=True)
+    scores, coefficients = _out_of_fold(x, is_p, np.tile(fold, 2), published=True)
     return HeldOut(scores[:, 0, :n], scores[:, 0, n:], coefficients[:, 0, :, :-1], fold, fold)
 
 
@@ -161,14 +161,14 @@ def _out_of_fold(
     is_p: Bool[np.ndarray, "R L N"],
     fold: Int[np.ndarray, " N"],
     *,
-    paper: bool = False,
+    published: bool = False,
 ) -> tuple[Float[np.ndarray, "R L N"], Float[np.ndarray, "R L K D"]]:
     """Every sample's score by the fit to the other folds, and the fits."""
     train = fold != np.arange(FOLDS)[:, None]
-    ridge = np.full(FOLDS, _PAPER_RIDGE) if paper else RIDGE * train.sum(axis=1)
+    ridge = np.full(FOLDS, _PUBLISHED_RIDGE) if published else RIDGE * train.sum(axis=1)
     coefficients, logits = fit_logistic(x, is_p, fold, ridge)
     own = logits[:, :, fold, np.arange(len(fold))]
-    if not paper:
+    if not published:
         num_p = is_p @ train.T.astype(float)
         # A training set of one side only is possible in a relabelling of very few samples.
         odds = np.maximum(num_p, 0.5) / np.maximum(train.sum(axis=1) - num_p, 0.5)

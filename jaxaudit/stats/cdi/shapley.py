@@ -21,22 +21,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxaudit.errors import InputError
-from jaxaudit.stats.records import Record
-
-
-@dataclasses.dataclass(frozen=True)
-class Attribution(Record):
-    """One feature's part in telling P from U.
-
-    Attributes:
-      name: of the feature.
-      contribution: to the difference between P's and U's mean log-odds; positive if it speaks for P.
-      mean_difference: mean of the feature over P less that over U, in standard deviations over both.
-    """
-
-    name: str
-    contribution: float
-    mean_difference: float
+from jaxaudit.results import Attribution
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,97 +19,29 @@ Axes: R repetitions, n samples of P, m of U, F features.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
-from jaxaudit.errors import InputError, unknown_name
-from jaxaudit.stats.cdi import draws as cdi_draws
-from jaxaudit.stats.cdi import scorer as cdi
+from jaxaudit.errors import InputError
+from jaxaudit.protocols import SPLIT
+from jaxaudit.results import PowerCurve, SetRoc, StudyPoint
 from jaxaudit.stats.cdi.identification import Features
-from jaxaudit.stats.inputs import check_enough, check_fraction, named_features
-from jaxaudit.stats.intervals import CONFIDENCE, Interval, clopper_pearson
-from jaxaudit.stats.power import QUANTILES, PowerCurve
-from jaxaudit.stats.records import Record
+from jaxaudit.stats.cdi.sampling import DEFAULTS, Draws, StudyConfig
+from jaxaudit.stats.intervals import clopper_pearson
 from jaxaudit.stats.roc import auc, roc_curve, tpr_at_fpr
-from jaxaudit.stats.welch import fewest_permutable
 
 PUBLISHED_SIZES = (30, 50, 100, 300, 500, 1_000, 3_000, 5_000, 10_000)
 PUBLISHED_RATIOS = (0.0, 0.05, 0.1, 0.3, 0.5, 0.8, 1.0)
 IMBALANCES = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
-@dataclasses.dataclass(frozen=True)
-class StudyPoint(Record):
-    """Many draws of one setting.
-
-    Attributes:
-      series: which line of the study.
-      num_p, num_u: samples of every draw.
-      ratio: of nonmembers in P (contamination) or of |U| to |P| (imbalance); None elsewhere.
-      identified: share of draws in which P is identified; of a single score, sets above the threshold that a
-        share alpha of the nonmember sets exceeds.
-      mean_p: mean p-value. p_quantiles: {level: quantile}. Both None for single scores.
-      independent_draws: behind the interval.
-    """
-
-    series: str
-    num_p: int
-    num_u: int
-    ratio: float | None
-    identified: Interval
-    mean_p: float | None
-    p_quantiles: dict[float, float] | None
-    independent_draws: int
-
-
-@dataclasses.dataclass(frozen=True)
-class SetRoc(Record):
-    """Sets of members against sets of nonmembers, told apart by 1 - p.
-
-    Attributes:
-      n: samples of a set, and of U.
-      fpr, tpr: the curve, from (0, 0) to (1, 1).
-      auc: the area under it.
-      tpr_at_alpha: the largest true-positive rate at a false-positive rate <= alpha.
-      identified, accused: share of member sets, and of nonmember sets, with p_value <= alpha.
-    """
-
-    n: int
-    fpr: tuple[float, ...]
-    tpr: tuple[float, ...]
-    auc: float
-    tpr_at_alpha: float
-    identified: float
-    accused: float
-
-
-@dataclasses.dataclass(frozen=True)
-class StudyConfig:
-    """What the studies have in common.
-
-    Attributes:
-      procedure: "split" or "paper".
-      alpha: significance level.
-      repetitions: draws of every setting.
-      confidence: of the intervals.
-      seed: of the draws.
-    """
-
-    procedure: str = "split"
-    alpha: float = 0.01
-    repetitions: int = 1_000
-    confidence: float = CONFIDENCE
-    seed: int = 0
-
-
 def contamination(
     p_features: Features,
     u_features: Features,
-    config: StudyConfig = StudyConfig(),
+    config: StudyConfig = DEFAULTS,
     *,
     ratios: Sequence[float] = PUBLISHED_RATIOS,
     sizes: Sequence[int] = PUBLISHED_SIZES,
@@ -126,7 +58,7 @@ def contamination(
     Raises:
       InputError: as `identify`, or if no size fits the samples.
     """
-    draws = _Draws(p_features, u_features, config)
+    draws = Draws(p_features, u_features, config)
 
     def fits(n: int, ratio: float) -> bool:
         foreign = round(n * ratio)
@@ -146,20 +78,20 @@ def contamination(
 def imbalance(
     p_features: Features,
     u_features: Features,
-    config: StudyConfig = StudyConfig(),
+    config: StudyConfig = DEFAULTS,
     *,
     ratios: Sequence[float] = IMBALANCES,
     sizes: Sequence[int] = PUBLISHED_SIZES,
 ) -> tuple[StudyPoint, ...]:
     """The test with |U| = ratio * |P|: one series per |P| of members, and one of nonmembers for P.
 
-    Args and errors are those of `contamination`, but for "paper", which knows no imbalance.
+    Args and errors are those of `contamination`, but for a procedure that takes equal sizes only.
     """
-    if config.procedure == "paper":
+    if config.procedure.equal_sizes:
         raise InputError(
-            "The published test needs as many samples of U as of P; study the imbalance of 'split'."
+            f"The published test needs as many samples of U as of P; study the imbalance of {SPLIT.name!r}."
         )
-    draws = _Draws(p_features, u_features, config)
+    draws = Draws(p_features, u_features, config)
     points = []
     for n in draws.usable(sizes, at_most=draws.num_nonmembers):
         for ratio in ratios:
@@ -177,7 +109,7 @@ def imbalance(
 def set_membership(
     p_features: Features,
     u_features: Features,
-    config: StudyConfig = StudyConfig(),
+    config: StudyConfig = DEFAULTS,
     *,
     sizes: Sequence[int] = PUBLISHED_SIZES,
 ) -> tuple[StudyPoint, ...]:
@@ -187,7 +119,7 @@ def set_membership(
     "CDI", and "NAME, maximum" and "NAME, mean" for every feature, which must be oriented higher = more likely
     a member. Args and errors are those of `contamination`.
     """
-    draws = _Draws(p_features, u_features, config)
+    draws = Draws(p_features, u_features, config)
     points = []
     for n in draws.usable(sizes, at_most=min(draws.num_members, draws.num_nonmembers)):
         members, nonmembers = draws.members(n), draws.nonmembers(n)
@@ -218,7 +150,7 @@ def set_membership(
 def identification_roc(
     p_features: Features,
     u_features: Features,
-    config: StudyConfig = StudyConfig(),
+    config: StudyConfig = DEFAULTS,
     *,
     sizes: Sequence[int] = PUBLISHED_SIZES,
 ) -> tuple[SetRoc, ...]:
@@ -226,7 +158,7 @@ def identification_roc(
 
     Args and errors are those of `contamination`.
     """
-    draws = _Draws(p_features, u_features, config)
+    draws = Draws(p_features, u_features, config)
     curves = []
     for n in draws.usable(sizes, at_most=min(draws.num_members, draws.num_nonmembers // 2)):
         rows = draws.nonmembers(2 * n)
@@ -251,7 +183,7 @@ def ablation(
     p_features: Mapping[str, Float[np.ndarray, " n"]],
     u_features: Mapping[str, Float[np.ndarray, " m"]],
     sets: Mapping[str, Sequence[str]],
-    config: StudyConfig = StudyConfig(),
+    config: StudyConfig = DEFAULTS,
     *,
     sizes: Sequence[int] = PUBLISHED_SIZES,
 ) -> tuple[StudyPoint, ...]:
@@ -262,85 +194,10 @@ def ablation(
     points = []
     for series, names in sets.items():
         p, u = ({name: side[name] for name in names} for side in (p_features, u_features))
-        draws = _Draws(p, u, config)
+        draws = Draws(p, u, config)
         for n in draws.usable(sizes, at_most=min(draws.num_members, draws.num_nonmembers)):
             points.append(draws.point(series, draws.members(n), draws.nonmembers(n), direct=len(names) == 1))
     return tuple(points)
-
-
-class _Draws:
-    """Members and nonmembers in one pool, and random draws of their rows."""
-
-    def __init__(self, p_features: Features, u_features: Features, config: StudyConfig):
-        check_fraction(config.alpha, "alpha")
-        check_enough(config.repetitions, 1, "repetitions")
-        if config.procedure not in cdi_draws.DRAW_PROCEDURES:
-            raise unknown_name("procedure for draws", config.procedure, cdi_draws.DRAW_PROCEDURES)
-        p, u, self.names = named_features(p_features, u_features)
-        self.pool, _ = cdi.make_pool(np.concatenate([p, u]))
-        self.num_members, self.num_nonmembers = len(p), len(u)
-        self.config = config
-        self.smallest = cdi.FOLDS if config.procedure == "paper" else 2 * fewest_permutable(config.alpha)
-        self._rng = np.random.default_rng(config.seed)
-
-    def usable(self, sizes: Sequence[int], *, at_most: int) -> list[int]:
-        """The sizes that can be drawn and can reject."""
-        usable = sorted({n for n in sizes if self.smallest <= n <= at_most})
-        if not usable:
-            raise InputError(
-                f"No size of {', '.join(map(str, sizes))} lies between {self.smallest}, below which no "
-                f"p-value reaches alpha={self.config.alpha:g}, and {at_most}, the most that can be drawn of "
-                f"{self.num_members} members and {self.num_nonmembers} nonmembers."
-            )
-        return usable
-
-    def members(self, size: int) -> Int[np.ndarray, "R n"]:
-        return cdi_draws.draw_rows(self.num_members, size, self.config.repetitions, self._rng)
-
-    def nonmembers(self, size: int) -> Int[np.ndarray, "R n"]:
-        rows = cdi_draws.draw_rows(self.num_nonmembers, size, self.config.repetitions, self._rng)
-        return self.num_members + rows
-
-    def shuffled(self, rows: Int[np.ndarray, "R n"]) -> Int[np.ndarray, "R n"]:
-        return self._rng.permuted(rows, axis=1)
-
-    def test(
-        self, p: Int[np.ndarray, "R n"], u: Int[np.ndarray, "R m"]
-    ) -> tuple[Float[np.ndarray, " R"], Float[np.ndarray, " R"]]:
-        return cdi_draws.draw_p_values(
-            self.pool, p, u, procedure=self.config.procedure, seed=self.config.seed
-        )
-
-    def independent(self, members: int, nonmembers: int) -> int:
-        """Draws of so many members and nonmembers that do not overlap."""
-        draws = self.config.repetitions
-        for needed, available in ((members, self.num_members), (nonmembers, self.num_nonmembers)):
-            draws = min(draws, available // needed) if needed else draws
-        return max(draws, 1)
-
-    def point(
-        self,
-        series: str,
-        p: Int[np.ndarray, "R n"],
-        u: Int[np.ndarray, "R m"],
-        *,
-        ratio: float | None = None,
-        direct: bool = False,
-    ) -> StudyPoint:
-        p_values, t = cdi_draws.direct_p_values(self.pool[:, 0], p, u) if direct else self.test(p, u)
-        members = int((p[0] < self.num_members).sum())
-        independent = self.independent(members, p.shape[1] - members + u.shape[1])
-        rate = float(np.mean((p_values <= self.config.alpha) & (t > 0)))
-        return StudyPoint(
-            series=series,
-            num_p=p.shape[1],
-            num_u=u.shape[1],
-            ratio=ratio,
-            identified=clopper_pearson(rate * independent, independent, confidence=self.config.confidence),
-            mean_p=float(p_values.mean()),
-            p_quantiles=dict(zip(QUANTILES, np.quantile(p_values, QUANTILES).tolist(), strict=True)),
-            independent_draws=independent,
-        )
 
 
 def curve_points(curve: PowerCurve, series: str) -> tuple[StudyPoint, ...]:

@@ -1,5 +1,4 @@
 import dataclasses
-import json
 from math import comb
 
 import numpy as np
@@ -7,6 +6,8 @@ import pytest
 
 from jaxaudit.audits.extraction import ExtractionConfig, Reference, assess_extraction
 from jaxaudit.audits.extraction.assess import completed_table
+from jaxaudit.results import encode
+from jaxaudit.results.extraction import Counts
 from tests.audits.extraction.synthetic import SIMILARITY, STEPS, completions, reference, unit
 
 CONFIG = ExtractionConfig(top_k=10)
@@ -24,28 +25,28 @@ def column(reached, count):
 def test_counts_rates_and_bounds():
     candidates, validation = completions(column(4, 10)), completions(column(0, 600), prefix="v")
     results, _ = assess(candidates, validation)
-    (entry,) = results["prefixes"]
-    assert (entry["prefix"], entry["tokens"], entry["share"]) == (1, 1, 1 / 85)
-    assert entry["extracted"] == entry["distinct"] == entry["closest_to_own"] == 4
-    assert entry["rate"]["estimate"] == 0.4
-    bound = entry["false_positives"]["all"]
-    assert (bound["count"], bound["trials"]) == (0, 600)
-    assert bound["high"] == pytest.approx(1 - 0.05 ** (1 / 600))
-    assert bound["high"] == pytest.approx(3 / 600, rel=0.01)  # the rule of three
-    assert results["num_ranked"] == {"candidates": 100, "validation": 6000}
-    assert json.loads(json.dumps(results)) == results
+    (entry,) = results.prefixes
+    assert (entry.prefix, entry.tokens, entry.share) == (1, 1, 1 / 85)
+    assert entry.extracted == entry.distinct == entry.closest_to_own == 4
+    assert entry.rate.estimate == 0.4
+    bound = entry.false_positives.all
+    assert (bound.count, bound.trials) == (0, 600)
+    assert bound.high == pytest.approx(1 - 0.05 ** (1 / 600))
+    assert bound.high == pytest.approx(3 / 600, rel=0.01)  # the rule of three
+    assert results.num_ranked == Counts(candidates=100, validation=6000)
+    encode(results)
 
 
 def test_candidates_are_compared_with_held_out_pictures_chosen_alike():
     candidates = completions(column(6, 10))
     validation = completions(column(3, 100), prefix="v")  # the three have the best scores
-    entry = assess(candidates, validation)[0]["prefixes"][0]
-    assert entry["false_positives"]["all"]["count"] == 3
-    assert entry["false_positives"]["chosen"] == {
-        "count": 3, "trials": 10, "estimate": 0.3, "high": pytest.approx(0.6066, abs=1e-4),
-    }  # fmt: skip
+    entry = assess(candidates, validation)[0].prefixes[0]
+    assert entry.false_positives.all.count == 3
+    chosen = entry.false_positives.chosen
+    assert (chosen.count, chosen.trials, chosen.estimate) == (3, 10, 0.3)
+    assert chosen.high == pytest.approx(0.6066, abs=1e-4)
     tail = sum(comb(10, k) * comb(10, 9 - k) for k in range(6, 10)) / comb(20, 9)  # hypergeometric
-    assert entry["p_value"] == pytest.approx(tail)
+    assert entry.p_value == pytest.approx(tail)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,7 @@ def test_what_the_longest_prefix_shows(extracted, passed, status):
     validation = None
     if passed is not None:
         validation = completions(np.concatenate([column(0, 10), column(passed, 10)], axis=1), prefix="v")
-    assert assess(candidates, validation)[0]["status"] == status
+    assert assess(candidates, validation)[0].status == status
 
 
 def test_near_duplicates_count_once():
@@ -67,10 +68,10 @@ def test_near_duplicates_count_once():
     similarity = np.where(np.arange(7) < 6, 0.95, 0.2)[:, None]
     results, extracted = assess(completions(similarity, features=features))
     assert features[0] @ features[2] < 0.9 < features[0] @ features[1]
-    assert results["prefixes"][0]["extracted"] == 6
-    assert results["prefixes"][0]["distinct"] == 3
+    assert results.prefixes[0].extracted == 6
+    assert results.prefixes[0].distinct == 3
     assert list(extracted["cluster"]) == [1, 1, 1, 2, 2, 3]
-    shown = [entry["sample_id"] for entry in results["gallery"]]
+    shown = [entry.sample_id for entry in results.gallery]
     assert shown == ["p0000", "p0003", "p0005", "p0006"]
 
 
@@ -81,7 +82,7 @@ def test_the_table_lists_every_picture_and_prefix_best_first():
     assert list(extracted["prefix_tokens"]) == [5, 5, 1, 1]
     assert list(extracted["sample_id"]) == ["p0001", "p0000", "p0002", "p0000"]
     assert list(extracted["closest_to_own"]) == [True, False, True, False]
-    assert [entry["closest_to_own"] for entry in results["prefixes"]] == [1, 1]
+    assert [entry.closest_to_own for entry in results.prefixes] == [1, 1]
     assert set(extracted) == {
         "sample_id", "label", "prefix", "prefix_tokens", "greedy_match", "similarity", "nearest_other",
         "nearest_other_id", "closest_to_own", "cluster",
@@ -92,29 +93,29 @@ def test_the_threshold_is_put_into_context():
     angles = np.array([0.0, 0.1, 2.0, 4.0])
     others = Reference(np.array(list("abcd")), unit(np.stack([np.cos(angles), np.sin(angles)], axis=1)))
     results, _ = assess(completions(column(1, 4)), others=others)
-    assert results["reference"]["size"] == 4
-    assert results["reference"]["reaching_threshold"]["estimate"] == 0.5
-    assert results["reference"]["quantiles"]["1"] == pytest.approx(np.cos(0.1))
+    assert results.reference.size == 4
+    assert results.reference.reaching_threshold.estimate == 0.5
+    assert results.reference.quantiles[1] == pytest.approx(np.cos(0.1))
     strict = dataclasses.replace(CONFIG, threshold=0.999)
     results, _ = assess(completions(column(1, 4)), config=strict, others=others)
-    assert results["reference"]["reaching_threshold"]["estimate"] == 0
-    assert results["similarity"]["threshold"] == 0.999
-    assert results["similarity"]["default_threshold"] == 0.9
+    assert results.reference.reaching_threshold.estimate == 0
+    assert results.similarity.threshold == 0.999
+    assert results.similarity.default_threshold == 0.9
 
 
 @pytest.mark.parametrize("threshold", [0.3, 0.9, 0.9999, 1.0])
 def test_a_bin_begins_at_the_threshold(threshold):
     config = dataclasses.replace(CONFIG, threshold=threshold)
     results, _ = assess(completions(column(4, 10)), completions(column(1, 30), prefix="v"), config)
-    histograms = results["histograms"]
-    edges = np.array(histograms["edges"])
+    histograms = results.histograms
+    edges = np.array(histograms.edges)
     assert np.abs(edges - threshold).min() < 1e-9
     assert np.all(np.diff(edges) > 0)
     assert edges[-1] == pytest.approx(1)
     at = int(np.abs(edges - threshold).argmin())
-    assert sum(histograms["candidates"]) == 10
-    assert sum(histograms["validation"]) == 30
-    assert sum(histograms["candidates"][at:]) == sum(column(4, 10)[:, 0] >= threshold)
+    assert sum(histograms.candidates) == 10
+    assert sum(histograms.validation) == 30
+    assert sum(histograms.candidates[at:]) == sum(column(4, 10)[:, 0] >= threshold)
 
 
 def test_a_reference_picture_is_not_its_own_neighbour():

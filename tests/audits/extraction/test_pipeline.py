@@ -10,8 +10,10 @@ from jaxaudit.audits import fill
 from jaxaudit.audits.extraction import ExtractionConfig, complete_images, extract, rank_candidates
 from jaxaudit.data import open_source
 from jaxaudit.errors import InputError
+from jaxaudit.results.extraction import Counts
 from jaxaudit.runtime.placement import Placement
 from tests.audits.extraction.planted import HELD_OUT, MEMBERS, planted_target
+from tests.results.round_trip import assert_round_trips
 
 CONFIG = ExtractionConfig(top_k=4, prefixes=(2, 16), threshold=0.99, placement=Placement(16), shard_size=50)
 
@@ -37,16 +39,17 @@ def files(directory):
 def test_exactly_the_memorised_pictures_are_extracted(kept):
     _, memorised = planted_target()
     found = kept[1]
-    longest = found.results["prefixes"][-1]
+    longest = found.results.counts.longest
     extracted = found.extracted
     assert set(extracted["sample_id"][extracted["prefix"] == 16]) == memorised
-    assert longest["extracted"] == longest["distinct"] == longest["closest_to_own"] == 12
-    assert longest["false_positives"]["all"]["count"] == 0
-    assert longest["false_positives"]["all"]["trials"] == 90
-    assert longest["false_positives"]["all"]["high"] == pytest.approx(1 - 0.05 ** (1 / 90))
-    assert longest["p_value"] < 1e-3
-    assert found.results["status"] == "extracted"
-    assert found.results["num_ranked"] == {"candidates": 120, "validation": 90}
+    assert longest.extracted == longest.distinct == longest.closest_to_own == 12
+    assert longest.false_positives.all.count == 0
+    assert longest.false_positives.all.trials == 90
+    assert longest.false_positives.all.high == pytest.approx(1 - 0.05 ** (1 / 90))
+    assert longest.p_value < 1e-3
+    assert found.results.counts.status == "extracted"
+    assert found.results.counts.num_ranked == Counts(candidates=120, validation=90)
+    assert_round_trips(found.results)
     copies = extracted["similarity"][extracted["prefix"] == 16]  # pictures are rounded to 256 levels
     np.testing.assert_allclose(copies, 1, atol=1e-5)
 
@@ -79,7 +82,7 @@ def test_batches_devices_and_the_order_of_pictures_change_nothing(kept):
     )
     assert list(found.candidates.candidates.sample_ids) == list(kept[1].candidates.candidates.sample_ids)
     np.testing.assert_allclose(found.candidates.similarity, kept[1].candidates.similarity, atol=1e-6)
-    assert found.results["prefixes"] == kept[1].results["prefixes"]
+    assert found.results.counts.prefixes == kept[1].results.counts.prefixes
 
 
 class Killed(BaseException):
@@ -125,14 +128,14 @@ def test_another_request_is_refused(kept):
     with pytest.raises(InputError, match=r"prefixes is \[2, 16\], now \[3\]"):
         attack(dataclasses.replace(CONFIG, prefixes=(3,)), directory=kept[0])
     again = attack(dataclasses.replace(CONFIG, threshold=0.5), directory=kept[0])  # needs no model
-    assert again.results["prefixes"][-1]["extracted"] > 12
+    assert again.results.counts.longest.extracted > 12
 
 
 def test_without_held_out_pictures_nothing_is_claimed():
     found = attack(held_out=None)
-    assert found.results["status"] == "unchecked"
+    assert found.results.counts.status == "unchecked"
     assert found.validation is None
-    assert found.results["prefixes"][-1]["false_positives"] is None
+    assert found.results.counts.longest.false_positives is None
 
 
 def test_held_out_pictures_that_were_memorised_are_false_positives():
@@ -140,11 +143,11 @@ def test_held_out_pictures_that_were_memorised_are_false_positives():
     source = open_source(MEMBERS)
     order = sorted(range(120), key=lambda row: source.ids[row] not in memorised)
     found = extract(target, open_source(HELD_OUT), source.take(order[:60]), CONFIG)
-    longest = found.results["prefixes"][-1]
-    assert longest["extracted"] == 0
-    assert longest["false_positives"]["all"]["count"] == 12
-    assert longest["false_positives"]["chosen"]["count"] == 12
-    assert found.results["status"] == "none"
+    longest = found.results.counts.longest
+    assert longest.extracted == 0
+    assert longest.false_positives.all.count == 12
+    assert longest.false_positives.chosen.count == 12
+    assert found.results.counts.status == "none"
 
 
 def test_the_model_is_told_the_same_picture_on_both_sides():

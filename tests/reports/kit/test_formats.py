@@ -3,6 +3,7 @@ import math
 import pytest
 
 from jaxaudit.reports.kit import formats
+from jaxaudit.results import Interval, MeanStd
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,7 @@ def test_only_a_perfect_auc_is_1():
 
 
 def test_an_interval_is_told_from_a_spread():
-    interval = {"estimate": 0.452, "low": 0.41, "high": 0.495}
+    interval = Interval(0.452, 0.41, 0.495)
     assert formats.spread(interval, formats.percent) == "45.2% (41.0% to 49.5%)"
-    assert formats.spread({"mean": 0.452, "std": 0.013}, formats.percent) == "45.2% ± 1.3%"
-    assert formats.center(interval) == formats.center({"mean": 0.452, "std": 0.013})
+    assert formats.spread(MeanStd(0.452, 0.013), formats.percent) == "45.2% ± 1.3%"
+    assert formats.center(interval) == formats.center(MeanStd(0.452, 0.013))

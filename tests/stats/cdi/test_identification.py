@@ -11,8 +11,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from jaxaudit.errors import InputError
+from jaxaudit.protocols import PERMUTATION, PROCEDURES, PUBLISHED_FOLDS, SPLIT
+from jaxaudit.results import encode
 from jaxaudit.stats import (
-    PROCEDURES,
     auc_interval,
     false_positive_rate,
     identify,
@@ -20,8 +21,7 @@ from jaxaudit.stats import (
     shapley_values,
     welch,
 )
-from jaxaudit.stats.cdi import draws as cdi_draws
-from jaxaudit.stats.cdi import scorer as cdi
+from jaxaudit.stats.cdi import draws, scorer
 from tests.golden import weights
 from tests.stats import simulated
 
@@ -35,19 +35,19 @@ def sets(seed, n=40, m=60, features=5, kind="normal", shift=0.6):
 
 @pytest.mark.parametrize("n", IO["n_values_cdi"])
 def test_published_procedure_number_for_number(n):
-    pool, _ = cdi.make_pool(np.concatenate([IO["members"], IO["nonmembers"]]).astype(np.float64))
+    pool, _ = scorer.make_pool(np.concatenate([IO["members"], IO["nonmembers"]]).astype(np.float64))
     rows, order = IO[f"cdi_idx_n{n}"], IO[f"cdi_test_order_n{n}"]
-    held_out = cdi.paper_scores(pool, rows, rows + len(IO["members"]))
+    held_out = scorer.published_scores(pool, rows, rows + len(IO["members"]))
     for scores, side in ((held_out.p, "members"), (held_out.u, "nonmembers")):
         np.testing.assert_allclose(scores[:, order], IO[f"cdi_tight_scores_{side}_n{n}"], atol=1e-6)
         np.testing.assert_allclose(scores[:, order], IO[f"cdi_scores_{side}_n{n}"], atol=2e-3)
     for r, index in enumerate(rows):
-        result = identify(IO["members"][index], IO["nonmembers"][index], procedure="paper")
+        result = identify(IO["members"][index], IO["nonmembers"][index], procedure=PUBLISHED_FOLDS)
         np.testing.assert_allclose(result.p_value, IO[f"cdi_p_two_sided_n{n}"][r], rtol=1e-3)
         np.testing.assert_allclose(result.welch.p_value, IO[f"cdi_p_greater_n{n}"][r], rtol=1e-3)
         assert (result.welch.t > 0) == IO[f"cdi_is_correct_order_n{n}"][r]
-        assert result.identified == (result.p_value <= 0.01 and result.welch.t > 0)
-        assert "not calibrated" in result.warning
+        assert result.rejected == (result.p_value <= 0.01 and result.welch.t > 0)
+        assert "not calibrated" in result.notes[0]
         assert result.seed is None
 
 
@@ -77,13 +77,13 @@ def test_split_is_fitted_on_one_half_and_tested_on_the_other():
     assert result.p_value == pytest.approx(max(test.p_value, permuted), rel=1e-4)
     sizes = (result.num_p, result.num_u, result.num_control_p, result.num_control_u)
     assert sizes == (41, 60, 21, 30)
-    assert (result.num_test_p, result.num_test_u, result.warning) == (20, 30, None)
+    assert (result.num_test_p, result.num_test_u, result.notes) == (20, 30, ())
     assert result.names == tuple(f"feature_{j}" for j in range(5))
 
 
 def test_permutation_refits_for_every_relabelling():
     p, u = sets(1, n=14, m=20)
-    result = identify(p, u, procedure="permutation", permutations=99, seed=3)
+    result = identify(p, u, procedure=PERMUTATION, permutations=99, seed=3)
     x, is_p = np.concatenate([p, u]), np.arange(34) < 14
     rng = np.random.default_rng(3)
     fold = rng.permutation(34) % 5
@@ -105,40 +105,40 @@ def test_permutation_refits_for_every_relabelling():
 
 def test_draws_are_the_tests_of_identify():
     p, u = sets(2, n=30, m=30)
-    pool, _ = cdi.make_pool(np.concatenate([p, u]))
+    pool, _ = scorer.make_pool(np.concatenate([p, u]))
     orders = [np.random.default_rng(seed) for seed in range(4)]
     rows = [(rng.permutation(30), 30 + rng.permutation(30)) for rng in orders]
     p_rows, u_rows = (np.stack(side) for side in zip(*rows, strict=True))
-    p_values, t = cdi_draws.draw_p_values(pool, p_rows, u_rows)
+    p_values, t = draws.draw_p_values(pool, p_rows, u_rows)
     for seed in range(4):
         one = identify(p, u, seed=seed)
         assert t[seed] == pytest.approx(one.welch.t, rel=1e-6)
         assert p_values[seed] == pytest.approx(one.welch.p_value, rel=1e-5)
     # Unequal sizes: the permutation p-value joins in.
-    p_values, t = cdi_draws.draw_p_values(pool, p_rows[:, :12], u_rows)
-    held_out = cdi.split_scores(pool, p_rows[:, :12], u_rows)
+    p_values, t = draws.draw_p_values(pool, p_rows[:, :12], u_rows)
+    held_out = scorer.split_scores(pool, p_rows[:, :12], u_rows)
     for r in range(4):
         exact = permutation_p_value(held_out.p[r], held_out.u[r], permutations=20_000)
         expected = max(welch(held_out.p[r], held_out.u[r]).p_value, exact)
         assert p_values[r] == pytest.approx(expected, abs=0.03)
-    paper, _ = cdi_draws.draw_p_values(
-        pool, p_rows[:1] * 0 + np.arange(30), 30 + np.arange(30)[None], procedure="paper"
+    paper, _ = draws.draw_p_values(
+        pool, p_rows[:1] * 0 + np.arange(30), 30 + np.arange(30)[None], procedure=PUBLISHED_FOLDS
     )
-    assert paper[0] == pytest.approx(identify(p, u, procedure="paper").p_value, rel=1e-6)
+    assert paper[0] == pytest.approx(identify(p, u, procedure=PUBLISHED_FOLDS).p_value, rel=1e-6)
 
 
 def test_blocks_of_draws_change_nothing(monkeypatch):
     p, u = sets(3, n=40, m=50)
-    pool, _ = cdi.make_pool(np.concatenate([p, u]))
+    pool, _ = scorer.make_pool(np.concatenate([p, u]))
     rng = np.random.default_rng(0)
-    rows = cdi_draws.draw_rows(40, 20, 30, rng), 40 + cdi_draws.draw_rows(50, 30, 30, rng)
-    whole = cdi_draws.draw_p_values(pool, *rows)
+    rows = draws.draw_rows(40, 20, 30, rng), 40 + draws.draw_rows(50, 30, 30, rng)
+    whole = draws.draw_p_values(pool, *rows)
     monkeypatch.setattr("jaxaudit.stats.cdi.draws._CHUNK", 1)
     monkeypatch.setattr("jaxaudit.stats.cdi.draws._PERMUTED", 1)
-    np.testing.assert_allclose(whole, cdi_draws.draw_p_values(pool, *rows), atol=1e-7)
-    many = identify(p, u, procedure="permutation", permutations=50, alpha=0.05)
+    np.testing.assert_allclose(whole, draws.draw_p_values(pool, *rows), atol=1e-7)
+    many = identify(p, u, procedure=PERMUTATION, permutations=50, alpha=0.05)
     monkeypatch.setattr("jaxaudit.stats.cdi.scorer._REFITS", 1)
-    assert identify(p, u, procedure="permutation", permutations=50, alpha=0.05).p_value == many.p_value
+    assert identify(p, u, procedure=PERMUTATION, permutations=50, alpha=0.05).p_value == many.p_value
 
 
 # Accusations of 2,000 simulated data sets with 26 features in which there is nothing to find.
@@ -153,7 +153,7 @@ def test_blocks_of_draws_change_nothing(monkeypatch):
     ],
 )
 def test_split_accuses_at_most_alpha(kind, n, m):
-    result = false_positive_rate("split", kind=kind, num_p=n, num_u=m, repetitions=2_000)
+    result = false_positive_rate(SPLIT, kind=kind, num_p=n, num_u=m, repetitions=2_000)
     assert result.accused.estimate <= 0.015
     assert result.accused.high > 0.004  # nor is it silent
     assert result.small_p == result.accused
@@ -163,7 +163,7 @@ def test_split_accuses_at_most_alpha(kind, n, m):
 @pytest.mark.parametrize(("kind", "n", "m"), [("normal", 12, 12), ("skewed", 7, 15)])
 def test_permutation_accuses_at_most_alpha(kind, n, m):
     result = false_positive_rate(
-        "permutation", kind=kind, num_p=n, num_u=m, num_features=6, repetitions=1_000, permutations=99
+        PERMUTATION, kind=kind, num_p=n, num_u=m, num_features=6, repetitions=1_000, permutations=99
     )
     assert result.accused.low <= 0.01  # binomial: the rate is alpha exactly
     assert result.accused.estimate <= 0.015
@@ -171,36 +171,34 @@ def test_permutation_accuses_at_most_alpha(kind, n, m):
 
 
 def test_permutation_is_calibrated_with_26_features():
-    result = false_positive_rate(
-        "permutation", num_p=12, num_u=12, alpha=0.1, repetitions=200, permutations=19
-    )
+    result = false_positive_rate(PERMUTATION, num_p=12, num_u=12, alpha=0.1, repetitions=200, permutations=19)
     assert result.accused.low <= 0.1 <= result.accused.high
     assert result.accused.estimate <= 0.15
 
 
 def test_the_published_procedure_accuses_too_often():
-    result = false_positive_rate("paper", num_p=100, num_u=100, repetitions=1_000)
+    result = false_positive_rate(PUBLISHED_FOLDS, num_p=100, num_u=100, repetitions=1_000)
     assert result.accused.low > 0.01
     assert result.small_p.low > 0.03
     assert result.mean_p < 0.45
 
 
 def test_all_procedures_find_a_signal_and_the_permutation_the_most():
-    found = {"split": 0, "permutation": 0}
+    found = {SPLIT: 0, PERMUTATION: 0}
     for seed in range(20):
         p, u = sets(100 + seed, n=30, m=30, shift=0.8)
         for procedure in found:
-            found[procedure] += identify(p, u, procedure=procedure, permutations=99, seed=seed).identified
-    assert found["permutation"] > found["split"] > 2
+            found[procedure] += identify(p, u, procedure=procedure, permutations=99, seed=seed).rejected
+    assert found[PERMUTATION] > found[SPLIT] > 2
     p, u = sets(5, n=150, m=150, shift=1.0)
-    for procedure in PROCEDURES:
-        assert identify(p, u, procedure=procedure, permutations=99).identified
+    for procedure in PROCEDURES.values():
+        assert identify(p, u, procedure=procedure, permutations=99).rejected
 
 
 def test_the_direction_and_units_of_a_feature_do_not_matter():
     p, u = sets(6)
     units, offset = np.array([1, -1, 1e6, -1e-6, 3]), np.array([0, 5, 1e7, 0, -2])
-    for procedure in ("split", "permutation"):
+    for procedure in (SPLIT, PERMUTATION):
         one = identify(p, u, procedure=procedure, permutations=199)
         other = identify(p * units + offset, u * units + offset, procedure=procedure, permutations=199)
         assert other.p_value == pytest.approx(one.p_value, abs=1e-6)
@@ -219,10 +217,10 @@ def test_several_splits_are_combined():
     shown = max(result.welch.p_value, result.permutation_p_value)
     assert shown == np.median(result.p_values)
     assert result.combination == "twice_median"
-    assert result.to_dict()["attributions"][0].keys() == {"name", "contribution", "mean_difference"}
+    encode(result)
 
 
-@pytest.mark.parametrize("procedure", ["split", "permutation"])
+@pytest.mark.parametrize("procedure", [SPLIT, PERMUTATION], ids=lambda procedure: procedure.name)
 def test_attributions_are_those_of_the_scorers_and_add_up(procedure):
     rng = np.random.default_rng(8)
     p, u = rng.standard_normal((100, 4)), rng.standard_normal((120, 4))
@@ -302,24 +300,22 @@ def test_named_features_and_their_errors():
 
 def test_impossible_requests_are_refused():
     p, u = sets(11)
-    with pytest.raises(InputError, match="Unknown procedure 'splits'; did you mean split"):
-        identify(p, u, procedure="splits")
     with pytest.raises(InputError, match="7 samples of P and 9 of U are too few .*; 10 of each are enough"):
         identify(p[:7], u[:9])
     assert identify(p[:10], u[:10]).num_test_p == 5
     with pytest.raises(InputError, match="4 samples against 4 can be split in 70 ways only"):
-        identify(p[:4], u[:4], procedure="permutation")
+        identify(p[:4], u[:4], procedure=PERMUTATION)
     with pytest.raises(InputError, match="50 permutations cannot give a p-value of 0.01"):
-        identify(p, u, procedure="permutation", permutations=50)
+        identify(p, u, procedure=PERMUTATION, permutations=50)
     with pytest.raises(InputError, match="as many samples of P as of U; got 40 and 60"):
-        identify(p, u, procedure="paper")
+        identify(p, u, procedure=PUBLISHED_FOLDS)
     with pytest.raises(InputError, match="4 are too few; at least 5 samples of each"):
-        identify(p[:4], u[:4], procedure="paper")
+        identify(p[:4], u[:4], procedure=PUBLISHED_FOLDS)
     with pytest.raises(InputError, match="splits=3 is for the procedure 'split'"):
-        identify(p, u, procedure="permutation", splits=3)
+        identify(p, u, procedure=PERMUTATION, splits=3)
     with pytest.raises(InputError, match="Unknown rule"):
         identify(p, u, combination="average")
     with pytest.raises(InputError, match="alpha=2 is not between"):
         identify(p, u, alpha=2)
     with pytest.raises(InputError, match="Unknown distribution 'skew'; did you mean skewed"):
-        false_positive_rate("split", kind="skew")
+        false_positive_rate(SPLIT, kind="skew")

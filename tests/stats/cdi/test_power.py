@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from jaxaudit.errors import InputError
-from jaxaudit.stats import false_positive_rate, identification_power, identify, required_samples
-from jaxaudit.stats.cdi.power import _samples_for, _two_digits
+from jaxaudit.protocols import PUBLISHED_FOLDS
+from jaxaudit.stats import forecast_samples, identification_power, identify
+from jaxaudit.stats.cdi.forecast import _samples_for, _two_digits
 from tests.golden import weights
 from tests.stats import simulated
 
@@ -24,17 +25,17 @@ def sets(seed, n, m, shift=0.5, features=8):
 def test_power_is_the_share_of_fresh_data_sets_in_which_identify_rejects():
     curve = identification_power(*sets(0, 4000, 4000), grid=(9, 40, 100, 5000), repetitions=300)
     assert [point.n for point in curve.points] == [40, 100]
-    assert (curve.protocol, curve.num_p) == ("split", 4000)
+    assert (curve.test, curve.criterion, curve.num_p) == ("split", "power", 4000)
     for point in curve.points:
         fresh = [
-            identify(*sets(1000 + seed, point.n, point.n), permutations=199).identified for seed in range(150)
+            identify(*sets(1000 + seed, point.n, point.n), permutations=199).rejected for seed in range(150)
         ]
         assert point.rejection_rate.low - 0.06 < np.mean(fresh) < point.rejection_rate.high + 0.06
 
 
 def test_published_requirement():
     curve = identification_power(
-        IO["members"], IO["nonmembers"], procedure="paper", repetitions=60, grid=(50, 200, 1000)
+        IO["members"], IO["nonmembers"], procedure=PUBLISHED_FOLDS, repetitions=60, grid=(50, 200, 1000)
     )
     for point in curve.points:
         recorded = IO[f"cdi_p_two_sided_n{point.n}"]  # 3 to 5 draws
@@ -46,7 +47,7 @@ def test_published_requirement():
 
 def test_enough_samples_are_measured():
     p, u = sets(1, 400, 300, shift=1.2)
-    result = required_samples(p, u, repetitions=200)
+    result = forecast_samples(p, u, repetitions=200)
     assert result.enough
     rates = {point.n: point.rejection_rate.estimate for point in result.curve.points}
     assert result.estimate == min(n for n, rate in rates.items() if rate >= 0.8)
@@ -62,7 +63,7 @@ def test_too_few_samples_are_continued_to_about_the_number_needed():
     estimates, held = [], []
     for part in range(20):
         rows = slice(part * true // 3, (part + 1) * true // 3)
-        result = required_samples(p[rows], u[rows], repetitions=60, seed=part)
+        result = forecast_samples(p[rows], u[rows], repetitions=60, seed=part)
         if not result.enough:
             estimates.append(result.estimate or np.inf)
             held.append((result.low or 0) <= true <= (result.high or np.inf))
@@ -76,7 +77,7 @@ def test_without_a_sign_no_number_is_made_up():
     rng = np.random.default_rng(3)
     u = rng.standard_normal((12, 3))
     p = u + 1e-3 * rng.standard_normal((12, 3))  # differs in nothing
-    result = required_samples(p, u, repetitions=60)
+    result = forecast_samples(p, u, repetitions=60)
     assert (result.enough, result.estimate, result.high) == (False, None, None)
     assert "12 images are too few, and show no sign from which to tell" in result.sentence
 
@@ -105,10 +106,6 @@ def test_the_continuation_is_consistent():
 def test_errors():
     p, u = sets(4, 30, 30)
     with pytest.raises(InputError, match=r"No size of the grid lies between 10, .* and 9"):
-        required_samples(p[:9], u)
-    with pytest.raises(InputError, match="Unknown procedure for draws 'permutation'"):
-        identification_power(p, u, procedure="permutation")
+        forecast_samples(p[:9], u)
     with pytest.raises(InputError, match="power=0 is not between"):
-        required_samples(p, u, power=0)
-    with pytest.raises(InputError, match="Unknown procedure 'fold'"):
-        false_positive_rate("fold")
+        forecast_samples(p, u, power=0)

@@ -4,14 +4,13 @@ import numpy as np
 import pytest
 
 from jaxaudit.errors import InputError
+from jaxaudit.protocols import PUBLISHED_FOLDS
 from jaxaudit.stats import identification_power
-from jaxaudit.stats.cdi import draws as cdi_draws
-from jaxaudit.stats.cdi import scorer as cdi
-from jaxaudit.stats.cdi import studies as cdi_studies
+from jaxaudit.stats.cdi import draws, scorer, studies
 from jaxaudit.stats.cdi.feature_sets import ablation_sets, access_sets
 from tests.stats import simulated
 
-CONFIG = cdi_studies.StudyConfig(repetitions=200)
+CONFIG = studies.StudyConfig(repetitions=200)
 NAMES = [f"cond/score_{j}" for j in range(6)]
 
 
@@ -23,9 +22,7 @@ def sides():
 
 
 def test_contamination_weakens_the_test_until_it_is_silent(sides):
-    points = cdi_studies.contamination(
-        *sides, CONFIG, sizes=(20, 40, 300, 600), ratios=(0, 0.05, 0.1, 0.5, 1)
-    )
+    points = studies.contamination(*sides, CONFIG, sizes=(20, 40, 300, 600), ratios=(0, 0.05, 0.1, 0.5, 1))
     settings = [(point.num_p, point.ratio) for point in points]
     assert settings == [
         *((20, ratio) for ratio in (0, 0.05, 0.1, 0.5, 1)),
@@ -47,8 +44,8 @@ def test_contaminated_sets_are_mixtures_without_overlap(sides, monkeypatch):
         drawn.append((p, u))
         return np.full(len(p), 0.5), np.zeros(len(p))
 
-    monkeypatch.setattr(cdi_draws, "draw_p_values", record)
-    cdi_studies.contamination(*sides, CONFIG, sizes=(40,), ratios=(0.3,))
+    monkeypatch.setattr(draws, "draw_p_values", record)
+    studies.contamination(*sides, CONFIG, sizes=(40,), ratios=(0.3,))
     ((p, u),) = drawn
     assert p.shape == u.shape == (200, 40)
     for one, other in zip(p, u, strict=True):
@@ -59,7 +56,7 @@ def test_contaminated_sets_are_mixtures_without_overlap(sides, monkeypatch):
 
 
 def test_imbalance(sides):
-    points = cdi_studies.imbalance(*sides, CONFIG, sizes=(40, 300), ratios=(0.1, 0.5, 1, 2, 10))
+    points = studies.imbalance(*sides, CONFIG, sizes=(40, 300), ratios=(0.1, 0.5, 1, 2, 10))
     rates = {(point.series, point.ratio): point.identified.estimate for point in points}
     assert ("40 images", 0.1) not in rates  # 4 of U are too few to split
     assert ("300 images, nonmembers", 1) not in rates
@@ -67,31 +64,31 @@ def test_imbalance(sides):
     assert all(rate <= 0.04 for (series, _), rate in rates.items() if series.endswith("nonmembers"))
     assert {point.num_u for point in points if point.num_p == 300} == {30, 150, 300}
     with pytest.raises(InputError, match="as many samples of U as of P"):
-        cdi_studies.imbalance(*sides, cdi_studies.StudyConfig("paper"))
+        studies.imbalance(*sides, studies.StudyConfig(PUBLISHED_FOLDS))
 
 
 def test_set_membership_compares_with_maximum_and_mean_of_scores(sides):
-    points = cdi_studies.set_membership(*sides, CONFIG, sizes=(20, 100))
+    points = studies.set_membership(*sides, CONFIG, sizes=(20, 100))
     rates = {(point.series, point.num_p): point.identified.estimate for point in points}
     assert len(rates) == 2 * (1 + 2 * 6)
     assert rates["cond/score_0, mean", 100] > rates["cond/score_0, maximum", 100]
     assert rates["CDI", 100] > rates["CDI", 20]
     # Slowly: the threshold is the third largest of 200 nonmember sets (two may lie above, at 1%).
-    config = cdi_studies.StudyConfig(repetitions=200, seed=5)
-    point = cdi_studies.set_membership(*sides, config, sizes=(30,))[2]
+    config = studies.StudyConfig(repetitions=200, seed=5)
+    point = studies.set_membership(*sides, config, sizes=(30,))[2]
     assert point.series == "cond/score_0, mean"
     rng = np.random.default_rng(5)
     scores = np.concatenate([side["cond/score_0"] for side in sides])
     sets = [
         scores[rows].mean(axis=1)
-        for rows in (cdi_draws.draw_rows(600, 30, 200, rng), 600 + cdi_draws.draw_rows(500, 30, 200, rng))
+        for rows in (draws.draw_rows(600, 30, 200, rng), 600 + draws.draw_rows(500, 30, 200, rng))
     ]
     assert point.identified.estimate == pytest.approx(np.mean(sets[0] > np.sort(sets[1])[-3]))
     assert point.mean_p is None
 
 
 def test_roc_of_sets(sides):
-    curves = cdi_studies.identification_roc(*sides, CONFIG, sizes=(20, 60, 250, 300))
+    curves = studies.identification_roc(*sides, CONFIG, sizes=(20, 60, 250, 300))
     assert [curve.n for curve in curves] == [20, 60, 250]
     assert curves[0].auc < curves[1].auc <= curves[2].auc
     assert curves[2].auc > 0.99
@@ -102,24 +99,22 @@ def test_roc_of_sets(sides):
 
 def test_ablation_tests_single_scores_by_themselves(sides):
     sets = {"one": NAMES[:1], "two": NAMES[:2], "all": NAMES}
-    points = cdi_studies.ablation(*sides, sets, CONFIG, sizes=(50,))
+    points = studies.ablation(*sides, sets, CONFIG, sizes=(50,))
     assert [(point.series, point.num_p) for point in points] == [("one", 50), ("two", 50), ("all", 50)]
     scores = np.concatenate([side[NAMES[0]] for side in sides])
     rng = np.random.default_rng(0)
-    p_rows, u_rows = cdi_draws.draw_rows(600, 50, 200, rng), 600 + cdi_draws.draw_rows(500, 50, 200, rng)
-    p_values, _ = cdi_draws.direct_p_values(scores, p_rows, u_rows)
+    p_rows, u_rows = draws.draw_rows(600, 50, 200, rng), 600 + draws.draw_rows(500, 50, 200, rng)
+    p_values, _ = draws.direct_p_values(scores, p_rows, u_rows)
     assert points[0].mean_p == pytest.approx(p_values.mean(), rel=1e-6)
-    pool, _ = cdi.make_pool(
+    pool, _ = scorer.make_pool(
         np.stack([np.concatenate([side[name] for side in sides]) for name in NAMES], axis=1)
     )
-    assert points[2].mean_p == pytest.approx(
-        cdi_draws.draw_p_values(pool, p_rows, u_rows)[0].mean(), rel=1e-6
-    )
+    assert points[2].mean_p == pytest.approx(draws.draw_p_values(pool, p_rows, u_rows)[0].mean(), rel=1e-6)
 
 
 def test_a_power_curve_becomes_points(sides):
     curve = identification_power(*sides, grid=(20, 40), repetitions=50)
-    points = cdi_studies.curve_points(curve, "digits_var")
+    points = studies.curve_points(curve, "digits_var")
     assert [(point.series, point.num_p, point.identified) for point in points] == [
         ("digits_var", point.n, point.rejection_rate) for point in curve.points
     ]
@@ -129,11 +124,9 @@ def test_sizes_that_do_not_fit_are_refused(sides):
     with pytest.raises(
         InputError, match=r"No size of 501, 5 lies between 10, .*600 members and 500 nonmembers"
     ):
-        cdi_studies.contamination(*sides, CONFIG, sizes=(501, 5))
-    with pytest.raises(InputError, match="Unknown procedure for draws 'splits'"):
-        cdi_studies.contamination(*sides, cdi_studies.StudyConfig("splits"))
+        studies.contamination(*sides, CONFIG, sizes=(501, 5))
     with pytest.raises(InputError, match="0 are too few"):
-        cdi_studies.contamination(*sides, cdi_studies.StudyConfig(repetitions=0))
+        studies.contamination(*sides, studies.StudyConfig(repetitions=0))
 
 
 def test_feature_sets():

@@ -1,0 +1,60 @@
+"""What an audit tested, as its results say it: the one place that knows the words of an evidence manifest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jaxaudit.evidence import Evidence
+from jaxaudit.results import Collected, ImageSet, ScoreFacts, TargetFacts
+
+_ELSEWHERE = (
+    "target",
+    "scores",
+    "access",
+    "provenance",
+    "gflop_per_image",
+    "evaluations_per_image",
+    "jaxaudit",
+    "git_commit",
+)
+"""Of what is recorded of a run, what is no fact about the machine."""
+
+
+def scores(evidence: Evidence) -> dict[str, ScoreFacts]:
+    """Every score of the evidence, in the order of its request."""
+    info = evidence.request["score_info"]
+    return {
+        name: ScoreFacts(
+            description=info[name]["description"],
+            source=info[name]["source"],
+            access=info[name]["access"],
+            reproduces_published_code=info[name]["published"],
+        )
+        for name in evidence.request["scores"]
+    }
+
+
+def facts(evidence: Evidence) -> dict[str, Any]:
+    """The fields of `AuditResults` that say what was tested and how its scores were measured."""
+    request, run = evidence.request, evidence.run
+    return {
+        "target": TargetFacts(name=run["target"], **request["target"]),
+        **{split: ImageSet(**request[split], num_images=rows) for split, rows in evidence.num_rows.items()},
+        "collected": Collected(
+            scores=tuple(run["scores"]),
+            access=run["access"],
+            options=request["options"],
+            preprocessing=request["preprocessing"],
+            num_samples=request["num_samples"],
+            seed=request["seed"],
+            precision=request["precision"],
+            shard_size=request["shard_size"],
+            versions={"jaxaudit": run["jaxaudit"], **request["versions"]},
+            git_commit=run["git_commit"],
+            gflop_per_image=run["gflop_per_image"],
+            evaluations_per_image=run["evaluations_per_image"],
+            machine={name: value for name, value in run.items() if name not in _ELSEWHERE},
+        ),
+        "provenance": run["provenance"],
+        "inference": request["inference"],
+    }

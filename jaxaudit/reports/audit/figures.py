@@ -1,0 +1,33 @@
+"""All figures of an audit, as files or as matplotlib figures."""
+
+import os
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from jaxaudit.reports.audit import membership_figures, power_figure
+from jaxaudit.reports.kit import style
+from jaxaudit.results import AuditResults
+
+
+def draw_figures(results: AuditResults, directory: str | os.PathLike) -> list[Path]:
+    """Writes each figure as PNG (200 dpi) and SVG; the same results give the same bytes.
+
+    Returns:
+      The files written to `directory`, which is created if missing. There is no p-value figure where the
+      sets could not be tested.
+    """
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    return [
+        path for name, figure in make_figures(results).items() for path in style.save(figure, directory, name)
+    ]
+
+
+def make_figures(results: AuditResults) -> dict[str, Figure]:
+    """{name: figure} of what there is to draw: "roc", "scores", "p_value"."""
+    with style.house_style():
+        figures = {"roc": membership_figures.roc(results), "scores": membership_figures.scores(results)}
+        if results.power_curves:
+            figures["p_value"] = power_figure.p_value(results)
+    return figures

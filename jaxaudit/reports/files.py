@@ -1,0 +1,143 @@
+"""What the programs leave behind: every file of results, tables, figures and pages is written here.
+
+A page, a table and the results are there whole or not at all. The same results give the same bytes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxaudit.evidence.files import write_atomically
+from jaxaudit.reports.answer.page import render_answer
+from jaxaudit.reports.audit.figures import draw_figures
+from jaxaudit.reports.audit.page import render_html
+from jaxaudit.reports.comparison.figure import leakage_figure
+from jaxaudit.reports.comparison.rows import ComparedTarget, comparison_csv, comparison_latex
+from jaxaudit.reports.extraction.figures import make_extraction_figures
+from jaxaudit.reports.extraction.gallery import gallery
+from jaxaudit.reports.extraction.page import render_extraction
+from jaxaudit.reports.kit import style
+from jaxaudit.reports.localization.figures import draw_localization
+from jaxaudit.reports.localization.page import render_localization
+from jaxaudit.reports.mitigation.figure import trade_off
+from jaxaudit.reports.mitigation.page import render_mitigation
+from jaxaudit.reports.mitigation.rows import mitigation_csv
+from jaxaudit.reports.studies.figure import study_csv, study_figure
+from jaxaudit.results import (
+    AuditResults,
+    ExtractionResults,
+    LocalizationResults,
+    MitigationResults,
+    NullStudyResults,
+    OwnersAnswer,
+    StudyResults,
+    write_results,
+)
+
+Directory = str | os.PathLike[str]
+
+
+def write_audit(results: AuditResults, directory: Directory) -> list[Path]:
+    """Writes results.json, figures/ and report.html; returns the files."""
+    directory = _made(directory)
+    write_results(directory / "results.json", results)
+    figures = draw_figures(results, directory / "figures")
+    return [directory / "results.json", *figures, _page(directory / "report.html", render_html(results))]
+
+
+def write_answer(answer: OwnersAnswer, directory: Directory) -> list[Path]:
+    """Writes answer.json and answer.html; returns them."""
+    directory = _made(directory)
+    write_results(directory / "answer.json", answer)
+    return [directory / "answer.json", _page(directory / "answer.html", render_answer(answer))]
+
+
+def write_comparison(targets: Sequence[ComparedTarget], directory: Directory) -> list[Path]:
+    """Writes comparison.csv (numbers), comparison.tex (booktabs) and the figure; returns the files."""
+    directory = _made(directory)
+    texts = {"comparison.csv": comparison_csv(targets), "comparison.tex": comparison_latex(targets)}
+    files = [_page(directory / name, text) for name, text in texts.items()]
+    with style.house_style():
+        figure = leakage_figure(targets)
+    return [*files, *style.save(figure, directory, "comparison")]
+
+
+def write_extraction(
+    results: ExtractionResults,
+    extracted: Mapping[str, np.ndarray],
+    pictures: tuple[Float[np.ndarray, "N H W 3"], Float[np.ndarray, "N H W 3"]],
+    directory: Directory,
+) -> list[Path]:
+    """Writes results.json, figures/ with the gallery, and report.html; returns the files.
+
+    Args:
+      results: what was found.
+      extracted: {column: [E]}, the table of extracted pictures.
+      pictures: originals and completions of the pictures that the gallery names, float32 in [0,1].
+      directory: created if missing.
+    """
+    directory = _made(directory)
+    write_results(directory / "results.json", results)
+    figures = _made(directory / "figures")
+    files = [
+        path
+        for name, figure in make_extraction_figures(results).items()
+        for path in style.save(figure, figures, name)
+    ]
+    shown = style.save(gallery(results, *pictures), figures, "gallery")
+    page = render_extraction(results, extracted, shown[0].read_bytes())
+    return [directory / "results.json", *files, *shown, _page(directory / "report.html", page)]
+
+
+def write_localization(
+    results: LocalizationResults, pictures: Mapping[str, bytes], directory: Directory
+) -> list[Path]:
+    """Writes results.json, pictures/, figures/ and report.html; returns the files.
+
+    Args:
+      results: what was found.
+      pictures: {id: PNG file} of the pictures it names, in order.
+      directory: created if missing.
+    """
+    directory = _made(directory)
+    write_results(directory / "results.json", results)
+    thumbnails = [_made(directory / "pictures") / f"{i:02d}.png" for i in range(len(pictures))]
+    for path, png in zip(thumbnails, pictures.values(), strict=True):
+        write_atomically(path, png)
+    figures = draw_localization(results, directory / "figures")
+    page = _page(directory / "report.html", render_localization(results, pictures))
+    return [directory / "results.json", *thumbnails, *figures, page]
+
+
+def write_mitigation(results: MitigationResults, directory: Directory) -> list[Path]:
+    """Writes results.json, mitigation.csv, figures/trade_off and report.html; returns the files."""
+    directory = _made(directory)
+    write_results(directory / "results.json", results)
+    table = _page(directory / "mitigation.csv", mitigation_csv(results))
+    figures = style.save(trade_off(results), _made(directory / "figures"), "trade_off")
+    page = _page(directory / "report.html", render_mitigation(results))
+    return [directory / "results.json", table, *figures, page]
+
+
+def write_study(results: StudyResults | NullStudyResults, directory: Directory) -> list[Path]:
+    """Writes STUDY.json, STUDY.csv (a line per setting) and the figure; returns the files."""
+    directory, name = _made(directory), results.study
+    write_results(directory / f"{name}.json", results)
+    table = _page(directory / f"{name}.csv", study_csv(results))
+    return [directory / f"{name}.json", table, *style.save(study_figure(results), directory, name)]
+
+
+def _made(directory: Directory) -> Path:
+    path = Path(directory)
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _page(path: Path, text: str) -> Path:
+    write_atomically(path, text.encode())
+    return path

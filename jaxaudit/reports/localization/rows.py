@@ -1,0 +1,81 @@
+"""Where memorisation sits, in a few facts and a line per unit, for page and terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from jaxaudit.reports.kit import formats
+from jaxaudit.reports.kit.rows import Row, read, shortened, terminal_table, turned
+from jaxaudit.results import Localization, LocalizationResults
+from jaxaudit.results.localization import Control, TopUnit
+
+_SHOWN = 5  # units in a terminal
+
+
+def facts(found: Localization) -> list[tuple[str, str]]:
+    """(what, in words) of the main numbers."""
+    total = sum(found.widths) * len(found.stages)
+    facts = [
+        ("units", f"{formats.count(total)}, measured on {formats.count(found.num_pictures)} pictures"),
+        (
+            f"top {formats.level(found.top)} of them",
+            f"UnitMem of {formats.decimal(found.threshold, 3)} or more, "
+            f"fired by {formats.count(found.num_firing)} pictures",
+        ),
+    ]
+    if found.faint:
+        facts.append(
+            (
+                "faint ones",
+                f"{formats.percent(found.faint)} of the top units never reach 1% of what is usual for a "
+                "unit: UnitMem is a ratio, and rises as well where hardly anything happens",
+            )
+        )
+    if found.control:
+        facts.append(("control", _control(found.control)))
+    return facts
+
+
+def _control(control: Control) -> str:
+    expected = control.num_members / (control.num_members + control.num_nonmembers)
+    return (
+        f"with {formats.count(control.num_nonmembers)} unseen pictures in the pool, training pictures "
+        f"fire {formats.percent(control.share)} of the top units (by chance {formats.percent(expected)}; "
+        f"95% of random deals {formats.percent(control.low)} to {formats.percent(control.high)}; "
+        f"{formats.p_equals(control.p_value)})"
+    )
+
+
+def _place(unit: TopUnit) -> str:
+    stage = "" if unit.stage == "all tokens" else f"{unit.stage}, "
+    return f"{stage}{unit.layer}, unit {unit.unit}"
+
+
+def _unit_mem(unit: TopUnit) -> str:
+    return formats.decimal(unit.unit_mem, 3)
+
+
+UNIT_ROWS: tuple[Row[TopUnit], ...] = (
+    Row("unit", _place, _place),
+    Row("UnitMem", _unit_mem, _unit_mem),
+    Row("ClassMem", lambda unit: None if unit.class_mem is None else formats.decimal(unit.class_mem, 3)),
+    Row("on it", lambda unit: f"{unit.maximum:.3g}"),
+    Row("on others", lambda unit: f"{unit.rest:.3g}"),
+    Row("fired by", lambda unit: unit.picture, lambda unit: unit.picture),
+    Row("class", lambda unit: str(unit.label), lambda unit: str(unit.label)),
+)
+"""What is said of each of the highest units."""
+
+
+def print_localization(results: LocalizationResults, console: Console) -> None:
+    """The main numbers in a terminal."""
+    found = results.localization
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    for label, text in facts(found):
+        grid.add_row(label, Text(text))
+    console.print(grid)
+    heading, lines = turned(read(shortened(UNIT_ROWS), found.top_units[:_SHOWN]))
+    console.print(terminal_table(None, heading, lines))

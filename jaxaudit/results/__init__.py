@@ -1,0 +1,125 @@
+"""What programs find, as frozen typed records: the contract between audits and reports. Nothing is computed.
+
+audit          results.json of an audit, answer.json of an owner's question; with membership and inference
+extraction     results.json of an extraction      localization   results.json of a localisation
+mitigation     results.json of mitigations        studies        files of the studies, benchmark: of that
+codec          JSON there and back, with a format that is checked
+
+`read_results(path, AuditResults)` gives the record, or one sentence on why the file is none.
+"""
+
+from jaxaudit.results.audit import (
+    AuditResults,
+    Collected,
+    Finding,
+    ImageSet,
+    NearDuplicates,
+    OwnersAnswer,
+    ScoreFacts,
+    TargetFacts,
+)
+from jaxaudit.results.benchmark import BenchmarkResults, StageSpeed
+from jaxaudit.results.codec import (
+    Document,
+    Record,
+    decode,
+    encode,
+    format_of,
+    read_results,
+    replace,
+    to_plain,
+    write_results,
+)
+from jaxaudit.results.estimates import Interval, MeanStd
+from jaxaudit.results.extraction import ExtractionCounts, ExtractionResults
+from jaxaudit.results.inference import (
+    Attribution,
+    DatasetInference,
+    Forecast,
+    Gate,
+    Identification,
+    NullControl,
+    PowerCurve,
+    PowerPoint,
+    RequiredSize,
+    WelchTest,
+)
+from jaxaudit.results.localization import Localization, LocalizationResults
+from jaxaudit.results.membership import (
+    Histogram,
+    MembershipInference,
+    OmittedFpr,
+    PublishedScoreMetrics,
+    RocCurve,
+    ScoreMetrics,
+)
+from jaxaudit.results.mitigation import (
+    ChangedTarget,
+    ChangeFacts,
+    KeptMeasurement,
+    Measured,
+    MitigationResults,
+)
+from jaxaudit.results.studies import (
+    FalsePositiveRate,
+    NullStudyResults,
+    SetRoc,
+    StudiedTarget,
+    StudyPoint,
+    StudyResults,
+)
+
+__all__ = [
+    "Attribution",
+    "AuditResults",
+    "BenchmarkResults",
+    "ChangeFacts",
+    "ChangedTarget",
+    "Collected",
+    "DatasetInference",
+    "Document",
+    "ExtractionCounts",
+    "ExtractionResults",
+    "FalsePositiveRate",
+    "Finding",
+    "Forecast",
+    "Gate",
+    "Histogram",
+    "Identification",
+    "ImageSet",
+    "Interval",
+    "KeptMeasurement",
+    "Localization",
+    "LocalizationResults",
+    "MeanStd",
+    "Measured",
+    "MembershipInference",
+    "MitigationResults",
+    "NearDuplicates",
+    "NullControl",
+    "NullStudyResults",
+    "OmittedFpr",
+    "OwnersAnswer",
+    "PowerCurve",
+    "PowerPoint",
+    "PublishedScoreMetrics",
+    "Record",
+    "RequiredSize",
+    "RocCurve",
+    "ScoreFacts",
+    "ScoreMetrics",
+    "SetRoc",
+    "StageSpeed",
+    "StudiedTarget",
+    "StudyPoint",
+    "StudyResults",
+    "TargetFacts",
+    "WelchTest",
+    "decode",
+    "encode",
+    "format_of",
+    "read_results",
+    "replace",
+    "to_plain",
+    "write_results",
+]

@@ -1,0 +1,161 @@
+"""What an audit found, and of what: results.json; and the owner's answer, answer.json."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from jaxaudit.results.codec import Document, Record
+from jaxaudit.results.inference import (
+    DatasetInference,
+    Forecast,
+    Gate,
+    Identification,
+    NullControl,
+    PowerCurve,
+)
+from jaxaudit.results.membership import Histogram, MembershipInference
+
+Access = Literal["gray-box", "white-box"]
+Status = Literal["trained_on", "no_evidence", "not_testable", "paper"]
+"""A verdict, or "paper" where the published procedure was repeated, which gives none."""
+
+
+class TargetFacts(Record, frozen=True):
+    """The model in question.
+
+    Attributes:
+      name: as it was loaded. family: of the model.
+      fingerprint: sha256 over its weights, None if it has none.
+      num_params: of generator and tokenizer. num_classes: 0 where labels are no condition.
+    """
+
+    name: str
+    family: str
+    fingerprint: str | None
+    num_params: int
+    num_classes: int
+
+
+class ImageSet(Record, frozen=True):
+    """One of the two sets: its source, the sha256 of its ids and of what images are conditioned on, its size."""
+
+    source: str
+    ids_sha256: str
+    conditions_sha256: str
+    num_images: int
+
+
+class ScoreFacts(Record, frozen=True):
+    """A score: what it is, who proposed it, what of the model it needs; whether it is published code's."""
+
+    description: str
+    source: str
+    access: Access
+    reproduces_published_code: bool
+
+
+class Collected(Record, frozen=True):
+    """How the scores were measured.
+
+    Attributes:
+      scores: names or patterns asked for. access: "gray" or "white".
+      options: of stochastic scores.
+      preprocessing: of pictures.
+      num_samples: images drawn of each side, 0 for all. seed: of the draw and of stochastic scores.
+      precision: dtype of the model. shard_size: images per file.
+      versions: of packages. git_commit: of jaxaudit, None if it was installed.
+      gflop_per_image: 10⁹ floating-point operations, None if not recorded.
+      evaluations_per_image: of a diffusion model's network, as planned and naively (`Scorer.evaluations`);
+        None for other kinds of target.
+      machine: where it ran, which changes nothing beyond rounding.
+    """
+
+    scores: tuple[str, ...]
+    access: str
+    options: dict[str, Any]
+    preprocessing: dict[str, Any]
+    num_samples: int
+    seed: int
+    precision: str
+    shard_size: int
+    versions: dict[str, str]
+    git_commit: str | None
+    gflop_per_image: float | None
+    evaluations_per_image: dict[str, dict[str, int]] | None
+    machine: dict[str, Any]
+
+
+Inference = Literal["sum", "cdi"]
+"""Dataset inference: a test of summed scores, or of what a learned scorer makes of images held out."""
+
+
+class Finding(Record, frozen=True):
+    """The status of an audit and the sentence to quote."""
+
+    status: Status
+    sentence: str
+
+
+class AuditResults(Document, frozen=True, kw_only=True):
+    """The result of `jaxaudit.assess`.
+
+    Attributes:
+      protocol, procedure: names of what the statistics follow.
+      alpha: significance level of every test. power: share of draws that must reject for a size to be enough.
+      seed: of the statistics.
+      target, members, nonmembers: what was tested.
+      scores: every score of the evidence by name.
+      collected: how they were measured.
+      provenance: of the target's weights, as recorded with them.
+      inference: which test asks about the set as a whole.
+      membership: of single images. histograms: of the best score of each view.
+      main_view: on which the verdict rests.
+      finding: in words. gate: the blind gate. null_control: None where there is none.
+      dataset_inference, power_curves: by view; None if the sets could not be tested.
+    """
+
+    format: Literal[2] = 2
+    protocol: str
+    procedure: str
+    alpha: float
+    power: float
+    seed: int
+    target: TargetFacts
+    members: ImageSet
+    nonmembers: ImageSet
+    scores: dict[str, ScoreFacts]
+    collected: Collected
+    provenance: dict[str, Any]
+    inference: Inference
+    membership: MembershipInference
+    histograms: dict[str, Histogram]
+    main_view: str
+    finding: Finding
+    gate: Gate
+    null_control: NullControl | None
+    dataset_inference: dict[str, DatasetInference | Identification] | None
+    power_curves: dict[str, PowerCurve] | None
+
+
+class NearDuplicates(Record, frozen=True):
+    """Pairs of near-duplicates within each of an owner's two sets."""
+
+    published: int
+    unpublished: int
+
+
+class OwnersAnswer(Document, frozen=True, kw_only=True):
+    """The result of `jaxaudit.audits.identify.identify_data`.
+
+    Attributes:
+      status: "too_few" if there are signs of training, but not enough pictures to be sure.
+      required: how many pictures it takes; None if P was identified or could not be tested.
+      near_duplicates: within P and within U.
+      audit: everything the answer rests on; P are the members, U the nonmembers.
+    """
+
+    format: Literal[2] = 2
+    status: Literal["identified", "not_identified", "too_few", "not_testable"]
+    required: Forecast | None
+    near_duplicates: NearDuplicates
+    audit: AuditResults
