@@ -289,6 +289,7 @@ def measure(
         progress=progress,
     ).results.counts
     main = found.longest
+    assert main.false_positives is not None  # there are held-out pictures
     held_out = evidence.read("nonmembers")
     loss = -held_out.scores[_LOSS]
     return Measured(

@@ -18,7 +18,7 @@ import numpy as np
 from jaxaudit import stats
 from jaxaudit.data.duplicates import check_disjoint
 from jaxaudit.errors import InputError, unknown_name
-from jaxaudit.evidence import Evidence, Table
+from jaxaudit.evidence import SPLITS, Evidence, Table
 from jaxaudit.protocols import DEFAULT, PROCEDURES, PUBLISHED, Procedure
 from jaxaudit.results import NullStudyResults, Record, StudiedTarget, StudyResults
 from jaxaudit.stats.cdi import studies
@@ -27,7 +27,6 @@ from jaxaudit.stats.cdi.null import NULL_KINDS, false_positive_rate
 from jaxaudit.stats.cdi.sampling import StudyConfig
 
 _EQUAL, _UNEQUAL = ((20, 20), (100, 100), (500, 500)), ((100, 20), (20, 100), (30, 300))
-_SPLITS = ("members", "nonmembers")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,18 +71,18 @@ def run_study(
     targets = []
     for name, folder in zip(_labels(evidence), evidence, strict=True):
         progress(name)
-        tables = tuple(folder.read(split) for split in _SPLITS)
-        check_disjoint(*(dict(zip(table.sample_ids, table.digests, strict=True)) for table in tables))
-        names = _features(folder, tables[0], config)
-        sides = tuple({score: table.scores[score] for score in names} for table in tables)
-        found = {"required": None, "sets": None, "points": (), "curves": ()}
+        members, nonmembers = (folder.read(split) for split in SPLITS)
+        check_disjoint(*(dict(zip(x.sample_ids, x.digests, strict=True)) for x in (members, nonmembers)))
+        names = _features(folder, members, config)
+        p, u = ({score: table.scores[score] for score in names} for table in (members, nonmembers))
+        found: dict[str, Any] = {"required": None, "sets": None, "points": (), "curves": ()}
         targets.append(
             StudiedTarget(
                 target=name,
-                num_members=len(tables[0]),
-                num_nonmembers=len(tables[1]),
+                num_members=len(members),
+                num_nonmembers=len(nonmembers),
                 features=tuple(names),
-                **found | STUDIES[study](sides, folder, config),
+                **found | STUDIES[study]((p, u), folder, config),
             )
         )
     return StudyResults(

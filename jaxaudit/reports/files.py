@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -69,7 +70,7 @@ def write_comparison(targets: Sequence[ComparedTarget], directory: Directory) ->
 
 def write_extraction(
     results: ExtractionResults,
-    extracted: Mapping[str, np.ndarray],
+    extracted: Mapping[str, Any],
     pictures: tuple[Float[np.ndarray, "N H W 3"], Float[np.ndarray, "N H W 3"]],
     directory: Directory,
 ) -> list[Path]:

@@ -137,7 +137,8 @@ def _prefix_results(
             [int(chosen.sum()), int((~chosen).sum())],
         ]
         false_positives = FalsePositives(all=_bounded(passed), chosen=_bounded(chosen))
-        p_value = float(fisher_exact(table, alternative="greater").pvalue)
+        _, p = fisher_exact(table, alternative="greater")
+        p_value = float(p)
     return PrefixCounts(
         prefix=int(prefix),
         tokens=tokens,

@@ -28,9 +28,10 @@ def roc(results: AuditResults) -> Figure:
     axes.set_xlabel("false-positive rate: nonmembers taken for members")
     axes.set_ylabel("true-positive rate: members found")
     axes.plot([smallest, 1], [smallest, 1], color=style.SOFT_INK, linewidth=0.9, linestyle=(0, (4, 3)))
+    beside = max(0.02, 1.5 * smallest)
     axes.annotate(
         "chance",
-        (max(0.02, 1.5 * smallest), max(0.02, 1.5 * smallest)),
+        (beside, beside),
         xytext=(4, -4),
         textcoords="offset points",
         rotation=45,

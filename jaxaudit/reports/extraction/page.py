@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -45,9 +46,7 @@ _CAPTIONS = {
 }
 
 
-def render_extraction(
-    results: ExtractionResults, extracted: Mapping[str, Sequence], gallery_png: bytes
-) -> str:
+def render_extraction(results: ExtractionResults, extracted: Mapping[str, Any], gallery_png: bytes) -> str:
     """The report as one HTML page with its figures inside.
 
     Args:
@@ -183,7 +182,7 @@ def _threshold(results: ExtractionResults, figure: Html) -> Html:
     return section("threshold", "What the threshold means", paragraph(words), figure)
 
 
-def _listing(results: ExtractionResults, extracted: Mapping[str, Sequence]) -> Html:
+def _listing(results: ExtractionResults, extracted: Mapping[str, Any]) -> Html:
     count = len(extracted["sample_id"])
     if not count:
         return Html()

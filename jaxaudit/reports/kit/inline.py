@@ -14,10 +14,10 @@ def inline_svg(svg: str, name: str, caption: str) -> Html:
     svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\bid="|xlink:href="#|url\(#', lambda match: match[0] + f"{name}-", svg)
 
-    def sized(size: re.Match[str]) -> str:
+    def described(size: re.Match[str]) -> str:
         return f' style="max-width: {float(size[1]):.0f}pt" role="img" aria-label="{html.escape(caption)}"'
 
-    svg = re.sub(r' width="([\d.]+)pt" height="[\d.]+pt"', sized, svg, count=1)
+    svg = re.sub(r' width="([\d.]+)pt" height="[\d.]+pt"', described, svg, count=1)
     return _figure(Html(adapt_colours(svg)), name, caption)
 
 

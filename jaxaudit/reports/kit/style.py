@@ -71,13 +71,14 @@ def house_style() -> Iterator[None]:
     """Draws what is inside the block in the house style, whatever the user's own settings."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(STYLE)
+        for key, value in STYLE.items():
+            matplotlib.rcParams[key] = value
         yield
 
 
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure, inches, outside pyplot's list of open ones."""
-    figure = Figure(figsize=(width, height), layout=None)
+    figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
     return figure
 
@@ -90,7 +91,7 @@ def title(figure: Figure, text: str, subtitle: str) -> None:
     figure.text(left, 1 - 0.40 / height, subtitle, fontsize=9, color=SOFT_INK, va="top")
 
 
-def quiet(axes: Axes, *, grid: Literal["both", "x", "y"]) -> None:
+def quiet(axes: Axes, *, grid: Literal["x", "y", "both"]) -> None:
     """Leaves grid lines along one axis ("x", "y") or "both" only."""
     axes.grid(False)
     axes.grid(True, axis=grid)

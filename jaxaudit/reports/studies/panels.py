@@ -46,7 +46,7 @@ def panel_figure(results: StudyResults) -> Figure:
     style.title(figure, TITLES[study], subtitle(results))
     every_line = [line for _, lines in targets for line in lines]
     for column, (target, lines) in enumerate(targets):
-        colours = _colours(study, lines if study == "set_membership" else every_line)
+        colours = _colours(study, list(lines) if study == "set_membership" else every_line)
         axes = grid[:, column]
         axes[0].set_title(target)
         if study == "roc":
