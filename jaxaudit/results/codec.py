@@ -139,4 +139,4 @@ def _not_finite(value: Any, place: str) -> str | None:
 
 
 def _one_line(error: Exception) -> str:
-    return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__

@@ -22,10 +22,10 @@ from jaxtyping import Real
 
 from jaxaudit.errors import InputError, unknown_name
 from jaxaudit.protocols import DEFAULT, Protocol
-from jaxaudit.results import MeanStd, MembershipInference, OmittedFpr, PublishedScoreMetrics, ScoreMetrics
+from jaxaudit.results import MembershipInference, OmittedFpr, replace
 from jaxaudit.stats.inputs import check_enough, check_finite, check_not_constant
-from jaxaudit.stats.intervals import CONFIDENCE, auc_interval, balanced_accuracy_interval, tpr_at_fpr_interval
-from jaxaudit.stats.published import published_metrics
+from jaxaudit.stats.intervals import CONFIDENCE
+from jaxaudit.stats.metrics import published_score_metrics, score_metrics
 from jaxaudit.stats.roc import auc, best_threshold, roc_curve, tpr_at_fpr
 
 SELECTION_FPR = 0.01
@@ -112,12 +112,7 @@ def _held_out(
     for name in members:
         x, y = members[name][report_members], nonmembers[name][report_nonmembers]
         threshold = best_threshold(members[name][choose_members], nonmembers[name][choose_nonmembers])
-        per_score[name] = ScoreMetrics(
-            tpr_at_fpr={f: tpr_at_fpr_interval(x, y, fpr=f, confidence=confidence) for f in reported},
-            auc=auc_interval(x, y, confidence=confidence),
-            balanced_accuracy=balanced_accuracy_interval(x, y, threshold, confidence=confidence),
-            threshold=threshold,
-        )
+        per_score[name] = score_metrics(x, y, threshold=threshold, fprs=reported, confidence=confidence)
     selected, best_of = _select(strength, members, groups)
     return MembershipInference(
         protocol=protocol.name,
@@ -168,15 +163,9 @@ def _on_subsets(
     subsets = [rng.permutation(n)[:size] for _ in range(_PAPER_SUBSETS)]
     tpr_selected, per_score = {}, {}
     for name in members:
-        metrics = [published_metrics(members[name][i], nonmembers[name][i], read_at) for i in subsets]
-        tpr = {f: _mean_std([one.tpr_at_fpr[f] for one in metrics]) for f in read_at}
-        tpr_selected[name] = tpr[SELECTION_FPR].mean
-        per_score[name] = PublishedScoreMetrics(
-            tpr_at_fpr={f: tpr[f] for f in reported},
-            auc=_mean_std([one.auc for one in metrics]),
-            balanced_accuracy=_mean_std([one.accuracy for one in metrics]),
-            threshold=0.5,
-        )
+        found = published_score_metrics(members[name], nonmembers[name], subsets=subsets, fprs=read_at)
+        tpr_selected[name] = found.tpr_at_fpr[SELECTION_FPR].mean
+        per_score[name] = replace(found, tpr_at_fpr={f: found.tpr_at_fpr[f] for f in reported})
     selected, best_of = _select(tpr_selected.__getitem__, members, groups)
     return MembershipInference(
         protocol=protocol.name,
@@ -255,7 +244,3 @@ def _nan_to_zero(scores: Scores) -> tuple[dict[str, np.ndarray], dict[str, int]]
         {name: np.where(np.isnan(values), 0, values) for name, values in scores.items()},
         {name: int(np.isnan(values).sum()) for name, values in scores.items()},
     )
-
-
-def _mean_std(values: Sequence[float]) -> MeanStd:
-    return MeanStd(mean=float(np.mean(values)), std=float(np.std(values, ddof=1)))

@@ -1,0 +1,294 @@
+"""Documents to JSON and back: the same bytes, one format, and one sentence for everything else."""
+
+import copy
+import json
+import math
+import subprocess
+import sys
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxaudit import results as records
+from jaxaudit.errors import InputError
+from jaxaudit.protocols import PUBLISHED
+from jaxaudit.results import (
+    AuditResults,
+    BenchmarkResults,
+    Document,
+    FalsePositiveRate,
+    Interval,
+    KeptMeasurement,
+    NullStudyResults,
+    OwnersAnswer,
+    SetRoc,
+    StageSpeed,
+    StudiedTarget,
+    StudyPoint,
+    StudyResults,
+    decode,
+    encode,
+    format_of,
+    read_results,
+    replace,
+    write_results,
+)
+from tests.reports.extraction.test_extraction_report import report
+from tests.reports.localization.test_localization_report import make_results as make_localization
+from tests.reports.mitigation.test_mitigation_report import make_results as make_mitigation
+from tests.reports.mitigation.test_mitigation_report import record
+from tests.reports.synthetic import make_results as make_audit
+from tests.results.round_trip import assert_round_trips
+
+SHARE = Interval(0.5, 0.25, 0.75)
+
+
+def point(**changes):
+    point = StudyPoint(
+        series="split",
+        num_p=20,
+        num_u=20,
+        ratio=None,
+        identified=SHARE,
+        mean_p=0.1,
+        p_quantiles={0.05: 1e-300, 0.5: 0.2},
+        independent_draws=3,
+    )
+    return replace(point, **changes)
+
+
+def documents():
+    audit = make_audit()
+    null = {"alpha": 0.01, "repetitions": 100, "confidence": 0.95, "seed": 0}
+    target = StudiedTarget(
+        target="one",
+        num_members=100,
+        num_nonmembers=90,
+        features=("a", "b"),
+        required=audit.power_curves["diff"].required,
+        sets={"all": ("a", "b")},
+        points=(point(), point(ratio=0.5, mean_p=None, p_quantiles=None)),
+        curves=(SetRoc(20, (0.0, 1.0), (0.0, 1.0), 0.5, 0.1, 0.2, 0.0),),
+    )
+    rate = FalsePositiveRate(
+        procedure="split", kind="normal", num_p=20, num_u=20, num_features=26, accused=SHARE, small_p=SHARE,
+        mean_p=0.5, **null,
+    )  # fmt: skip
+    measured = record("none", 0.0, 45)
+    return {
+        "audit": audit,
+        "published": make_audit(PUBLISHED),
+        "not_testable": make_audit(gate_shift=0.5),
+        "answer": OwnersAnswer(
+            status="identified",
+            required=None,
+            near_duplicates=records.NearDuplicates(published=0, unpublished=2),
+            audit=audit,
+        ),
+        "extraction": report()[0],
+        "unchecked": report(validation=False)[0],
+        "localization": make_localization(stages=2, blocks=2),
+        "mitigation": make_mitigation(measured, record("noise", 1.0, 30, frechet=None, tpr=None)),
+        "kept": KeptMeasurement(request={"sources": [["a", 1], None]}, measured=measured.measured),
+        "study": StudyResults(study="p_value", procedure="split", power=0.8, targets=(target,), **null),
+        "null_study": NullStudyResults(rates=(rate,), **null),
+        "benchmark": BenchmarkResults(
+            target="var_d16",
+            device="cpu",
+            num_devices=1,
+            batch_size=4,
+            precision="float32",
+            evaluations_per_image={"planned": {"forwards": 3}},
+            peak_memory_bytes=2**34,
+            stages={"load": StageSpeed(12.5, None, None, None)},
+        ),
+    }
+
+
+DOCUMENTS = documents()
+AUDIT = json.loads(encode(DOCUMENTS["audit"]))
+
+
+def text_of(plain):
+    return json.dumps(plain).encode()
+
+
+def refusal(plain, kind=AuditResults):
+    with pytest.raises(InputError) as error:
+        decode(plain if isinstance(plain, bytes) else text_of(plain), kind, "out/results.json")
+    assert "\n" not in str(error.value)
+    assert str(error.value).startswith("out/results.json ")
+    return str(error.value)
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_what_is_written_is_read_and_written_the_same(name, tmp_path):
+    document = DOCUMENTS[name]
+    assert_round_trips(document)
+    path = tmp_path / "results.json"
+    write_results(path, document)
+    assert read_results(path, type(document)) == document
+    assert json.loads(path.read_bytes())["format"] == format_of(type(document))
+
+
+def test_every_kind_of_document_is_among_these():
+    kinds = {value for value in vars(records).values() if isinstance(value, type)}
+    kinds = {kind for kind in kinds if issubclass(kind, Document) and kind is not Document}
+    assert {type(document) for document in DOCUMENTS.values()} == kinds
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_another_format_is_refused_in_one_sentence(name):
+    kind = type(DOCUMENTS[name])
+    plain = json.loads(encode(DOCUMENTS[name]))
+    current = plain["format"]
+    words = refusal({**plain, "format": current - 1}, kind)
+    assert f"has format {current - 1} of {kind.__name__}, and this version reads format {current}" in words
+    del plain["format"]
+    assert "does not say which format it has" in refusal(plain, kind)
+    assert "does not say which format" in refusal({**plain, "format": True}, kind)
+
+
+def test_the_results_of_the_first_release_are_refused_by_their_format():
+    first = {"format": 1, "protocol": "default", "request": {}, "membership": {"selected": "cond/loss"}}
+    assert "has format 1 of AuditResults" in refusal(first)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda plain: plain.update(extra=1), "unknown field `extra`"),
+        (lambda plain: plain["gate"].update(extra=1), "unknown field `extra` - at `$.gate`"),
+        (lambda plain: plain.pop("seed"), "missing required field `seed`"),
+        (lambda plain: plain["gate"].pop("auc"), "missing required field `auc` - at `$.gate`"),
+        (lambda plain: plain["gate"].update(auc="0.5"), "Expected `float`, got `str` - at `$.gate.auc`"),
+        (lambda plain: plain.update(seed=0.5), "Expected `int`, got `float` - at `$.seed`"),
+        (lambda plain: plain["finding"].update(status="guilty"), "'guilty' - at `$.finding.status`"),
+        (lambda plain: plain["gate"].update(auc=math.nan), "JSON is malformed"),
+        (lambda plain: plain["gate"].update(auc=10**400), "out of range"),
+        (lambda plain: plain["dataset_inference"]["diff"].update(test="new"), "'new' - at"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place(change, words):
+    plain = copy.deepcopy(AUDIT)
+    change(plain)
+    assert words in refusal(plain)
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"{", b"[]", b"3", b"\xff\xfe", b'{"format": 2, "protocol": "\xff"}', b"[" * 10**5]
+)
+def test_text_that_is_no_document_is_refused(text):
+    refusal(text)
+
+
+def test_a_key_that_is_not_finite_is_refused():
+    plain = copy.deepcopy(AUDIT)
+    metrics = next(iter(plain["membership"]["per_score"].values()))
+    metrics["tpr_at_fpr"]["nan"] = metrics["tpr_at_fpr"].pop("0.01")
+    assert "is NaN or infinite" in refusal(plain)
+
+
+def test_a_file_that_is_not_there_is_said(tmp_path):
+    with pytest.raises(InputError, match=r"results\.json cannot be read: No such file"):
+        read_results(tmp_path / "results.json", AuditResults)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, np.float64(math.nan)])
+def test_numbers_that_json_cannot_say_are_not_written(value, tmp_path):
+    audit = DOCUMENTS["audit"]
+    broken = replace(audit, gate=replace(audit.gate, auc=value))
+    with pytest.raises(ValueError, match=r"AuditResults\.gate\.auc is NaN or infinite"):
+        write_results(tmp_path / "results.json", broken)
+    assert not list(tmp_path.iterdir())
+
+
+def test_values_of_another_type_are_not_written():
+    audit = DOCUMENTS["audit"]
+    with pytest.raises(msgspec.ValidationError, match=r"\$\.gate\.num_p"):
+        encode(replace(audit, gate=replace(audit.gate, num_p="many")))
+    with pytest.raises(ValueError, match="is no value of a record"):
+        encode(replace(audit, provenance={"weights": np.zeros(2)}))
+
+
+def test_scalars_of_numpy_are_written_as_pythons():
+    audit = DOCUMENTS["audit"]
+    gate = replace(audit.gate, auc=np.float32(0.5), num_p=np.int64(3), passed=np.bool_(True))
+    again = decode(encode(replace(audit, gate=gate)), AuditResults, "memory").gate
+    assert (again.auc, again.num_p, again.passed) == (0.5, 3, True)
+    assert [type(value) for value in (again.auc, again.num_p, again.passed)] == [float, int, bool]
+
+
+def test_records_cannot_be_changed():
+    with pytest.raises(AttributeError, match="immutable"):
+        DOCUMENTS["audit"].seed = 3
+
+
+def paths(plain, path=()):
+    """The place of every value."""
+    yield path
+    items = plain.items() if isinstance(plain, dict) else enumerate(plain) if isinstance(plain, list) else ()
+    for key, value in items:
+        yield from paths(value, (*path, key))
+
+
+SHORT = {
+    name: json.loads(encode(DOCUMENTS[name]))
+    for name in ("extraction", "localization", "mitigation", "study", "null_study", "benchmark")
+}
+PLACES = {name: [place for place in paths(plain) if place] for name, plain in SHORT.items()}
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def check(text, kind):
+    """A record that can be written again, or one sentence; any other exception fails the test."""
+    try:
+        record = decode(text, kind, "name")
+    except InputError as error:
+        sentence = str(error)
+    else:
+        assert_round_trips(record)
+        return
+    assert len(sentence.splitlines()) == 1
+
+
+@given(data=st.data(), name=st.sampled_from(sorted(SHORT)), how=st.sampled_from(["replace", "drop", "add"]))
+@settings(max_examples=300, deadline=None)
+def test_a_changed_document_is_a_record_or_one_sentence(data, name, how):
+    plain = copy.deepcopy(SHORT[name])
+    *path, last = data.draw(st.sampled_from(PLACES[name]))
+    within = plain
+    for key in path:
+        within = within[key]
+    if how == "replace":
+        within[last] = data.draw(ANYTHING)
+    elif how == "drop":
+        del within[last]
+    elif isinstance(within, dict):
+        within[data.draw(st.text(max_size=5))] = data.draw(ANYTHING)
+    else:
+        within.append(data.draw(ANYTHING))
+    check(text_of(plain), type(DOCUMENTS[name]))
+
+
+@given(
+    name=st.sampled_from(sorted(SHORT)), at=st.floats(0, 1), cut=st.integers(0, 9), put=st.binary(max_size=9)
+)
+@settings(max_examples=300, deadline=None)
+def test_damaged_bytes_are_a_record_or_one_sentence(name, at, cut, put):
+    text = encode(DOCUMENTS[name])
+    start = int(at * len(text))
+    check(text[:start] + put + text[start + cut :], type(DOCUMENTS[name]))
+
+
+@pytest.mark.parametrize("room", ["results", "stats", "reports.files", "protocols"])
+def test_no_jax_is_imported(room):
+    code = f"import sys, jaxaudit.{room}; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
