@@ -37,7 +37,7 @@ class TargetFacts(Record, frozen=True):
 
 
 class ImageSet(Record, frozen=True):
-    """One of the two sets: its source, the sha256 of its ids and of what images are conditioned on, its size."""
+    """One of the two sets: its source, sha256 of the ids and of what the model is asked with, its size."""
 
     source: str
     ids_sha256: str

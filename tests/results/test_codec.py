@@ -92,7 +92,7 @@ def documents():
         "unchecked": report(validation=False)[0],
         "localization": make_localization(stages=2, blocks=2),
         "mitigation": make_mitigation(measured, record("noise", 1.0, 30, frechet=None, tpr=None)),
-        "kept": KeptMeasurement(request={"sources": [["a", 1], None]}, measured=measured.measured),
+        "kept": KeptMeasurement(measured=measured.measured),
         "study": StudyResults(study="p_value", procedure="split", power=0.8, targets=(target,), **null),
         "null_study": NullStudyResults(rates=(rate,), **null),
         "benchmark": BenchmarkResults(

@@ -137,8 +137,7 @@ def _prefix_results(
             [int(chosen.sum()), int((~chosen).sum())],
         ]
         false_positives = FalsePositives(all=_bounded(passed), chosen=_bounded(chosen))
-        _, p = fisher_exact(table, alternative="greater")
-        p_value = float(p)
+        p_value = float(np.asarray(fisher_exact(table, alternative="greater"))[1])
     return PrefixCounts(
         prefix=int(prefix),
         tokens=tokens,
