@@ -46,7 +46,7 @@ def test_maps_are_means_percentiles_and_shares_of_their_cells():
         for layer, units_of_layer in enumerate((range(60), range(60, 65), range(65, 100))):
             cell = [float(final[stage, unit]) for unit in units_of_layer]
             cells = (found.mean, found.high, found.top_share, found.class_mean)
-            mean, high, top_share, class_mean = (values[stage, layer] for values in cells)
+            mean, high, top_share, class_mean = (values[stage][layer] for values in cells)
             assert mean == pytest.approx(sum(cell) / len(cell))
             assert high == pytest.approx(np.percentile(cell, 99))
             assert top_share == sum(value >= threshold for value in cell) / len(cell)

@@ -107,8 +107,8 @@ def test_figures_show_the_counts_and_are_the_same_every_time():
     again = make_extraction_figures(results)
     assert svg == {name: style.to_svg(figure, name) for name, figure in again.items()}
     unchecked = make_extraction_figures(report(8, validation=False)[0])
-    assert "held-out" not in style.to_svg(unchecked.extracted, "extracted")
-    assert "held-out" not in style.to_svg(unchecked.similarity, "similarity")
+    assert "held-out" not in style.to_svg(unchecked["extracted"], "extracted")
+    assert "held-out" not in style.to_svg(unchecked["similarity"], "similarity")
 
 
 @pytest.mark.parametrize(
