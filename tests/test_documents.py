@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jaxaudit import results
 from jaxaudit.attacks import discrete, registry
 from jaxaudit.data import open_source, spec
 from jaxaudit.evidence import table, units
@@ -78,6 +79,15 @@ def test_the_example_of_a_source_is_one(monkeypatch, tmp_path):
         ("2.png", 2, 5),
         ("0.png", 0, 1),
     ]
+
+
+def test_the_formats_of_results_are_those_that_are_written():
+    text = (ROOT / "docs/formats/results.md").read_text()
+    named = dict(re.findall(r"\| `(\w+)` \| (\d+) \|$", text, re.MULTILINE))
+    kinds = (getattr(results, name) for name in results.__all__)
+    kinds = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, results.Document)]
+    expected = {kind.__name__: str(results.format_of(kind)) for kind in kinds if kind is not results.Document}
+    assert named == expected
 
 
 @pytest.mark.parametrize("name", ["ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jaxaudit.audits.extraction import ExtractionConfig, Reference, assess_extraction
-from jaxaudit.audits.extraction.assess import completed_table
+from jaxaudit.audits.extraction.tables import completed_table
 from jaxaudit.results import encode
 from jaxaudit.results.extraction import Counts
 from tests.audits.extraction.synthetic import SIMILARITY, STEPS, completions, reference, unit
