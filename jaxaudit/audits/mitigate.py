@@ -48,7 +48,7 @@ from jaxaudit.results import (
     replace,
     write_results,
 )
-from jaxaudit.results.mitigation import ChangeKind, OriginalTarget
+from jaxaudit.results.mitigation import OriginalTarget
 from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.stats.frechet import bootstrap_frechet
 from jaxaudit.stats.mean import mean_interval
@@ -74,7 +74,7 @@ class Change:
       InputError: for another kind.
     """
 
-    kind: ChangeKind = "none"
+    kind: str = "none"
     strength: float = 0.0
     factor: float = 0.5
     seed: int = 0

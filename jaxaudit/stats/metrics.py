@@ -36,7 +36,7 @@ def score_metrics(
       InputError: if a score is NaN or infinite, or a side holds fewer than 2.
     """
     return ScoreMetrics(
-        tpr_at_fpr={f: tpr_at_fpr_interval(members, nonmembers, f, confidence=confidence) for f in fprs},
+        tpr_at_fpr={f: tpr_at_fpr_interval(members, nonmembers, fpr=f, confidence=confidence) for f in fprs},
         auc=auc_interval(members, nonmembers, confidence=confidence),
         balanced_accuracy=balanced_accuracy_interval(members, nonmembers, threshold, confidence=confidence),
         threshold=threshold,
