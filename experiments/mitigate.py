@@ -65,7 +65,7 @@ def main(argv: Sequence[str]) -> None:
     from jaxaudit.attacks.similarity import get_similarity
     from jaxaudit.audits.collect import CollectConfig
     from jaxaudit.audits.extraction import ExtractionConfig
-    from jaxaudit.audits.mitigate import MitigateConfig, measure_changes, save_mitigated
+    from jaxaudit.audits.mitigation import MitigateConfig, measure_changes, save_mitigated
     from jaxaudit.checkpoint import load_target
     from jaxaudit.feature_extractors import load_extractor
     from jaxaudit.reports.files import write_mitigation
@@ -113,7 +113,7 @@ def main(argv: Sequence[str]) -> None:
 
 def _changes() -> list[Any]:
     """No change first, then those that the flags ask for."""
-    from jaxaudit.audits.mitigate import Change
+    from jaxaudit.audits.mitigation import Change
 
     changes, seeds = [Change()], range(flags.FLAGS.seed, flags.FLAGS.seed + _SEEDS.value)
     for criterion in filter(None, _CRITERIA.value):

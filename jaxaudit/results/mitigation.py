@@ -13,7 +13,7 @@ ChangeKind = Literal["none", "unit_mem", "activation", "random", "noise"]
 
 
 class ChangeFacts(Record, frozen=True):
-    """One change of a target; see `jaxaudit.audits.mitigate.Change`."""
+    """One change of a target; see `jaxaudit.audits.mitigation.Change`."""
 
     kind: ChangeKind
     strength: float

@@ -6,7 +6,7 @@ import pytest
 from jaxaudit.audits.assess import AssessConfig
 from jaxaudit.audits.collect import CollectConfig
 from jaxaudit.audits.extraction import ExtractionConfig
-from jaxaudit.audits.mitigate import Change, MitigateConfig, measure_changes, save_mitigated
+from jaxaudit.audits.mitigation import Change, MitigateConfig, measure_changes, save_mitigated
 from jaxaudit.checkpoint import load_target, save_target
 from jaxaudit.data import open_source
 from jaxaudit.errors import InputError
