@@ -110,7 +110,7 @@ def csv_table(lines: Sequence[Mapping[str, Any]]) -> str:
     return buffer.getvalue()
 
 
-def flat(record: Record, prefix: str = "") -> dict[str, Any]:
+def flat(record: Record, *, prefix: str = "") -> dict[str, Any]:
     """The single values of a record by name, None where there is none; series are left out.
 
     A record or a mapping within gives NAME_FIELD for each of its fields.
@@ -120,7 +120,7 @@ def flat(record: Record, prefix: str = "") -> dict[str, Any]:
         name, value = f"{prefix}{field.name}", getattr(record, field.name)
         within = [kind for kind in typing.get_args(field.type) if _is_record(kind)]
         if isinstance(value, Record):
-            values |= flat(value, f"{name}_")
+            values |= flat(value, prefix=f"{name}_")
         elif isinstance(value, Mapping):
             values |= {f"{name}_{key}": item for key, item in value.items()}
         elif value is None and within:

@@ -237,5 +237,5 @@ def test_missing_parts_are_left_out(missing):
 
 def test_markup_escapes_whatever_is_not_html():
     assert element("p", "<b>", Html("<b></b>"), title='"') == '<p title="&quot;">&lt;b&gt;<b></b></p>'
-    assert join(["a", "&"], ", ") == "a, &amp;"
+    assert join(["a", "&"], separator=", ") == "a, &amp;"
     assert element("details", open=True, hidden=False, id=None) == "<details open></details>"
