@@ -35,12 +35,14 @@ R = TypeVar("R", bound=Record)
 def encode(record: Record) -> bytes:
     """The record as JSON, one field per line; equal records give equal bytes.
 
+    NumPy's scalars become Python's. Nothing is written that cannot be read.
+
     Raises:
-      ValueError: if a value is not of its field's type, or a number is NaN or infinite: nothing is written
-        that cannot be read. NumPy's scalars become Python's.
+      InputError: if a number is NaN or infinite.
+      ValueError: if a value is not of its field's type.
     """
     if place := _not_finite(record, ""):
-        raise ValueError(f"{type(record).__name__}{place} is NaN or infinite, which JSON cannot say.")
+        raise InputError(f"{type(record).__name__}{place} is NaN or infinite, and there are no such results.")
     text = msgspec.json.encode(record, enc_hook=_plain)
     again = msgspec.json.decode(text, type=type(record))  # an int in a field of floats becomes a float
     return msgspec.json.format(msgspec.json.encode(again), indent=1)
@@ -85,7 +87,7 @@ def write_results(path: str | os.PathLike, record: Document) -> None:
     """Writes the document to `path`, whole or not at all.
 
     Raises:
-      ValueError: as `encode`.
+      InputError, ValueError: as `encode`.
     """
     write_atomically(Path(path), encode(record))
 

@@ -201,7 +201,7 @@ def test_a_file_that_is_not_there_is_said(tmp_path):
 def test_numbers_that_json_cannot_say_are_not_written(value, tmp_path):
     audit = DOCUMENTS["audit"]
     broken = replace(audit, gate=replace(audit.gate, auc=value))
-    with pytest.raises(ValueError, match=r"AuditResults\.gate\.auc is NaN or infinite"):
+    with pytest.raises(InputError, match=r"AuditResults\.gate\.auc is NaN or infinite"):
         write_results(tmp_path / "results.json", broken)
     assert not list(tmp_path.iterdir())
 
