@@ -69,6 +69,33 @@ def test_unit_mem_is_that_of_a_slow_count(units, source):
         assert found.mean[place] == pytest.approx(unit.mean(), abs=1e-6)
 
 
+BEFORE = [
+    ("block 1", 23, 0.5187677, 0.4615077, 0.915406, "digits/1348"),
+    ("block 1", 22, 0.51375496, 0.4387475, 0.613685, "digits/0093"),
+    ("block 1", 13, 0.48478195, 0.3757282, 1.2146823, "digits/1195"),
+    ("block 0", 22, 0.45092666, 0.36043987, 1.0184349, "digits/1402"),
+    ("block 1", 21, 0.43181655, 0.3734114, 0.77150965, "digits/0984"),
+    ("block 0", 28, 0.4289113, 0.39899087, 0.7936397, "digits/0093"),
+]
+"""The highest units, from when all layers had to be of one width.
+
+Layer, unit, UnitMem, ClassMem, largest mean activation, and the picture that attains it.
+"""
+
+
+def test_layers_of_one_width_have_the_numbers_of_before(units):
+    _, found = units
+    final = found.unit_mem[-1, 0]
+    for place, before in zip(np.argsort(-final, kind="stable"), BEFORE, strict=False):
+        layer, unit, *numbers, picture = before
+        assert found.axis.place(int(place)) == (layer, unit)
+        values = (final[place], found.class_mem[0, place], found.maximum[0, place])
+        np.testing.assert_allclose(values, numbers, rtol=1e-5)
+        assert found.ids[found.argument[0, place]] == picture
+    sums = [np.sum(each, dtype=float) for each in (final, found.class_mem, found.unit_mem[0], found.maximum)]
+    np.testing.assert_allclose(sums, [20.612361, 15.236707, 19.527980, 48.145213], rtol=1e-5)
+
+
 def test_subsets_are_balanced_and_nested(units, source, tmp_path):
     _, found = units
     assert found.sizes == (50, 90)
