@@ -26,7 +26,7 @@ from jaxaudit.attacks.registry import (
 )
 from jaxaudit.attacks.runner import PendingScores, Scorer
 from jaxaudit.audits.fill import fill
-from jaxaudit.audits.request import precision, target_request
+from jaxaudit.audits.request import measurement_request, source_request
 from jaxaudit.data import BLIND_NAMES, PictureBatch, Source, batches, check_disjoint, scan
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import SPLITS, Columns, Evidence, Shard, check_finite
@@ -197,16 +197,11 @@ def _request(
     """Everything a score depends on, and what dataset inference will rest on."""
     plan, options = scorer.plan, scorer.step.options
     return {
-        "target": target_request(target),
+        **measurement_request(target, config.seed),
         **{
-            split: {
-                "source": source.spec,
-                "ids_sha256": source.fingerprint,
-                "conditions_sha256": conditions[split],
-            }
+            split: {**source_request(source), "conditions_sha256": conditions[split]}
             for split, source in sources.items()
         },
-        "preprocessing": dataclasses.asdict(target.preprocessing),
         "scores": list(plan.names),
         "options": dataclasses.asdict(options) if options else {},
         "score_info": {
@@ -222,8 +217,6 @@ def _request(
         "inference": INFERENCE[scorer.step.kind],
         "feature_sets": _feature_sets(plan, scorer.step.kind),
         "num_samples": config.num_samples,
-        "seed": config.seed,
-        "precision": precision(target),
     }
 
 

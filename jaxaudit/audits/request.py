@@ -1,23 +1,40 @@
-"""What every measurement of a target depends on, as requests name it."""
+"""What measurements of a target depend on, in the words of their requests; all JSON-able."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from jaxaudit.data import Source
 from jaxaudit.targets import Target
 
 
 def target_request(target: Target) -> dict[str, Any]:
-    """The target, JSON-able: what it is and which weights, not where it lies or what it is called."""
+    """The target: what it is and which weights, not where it lies or what it is called."""
     return {
         "family": target.family,
         "fingerprint": target.provenance.get("fingerprint"),
         "num_params": target.num_params,
         "num_classes": target.num_classes,
     }
+
+
+def measurement_request(target: Target, seed: int) -> dict[str, Any]:
+    """What every number depends on that is measured on pictures: target, dtype, preprocessing and seed."""
+    return {
+        "target": target_request(target),
+        "precision": precision(target),
+        "preprocessing": dataclasses.asdict(target.preprocessing),
+        "seed": seed,
+    }
+
+
+def source_request(source: Source) -> dict[str, str]:
+    """The pictures: what they are called, and a hash of their ids."""
+    return {"source": source.spec, "ids_sha256": source.fingerprint}
 
 
 def precision(target: Target) -> str:

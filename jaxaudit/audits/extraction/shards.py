@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 
 from jaxaudit.audits.extraction.config import ExtractionConfig
 from jaxaudit.audits.fill import fill
-from jaxaudit.audits.request import precision, target_request
+from jaxaudit.audits.request import measurement_request, source_request
 from jaxaudit.data import Source
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import Contents, Shard, ShardFolder, claim_shards
@@ -28,13 +27,7 @@ _SPLIT = "pictures"
 
 def base_request(target: Target, source: Source, config: ExtractionConfig) -> dict[str, Any]:
     """What every result on a source depends on, beside what was asked of it."""
-    return {
-        "target": target_request(target),
-        "source": {"source": source.spec, "ids_sha256": source.fingerprint},
-        "preprocessing": dataclasses.asdict(target.preprocessing),
-        "seed": config.seed,
-        "precision": precision(target),
-    }
+    return {**measurement_request(target, config.seed), **source_request(source)}
 
 
 def run_shards(

@@ -28,7 +28,7 @@ from jaxaudit.attacks.condition import condition_of, resolve_condition
 from jaxaudit.attacks.localization import ActivationMeter, Views
 from jaxaudit.audits.localization.running import RunningUnits, unit_map
 from jaxaudit.audits.localization.subsets import Selection, choose
-from jaxaudit.audits.request import precision, target_request
+from jaxaudit.audits.request import measurement_request, source_request
 from jaxaudit.data import PictureBatch, Source, batches, scan
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import UNITS, UnitMap, claim
@@ -141,16 +141,13 @@ def _doing(chosen: Selection) -> str:
 def _request(target: Target, chosen: Selection, conditions: str, config: LocalizeConfig) -> dict[str, Any]:
     """Everything a result depends on."""
     return {
-        "target": target_request(target),
-        "source": chosen.source.spec,
-        "ids_sha256": chosen.source.fingerprint,
+        **measurement_request(target, config.seed),
+        **source_request(chosen.source),
         "conditions_sha256": conditions,
         "subsets": list(chosen.shares),
-        "seed": config.seed,
         "views": dataclasses.asdict(config.views),
         "timestep": config.timestep,
         "mask_ratio": config.mask_ratio,
-        "precision": precision(target),
         "part_size": config.part_size,
     }
 

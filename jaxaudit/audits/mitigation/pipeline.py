@@ -14,7 +14,7 @@ from pathlib import Path
 from jaxaudit.attacks.similarity import Similarity, get_similarity
 from jaxaudit.audits.mitigation.changes import Change
 from jaxaudit.audits.mitigation.measure import MitigateConfig, measure
-from jaxaudit.audits.request import precision, target_request
+from jaxaudit.audits.request import measurement_request, source_request
 from jaxaudit.data import Source
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import Contents, UnitMap, claim
@@ -117,9 +117,8 @@ def _measured_once(
 ) -> Measured:
     """`measure`, or what it found earlier for the same target and request."""
     request = {
-        "target": target_request(target),
-        "precision": precision(target),
-        "sources": [[source.spec, source.fingerprint] for source in (members, nonmembers)],
+        **measurement_request(target, config.collect.seed),
+        "sources": [source_request(source) for source in (members, nonmembers)],
         "similarity": similarity.name,
         "extractor": extractor.name,
         **config.asked(),
