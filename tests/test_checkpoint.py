@@ -76,7 +76,12 @@ def test_what_is_saved_comes_back(saved):
     target = load_target(saved)
     assert equal(target.params, PARAMS)
     assert {leaf.dtype for leaf in jax.tree.leaves(target.params)} == {jnp.dtype("float32")}
-    assert (target.name, target.family, target.num_classes, target.steps) == (str(saved), "var", 3, (1, 4))
+    assert (target.name, target.family, target.num_classes, target.tokens_per_step) == (
+        str(saved),
+        "var",
+        3,
+        (1, 4),
+    )
     assert target.preprocessing == PREPROCESSING
     record = json.loads((saved / "target.json").read_text())
     assert record["num_params"] == target.num_params

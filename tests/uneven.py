@@ -59,7 +59,7 @@ def target() -> DiscreteTarget:
         preprocessing=DIGITS,
         num_classes=10,
         vocab_size=4,
-        steps=(1, 5, 10),
+        tokens_per_step=(1, 5, 10),
         hidden_layers={name: ("generator", name, "linear") for name in WIDTHS},
         provenance={"fingerprint": "uneven"},
     )

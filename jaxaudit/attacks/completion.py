@@ -62,7 +62,7 @@ class DiscreteExtraction:
     """
 
     functions: DiscreteFunctions
-    steps: tuple[int, ...]
+    tokens_per_step: tuple[int, ...]
     seed: int
     scores = ("greedy_match", "greedy_match_ref")
     prefix_tokens = (0, 1, 5, 14, 30)
@@ -73,7 +73,8 @@ class DiscreteExtraction:
         tokens = self.functions.encode(params, batch["images"])
         hidden = self.functions.hidden(params, tokens, batch["labels"])
         matches = greedy_matches(hidden, *self.functions.head(params), tokens)
-        last = self.steps[-1] if self.steps[-1] > 1 else min(_PUBLISHED_LAST, sum(self.steps))
+        scale = self.tokens_per_step[-1]
+        last = scale if scale > 1 else min(_PUBLISHED_LAST, sum(self.tokens_per_step))
         return {"greedy_match": match_rate(matches), "greedy_match_ref": match_rate(matches, last=last)}
 
     def encode(self, inputs: Inputs, batch: Rows) -> Int[Array, "B L"]:
@@ -92,7 +93,7 @@ class ContinuousExtraction:
     """What is computed for continuous tokens, as `DiscreteExtraction`; `ids` [B] uint32 seed the draws."""
 
     functions: ContinuousFunctions
-    steps: tuple[int, ...]
+    tokens_per_step: tuple[int, ...]
     seed: int
     scores = ("latent_match", "latent_match_ref")
     prefix_tokens = (0, 1, 2, 5)
@@ -101,7 +102,7 @@ class ContinuousExtraction:
         """{candidate score: [B]} of images [B,H,W,3] and labels [B]."""
         params, key = inputs
         latents = self.functions.encode(params, batch["images"])
-        order, length = self.order, sum(self.steps)
+        order, length = self.order, sum(self.tokens_per_step)
         hidden = np.sort(order[: math.ceil(_HIDDEN * length)])
         positions = jnp.broadcast_to(jnp.asarray(hidden, jnp.int32), (len(latents), len(hidden)))
         z = self.functions.conditions(params, latents, batch["labels"], positions)
@@ -127,7 +128,7 @@ class ContinuousExtraction:
     @property
     def order(self) -> Int[np.ndarray, " L"]:
         """The positions, those generated last first, as published (its random generator is frozen)."""
-        return np.random.RandomState(self.seed).permutation(sum(self.steps))
+        return np.random.RandomState(self.seed).permutation(sum(self.tokens_per_step))
 
 
 _EXTRACTIONS = {"discrete": DiscreteExtraction, "continuous": ContinuousExtraction}
@@ -163,9 +164,9 @@ class ExtractionAttack:
                 f"{target.name} has no beginning to be completed from: extraction takes models that generate "
                 f"tokens (VAR, RAR, MAR), and this is a {target.kind} target."
             )
-        self._extraction = _EXTRACTIONS[target.kind](target.functions, target.steps, seed)
+        self._extraction = _EXTRACTIONS[target.kind](target.functions, target.tokens_per_step, seed)
         self.target, self.scores = target, self._extraction.scores
-        self.prefixes = default_prefixes(target.steps, self._extraction.prefix_tokens)
+        self.prefixes = default_prefixes(target.tokens_per_step, self._extraction.prefix_tokens)
         mesh = mesh or mesh_of(target.params)
         self._inputs = jax.device_put((target.params, jax.random.key(seed)), replicated(mesh))
         self._parallel = functools.partial(data_parallel, mesh=mesh, parallelism=parallelism)
@@ -212,7 +213,7 @@ class ExtractionAttack:
         Raises:
           InputError: if `prefix` is not in 0 .. steps of the target - 1.
         """
-        check_prefixes((prefix,), self.target.steps)
+        check_prefixes((prefix,), self.target.tokens_per_step)
         batch = {"tokens": np.asarray(tokens), **self._conditions(labels, ids)}
         return self._run(_Task(self._extraction, "complete", int(prefix)), batch, padded_size)
 
@@ -245,24 +246,24 @@ class _Task:
         return method(inputs, batch) if self.prefix is None else method(inputs, batch, prefix=self.prefix)
 
 
-def default_prefixes(steps: Sequence[int], tokens: Sequence[int]) -> tuple[int, ...]:
+def default_prefixes(tokens_per_step: Sequence[int], tokens: Sequence[int]) -> tuple[int, ...]:
     """Numbers of generation steps to keep: as many as fit in each of these numbers of `tokens`, ascending.
 
     The published numbers of tokens (30 are 4 VAR scales or 30 RAR tokens) are a small share of a 256 px
     image. Of a smaller one no more than a quarter is given away, or there would be nothing left to extract.
     """
-    given = np.cumsum([0, *steps[:-1]])
-    most = _LARGEST_SHARE * sum(steps)
+    given = np.cumsum([0, *tokens_per_step[:-1]])
+    most = _LARGEST_SHARE * sum(tokens_per_step)
     return tuple(sorted({int(np.searchsorted(given, min(count, most), "right")) - 1 for count in tokens}))
 
 
-def check_prefixes(prefixes: Sequence[int], steps: Sequence[int]) -> None:
-    """Raises InputError unless every prefix leaves at least one of the generation `steps` to the model."""
+def check_prefixes(prefixes: Sequence[int], tokens_per_step: Sequence[int]) -> None:
+    """Raises InputError unless every prefix leaves at least one of the steps of generation to the model."""
     for prefix in prefixes:
-        if not 0 <= prefix < len(steps):
+        if not 0 <= prefix < (steps := len(tokens_per_step)):
             raise InputError(
-                f"A prefix of {prefix} steps is not in 0..{len(steps) - 1}: the target generates an image in "
-                f"{len(steps)} steps, of which the model must take one at least."
+                f"A prefix of {prefix} steps is not in 0..{steps - 1}: the target generates an image in "
+                f"{steps} steps, of which the model must take one at least."
             )
 
 

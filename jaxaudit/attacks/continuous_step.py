@@ -32,7 +32,7 @@ class ContinuousStep(Step):
     functions: ContinuousFunctions
     null_label: int
     num_timesteps: int
-    steps: tuple[int, ...]
+    tokens_per_step: tuple[int, ...]
     scores: tuple[Score, ...]
     options: MaskedLossConfig
 
@@ -49,7 +49,9 @@ class ContinuousStep(Step):
         if options.timestep != "random" and options.timestep >= target.num_timesteps:
             raise InputError(f"Timestep {options.timestep} is not in 0..{target.num_timesteps - 1}.")
         null_label = target.num_classes
-        return cls(target.functions, null_label, target.num_timesteps, target.steps, scores, options)
+        return cls(
+            target.functions, null_label, target.num_timesteps, target.tokens_per_step, scores, options
+        )
 
     def __call__(self, inputs: tuple[Params, Key[Array, ""]], batch: Rows) -> Outputs:
         """See the module."""
@@ -75,7 +77,7 @@ class ContinuousStep(Step):
         return {
             "tokens": latents,
             "scores": plan.device(views),
-            "features": plan.features(views, self.steps),
+            "features": plan.features(views, self.tokens_per_step),
         }
 
     def _losses(

@@ -1,4 +1,4 @@
-"""What scores of diffusion models are computed from, as nodes of `jaxaudit.attacks.diffusion_plan`.
+"""What scores of diffusion models are computed from, as nodes of `jaxaudit.attacks.diffusion_graph`.
 
 Each is a number for every image, [B] float32. Timesteps t are counted by `Setting.level`: `published` ones
 count, and measure, as the published code does.
@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxaudit.attacks.diffusion_graph import RANDOM, Node, Results, Run, Setting, stack
 from jaxaudit.attacks.diffusion_nodes import (
     Chain,
     Clean,
@@ -27,7 +28,6 @@ from jaxaudit.attacks.diffusion_nodes import (
     Renoised,
     noised,
 )
-from jaxaudit.attacks.diffusion_plan import RANDOM, Node, Results, Run, Setting, stack
 from jaxaudit_kernels import denoising, gradient_masking
 from jaxaudit_kernels.learned_variance import noise_losses
 

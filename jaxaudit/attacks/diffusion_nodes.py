@@ -1,4 +1,4 @@
-"""Looks of a diffusion model's network, and what they look at, as nodes of `jaxaudit.attacks.diffusion_plan`.
+"""A diffusion model's looks at latents, and what it looks at, as nodes of `jaxaudit.attacks.diffusion_graph`.
 
     Evaluation      what the network sees in some latents, or that and the gradient of ‖ε − f‖
     Chain           the latents along a DDIM chain from the clean ones
@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxaudit.attacks.diffusion_plan import Cost, Level, Node, Results, Run, Setting, stack, unstack
+from jaxaudit.attacks.diffusion_graph import Cost, Level, Node, Results, Run, Setting, stack, unstack
 from jaxaudit_kernels import denoising, gradient_masking
 from jaxaudit_kernels.noise_optimization import NoiseOptimum, noise_optimization
 from jaxaudit_kernels.process import CLEAN, Denoised, NoiseLevel, add_noise

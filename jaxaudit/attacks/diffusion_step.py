@@ -28,9 +28,9 @@ from einops import rearrange
 from jaxtyping import Array, Key
 
 from jaxaudit.attacks.diffusion import NUM_NOISES
+from jaxaudit.attacks.diffusion_graph import Cost, Run, Setting, cost, execute, required
 from jaxaudit.attacks.diffusion_measurements import ReconstructionError
 from jaxaudit.attacks.diffusion_nodes import Evaluation
-from jaxaudit.attacks.diffusion_plan import Cost, Run, Setting, cost, execute, required
 from jaxaudit.attacks.registry import Kind, Score, ScorePlan
 from jaxaudit.attacks.step import Outputs, Rows, Step
 from jaxaudit.errors import InputError
@@ -110,7 +110,7 @@ class DiffusionStep(Step):
         """Scores, and features of fitted scores; a model that generates no tokens has no steps."""
         plan, wanted = ScorePlan(self.scores), [node for score in self.scores for node in score.inputs]
         known = execute(wanted, self._run(inputs, batch))
-        return {"scores": plan.device(known), "features": plan.features(known, steps=())}
+        return {"scores": plan.device(known), "features": plan.features(known, tokens_per_step=())}
 
     def _run(self, inputs: tuple[Params, Key[Array, ""]], batch: Rows) -> Run:
         params, key = inputs

@@ -30,7 +30,7 @@ class DiscreteStep(Step):
 
     functions: DiscreteFunctions
     null_label: int
-    steps: tuple[int, ...]
+    tokens_per_step: tuple[int, ...]
     scores: tuple[Score, ...]
     options: None = None
 
@@ -45,7 +45,7 @@ class DiscreteStep(Step):
             given = ", ".join(field.name for field in dataclasses.fields(options))
             raise InputError(f"{given} do not apply to {target.name}: its tokens are discrete.")
         null_label = target.num_classes
-        return cls(target.functions, null_label, target.steps, scores)
+        return cls(target.functions, null_label, target.tokens_per_step, scores)
 
     def __call__(self, inputs: tuple[Params, Key[Array, ""]], batch: Rows) -> Outputs:
         """See the module."""
@@ -56,7 +56,7 @@ class DiscreteStep(Step):
         return {
             "tokens": tokens,
             "scores": plan.device(statistics),
-            "features": plan.features(statistics, self.steps),
+            "features": plan.features(statistics, self.tokens_per_step),
         }
 
     def _statistics(

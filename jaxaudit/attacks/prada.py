@@ -36,7 +36,7 @@ GAIN_KNOTS = (-8, -4, -2, -1, 0, 1, 2, 4, 8)
 
 @fitted_score("prada", views={"diff": ("cond", "null")}, source=DAMM_2026)
 def prada(
-    cond: TokenStatistics, null: TokenStatistics, steps: tuple[int, ...]
+    cond: TokenStatistics, null: TokenStatistics, tokens_per_step: tuple[int, ...]
 ) -> dict[str, Float[Array, " B"]]:
     """Learned function of log p with and without the class, per scale (PRADA); fitted on samples set aside.
 
@@ -47,7 +47,7 @@ def prada(
         f"{scale}_{part}_{knot}": means[:, scale]
         for part, values, knots in (("cond", cond.log_prob, COND_KNOTS), ("gain", gain, GAIN_KNOTS))
         for knot, hat in zip(knots, hat_functions(values, knots), strict=True)
-        for means in [mean_per_scale(hat, steps)]
+        for means in [mean_per_scale(hat, tokens_per_step)]
         for scale in range(means.shape[1])
     }
 

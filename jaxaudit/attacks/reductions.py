@@ -53,13 +53,15 @@ def slope(values: Float[Array, "*batch L"]) -> Float[Array, "*batch"]:
     return jnp.sum(offset * deviation, axis=-1) / jnp.sum(jnp.square(offset), axis=-1)
 
 
-def mean_per_scale(values: Float[Array, "*batch L"], steps: Sequence[int]) -> Float[Array, "*batch S"]:
+def mean_per_scale(
+    values: Float[Array, "*batch L"], tokens_per_step: Sequence[int]
+) -> Float[Array, "*batch S"]:
     """Mean over the tokens of each scale.
 
-    `steps` are the numbers of tokens predicted together, in order. A model that predicts one token at a time
+    Tokens of a step are predicted together, and are a scale. A model that predicts one token at a time
     has one scale.
     """
-    lengths = steps if max(steps) > 1 else (len(steps),)
+    lengths = tokens_per_step if max(tokens_per_step) > 1 else (len(tokens_per_step),)
     ends = np.cumsum(lengths)
     scales = (values[..., end - length : end] for end, length in zip(ends, lengths, strict=True))
     return jnp.stack([jnp.mean(scale, axis=-1) for scale in scales], axis=-1)

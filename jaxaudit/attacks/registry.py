@@ -79,9 +79,9 @@ class Score:
         score and the published one.
       kind: the kind of target it applies to.
       function: device: `(*inputs) -> [B]`. Host: `(base [..., B], tokens [B, L]) -> [..., B]`, in NumPy.
-        Fitted: `(*inputs, steps) -> {feature: [B]}`, `steps` the numbers of tokens predicted together.
+        Fitted: `(*inputs, tokens_per_step) -> {feature: [B]}`; the last is that of the target.
       inputs: what `function` takes. Device and fitted: keys of the mapping given to `ScorePlan.device`, e.g.
-        "cond", or for diffusion models nodes of `jaxaudit.attacks.diffusion_plan`. Host: the name of the one
+        "cond", or for diffusion models nodes of `jaxaudit.attacks.diffusion_graph`. Host: the name of the one
         device score it is made from.
       made: "device", "host" or "fitted".
       source: the paper that defines it.
@@ -204,7 +204,7 @@ def fitted_score(
 ) -> Callable[[Function], Function]:
     """Declares a fitted score by the function that computes its features.
 
-    The function is `(*inputs, steps) -> {feature: [B]}`; arguments and errors are those of `score`.
+    The function is `(*inputs, tokens_per_step) -> {feature: [B]}`; arguments and errors are those of `score`.
     """
     return functools.partial(
         _declare,
@@ -356,22 +356,25 @@ class ScorePlan:
         """All device scores, and those that host scores are made from: {name: [B] float32}. Jittable.
 
         For discrete targets `inputs` is what `guided_token_statistics` returns, {view: statistics [B, L]};
-        for diffusion models, what `jaxaudit.attacks.diffusion_plan.execute` does. Parts that scores share (a
+        for diffusion models, what `jaxaudit.attacks.diffusion_graph.execute` does. Parts that scores share (a
         sort, a normalised log-probability) are merged by the compiler.
         """
         return {s.name: s.function(*(inputs[key] for key in s.inputs)) for s in self._device_scores}
 
     def features(
-        self, inputs: Mapping[Any, Any], steps: tuple[int, ...]
+        self, inputs: Mapping[Any, Any], tokens_per_step: tuple[int, ...]
     ) -> dict[str, dict[str, Float[Array, " B"]]]:
         """The features of the fitted scores, {score: {feature: [B] float32}}. Jittable.
 
-        `inputs` is that of `device`, `steps` the numbers of tokens predicted together, in order.
+        `inputs` is that of `device`, `tokens_per_step` that of the target.
         """
-        return {s.name: s.function(*(inputs[key] for key in s.inputs), steps) for s in self._made("fitted")}
+        return {
+            s.name: s.function(*(inputs[key] for key in s.inputs), tokens_per_step)
+            for s in self._made("fitted")
+        }
 
     def host(
-        self, device: Mapping[str, Float[np.ndarray, " B"]], tokens: Num[np.ndarray, "B L ..."] | None
+        self, device: Mapping[str, Float[Array | np.ndarray, " B"]], tokens: Num[np.ndarray, "B L ..."] | None
     ) -> dict[str, Float[np.ndarray, " B"]]:
         """The scores in order, {name: [B]}, from what `device` returned, as NumPy, and the tokens.
 

@@ -27,7 +27,7 @@ import jax
 from einops import rearrange
 from jaxtyping import Array, Key, Shaped
 
-from jaxaudit.attacks.diffusion_plan import Cost
+from jaxaudit.attacks.diffusion_graph import Cost
 from jaxaudit.attacks.registry import Kind, Score
 from jaxaudit.runtime.flops import count_flops
 from jaxaudit.targets import Params

@@ -79,8 +79,8 @@ class DiscreteUnits:
           InputError: if there is an option, none of which applies.
         """
         _refuse(target, timestep=timestep, mask_ratio=mask_ratio)
-        several = len(target.steps) > 1 and max(target.steps) > 1
-        return cls(target.functions, tuple(target.hidden_layers), target.steps if several else None)
+        several = len(target.tokens_per_step) > 1 and max(target.tokens_per_step) > 1
+        return cls(target.functions, tuple(target.hidden_layers), target.tokens_per_step if several else None)
 
     def __call__(
         self,

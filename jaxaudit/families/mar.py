@@ -63,7 +63,7 @@ def build_target(
         num_classes=generator.num_classes,
         latent_shape=(generator.num_tokens, generator.token_dim),
         num_timesteps=mar_head.TRAINING.num_levels,
-        steps=tuple(int(n) for n in -np.diff(counts)),
+        tokens_per_step=tuple(int(n) for n in -np.diff(counts)),
         hidden_layers=_hidden_layers(generator),
         provenance=provenance,
     )

@@ -75,7 +75,9 @@ def with_output_noise(target: AnyTarget, noise: OutputNoise) -> AnyTarget:
     """
     if target.kind not in _NOISY:
         raise InputError(f"{target.name} predicts noise; noise on tokens does not apply to it.")
-    return dataclasses.replace(target, functions=_NOISY[target.kind](target.functions, noise, target.steps))
+    return dataclasses.replace(
+        target, functions=_NOISY[target.kind](target.functions, noise, target.tokens_per_step)
+    )
 
 
 @functools.cache  # equal requests share their functions, hence their compiled programs

@@ -56,7 +56,7 @@ def build_target(
         preprocessing=preprocessing,
         num_classes=generator.num_classes,
         vocab_size=generator.vocab_size,
-        steps=generator.steps,
+        tokens_per_step=generator.steps,
         hidden_layers=_hidden_layers(generator),
         provenance=provenance,
     )

@@ -48,7 +48,8 @@ class BaseTarget:
       context_shape: (T, D) of a caption's embedding, None where captions are no condition.
       embed_captions: B captions -> [B,T,D], the model's text encoder; None without one, then captions come
         embedded.
-      steps: number of tokens generated together, in order; () for a model that generates no tokens.
+      tokens_per_step: how many tokens each step of generation makes, in order; () for a model that generates
+        none.
       latent_shape: of the latents that stand for an image: (L, D) continuous tokens, or (h, w, c); None for
         discrete tokens.
       hidden_layers: those whose units `activations` shows; layers may differ in width.
@@ -66,14 +67,14 @@ class BaseTarget:
     latent_shape: tuple[int, ...] | None
     context_shape: tuple[int, int] | None = None
     embed_captions: Callable[[Sequence[str]], Float[np.ndarray, "B T D"]] | None = None
-    steps: tuple[int, ...] = ()
+    tokens_per_step: tuple[int, ...] = ()
     hidden_layers: HiddenLayers = dataclasses.field(default_factory=dict)
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def num_tokens(self) -> int:
         """L, the tokens of one image; 0 for a model that generates none."""
-        return sum(self.steps)
+        return sum(self.tokens_per_step)
 
     @property
     def null_label(self) -> int | None:
@@ -112,10 +113,10 @@ class BaseTarget:
         return jnp.asarray(given, jnp.int32)
 
 
-def check_prefix(prefix: int, steps: tuple[int, ...]) -> None:
+def check_prefix(prefix: int, tokens_per_step: tuple[int, ...]) -> None:
     """Raises InputError if `prefix` is no number of generation steps."""
-    if not 0 <= prefix <= len(steps):
-        raise InputError(f"prefix={prefix} is not in 0..{len(steps)}.")
+    if not 0 <= prefix <= len(tokens_per_step):
+        raise InputError(f"prefix={prefix} is not in 0..{len(tokens_per_step)}.")
 
 
 def check_labels(labels: Int[np.ndarray, " B"], num_classes: int) -> None:

@@ -137,7 +137,7 @@ class ContinuousTarget(LatentTarget):
         Raises:
           InputError: if `prefix` is not in 0 .. number of steps, or a row of `order` is no permutation.
         """
-        check_prefix(prefix, self.steps)
+        check_prefix(prefix, self.tokens_per_step)
         rows = np.asarray(order)
         if rows.shape != np.shape(latents)[:2] or np.any(np.sort(rows, 1) != np.arange(self.num_tokens)):
             raise InputError(

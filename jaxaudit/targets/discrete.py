@@ -49,7 +49,7 @@ class DiscreteTarget(BaseTarget):
 
     Attributes, beside those of every target:
       vocab_size: V.
-      steps: their sum is L (VAR: one entry per scale, RAR: all ones).
+      tokens_per_step: their sum is L (VAR: one entry per scale, RAR: all ones).
     """
 
     kind: ClassVar[Kind] = "discrete"
@@ -88,7 +88,7 @@ class DiscreteTarget(BaseTarget):
         Raises:
           InputError: if `prefix` is not in 0 .. number of steps.
         """
-        check_prefix(prefix, self.steps)
+        check_prefix(prefix, self.tokens_per_step)
         return self._compiled("complete", static=(3,))(
             self.params, self._tokens(tokens), self._labels(labels), prefix
         )

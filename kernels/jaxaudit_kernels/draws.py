@@ -27,7 +27,7 @@ def id_numbers(ids: Iterable[Any]) -> UInt32[np.ndarray, " B"]:
     return np.array([zlib.crc32(str(each).encode()) for each in ids], np.uint32)
 
 
-def image_keys(key: Key[Array, ""], ids: UInt32[Array, " B"]) -> Key[Array, " B"]:
+def image_keys(key: Key[Array, ""], ids: UInt32[Array | np.ndarray, " B"]) -> Key[Array, " B"]:
     """One key per image, from a key and a number that stays with the image wherever it is scored."""
     return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, ids)
 

@@ -10,6 +10,7 @@ import pytest
 from checkpoints_convert import dit as dit_tables
 from checkpoints_convert import uvit as uvit_tables
 from checkpoints_convert.mapping import convert
+from jaxaudit.attacks.diffusion_graph import execute
 from jaxaudit.attacks.diffusion_measurements import Error
 from jaxaudit.attacks.diffusion_nodes import (
     Chain,
@@ -22,7 +23,6 @@ from jaxaudit.attacks.diffusion_nodes import (
     ProximalNoise,
     noised,
 )
-from jaxaudit.attacks.diffusion_plan import execute
 from jaxaudit.attacks.registry import ScorePlan
 from jaxaudit.attacks.step_by_kind import make_step
 from jaxaudit.data.preprocessing import Preprocessing

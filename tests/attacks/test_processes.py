@@ -9,7 +9,7 @@ import pytest
 
 import jaxaudit
 from jaxaudit.attacks.diffusion import TIMESTEPS
-from jaxaudit.attacks.diffusion_plan import Setting
+from jaxaudit.attacks.diffusion_graph import Setting
 from jaxaudit.attacks.step_by_kind import make_step
 from jaxaudit_kernels.process import Prediction, Process
 from jaxaudit_kernels.processes import (

@@ -67,7 +67,7 @@ def test_official_files_give_official_logits(files, tmp_path, monkeypatch, capfd
     )
     null = np.full_like(inputs["labels"], target.null_label)
     np.testing.assert_allclose(target.logits(tokens, null), io["logits_uncond"], atol=1e-4, rtol=1e-4)
-    assert (target.num_classes, target.vocab_size, target.steps) == (10, 64, (1, 4, 9, 16, 25))
+    assert (target.num_classes, target.vocab_size, target.tokens_per_step) == (10, 64, (1, 4, 9, 16, 25))
     assert (target.preprocessing.image_size, target.preprocessing.short_side) == (80, 90)
     assert target.num_params == records["pth"]["num_params"]
 

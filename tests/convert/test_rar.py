@@ -75,7 +75,7 @@ def test_official_files_become_a_target(tmp_path, monkeypatch):
     assert jax.tree.structure(target.params) == jax.tree.structure(expected)
     jax.tree.map(np.testing.assert_array_equal, target.params, expected)
     assert (target.family, target.num_classes, target.vocab_size) == ("rar", 10, 64)
-    assert target.steps == (1,) * 16
+    assert target.tokens_per_step == (1,) * 16
     assert target.preprocessing == Preprocessing(64, "bicubic", 64, 0.0, 1.0)
     assert infer_config(golden_states())["generator"]["num_heads"] == 4
 

@@ -44,7 +44,7 @@ def test_a_variant_becomes_a_target_of_that_family_with_the_facts_every_target_h
     target = family.build_target("released", variant.config, shapes, variant.preprocessing, {})
     assert isinstance(target, Target)
     assert (target.name, target.family) == ("released", name)
-    assert (target.kind == "diffusion") == (target.steps == ())
+    assert (target.kind == "diffusion") == (target.tokens_per_step == ())
     assert (target.kind == "discrete") == (target.latent_shape is None)
     assert target.context_shape is None or target.num_classes == 0
 

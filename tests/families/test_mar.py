@@ -143,9 +143,9 @@ def generated(target, tokens, labels, *, prefix, order, seeds):
 def test_completion_depends_on_its_own_image_and_prefix_only():
     target, tokens, labels, _, recorded = golden()
     order = weights.inputs(recorded)["orders_B"]
-    assert target.steps[:3] == (1, 1, 1)
-    assert sum(target.steps) == 36
-    assert len(target.steps) == 36
+    assert target.tokens_per_step[:3] == (1, 1, 1)
+    assert sum(target.tokens_per_step) == 36
+    assert len(target.tokens_per_step) == 36
     kept = np.zeros((2, 36), bool)
     np.put_along_axis(kept, order[:, :30], True, axis=1)
     unread = np.where(kept[..., None], tokens, np.nan)
@@ -203,7 +203,11 @@ def test_half_precision_computes_about_the_same():
 def test_released_targets_generate_in_the_published_steps():
     variant = get_family("mar").VARIANTS["mar_base"]
     target = mar.build_target("b", variant.config, {}, variant.preprocessing, {})
-    assert (len(target.steps), sum(target.steps), max(target.steps)) == (64, 256, 7)
+    assert (len(target.tokens_per_step), sum(target.tokens_per_step), max(target.tokens_per_step)) == (
+        64,
+        256,
+        7,
+    )
     assert (target.latent_shape[1], target.num_timesteps, target.null_label) == (16, 1000, 1000)
 
 

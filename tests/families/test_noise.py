@@ -55,7 +55,7 @@ def test_greedy_generation_follows_the_noisy_logits_of_teacher_forcing(pair, que
     target, noisy = pair
     tokens = random_tokens(target)
     completed = np.asarray(noisy.complete(tokens, questions, 1))
-    kept = target.steps[0]
+    kept = target.tokens_per_step[0]
     np.testing.assert_array_equal(completed[:, :kept], tokens[:, :kept])
     predicted = np.asarray(noisy.logits(completed, questions)).argmax(-1)
     np.testing.assert_array_equal(completed[:, kept:], predicted[:, kept:])

@@ -77,7 +77,7 @@ def test_golden_layout_is_the_abstract_layout():
     target, *_ = golden()
     abstract = rar.abstract_params(CONFIG)
     assert jax.tree.map(jnp.shape, target.params) == jax.tree.map(jnp.shape, abstract)
-    assert target.steps == (1,) * 16
+    assert target.tokens_per_step == (1,) * 16
 
 
 @pytest.mark.parametrize("name", sorted(rar.VARIANTS))

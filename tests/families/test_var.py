@@ -110,7 +110,7 @@ def test_official_activations():
 def test_facts_of_a_target():
     target, *_ = golden("var")
     assert (target.family, target.num_classes, target.vocab_size) == ("var", 10, 64)
-    assert target.steps == (1, 4, 9, 16, 25)
+    assert target.tokens_per_step == (1, 4, 9, 16, 25)
     assert target.provenance == {"source": "recorded"}
     assert jax.tree.map(jnp.shape, target.params) == jax.tree.map(
         jnp.shape, var.abstract_params(golden_config("var"))
@@ -133,7 +133,7 @@ def test_released_variants(name):
 def test_a_completion_is_its_own_greedy_choice():
     target, tokens, labels = small(), some_tokens(2), np.array([1, 3])
     completed = target.complete(tokens, labels, 2)
-    kept = sum(target.steps[:2])
+    kept = sum(target.tokens_per_step[:2])
     np.testing.assert_array_equal(completed[:, :kept], tokens[:, :kept])
     greedy = target.logits(completed, labels).argmax(-1)
     np.testing.assert_array_equal(completed[:, kept:], greedy[:, kept:])

@@ -55,7 +55,7 @@ def assess_extraction(
     validation: Completions | None,
     reference: Reference,
     similarity: Similarity,
-    steps: Sequence[int],
+    tokens_per_step: Sequence[int],
     config: ExtractionConfig = DEFAULTS,
 ) -> tuple[ExtractionCounts, dict[str, np.ndarray]]:
     """Counts, rates and intervals, and the table of extracted pictures.
@@ -65,7 +65,7 @@ def assess_extraction(
       validation: those of held-out pictures; without them nothing is known about false positives.
       reference: training pictures that the threshold is put into context with.
       similarity: whose threshold counts, unless `config.threshold` does.
-      steps: of the target.
+      tokens_per_step: of the target.
       config: see `ExtractionConfig`.
 
     Returns:
@@ -75,7 +75,7 @@ def assess_extraction(
     threshold = similarity.threshold if config.threshold is None else config.threshold
     clusters = _clusters(candidates, threshold)
     prefixes = [
-        _prefix_results(candidates, validation, clusters, column, threshold, steps, config)
+        _prefix_results(candidates, validation, clusters, column, threshold, tokens_per_step, config)
         for column in range(len(candidates.prefixes))
     ]
     others = nearest_other(reference.features)
@@ -109,7 +109,7 @@ def assess_extraction(
             nearest_other=others,
         ),
     )
-    return counts, _extracted(candidates, clusters, threshold, steps)
+    return counts, _extracted(candidates, clusters, threshold, tokens_per_step)
 
 
 def _prefix_results(
@@ -118,14 +118,14 @@ def _prefix_results(
     clusters: Int[np.ndarray, " N"],
     column: int,
     threshold: float,
-    steps: Sequence[int],
+    tokens_per_step: Sequence[int],
     config: ExtractionConfig,
 ) -> PrefixCounts:
     """Counts for one prefix."""
     prefix = candidates.prefixes[column]
     reached = candidates.similarity[:, column] >= threshold
     own = candidates.similarity[:, column] >= candidates.nearest_other[:, column]
-    tokens = int(sum(steps[:prefix]))
+    tokens = int(sum(tokens_per_step[:prefix]))
     false_positives = p_value = None
     if validation is not None:
         passed = validation.similarity[:, column] >= threshold
@@ -141,7 +141,7 @@ def _prefix_results(
     return PrefixCounts(
         prefix=int(prefix),
         tokens=tokens,
-        share=tokens / sum(steps),
+        share=tokens / sum(tokens_per_step),
         extracted=int(reached.sum()),
         distinct=len(np.unique(clusters[reached])),
         closest_to_own=int((reached & own).sum()),
@@ -194,7 +194,7 @@ def _similar_pairs(features: Float[np.ndarray, "N D"], threshold: float) -> Int[
 
 
 def _extracted(
-    candidates: Completions, clusters: Int[np.ndarray, " N"], threshold: float, steps: Sequence[int]
+    candidates: Completions, clusters: Int[np.ndarray, " N"], threshold: float, tokens_per_step: Sequence[int]
 ) -> dict[str, np.ndarray]:
     ranked = candidates.candidates
     row, column = np.nonzero(candidates.similarity >= threshold)
@@ -207,7 +207,7 @@ def _extracted(
         "sample_id": ranked.sample_ids[row],
         "label": ranked.labels[row],
         "prefix": prefixes[column],
-        "prefix_tokens": np.cumsum([0, *steps])[prefixes[column]],
+        "prefix_tokens": np.cumsum([0, *tokens_per_step])[prefixes[column]],
         ranked.score: ranked.scores[ranked.score][row],
         "similarity": similarity,
         "nearest_other": nearest,

@@ -82,7 +82,7 @@ def complete_candidates(
     """
     attack = config.attack(target)
     prefixes = tuple(sorted(set(config.prefixes))) or attack.prefixes
-    check_prefixes(prefixes, target.steps)
+    check_prefixes(prefixes, target.tokens_per_step)
     chosen = _take(resolve_condition(source, target), candidates.sample_ids)
     request = {
         **base_request(target, chosen, config),

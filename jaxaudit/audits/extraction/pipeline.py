@@ -72,7 +72,7 @@ def extract(
         the target's classes, the sources share pictures, or `directory` holds results of another request.
     """
     attack = config.attack(target)  # what does not fit should show before a night of ranking
-    check_prefixes(config.prefixes, target.steps)
+    check_prefixes(config.prefixes, target.tokens_per_step)
     check_score(config.score or attack.scores[0], attack.scores)
     similarity = similarity or get_similarity("pixels")
     sources = {"candidates": candidates}
@@ -125,7 +125,12 @@ def extract(
         for split in ranked
     }
     counts, extracted = assess_extraction(
-        completed["candidates"], completed.get("validation"), reference, similarity, target.steps, config
+        completed["candidates"],
+        completed.get("validation"),
+        reference,
+        similarity,
+        target.tokens_per_step,
+        config,
     )
     results = ExtractionResults(
         target=CompletedTarget(
@@ -133,7 +138,7 @@ def extract(
             family=target.family,
             num_params=target.num_params,
             fingerprint=target.provenance.get("fingerprint"),
-            steps=len(target.steps),
+            steps=len(target.tokens_per_step),
             tokens=target.num_tokens,
         ),
         sources={split: source.spec for split, source in sources.items()},

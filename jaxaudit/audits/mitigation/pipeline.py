@@ -65,7 +65,7 @@ def measure_changes(
       InputError: for a diffusion model, a protocol without intervals, a change that does not fit, or as the
         attacks do.
     """
-    if not target.steps:
+    if not target.tokens_per_step:
         raise InputError(f"{target.name} is a diffusion model; extraction works on VAR, RAR and MAR.")
     if not config.assess.protocol.gives_verdict:
         raise InputError(

@@ -67,6 +67,6 @@ def planted_target(count=12):
         preprocessing=DIGITS,
         num_classes=10,
         vocab_size=LEVELS,
-        steps=(1,) * LENGTH,
+        tokens_per_step=(1,) * LENGTH,
     )
     return target, {source.ids[row] for row in rows}
