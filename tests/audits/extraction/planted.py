@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxaudit.data import open_source
 from jaxaudit.targets import DiscreteFunctions, DiscreteTarget
-from tests.tiny import DIGITS
+from tests.tiny import DIGITS, unused
 
 LEVELS, LENGTH, GREY = 17, 64, 8
 MEMBERS, HELD_OUT = "digits:members[:120]", "digits:nonmembers[:90]"
@@ -63,7 +63,7 @@ def planted_target(count=12):
         name="planted",
         family="planted",
         params={"tokens": tokens, "labels": jnp.asarray(source.labels[list(rows)])},
-        functions=DiscreteFunctions(encode, decode, hidden, head, None, complete),
+        functions=DiscreteFunctions(encode, decode, hidden, head, unused, complete),
         preprocessing=DIGITS,
         num_classes=10,
         vocab_size=LEVELS,
