@@ -58,9 +58,6 @@ def fit_logistic(
     mask, target = train.astype(np.float64), is_p[:, :, None].astype(np.float64)
     transposed = x.swapaxes(-1, -2)
 
-    def times(rows: Float[np.ndarray, "R L K A"], matrix: Float[np.ndarray, "R A B"]) -> np.ndarray:
-        return (rows.reshape(sets, labellings * folds, -1) @ matrix).reshape(*rows.shape[:3], -1)
-
     gram = _training_gram(x, fold, folds)[:, None]
     penalty = _penalty(gram, ridge)
     inverse = np.linalg.inv(gram / 4 + penalty)
@@ -69,7 +66,7 @@ def fit_logistic(
     earlier = np.inf
     for _ in range(_STEPS):
         probability = special.expit(logits)
-        gradient = times((probability - target) * mask, x) + _apply(penalty, coefficients)
+        gradient = _times((probability - target) * mask, x) + _apply(penalty, coefficients)
         decrement = np.sqrt(np.maximum((gradient * _apply(inverse, gradient)).sum(axis=-1), 0)).max()
         if decrement <= _TOLERANCE:
             return coefficients, logits
@@ -77,7 +74,7 @@ def fit_logistic(
         if renew:
             inverse = np.linalg.inv(_weighted_gram(x, probability * (1 - probability) * mask) + penalty)
         step = -_apply(inverse, gradient)
-        change = times(step, transposed)
+        change = _times(step, transposed)
         if renew:
             reach = np.abs(change * mask).max(axis=-1, keepdims=True) + 1e-12
             length = np.log1p(reach) / reach
@@ -96,6 +93,12 @@ def _penalty(gram: Float[np.ndarray, "R 1 K D D"], ridge: Float[np.ndarray, " K"
     return (ridge[:, None] * variance)[..., None] * np.eye(gram.shape[-1]) + mean[..., :, None] * mean[
         ..., None, :
     ]
+
+
+def _times(
+    rows: Float[np.ndarray, "R L K A"], matrix: Float[np.ndarray, "R A B"]
+) -> Float[np.ndarray, "R L K B"]:
+    return (rows.reshape(len(rows), -1, rows.shape[-1]) @ matrix).reshape(*rows.shape[:3], -1)
 
 
 def _apply(matrix: Float[np.ndarray, "R l K D D"], vector: Float[np.ndarray, "R L K D"]) -> np.ndarray:

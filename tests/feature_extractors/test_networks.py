@@ -75,6 +75,7 @@ def test_pixels_are_grey_levels():
         (np.full((1, 8, 8, 3), np.nan), "nan"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_pictures_that_do_not_fit(images, reason):
     with pytest.raises(InputError, match=reason):
         pixels()(images)

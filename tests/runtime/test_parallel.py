@@ -55,6 +55,7 @@ def test_a_wrong_process_spec_is_an_error(spec):
 
 
 @pytest.mark.usefixtures("unchecked")
+@pytest.mark.usefixtures("unchecked")
 def test_unknown_parallelism_is_an_error():
     with pytest.raises(InputError, match="'jit' or 'pmap'"):
         data_parallel(function, make_mesh(1), parallelism="threads")
