@@ -131,7 +131,7 @@ def _functions(
         params: Params,
         z: Float[Array, "B M C"],
         latents: Float[Array, "B M D"],
-        timestep: Int[Array, "..."],
+        timestep: int | Int[Array, "..."],
         noise: Float[Array, "R B M D"],
     ) -> dict[str, Float[Array, "R B M"]]:
         return mar_head.losses(head, params["generator"]["diffloss"]["net"], z, latents, timestep, noise)

@@ -127,7 +127,7 @@ def noisy_latents(
         params: Params,
         z: Float[Array, "B M E"],
         latents: Float[Array, "B M D"],
-        timestep: Int[Array, "..."],
+        timestep: int | Int[Array, "..."],
         noises: Float[Array, "R B M D"],
     ) -> dict[str, Float[Array, "R B M"]]:
         losses = functions.head_losses(params, z[..., :-1], latents, timestep, noises)

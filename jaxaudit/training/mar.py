@@ -127,7 +127,7 @@ def _stages(recipe: MARRecipe) -> Stages:
         means = encode_all(encode_some, params, images) / recipe.tokenizer.scale
         params = _standardise(params, means)
         latents = encode_all(encode_some, params, images)
-        return params, {"tokens": np.asarray(patchify(latents, config.patch_size, PATCH_ORDER))}
+        return params, {"tokens": np.asarray(patchify(jnp.asarray(latents), config.patch_size, PATCH_ORDER))}
 
     def denoising_loss(
         params: Params, batch: TrainingBatch, key: Key[Array, ""]

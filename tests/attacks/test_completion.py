@@ -94,7 +94,8 @@ def test_completions_are_the_decoded_greedy_ones(family):
 
 def test_images_come_in_the_unit_range():
     attack = attacked("var")[0]
-    np.testing.assert_allclose(attack.to_unit(np.array([-1, 0, 1, 1.0001])), [0, 0.5, 1, 1])
+    levels = np.float32([-1, 0, 1, 1.0001]).reshape(4, 1, 1, 1) * np.ones((1, 8, 8, 3), np.float32)
+    np.testing.assert_allclose(attack.to_unit(levels)[:, 0, 0, 0], [0, 0.5, 1, 1])
 
 
 def test_mar_is_completed_from_tokens_that_are_visible_in_the_ranking():

@@ -47,7 +47,7 @@ def noises():
     """Noises [5,B,4,4,3] and random levels [B], as the step draws them."""
     numbers = jnp.array([zlib.crc32(each.encode()) for each in IDS], jnp.uint32)
     keys = draws.image_keys(jax.random.key(0), numbers)
-    return np.asarray(draws.noises(keys, 5, (4, 4, 3))), draws.levels(keys, 1, 1, 1000)[0, :, 0]
+    return draws.noises(keys, 5, (4, 4, 3)), draws.levels(keys, 1, 1, 1000)[0, :, 0]
 
 
 def model(process, params):
@@ -72,6 +72,7 @@ def level(process, t):
 def alone(process, params):
     """Every score from its kernel, one after the other."""
     (noise, random), null, found = noises(), jnp.full(B, 5), {}
+    latents = jnp.asarray(LATENTS)
     for suffix, shift, magnitude in (
         ("", 0, np.sqrt(2 / np.pi)),
         ("_ref", -int(process.times[0]), np.sqrt(np.pi / 2)),
@@ -96,15 +97,15 @@ def alone(process, params):
             found[f"gradient_masking_{t}{suffix}"] = -error
             if not suffix:
                 found[f"clid_{t}"] = loss(t, labels=null) - loss(t)
-        z_t, index = add_noise(LATENTS, at(100), noise[0]), at(100).index
+        z_t, index = add_noise(latents, at(100), noise[0]), at(100).index
         optimum = kernel(noise_optimization, process, params, z_t, index, LABELS, noise[0])
         found["noise_opt_norm" + suffix] = -denoising.norm(optimum.perturbation)
         again = add_noise(z_t + optimum.perturbation, at(100), noise[0])
         renoised = denoising.norm(noise[0] - model(process, params)(again, index, LABELS).eps)
         found["noise_opt_error" + suffix] = -(renoised if suffix else optimum.error)
-    z_t = add_noise(LATENTS, noise_levels(process, random), noise[0])
+    z_t = add_noise(latents, noise_levels(process, random), noise[0])
     output = network(params, *network_input(process, z_t, random), LABELS)
-    found["unified_loss"] = -training_losses(process, output, LATENTS, random, noise[0])["loss"]
+    found["unified_loss"] = -training_losses(process, output, latents, random, noise[0])["loss"]
     blurred = np.repeat(np.repeat(LATENTS, 2, 1), 2, 2)
     found["arl"] = -((IMAGES - blurred) ** 2).sum((1, 2, 3))
     return found

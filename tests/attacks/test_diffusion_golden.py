@@ -203,7 +203,7 @@ def test_a_batch_optimised_as_one_as_published(family):
     """All images are one unknown, their mean error one function; every value on the way is as recorded."""
     target, io = recorded(family)
     values = computed(family, "noise_optim")
-    at_100, noise, trace = level(family, 100), io["noise_optim_noise"], []
+    at_100, noise, trace = level(family, 100), jnp.asarray(io["noise_optim_noise"]), []
     index, kept = jnp.full(len(io["classes"]), at_100), target.process.alphas_cumprod[at_100]
 
     @jax.jit

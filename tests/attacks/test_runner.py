@@ -149,6 +149,7 @@ def test_fitted_scores_belong_to_audits(batch):
     assert list(jaxaudit.score(var_target(), *batch, names=[*NAMES, "diff/prad*"])) == NAMES
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_wrong_input_is_refused(batch):
     images, labels = batch
     with pytest.raises(InputError, match=r"\(11, 8, 8, 1\).*expected \[B,8,8,3\]"):

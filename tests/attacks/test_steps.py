@@ -90,6 +90,7 @@ def test_the_null_label_is_evaluated_only_for_scores_that_need_it():
     assert evaluated == [11, 11, 22, 11, 11]
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_options_that_do_not_fit_the_target():
     with pytest.raises(
         InputError, match="mask_ratio, timestep, num_noises do not apply to tiny: its tokens are discrete"

@@ -8,6 +8,7 @@ import jaxaudit
 from jaxaudit.attacks.continuous import MaskedLossConfig
 from jaxaudit.attacks.prada import COND_KNOTS, GAIN_KNOTS
 from jaxaudit.attacks.registry import ScorePlan, get_scores
+from jaxaudit.attacks.runner import PendingScores
 from jaxaudit.audits import collect
 from jaxaudit.audits.collect import CollectConfig, collect_evidence
 from jaxaudit.data import open_source, preprocess
@@ -162,19 +163,20 @@ def test_a_draw_is_seeded_and_keeps_the_order(tmp_path):
 def test_scores_that_are_not_finite_are_named(tmp_path, monkeypatch):
     score_names = ("diff/icas",)
     config = dataclasses.replace(CONFIG, scores=score_names)
-    result = collect.Scorer.submit
+    submit = collect.Scorer.submit
 
-    class Broken:
-        def __init__(self, pending):
-            self.pending = pending
-
+    class Broken(PendingScores):
         def result(self):
-            scores = self.pending.result()
+            scores = super().result()
             scores["diff/icas"] = scores["diff/icas"].copy()
             scores["diff/icas"][3] = np.nan
             return scores
 
-    monkeypatch.setattr(collect.Scorer, "submit", lambda *args, **options: Broken(result(*args, **options)))
+    def broken(*args, **options):
+        pending = submit(*args, **options)
+        return Broken(pending._plan, pending._pending)
+
+    monkeypatch.setattr(collect.Scorer, "submit", broken)
     words = r"Score diff/icas is not finite for 2 of 16 samples, first 'digits/.*'; leave it out"
     with pytest.raises(InputError, match=words):
         collected(tmp_path, config)

@@ -69,7 +69,7 @@ def test_the_quantiser_passes_gradients_straight_through():
     tokenizer = MaskGITVQ(
         MaskGITVQConfig(vocab_size=5, z_channels=2, ch=4, ch_mult=(1,), num_res_blocks=1, side=4)
     )
-    images = np.random.default_rng(0).random((2, 4, 4, 3), np.float32)
+    images = jnp.asarray(np.random.default_rng(0).random((2, 4, 4, 3), np.float32))
     params = tokenizer.init(jax.random.key(0), images)["params"]
 
     def run(params):
