@@ -2,12 +2,25 @@
 
 The import hook has beartype check every shape and dtype that a signature of ours states, at each call and,
 in traced functions, at each trace. So nothing of ours may be imported above it.
+
+The workers of a run, and the programs they start, compile into one folder that the run begins empty and
+removes at its end: nothing is compiled twice, and nothing is left over from the code of yesterday. That
+makes it cheap to forget a module's programs when its last test has run, which keeps workers small.
 """
 
+import atexit
+import gc
 import os
+import shutil
+import tempfile
 
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    programs = tempfile.mkdtemp(prefix="jaxaudit-programs-")
+    atexit.register(shutil.rmtree, programs, ignore_errors=True)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = programs
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
 import jax
 import jaxtyping
@@ -17,14 +30,29 @@ import tests.shapes
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_default_matmul_precision", "float32")
+jaxtyping.install_import_hook(
+    ["jaxaudit", "jaxaudit_kernels", "checkpoints_convert"], f"{tests.shapes.__name__}.check"
+)
 
-if os.environ.get("SHAPES") == "1":  # on request until every room passes
-    jaxtyping.install_import_hook(
-        ["jaxaudit", "jaxaudit_kernels", "checkpoints_convert"], f"{tests.shapes.__name__}.check"
-    )
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """A module's tests share programs and fixtures, so they share a worker."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    return LoadScopeScheduling(config, log)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forget_programs():
+    yield
+    jax.clear_caches()
+    gc.collect()
 
 
 @pytest.fixture
 def unchecked(monkeypatch):
-    """The hook off, for tests of what functions themselves say to shapes and types that do not fit."""
+    """The hook off: for what functions themselves say to shapes that do not fit, and for the same few calls
+    thousands of times.
+    """
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)

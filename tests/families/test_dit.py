@@ -217,6 +217,7 @@ def test_unusable_configs(part, fields, message):
         ({"name": "linear_flow", "time_of": "day"}, "time_of='day' is neither noise nor data"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_unusable_processes(process, message):
     with pytest.raises(InputError, match=message):
         dit.abstract_params(CONFIG | {"process": process})
