@@ -63,10 +63,8 @@ def main(argv: Sequence[str]) -> None:
 
     from jaxaudit.audits.assess import assess
     from jaxaudit.audits.collect import CollectConfig, collect_evidence
-    from jaxaudit.checkpoint import load_target
     from jaxaudit.reports import print_results
     from jaxaudit.reports.files import write_audit
-    from jaxaudit.runtime.mesh import make_mesh, replicated
     from jaxaudit.runtime.processes import initialize_processes
 
     flag = flags.FLAGS
@@ -82,8 +80,7 @@ def main(argv: Sequence[str]) -> None:
     )
     members, nonmembers = shared_flags.open_sources()
     initialize_processes(flags.FLAGS.distributed)
-    mesh = make_mesh(flag.num_devices or None)
-    target = load_target(flag.target, dtype=flag.precision, sharding=replicated(mesh))
+    target = shared_flags.load(console)
     directory = Path(_OUT.value or Path("audits") / Path(flag.target).name)
     with reported(console, f"Preparing {target.name}", unit="images") as progress:
         evidence = collect_evidence(

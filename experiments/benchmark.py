@@ -27,12 +27,12 @@ from rich.table import Table
 
 from jaxaudit import cli
 from jaxaudit.attacks.runner import Scorer
-from jaxaudit.checkpoint import load_target, random_target
+from jaxaudit.checkpoint import random_target
 from jaxaudit.data import batches, open_source
 from jaxaudit.errors import InputError
 from jaxaudit.results import BenchmarkResults, StageSpeed, write_results
 from jaxaudit.runtime.flops import count_flops
-from jaxaudit.runtime.mesh import make_mesh, replicated
+from jaxaudit.runtime.mesh import make_mesh
 from jaxaudit.targets import DiffusionTarget, DiscreteTarget, Kind, Target
 from jaxaudit_kernels.gradient_masking import denoised_and_gradient
 from jaxaudit_kernels.likelihood import guided_token_statistics
@@ -64,7 +64,7 @@ def main(argv: Sequence[str]) -> None:
     if _RANDOM.value:
         target = random_target(flag.target, seed=flag.seed, dtype=flag.precision)
     else:
-        target = load_target(flag.target, dtype=flag.precision, sharding=replicated(mesh))
+        target = shared_flags.load(console)
     access = shared_flags.access()
     scorer = Scorer(target, _SCORES.value, access=access, mesh=mesh, parallelism=flag.parallelism)
     with tempfile.TemporaryDirectory() as folder, reported(console, "Compiling and timing"):

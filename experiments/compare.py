@@ -52,7 +52,8 @@ def main(argv: Sequence[str]) -> None:
     sharding = replicated(make_mesh(flag.num_devices or None))
     rows = []
     for name, path in zip(names, _TARGETS.value, strict=True):
-        target = load_target(path, dtype=flag.precision, sharding=sharding)
+        with reported(console, f"Loading {name}"):
+            target = load_target(path, dtype=flag.precision, sharding=sharding)
         with reported(console, f"Preparing {name}", unit="images") as progress:
             evidence = collect_evidence(
                 target, *shared_flags.open_sources(), directory / name / "evidence", config, progress=progress

@@ -77,11 +77,9 @@ def main(argv: Sequence[str]) -> None:
 
     from jaxaudit.attacks.similarity import get_similarity
     from jaxaudit.audits.extraction import ExtractionConfig, complete_images, extract, write_tables
-    from jaxaudit.checkpoint import load_target
     from jaxaudit.data import open_source
     from jaxaudit.reports.extraction.rows import print_extraction
     from jaxaudit.reports.files import write_extraction
-    from jaxaudit.runtime.mesh import make_mesh, replicated
     from jaxaudit.runtime.processes import initialize_processes
 
     flag, console = flags.FLAGS, Console()
@@ -100,8 +98,7 @@ def main(argv: Sequence[str]) -> None:
     validation = open_source(_VALIDATION.value, skip_unreadable=_SKIP.value) if _VALIDATION.value else None
     similarity = get_similarity(_SIMILARITY.value, _extractor())
     initialize_processes(flags.FLAGS.distributed)
-    mesh = make_mesh(flag.num_devices or None)
-    target = load_target(flag.target, dtype=flag.precision, sharding=replicated(mesh))
+    target = shared_flags.load(console)
     directory = Path(_OUT.value or Path("extractions") / Path(flag.target).name)
     with reported(console, f"Preparing {target.name}", unit="images") as progress:
         found = extract(

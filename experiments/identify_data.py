@@ -44,17 +44,13 @@ def main(argv: Sequence[str]) -> None:
     del argv
     from jaxaudit.audits.collect import CollectConfig
     from jaxaudit.audits.identify import identify_data
-    from jaxaudit.checkpoint import load_target
-    from jaxaudit.runtime.mesh import make_mesh, replicated
 
     flag, console = flags.FLAGS, Console()
     published, unpublished = (
         open_source(spec, skip_unreadable=_SKIP_UNREADABLE.value)
         for spec in (_PUBLISHED.value, _UNPUBLISHED.value)
     )
-    target = load_target(
-        flag.target, dtype=flag.precision, sharding=replicated(make_mesh(flag.num_devices or None))
-    )
+    target = shared_flags.load(console)
     directory = Path(_OUT.value or Path("identifications") / Path(flag.target).name)
     with reported(console, f"Preparing {target.name}", unit="images") as progress:
         answer = identify_data(

@@ -67,8 +67,6 @@ def main(argv: Sequence[str]) -> None:
 
     from jaxaudit.attacks.localization import Views
     from jaxaudit.audits.localization import LocalizeConfig, localize_memorization, thumbnails
-    from jaxaudit.checkpoint import load_target
-    from jaxaudit.runtime.mesh import make_mesh, replicated
     from jaxaudit.runtime.processes import initialize_processes
 
     flag, console = flags.FLAGS, Console()
@@ -85,9 +83,7 @@ def main(argv: Sequence[str]) -> None:
     members = open_source(_MEMBERS.value, skip_unreadable=_SKIP.value)
     control = open_source(_NONMEMBERS.value, skip_unreadable=_SKIP.value) if _NONMEMBERS.value else None
     initialize_processes(flags.FLAGS.distributed)
-    target = load_target(
-        flag.target, dtype=flag.precision, sharding=replicated(make_mesh(flag.num_devices or None))
-    )
+    target = shared_flags.load(console)
     directory = Path(_OUT.value or Path("localizations") / Path(flag.target).name)
     with reported(console, "Preparing", unit="images") as progress:
         results = localize_memorization(

@@ -66,11 +66,9 @@ def main(argv: Sequence[str]) -> None:
     from jaxaudit.audits.collect import CollectConfig
     from jaxaudit.audits.extraction import ExtractionConfig
     from jaxaudit.audits.mitigation import MitigateConfig, measure_changes, save_mitigated
-    from jaxaudit.checkpoint import load_target
     from jaxaudit.feature_extractors import load_extractor
     from jaxaudit.reports.files import write_mitigation
     from jaxaudit.reports.mitigation.rows import print_mitigation
-    from jaxaudit.runtime.mesh import make_mesh, replicated
 
     flag, console = flags.FLAGS, Console()
     placement = shared_flags.placement()
@@ -83,9 +81,7 @@ def main(argv: Sequence[str]) -> None:
     )
     changes = _changes()
     members, nonmembers = shared_flags.open_sources()
-    target = load_target(
-        flag.target, dtype=flag.precision, sharding=replicated(make_mesh(flag.num_devices or None))
-    )
+    target = shared_flags.load(console)
     directory = Path(_OUT.value or Path("mitigations") / Path(flag.target).name)
     with reported(console, f"Preparing {target.name}", unit="images") as progress:
         results = measure_changes(

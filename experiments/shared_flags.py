@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from absl import flags
+from rich.console import Console
 
 from jaxaudit import cli
 from jaxaudit.audits.assess import AssessConfig
@@ -12,8 +13,11 @@ from jaxaudit.data import Source, open_source
 from jaxaudit.errors import InputError
 from jaxaudit.protocols import DEFAULT, PROTOCOLS, VALID_PROCEDURES, get_procedure, get_protocol
 
+from .progress import reported
+
 if TYPE_CHECKING:
     from jaxaudit.runtime.placement import Placement
+    from jaxaudit.targets import Target
 
 FLAGS = flags.FLAGS
 
@@ -66,6 +70,16 @@ def placement() -> Placement:
     from jaxaudit.runtime.placement import Placement
 
     return Placement(FLAGS.batch_size, FLAGS.num_devices, FLAGS.parallelism)
+
+
+def load(console: Console) -> Target:
+    """The target of `define_target`, on the devices of `define_devices`."""
+    from jaxaudit.checkpoint import load_target
+    from jaxaudit.runtime.mesh import make_mesh, replicated
+
+    mesh = make_mesh(FLAGS.num_devices or None)
+    with reported(console, f"Loading {FLAGS.target}"):
+        return load_target(FLAGS.target, dtype=FLAGS.precision, sharding=replicated(mesh))
 
 
 @cli.flag_group("Machine")
