@@ -20,6 +20,7 @@ from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
 
 Params = Any
+"""A tree of parameters, nested dicts of arrays."""
 AnyArray = Array | np.ndarray
 """What a caller may pass, on a device or not."""
 """A tree of parameters, nested dicts of arrays."""
