@@ -21,9 +21,9 @@ from jaxaudit.errors import InputError
 
 Params = Any
 """A tree of parameters, nested dicts of arrays."""
+
 AnyArray = Array | np.ndarray
 """What a caller may pass, on a device or not."""
-"""A tree of parameters, nested dicts of arrays."""
 
 HiddenLayers = Mapping[str, tuple[str, ...]]
 """{name: path in `params` of the linear map before the activation function}, the first layer first.
