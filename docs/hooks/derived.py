@@ -76,10 +76,13 @@ def _score(function: Any, members: list[Any]) -> str:
     """Names, words, needs and source of what one function declares."""
     summary, _, words = (inspect.getdoc(function) or "").partition("\n")
     first = members[0]
+    facts = [f"*{first.access}*", _cite(first.source)]
+    if all(score.published for score in members):
+        facts.insert(1, "*as published*")
     lines = [
         f"#### {', '.join(_families([score.name for score in members]))}",
         f"**{summary}** {' '.join(words.split())}",
-        f"*{first.access}* · {_cite(first.source)}",
+        " · ".join(facts),
     ]
     return "\n\n".join(lines)
 
