@@ -13,6 +13,7 @@ from jaxaudit.errors import InputError
 from jaxaudit.protocols import PUBLISHED
 from jaxaudit.reports.answer.page import HEADLINES, plain_words, render_answer
 from jaxaudit.runtime.placement import Placement
+from tests import tiny
 from tests.results.round_trip import assert_round_trips
 
 GRAY = CollectConfig(access="gray-box", placement=Placement(128))
@@ -93,3 +94,15 @@ def test_too_few_pictures_are_refused_with_the_number_needed(ask):
 def test_the_published_procedure_gives_no_answer(ask):
     with pytest.raises(InputError, match="gives no verdict"):
         ask("digits:members[:40]", "digits:nonmembers[:40]", AssessConfig(protocol=PUBLISHED))
+
+
+def test_models_of_captions_are_asked_with_them(tmp_path):
+    sets = [
+        tiny.save_captioned(tmp_path / f"{name}.npz", f"digits:{name}[:24]")
+        for name in ("members", "nonmembers")
+    ]
+    scores = CollectConfig(scores=("multiple_loss_300", "clid_300"), placement=Placement(24))
+    answer = identify_data(tiny.captioned_target(), *sets, tmp_path / "evidence", scores)
+    assert answer.status == "not_identified"  # the target is untrained
+    assert set(answer.audit.membership.per_score) == {"multiple_loss_300", "clid_300"}
+    assert HEADLINES["not_identified"] in render_answer(answer)
