@@ -106,53 +106,57 @@ def small_recipe(
     )
 
 
-def _stages(recipe: MARRecipe) -> Stages:
-    tokenizer, generator = KLAutoencoder(recipe.tokenizer), MAR(recipe.generator)
-    head, config = recipe.generator.head(), recipe.generator
+class _Trainer(TokenTrainer[MARRecipe]):
+    def stages(self, recipe: MARRecipe) -> Stages:
+        """(1) to (4) for the networks of a recipe."""
+        tokenizer, generator = KLAutoencoder(recipe.tokenizer), MAR(recipe.generator)
+        head, config = recipe.generator.head(), recipe.generator
 
-    def autoencoder_loss(
-        params: Params, batch: TrainingBatch, key: Key[Array, ""]
-    ) -> tuple[Array, dict[str, Array]]:
-        moments = forward(tokenizer, params, batch["images"], method="moments")
-        mean, log_variance = posterior(moments)
-        latents = recipe.tokenizer.scale * sample(moments, jax.random.normal(key, mean.shape))
-        error = jnp.square(forward(tokenizer, params, latents, method="reconstruct") - batch["images"]).mean()
-        divergence = 0.5 * (jnp.square(mean) + jnp.exp(log_variance) - 1.0 - log_variance).mean()
-        return error + recipe.kl_weight * divergence, {"reconstruction": error, "kl": divergence}  # (1)
+        def autoencoder_loss(
+            params: Params, batch: TrainingBatch, key: Key[Array, ""]
+        ) -> tuple[Array, dict[str, Array]]:
+            moments = forward(tokenizer, params, batch["images"], method="moments")
+            mean, log_variance = posterior(moments)
+            latents = recipe.tokenizer.scale * sample(moments, jax.random.normal(key, mean.shape))
+            reconstructed = forward(tokenizer, params, latents, method="reconstruct")
+            error = jnp.square(reconstructed - batch["images"]).mean()
+            divergence = 0.5 * (jnp.square(mean) + jnp.exp(log_variance) - 1.0 - log_variance).mean()
+            return error + recipe.kl_weight * divergence, {"reconstruction": error, "kl": divergence}  # (1)
 
-    def encode(params: Params, images: np.ndarray) -> tuple[Params, Examples]:
-        def encode_some(params: Params, images: Array) -> Array:
-            return forward(tokenizer, params, images, method="encode")
+        def encode(params: Params, images: np.ndarray) -> tuple[Params, Examples]:
+            def encode_some(params: Params, images: Array) -> Array:
+                return forward(tokenizer, params, images, method="encode")
 
-        means = encode_all(encode_some, params, images) / recipe.tokenizer.scale
-        params = _standardise(params, means)
-        latents = encode_all(encode_some, params, images)
-        return params, {"tokens": np.asarray(patchify(jnp.asarray(latents), config.patch_size, PATCH_ORDER))}
+            means = encode_all(encode_some, params, images) / recipe.tokenizer.scale
+            params = _standardise(params, means)
+            latents = encode_all(encode_some, params, images)
+            tokens = patchify(jnp.asarray(latents), config.patch_size, PATCH_ORDER)
+            return params, {"tokens": np.asarray(tokens)}
 
-    def denoising_loss(
-        params: Params, batch: TrainingBatch, key: Key[Array, ""]
-    ) -> tuple[Array, dict[str, Array]]:
-        clean = batch["tokens"]
-        label_key, mask_key, time_key, noise_key = jax.random.split(key, 4)
-        labels = drop_labels(label_key, batch["labels"], recipe.label_dropout, config.num_classes)
-        visible, shown, hidden = _masks(mask_key, len(clean), config.num_tokens, recipe.least_hidden)
-        encoded = forward(generator, params, clean, labels, visible, shown, method="encode")
-        z = forward(generator, params, encoded, visible, shown, method="decode")
-        times = jax.random.randint(time_key, (_NOISES, len(clean), 1), 0, mar_head.TRAINING.num_levels)
-        noise = jax.random.normal(noise_key, (_NOISES, *clean.shape))
-        losses = mar_head.losses(head, params["diffloss"]["net"], z, clean, times, noise)
-        share = hidden / hidden.sum()
-        loss, mse = (jnp.sum(losses[name].mean(0) * share) for name in ("loss", "mse"))  # (3)
-        return loss, {"mse": mse}
+        def denoising_loss(
+            params: Params, batch: TrainingBatch, key: Key[Array, ""]
+        ) -> tuple[Array, dict[str, Array]]:
+            clean = batch["tokens"]
+            label_key, mask_key, time_key, noise_key = jax.random.split(key, 4)
+            labels = drop_labels(label_key, batch["labels"], recipe.label_dropout, config.num_classes)
+            visible, shown, hidden = _masks(mask_key, len(clean), config.num_tokens, recipe.least_hidden)
+            encoded = forward(generator, params, clean, labels, visible, shown, method="encode")
+            z = forward(generator, params, encoded, visible, shown, method="decode")
+            times = jax.random.randint(time_key, (_NOISES, len(clean), 1), 0, mar_head.TRAINING.num_levels)
+            noise = jax.random.normal(noise_key, (_NOISES, *clean.shape))
+            losses = mar_head.losses(head, params["diffloss"]["net"], z, clean, times, noise)
+            share = hidden / hidden.sum()
+            loss, mse = (jnp.sum(losses[name].mean(0) * share) for name in ("loss", "mse"))  # (3)
+            return loss, {"mse": mse}
 
-    def inputs(example: Examples) -> tuple[np.ndarray, ...]:
-        tokens, position = example["tokens"], np.zeros((1, 1), np.int32)
-        return tokens, example["labels"], position, tokens[:, :1], position
+        def inputs(example: Examples) -> tuple[np.ndarray, ...]:
+            tokens, position = example["tokens"], np.zeros((1, 1), np.int32)
+            return tokens, example["labels"], position, tokens[:, :1], position
 
-    return Stages(tokenizer, generator, autoencoder_loss, encode, denoising_loss, inputs)
+        return Stages(tokenizer, generator, autoencoder_loss, encode, denoising_loss, inputs)
 
 
-train = TokenTrainer(_stages).train
+train = _Trainer().train
 
 
 def _masks(

@@ -43,11 +43,12 @@ class Stages:
     generator_inputs: Callable[[Examples], tuple[Any, ...]]
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
 class TokenTrainer(Generic[_Recipe]):
-    """How a family of models of tokens is trained: `stages` says what, `train` does it."""
+    """How a family of models of tokens is trained: a subclass says what the `stages` are."""
 
-    stages: Callable[[_Recipe], Stages]
+    def stages(self, recipe: _Recipe) -> Stages:
+        """What a recipe asks for."""
+        raise NotImplementedError
 
     def train(
         self,
