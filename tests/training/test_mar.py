@@ -56,14 +56,14 @@ def test_the_parameters_are_those_of_the_config(params):
 
 def test_the_latents_of_the_training_images_are_standardised(params, pictures):
     latents = KLAutoencoder(RECIPE.tokenizer).apply(
-        {"params": params["tokenizer"]}, pictures[0], method="encode"
+        {"params": params["tokenizer"]}, jnp.asarray(pictures[0]), method="encode"
     )
     np.testing.assert_allclose(latents.mean((0, 1, 2)), 0, atol=1e-4)
     np.testing.assert_allclose(latents.std((0, 1, 2)), 1, atol=1e-4)
 
 
 def test_standardising_changes_units_and_nothing_else(params, pictures):
-    tokenizer, images = KLAutoencoder(RECIPE.tokenizer), pictures[0]
+    tokenizer, images = KLAutoencoder(RECIPE.tokenizer), jnp.asarray(pictures[0])
 
     def apply(params, x, method):
         return tokenizer.apply({"params": params}, x, method=method)
