@@ -139,7 +139,7 @@ def test_a_process_of_ones_own_has_every_score():
 def test_a_respaced_model_scores_about_what_the_whole_one_does():
     """Timesteps of 1,000 are found among 250 levels, no more than two away."""
     whole, few = (
-        scores(process, tiny_diffusion.network, ("multiple_loss_*", "gradient_masking_500"))
+        scores(process, tiny_diffusion.network, ("multiple_loss_*", "denoising_loss", "pia"))
         for process in (LINEAR, respace(LINEAR, 250))
     )
     for name, values in whole.items():
