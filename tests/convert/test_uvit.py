@@ -87,7 +87,7 @@ def test_files(tmp_path, monkeypatch, case):
     recorded, io = weights.load(case)
     inputs = weights.inputs(recorded)
     x = np.moveaxis(inputs["x"], 1, -1)
-    eps = target.predict_noise(x, [0, 99, 0, 999], inputs["y"])
+    eps = target.predict_noise(x, np.array([0, 99, 0, 999]), inputs["y"])
     np.testing.assert_allclose(np.moveaxis(eps, -1, 1)[1::2], io["out"][1::2], rtol=1e-4, atol=1e-4)
 
 

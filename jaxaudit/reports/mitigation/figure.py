@@ -21,7 +21,8 @@ def trade_off(results: MitigationResults) -> Figure:
     """Leakage (rows: extraction, membership) against loss of quality (columns), a point per change."""
     records = results.records
     qualities, leaks = (
-        [name for name in names if all(_of(one, name) for one in records)] for names in (_QUALITIES, _LEAKS)
+        [name for name in names if all(getattr(one.measured, name) for one in records)]
+        for names in (_QUALITIES, _LEAKS)
     )
     with style.house_style():
         width, height = 0.6 + 3.6 * len(qualities), 1.15 + 2.35 * len(leaks)
@@ -85,7 +86,7 @@ def _panel(axes: Axes, records: Sequence[ChangedTarget], leak: str, quality: str
 
 
 def _of(one: ChangedTarget, name: str) -> Interval:
-    """A quantity by name; None where there are too few images for it."""
+    """A quantity by name, of those there were enough images for."""
     return getattr(one.measured, name)
 
 
