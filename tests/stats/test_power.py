@@ -114,6 +114,7 @@ def test_chunks_change_nothing(monkeypatch):
     # One order of the rows serves P and U, so the stream is the same; the order of summation is not.
     for one, other in zip(mean_p[1], mean_p[10**6], strict=True):
         assert one.mean_p == pytest.approx(other.mean_p, rel=1e-12)
+        assert one.p_quantiles == pytest.approx(other.p_quantiles, rel=1e-10)
         assert one.rejection_rate == other.rejection_rate
 
 
