@@ -23,11 +23,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from scipy import special
 
 from jaxaudit.errors import InputError
-from jaxaudit.protocols import DEFAULT, Criterion, Protocol
+from jaxaudit.protocols import DEFAULT, Criterion, Procedure, Protocol
 from jaxaudit.results import PowerCurve, PowerPoint, RequiredSize
 from jaxaudit.stats.dataset_inference import prepare
 from jaxaudit.stats.inputs import check_enough, check_fraction
@@ -75,48 +75,47 @@ def power_curve(
     check_fraction(power, "power")
     check_enough(repetitions, 1, "repetitions")
     p, u, _, notes = prepare(p_features, u_features, names, protocol)
-    largest = min(len(p), len(u))
     smallest = 2 if protocol.two_sided else fewest_permutable(alpha)
+    sizes = usable_sizes(grid, smallest, min(len(p), len(u)), alpha)
+    t, p_values = _draw(p, u, sizes, repetitions, protocol, np.random.default_rng(seed))
+    asked = {"alpha": alpha, "power": power, "confidence": confidence, "seed": seed}
+    return summarise_draws(sizes, p_values, t, protocol, samples=(len(p), len(u)), notes=notes, **asked)
+
+
+def usable_sizes(grid: Sequence[int], smallest: int, largest: int, alpha: float) -> list[int]:
+    """The sizes of the grid from `smallest`, that can reject at alpha, to `largest`, the fewer of P and U.
+
+    Raises:
+      InputError: if there is none.
+    """
     sizes = sorted({n for n in grid if smallest <= n <= largest})
     if not sizes:
         raise InputError(
             f"No size of the grid lies between {smallest}, the fewest samples that can reject at "
             f"alpha={alpha:g}, and {largest}, the fewer of P and U."
         )
-    t, p_values = _draw(p, u, sizes, repetitions, protocol, np.random.default_rng(seed))
-    return summarise_draws(
-        sizes,
-        p_values,
-        (p_values <= alpha) & (t > 0),
-        test=protocol.name,
-        criterion=protocol.criterion,
-        alpha=alpha,
-        power=power,
-        num_p=len(p),
-        num_u=len(u),
-        confidence=confidence,
-        seed=seed,
-        notes=notes,
-    )
+    return sizes
 
 
 def summarise_draws(
     sizes: Sequence[int],
     p_values: Float[np.ndarray, "R G"],
-    rejected: Bool[np.ndarray, "R G"],
+    t: Float[np.ndarray, "R G"],
+    test: Protocol | Procedure,
     *,
-    test: str,
-    criterion: Criterion,
+    samples: tuple[int, int],
     alpha: float,
     power: float,
-    num_p: int,
-    num_u: int,
     confidence: float,
     seed: int,
     notes: tuple[str, ...] = (),
 ) -> PowerCurve:
-    """The power curve of R tests at each of the ascending `sizes`; criterion "mean_p" is (1), "power" (2)."""
-    repetitions, largest = len(p_values), min(num_p, num_u)
+    """The power curve of R tests at each of the ascending `sizes`; criterion "mean_p" is (1), "power" (2).
+
+    A draw rejects at p <= alpha with t > 0. `samples` are those that P and U were drawn from.
+    """
+    repetitions, largest = len(p_values), min(samples)
+    rejected = (p_values <= alpha) & (t > 0)
     points = []
     for g, n in enumerate(sizes):
         independent = min(largest // n, repetitions)
@@ -132,15 +131,15 @@ def summarise_draws(
             )
         )
     return PowerCurve(
-        test=test,
-        criterion=criterion,
+        test=test.name,
+        criterion=test.criterion,
         alpha=alpha,
         power=power,
-        required=_required(points, criterion, alpha, power),
+        required=_required(points, test.criterion, alpha, power),
         points=tuple(points),
         repetitions=repetitions,
-        num_p=num_p,
-        num_u=num_u,
+        num_p=samples[0],
+        num_u=samples[1],
         confidence=confidence,
         seed=seed,
         notes=notes,

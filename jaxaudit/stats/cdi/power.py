@@ -12,14 +12,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jaxaudit.errors import InputError
 from jaxaudit.protocols import SPLIT, Procedure
 from jaxaudit.results import PowerCurve
 from jaxaudit.stats.cdi import draws, scorer
 from jaxaudit.stats.cdi.identification import Features
 from jaxaudit.stats.inputs import check_enough, check_fraction, named_features
 from jaxaudit.stats.intervals import CONFIDENCE
-from jaxaudit.stats.power import PUBLISHED_GRID, summarise_draws
+from jaxaudit.stats.power import PUBLISHED_GRID, summarise_draws, usable_sizes
 
 
 def identification_power(
@@ -57,12 +56,7 @@ def identification_power(
     procedure = procedure.drawn_as
     p, u, _ = named_features(p_features, u_features)
     smallest = draws.fewest_drawable(procedure, alpha)
-    sizes = sorted({n for n in grid if smallest <= n <= min(len(p), len(u))})
-    if not sizes:
-        raise InputError(
-            f"No size of the grid lies between {smallest}, the fewest samples that can reject at "
-            f"alpha={alpha:g}, and {min(len(p), len(u))}, the fewer of P and U."
-        )
+    sizes = usable_sizes(grid, smallest, min(len(p), len(u)), alpha)
     pool, _ = scorer.make_pool(np.concatenate([p, u]))
     rng = np.random.default_rng(seed)
     p_rows = draws.draw_rows(len(p), sizes[-1], repetitions, rng)
@@ -71,16 +65,5 @@ def identification_power(
         draws.draw_p_values(pool, p_rows[:, :n], len(p) + u_rows[:, :n], procedure=procedure) for n in sizes
     ]
     p_values, t = np.stack(tests, axis=-1)
-    return summarise_draws(
-        sizes,
-        p_values,
-        (p_values <= alpha) & (t > 0),
-        test=procedure.name,
-        criterion=procedure.criterion,
-        alpha=alpha,
-        power=power,
-        num_p=len(p),
-        num_u=len(u),
-        confidence=confidence,
-        seed=seed,
-    )
+    asked = {"alpha": alpha, "power": power, "confidence": confidence, "seed": seed}
+    return summarise_draws(sizes, p_values, t, procedure, samples=(len(p), len(u)), **asked)
