@@ -23,7 +23,7 @@ def test_every_target_and_file_named_exists():
     named = re.findall(r"`([a-z]+_[a-z0-9_]+)`", table)
     assert len(named) >= 6
     assert set(named) <= known
-    for file in re.findall(r"\]\((?!http)([^)]+)\)", README):
+    for file in re.findall(r"\]\((?!http)([^)#]+)(?:#[^)]*)?\)", README):
         assert (pathlib.Path(__file__).parent.parent / file).is_file(), file
 
 

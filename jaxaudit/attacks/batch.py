@@ -14,18 +14,18 @@ from jaxtyping import Float
 
 from jaxaudit.attacks.condition import condition_arrays
 from jaxaudit.errors import InputError
-from jaxaudit.targets import Given, Target
+from jaxaudit.targets import AnyArray, Given, Target
 from jaxaudit_kernels import draws
 
 
 def make_batch(
     target: Target,
-    images: Float[np.ndarray, "B H W 3"] | None,
+    images: Float[AnyArray, "B H W 3"] | None,
     condition: Given,
     *,
-    latents: Float[np.ndarray, "B ..."] | None = None,
-    noise: Float[np.ndarray, "R B h w c"] | Float[np.ndarray, "B h w c"] | None = None,
-    null_context: Float[np.ndarray, "T D"] | None = None,
+    latents: Float[AnyArray, "B ..."] | None = None,
+    noise: Float[AnyArray, "R B h w c"] | Float[AnyArray, "B h w c"] | None = None,
+    null_context: Float[AnyArray, "T D"] | None = None,
     ids: Sequence[Any] | np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """The batch of `jaxaudit.attacks.step`: every array [B,...].
@@ -48,7 +48,7 @@ def make_batch(
     return batch
 
 
-def _pictures(target: Target, images: np.ndarray | None, latents: np.ndarray | None) -> dict[str, np.ndarray]:
+def _pictures(target: Target, images: AnyArray | None, latents: AnyArray | None) -> dict[str, np.ndarray]:
     if images is not None and latents is None:
         size = target.preprocessing.image_size
         if np.ndim(images) != 4 or np.shape(images)[1:] != (size, size, 3):

@@ -17,7 +17,7 @@ from jaxtyping import Float, Float32
 
 from jaxaudit.data import PictureBatch, Source, resolve_captions, resolve_labels
 from jaxaudit.errors import InputError
-from jaxaudit.targets import Given, Target, check_labels
+from jaxaudit.targets import AnyArray, Given, Target, check_labels
 
 
 def resolve_condition(source: Source, target: Target) -> Source:
@@ -62,7 +62,7 @@ def null_context(target: Target, sources: Iterable[Source]) -> Float32[np.ndarra
 
 
 def condition_arrays(
-    target: Target, given: Given, count: int, null: Float[np.ndarray, "T D"] | None = None
+    target: Target, given: Given, count: int, null: Float[AnyArray, "T D"] | None = None
 ) -> dict[str, np.ndarray]:
     """The part of a step's batch that conditions it: "condition" and "null", each [B,...], as far as there.
 

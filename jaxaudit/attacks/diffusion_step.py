@@ -58,7 +58,7 @@ class DiffusionStep(Step):
     options: None = None
 
     @classmethod
-    def of(cls, target: DiffusionTarget, scores: tuple[Score, ...], options: None) -> DiffusionStep:
+    def of(cls, target: DiffusionTarget, scores: tuple[Score, ...], options: Any) -> DiffusionStep:
         """The step that computes `scores` for a target.
 
         Raises:

@@ -9,7 +9,7 @@ Axes: B batch, L tokens, D channels of a hidden state, V conditions (label, null
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from einops import rearrange
@@ -35,7 +35,7 @@ class DiscreteStep(Step):
     options: None = None
 
     @classmethod
-    def of(cls, target: DiscreteTarget, scores: tuple[Score, ...], options: None) -> DiscreteStep:
+    def of(cls, target: DiscreteTarget, scores: tuple[Score, ...], options: Any) -> DiscreteStep:
         """The step that computes `scores` for a target.
 
         Raises:

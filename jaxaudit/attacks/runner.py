@@ -26,17 +26,17 @@ from jaxaudit.attacks.step_by_kind import make_step
 from jaxaudit.errors import InputError
 from jaxaudit.runtime.mesh import mesh_of, replicated
 from jaxaudit.runtime.parallel import Parallelism, Pending, data_parallel
-from jaxaudit.targets import Given, Target
+from jaxaudit.targets import AnyArray, Given, Target
 
 
 def score(
     target: Target,
-    images: Float[np.ndarray, "B H W 3"] | None = None,
+    images: Float[AnyArray, "B H W 3"] | None = None,
     labels: Given = None,
     *,
-    latents: Float[np.ndarray, "B L D"] | Float[np.ndarray, "B h w c"] | None = None,
-    noise: Float[np.ndarray, "B h w c"] | Float[np.ndarray, "R B h w c"] | None = None,
-    null_context: Float[np.ndarray, "T D"] | None = None,
+    latents: Float[AnyArray, "B L D"] | Float[AnyArray, "B h w c"] | None = None,
+    noise: Float[AnyArray, "B h w c"] | Float[AnyArray, "R B h w c"] | None = None,
+    null_context: Float[AnyArray, "T D"] | None = None,
     names: str | Sequence[str] = "default",
     access: Access = "white-box",
     key: Key[Array, ""] | None = None,
@@ -128,7 +128,7 @@ class Scorer:
         key: Key[Array, ""] | None = None,
         options: MaskedLossConfig | None = None,
         access: Access = "white-box",
-        null_context: Float[np.ndarray, "T D"] | None = None,
+        null_context: Float[AnyArray, "T D"] | None = None,
         mesh: Mesh | None = None,
         parallelism: Parallelism = "jit",
     ):
@@ -174,11 +174,11 @@ class Scorer:
 
     def submit(
         self,
-        images: Float[np.ndarray, "B H W 3"] | None = None,
+        images: Float[AnyArray, "B H W 3"] | None = None,
         labels: Given = None,
         *,
-        latents: Float[np.ndarray, "B L D"] | Float[np.ndarray, "B h w c"] | None = None,
-        noise: Float[np.ndarray, "B h w c"] | Float[np.ndarray, "R B h w c"] | None = None,
+        latents: Float[AnyArray, "B L D"] | Float[AnyArray, "B h w c"] | None = None,
+        noise: Float[AnyArray, "B h w c"] | Float[AnyArray, "R B h w c"] | None = None,
         ids: Sequence[Any] | np.ndarray | None = None,
         padded_size: int = 1,
     ) -> PendingScores:

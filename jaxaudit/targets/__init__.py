@@ -5,7 +5,7 @@ A target is a small frozen record: the parameters, the facts an attack needs, an
 themselves. Nothing outside `jaxaudit.families` knows which model family a target came from.
 """
 
-from jaxaudit.targets.base import HiddenLayers, Kind, Params, check_labels
+from jaxaudit.targets.base import AnyArray, HiddenLayers, Kind, Params, check_labels
 from jaxaudit.targets.continuous import ContinuousFunctions, ContinuousTarget
 from jaxaudit.targets.diffusion import Condition, DiffusionFunctions, DiffusionTarget, Given
 from jaxaudit.targets.discrete import DiscreteFunctions, DiscreteTarget
@@ -14,6 +14,7 @@ Target = DiscreteTarget | ContinuousTarget | DiffusionTarget
 """Whatever can be audited."""
 
 __all__ = [
+    "AnyArray",
     "Condition",
     "ContinuousFunctions",
     "ContinuousTarget",

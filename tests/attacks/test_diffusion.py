@@ -301,7 +301,7 @@ def test_the_autoencoders_error_is_asked_for_by_name():
         ),
     ],
 )
-def test_arguments_that_do_not_fit(arguments, message):
+def test_arguments_that_do_not_fit(arguments, message, unchecked):
     arguments = {"images": IMAGES, "labels": LABELS, "names": "multiple_loss_100"} | arguments
     with pytest.raises(InputError, match=message):
         jaxaudit.score(target(), **arguments)

@@ -204,14 +204,15 @@ def test_a_batch_optimised_as_one_as_published(family):
     target, io = recorded(family)
     values = computed(family, "noise_optim")
     at_100, noise, trace = level(family, 100), jnp.asarray(io["noise_optim_noise"]), []
-    index, kept = jnp.full(len(io["classes"]), at_100), target.process.alphas_cumprod[at_100]
+    classes = jnp.asarray(io["classes"])
+    index, kept = jnp.full(len(classes), at_100), target.process.alphas_cumprod[at_100]
 
     @jax.jit
     def joint(params, z_t):
         denoise = functools.partial(target.functions.denoise, params)
 
         def objective(delta):
-            seen, gradient = denoised_and_gradient(denoise, z_t + delta[0], index, io["classes"], noise)
+            seen, gradient = denoised_and_gradient(denoise, z_t + delta[0], index, classes, noise)
             value = jnp.mean(norm(noise - seen.eps))
             jax.debug.callback(lambda value: trace.append(float(value)), value, ordered=True)
             return value[None], gradient[None] / len(noise)
@@ -219,7 +220,7 @@ def test_a_batch_optimised_as_one_as_published(family):
         delta = minimize(objective, jnp.zeros((1, *z_t.shape)), max_iterations=5).x[0]
         again = np.float32(kept**0.5) * (z_t + delta) + np.float32((1 - kept) ** 0.5) * noise
         looks = jnp.stack([again, z_t + delta])
-        return delta, jax.lax.map(lambda z: norm(noise - denoise(z, index, io["classes"]).eps), looks)
+        return delta, jax.lax.map(lambda z: norm(noise - denoise(z, index, classes).eps), looks)
 
     delta, (error, not_renoised) = joint(target.params, values["noised"])
     jax.effects_barrier()

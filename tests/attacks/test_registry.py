@@ -242,8 +242,9 @@ def test_a_fitted_score_leaves_its_features_and_no_value():
     assert plan.fitted == ("diff/learned",)
     assert tuple(plan.host(jax.device_get(plan.device(inputs)), tokens)) == ("cond/loss",)
     features = plan.features(inputs, (4, 5))
-    assert features.keys() == {"diff/learned/gain", "diff/learned/steps"}
-    np.testing.assert_array_equal(features["diff/learned/steps"], 2)
+    assert features.keys() == {"diff/learned"}
+    assert features["diff/learned"].keys() == {"gain", "steps"}
+    np.testing.assert_array_equal(features["diff/learned"]["steps"], 2)
 
 
 def test_a_plan_says_which_statistics_it_needs():

@@ -46,7 +46,7 @@ def loss_of(target, latents, label, sample_id, config, key):
         everywhere, timestep = np.zeros((1, 16, 4), np.float32), np.zeros((1, 16), int)
         everywhere[0, hidden] = noise
         timestep[0, hidden] = time if config.timestep == "random" else config.timestep
-        loss = target.token_losses(latents[None], [label], mask, timestep, everywhere)["loss"]
+        loss = target.token_losses(latents[None], np.array([label]), mask, timestep, everywhere)["loss"]
         losses.append(np.asarray(loss)[0, hidden])
     return np.mean(losses, axis=0)
 

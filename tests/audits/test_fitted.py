@@ -43,5 +43,5 @@ def test_a_fitted_diffusion_score_is_in_the_table_and_in_the_assessment(tmp_path
         table.features["learned"], np.stack([expected[name] for name in names], axis=1)
     )
     results = assess(evidence)
-    assert "learned" in results["membership"]["per_score"]
-    assert results["dataset_inference"][""]["names"] == list(LOSSES)
+    assert "learned" in results.membership.per_score
+    assert list(results.dataset_inference[""].names) == list(LOSSES)

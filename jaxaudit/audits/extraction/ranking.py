@@ -128,12 +128,13 @@ def _rank(
         return attack.rank(batch.images, batch.labels, ids=batch.ids, padded_size=batch_size)
 
     filled = (batch for batch in batches(source, rows, attack.target.preprocessing, batch_size) if batch.ids)
-    loaded, parts = [], []
+    ids, labels, digests, parts = [], [np.zeros(0, np.int32)], [], []  # of the pictures no more is kept
     for batch, part in one_in_flight(filled, submit):
-        loaded.append(dataclasses.replace(batch, images=None))
+        ids += batch.ids
+        labels.append(batch.labels)
+        digests += batch.digests
         parts.append(part)
-        done(sum(len(batch.ids) for batch in loaded))
-    ids = [sample_id for batch in loaded for sample_id in batch.ids]
+        done(len(ids))
     scores = {
         name: np.concatenate([np.zeros(0, np.float32), *(part[name] for part in parts)])
         for name in attack.scores
@@ -142,7 +143,7 @@ def _rank(
         check_finite(f"The candidate score {name}", values, ids)
     return {
         "sample_id": np.array(ids, np.str_),
-        "label": np.concatenate([np.zeros(0, np.int32), *(batch.labels for batch in loaded)]),
-        "digest": np.array([digest for batch in loaded for digest in batch.digests], np.str_),
+        "label": np.concatenate(labels),
+        "digest": np.array(digests, np.str_),
         **scores,
     }
