@@ -184,23 +184,27 @@ PUBLISHED = Protocol(
 PROTOCOLS = {protocol.name: protocol for protocol in (DEFAULT, PUBLISHED)}
 
 
-def get_protocol(name: str) -> Protocol:
-    """The protocol of that name.
+def get_protocol(name: Protocol | str) -> Protocol:
+    """The protocol of that name; a protocol is itself.
 
     Raises:
       InputError: if there is none.
     """
+    if isinstance(name, Protocol):
+        return name
     if name not in PROTOCOLS:
         raise unknown_name("protocol", name, PROTOCOLS)
     return PROTOCOLS[name]
 
 
-def get_procedure(name: str) -> Procedure:
-    """The procedure of CDI of that name.
+def get_procedure(name: Procedure | str) -> Procedure:
+    """The procedure of CDI of that name; a procedure is itself.
 
     Raises:
       InputError: if there is none.
     """
+    if isinstance(name, Procedure):
+        return name
     if name not in PROCEDURES:
         raise unknown_name("procedure", name, PROCEDURES)
     return PROCEDURES[name]

@@ -1,7 +1,12 @@
 """Protocols and procedures: found by name, consistent in themselves."""
 
+import json
+
+import numpy as np
 import pytest
 
+from jaxaudit import stats
+from jaxaudit.audits.assess import AssessConfig
 from jaxaudit.errors import InputError
 from jaxaudit.protocols import (
     DEFAULT,
@@ -43,3 +48,22 @@ def test_a_score_is_a_candidate_of_exactly_one_protocol():
 def test_what_refits_for_every_relabelling_is_drawn_as_the_split():
     assert PERMUTATION.drawn_as is SPLIT
     assert DRAWN_PROCEDURES == ("split", "paper")
+
+
+def test_statistics_take_a_name_for_the_object_and_give_plain_data():
+    rng = np.random.default_rng(0)
+    p, u = rng.normal(0.5, 1, (40, 3)), rng.normal(0, 1, (40, 3))
+    assert stats.dataset_inference(p, u, protocol="paper") == stats.dataset_inference(
+        p, u, protocol=PUBLISHED
+    )
+    assert stats.identify(p, u, procedure="split") == stats.identify(p, u, procedure=SPLIT)
+    found = stats.dataset_inference(p, u)
+    assert found.to_dict()["welch"]["t"] == found.welch.t
+    assert json.loads(json.dumps(found.to_dict())) == found.to_dict()
+    with pytest.raises(InputError, match="Unknown protocol 'papers'"):
+        stats.dataset_inference(p, u, protocol="papers")
+
+
+def test_a_config_takes_names(unchecked):
+    config = AssessConfig(protocol="paper", procedure="permutation")
+    assert (config.protocol, config.procedure) == (PUBLISHED, PERMUTATION)

@@ -16,7 +16,7 @@ from jaxaudit.audits import tested
 from jaxaudit.data.duplicates import check_disjoint
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import Evidence, Table
-from jaxaudit.protocols import DEFAULT, SPLIT, Procedure, Protocol
+from jaxaudit.protocols import DEFAULT, SPLIT, Procedure, Protocol, get_procedure, get_protocol
 from jaxaudit.results import (
     AuditResults,
     DatasetInference,
@@ -35,12 +35,15 @@ class AssessConfig:
     """How scores become a verdict.
 
     Attributes:
-      protocol: the rules (`jaxaudit.protocols`).
+      protocol: the rules (`jaxaudit.protocols`), or their name.
       alpha: significance level of every test.
       power: share of draws that must reject for a number of samples to be enough.
       procedure: how CDI, the dataset inference of diffusion models, holds samples out, unless the protocol
-        says so itself.
+        says so itself; or its name.
       seed: of splits, permutations and draws.
+
+    Raises:
+      InputError: for a name of no protocol or procedure.
     """
 
     protocol: Protocol = DEFAULT
@@ -48,6 +51,10 @@ class AssessConfig:
     power: float = 0.8
     procedure: Procedure = SPLIT
     seed: int = 0
+
+    def __post_init__(self):
+        object.__setattr__(self, "protocol", get_protocol(self.protocol))
+        object.__setattr__(self, "procedure", get_procedure(self.procedure))
 
     def named(self) -> dict[str, Any]:
         """The fields as files say them: rules by their names."""

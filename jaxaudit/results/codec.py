@@ -23,6 +23,10 @@ from jaxaudit.evidence.files import write_atomically
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base of all results: a frozen record whose fields are plain values and other records."""
 
+    def to_dict(self) -> dict[str, Any]:
+        """The record as the dicts and lists that JSON will give back."""
+        return to_plain(self)
+
 
 class Document(Record, frozen=True, kw_only=True):
     """Base of the records that are files of their own: their first field is `format: Literal[n] = n`."""

@@ -25,7 +25,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxaudit.errors import InputError
-from jaxaudit.protocols import DEFAULT, Protocol
+from jaxaudit.protocols import DEFAULT, Protocol, get_protocol
 from jaxaudit.results import DatasetInference
 from jaxaudit.stats.inputs import check_features, check_fraction, feature_matrices
 from jaxaudit.stats.intervals import CONFIDENCE
@@ -36,7 +36,7 @@ def dataset_inference(
     p_features: Float[np.ndarray, "n F"],
     u_features: Float[np.ndarray, "m F"],
     *,
-    protocol: Protocol = DEFAULT,
+    protocol: Protocol | str = DEFAULT,
     alpha: float = 0.01,
     names: Sequence[str] | None = None,
     permutations: int = 9_999,
@@ -48,7 +48,7 @@ def dataset_inference(
     Args:
       p_features: [n,F] scores of P, higher = more likely a member.
       u_features: [m,F] scores of U.
-      protocol: the rules; `PUBLISHED` for the published test.
+      protocol: the rules, or their name; `PUBLISHED` for the published test.
       alpha: significance level.
       names: of the F scores, for the errors and the record.
       permutations: random splits of the permutation test.
@@ -60,6 +60,7 @@ def dataset_inference(
         lenient protocol turns NaN and constants into 0, with a note), if shapes do not fit, or if there are
         too few samples or permutations for a p-value <= alpha to exist.
     """
+    protocol = get_protocol(protocol)
     check_fraction(alpha, "alpha")
     p, u, names, notes = prepare(p_features, u_features, names, protocol)
     if not protocol.two_sided:

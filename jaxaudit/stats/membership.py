@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Real
 
 from jaxaudit.errors import InputError, unknown_name
-from jaxaudit.protocols import DEFAULT, Protocol
+from jaxaudit.protocols import DEFAULT, Protocol, get_protocol
 from jaxaudit.results import MembershipInference, OmittedFpr, replace
 from jaxaudit.stats.inputs import check_enough, check_finite, check_not_constant
 from jaxaudit.stats.intervals import CONFIDENCE
@@ -40,7 +40,7 @@ def membership_inference(
     members: Scores,
     nonmembers: Scores,
     *,
-    protocol: Protocol = DEFAULT,
+    protocol: Protocol | str = DEFAULT,
     groups: Mapping[str, Sequence[str]] | None = None,
     fprs: Sequence[float] = (0.01, 0.001),
     confidence: float = CONFIDENCE,
@@ -51,7 +51,7 @@ def membership_inference(
     Args:
       members: {score: [n]}, higher = more likely a member; the same samples in the same order in each.
       nonmembers: {score: [m]}, the same scores.
-      protocol: the rules (see the module).
+      protocol: the rules, or their name (see the module).
       groups: {group: names of its scores}, e.g. a baseline and a tailored attack, or the k of one attack.
       fprs: false-positive rates to report the TPR at; one that allows no false positive is omitted, with why.
       confidence: of the intervals.
@@ -62,6 +62,7 @@ def membership_inference(
         a lenient protocol: NaN becomes 0 and a constant stays, as published), if samples do not align or are
         too few, or if a group names an unknown score.
     """
+    protocol = get_protocol(protocol)
     members, nonmembers = _aligned(members, "members"), _aligned(nonmembers, "nonmembers")
     if missing := members.keys() ^ nonmembers.keys():
         raise InputError(f"Score {min(missing)!r} is there for only one of members and nonmembers.")

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import special
 
-from jaxaudit.protocols import DEFAULT, SPLIT, Protocol
+from jaxaudit.protocols import DEFAULT, SPLIT, Protocol, get_protocol
 from jaxaudit.results import Interval, NullControl
 from jaxaudit.stats.cdi.draws import draw_p_values, draw_rows
 from jaxaudit.stats.cdi.scorer import make_pool
@@ -31,7 +31,7 @@ from jaxaudit.stats.welch import check_permutable, fewest_permutable, random_spl
 def null_control(
     u_features: Float[np.ndarray, "m F"],
     *,
-    protocol: Protocol = DEFAULT,
+    protocol: Protocol | str = DEFAULT,
     alpha: float = 0.01,
     num_p: int | None = None,
     repetitions: int = 1_000,
@@ -44,7 +44,7 @@ def null_control(
 
     Args:
       u_features: [m,F] scores of samples the model has not seen, higher = more likely a member.
-      protocol: the rules; with `equal_sizes` always halves.
+      protocol: the rules, or their name; with `equal_sizes` always halves.
       alpha: significance level.
       num_p: size of the pseudo P, cut to m/2; None: halves. With the size of the true P the control has about
         the imbalance of the verdict beside it.
@@ -57,6 +57,7 @@ def null_control(
     Raises:
       InputError: as `dataset_inference`, or if U is too small to split.
     """
+    protocol = get_protocol(protocol)
     check_fraction(alpha, "alpha")
     check_enough(repetitions, 1, "repetitions")
     u_features = np.asarray(u_features)

@@ -27,7 +27,7 @@ from jaxtyping import Float
 from scipy import special
 
 from jaxaudit.errors import InputError
-from jaxaudit.protocols import DEFAULT, Criterion, Procedure, Protocol
+from jaxaudit.protocols import DEFAULT, Criterion, Procedure, Protocol, get_protocol
 from jaxaudit.results import PowerCurve, PowerPoint, RequiredSize
 from jaxaudit.stats.dataset_inference import prepare
 from jaxaudit.stats.inputs import check_enough, check_fraction
@@ -45,7 +45,7 @@ def power_curve(
     p_features: Float[np.ndarray, "n F"],
     u_features: Float[np.ndarray, "m F"],
     *,
-    protocol: Protocol = DEFAULT,
+    protocol: Protocol | str = DEFAULT,
     alpha: float = 0.01,
     power: float = 0.8,
     repetitions: int = 1_000,
@@ -59,7 +59,7 @@ def power_curve(
     Args:
       p_features: [n,F] scores of P, higher = more likely a member.
       u_features: [m,F] scores of U.
-      protocol: the rules: the sides of the test, the rows drawn of P and U, and the criterion.
+      protocol: the rules, or their name: the sides of the test, the rows drawn of P and U, and the criterion.
       alpha: significance level.
       power: fraction of draws that must reject.
       repetitions: draws of each size.
@@ -71,6 +71,7 @@ def power_curve(
     Raises:
       InputError: as `dataset_inference`, or if no size of the grid can be drawn.
     """
+    protocol = get_protocol(protocol)
     check_fraction(alpha, "alpha")
     check_fraction(power, "power")
     check_enough(repetitions, 1, "repetitions")

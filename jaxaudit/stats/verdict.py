@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from jaxaudit.protocols import Procedure
+from jaxaudit.protocols import Procedure, get_procedure
 from jaxaudit.results import DatasetInference, Gate, Identification, Interval, NullControl
 from jaxaudit.results.audit import Status
 from jaxaudit.stats.cdi.identification import identify
@@ -55,7 +55,7 @@ def verdict(
     p_blind: Float[np.ndarray, "n K"],
     u_blind: Float[np.ndarray, "m K"],
     names: Sequence[str] | None = None,
-    procedure: Procedure | None = None,
+    procedure: Procedure | str | None = None,
     alpha: float = 0.01,
     seed: int = 0,
 ) -> Verdict:
@@ -67,14 +67,15 @@ def verdict(
       p_blind: [n,K] features of P that never saw the model.
       u_blind: [m,K] features of U that never saw the model.
       names: of the F scores.
-      procedure: None for `dataset_inference`; a valid one for `identify`, whose control is that of `SPLIT`
-        either way.
+      procedure: None for `dataset_inference`; a valid one, or its name, for `identify`, with the control of
+        `SPLIT` either way.
       alpha: significance level.
       seed: of everything random.
 
     Raises:
       InputError: as `blind_gate`, the test and its null control.
     """
+    procedure = get_procedure(procedure) if procedure is not None else None
     gate = blind_gate(p_blind, u_blind, alpha=alpha, seed=seed)
     if not gate.passed:
         return Verdict(

@@ -27,7 +27,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxaudit.errors import InputError
-from jaxaudit.protocols import SPLIT, Procedure
+from jaxaudit.protocols import SPLIT, Procedure, get_procedure
 from jaxaudit.results import Identification
 from jaxaudit.stats.cdi import scorer
 from jaxaudit.stats.cdi.shapley import ShapleyValues, linear_shapley
@@ -44,7 +44,7 @@ def identify(
     p_features: Features,
     u_features: Features,
     *,
-    procedure: Procedure = SPLIT,
+    procedure: Procedure | str = SPLIT,
     alpha: float = 0.01,
     splits: int = 1,
     combination: str = "twice_mean",
@@ -57,7 +57,7 @@ def identify(
     Args:
       p_features: {name: [n]} or [n,F] features of P, of any unit and direction.
       u_features: {name: [m]} or [m,F] features of U, images the model has not seen.
-      procedure: how samples are held out and compared.
+      procedure: how samples are held out and compared, or its name.
       alpha: significance level.
       splits: of `SPLIT`, how many random ones; more make the result depend less on the seed.
       combination: the rule for the p-values of several splits (`combine_p_values`).
@@ -70,6 +70,7 @@ def identify(
         shapes or names do not fit, there are too few samples or permutations for a p-value <= alpha to exist,
         the combination is unknown, or sets are unequal and the procedure takes equal ones only.
     """
+    procedure = get_procedure(procedure)
     check_fraction(alpha, "alpha")
     p, u, names = named_features(p_features, u_features)
     permutations = procedure.permutations and (permutations or procedure.permutations)
@@ -106,13 +107,14 @@ def identify(
 
 
 def shapley_values(
-    p_features: Features, u_features: Features, *, procedure: Procedure = SPLIT, seed: int = 0
+    p_features: Features, u_features: Features, *, procedure: Procedure | str = SPLIT, seed: int = 0
 ) -> ShapleyValues:
     """Shapley values of the log-odds of every held-out sample, by the scorer(s) of `identify` with this seed.
 
     Raises:
       InputError: as `identify`.
     """
+    procedure = get_procedure(procedure)
     p, u, names = named_features(p_features, u_features)
     _check_request(procedure, len(p), len(u), alpha=0.5, splits=1, permutations=1)
     (outcome,) = _outcomes(p, u, names, procedure, 1, 1, seed)

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
 from jaxaudit.errors import unknown_name
-from jaxaudit.protocols import Procedure
+from jaxaudit.protocols import Procedure, get_procedure
 from jaxaudit.results import FalsePositiveRate, Interval
 from jaxaudit.stats.cdi import draws, scorer
 from jaxaudit.stats.inputs import check_enough, check_fraction
@@ -29,7 +29,7 @@ NULL_KINDS = ("normal", "skewed", "heavy_tails")
 
 
 def false_positive_rate(
-    procedure: Procedure,
+    procedure: Procedure | str,
     *,
     kind: str = "normal",
     num_p: int = 100,
@@ -44,7 +44,7 @@ def false_positive_rate(
     """Simulates P and U from one distribution, again and again, and counts accusations.
 
     Args:
-      procedure: of `identify`; some take num_p = num_u only.
+      procedure: of `identify`, or its name; some take num_p = num_u only.
       kind: of distribution, one of `NULL_KINDS`.
       num_p, num_u: samples.
       num_features: the published CDI has 26.
@@ -57,6 +57,7 @@ def false_positive_rate(
     Raises:
       InputError: if the kind is unknown, or a number is out of range.
     """
+    procedure = get_procedure(procedure)
     check_fraction(alpha, "alpha")
     check_enough(repetitions, 1, "repetitions")
     if kind not in NULL_KINDS:

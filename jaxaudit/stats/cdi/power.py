@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jaxaudit.protocols import SPLIT, Procedure
+from jaxaudit.protocols import SPLIT, Procedure, get_procedure
 from jaxaudit.results import PowerCurve
 from jaxaudit.stats.cdi import draws, scorer
 from jaxaudit.stats.cdi.identification import Features
@@ -25,7 +25,7 @@ def identification_power(
     p_features: Features,
     u_features: Features,
     *,
-    procedure: Procedure = SPLIT,
+    procedure: Procedure | str = SPLIT,
     alpha: float = 0.01,
     power: float = 0.8,
     repetitions: int = 1_000,
@@ -38,7 +38,7 @@ def identification_power(
     Args:
       p_features: {name: [n]} or [n,F] features of P.
       u_features: {name: [m]} or [m,F] features of U.
-      procedure: its sides, sizes and criterion; with `equal_sizes` the same rows are drawn of P and U. One
+      procedure: or its name: the sides, sizes and criterion; with `equal_sizes` the same rows of P and U. One
         that refits is drawn as `SPLIT`, and needs no more samples.
       alpha: significance level.
       power: fraction of draws that must reject.
@@ -50,6 +50,7 @@ def identification_power(
     Raises:
       InputError: as `identify`, or if no size of the grid can be drawn.
     """
+    procedure = get_procedure(procedure)
     check_fraction(alpha, "alpha")
     check_fraction(power, "power")
     check_enough(repetitions, 1, "repetitions")
