@@ -65,6 +65,7 @@ def test_default_is_the_larger_of_welch_and_permutation():
 
 
 # Rejections of 2,000 true nulls at 1%: recorded, and never above 1.5%.
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("kind", "n", "m", "rate"),
     [

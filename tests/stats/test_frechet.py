@@ -63,6 +63,7 @@ def test_small_distances_keep_their_digits():
     assert frechet_distance(moments(x), moments(x + 1e-6)) == pytest.approx(5e-12, rel=0.01)
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(("dim", "n", "shift"), [(4, 100, 0.5), (16, 100, 0.5), (8, 60, 0.0)])
 def test_the_interval_covers_the_truth(dim, n, shift):
     """The estimate is far too high at these sizes, the interval is not."""

@@ -80,6 +80,7 @@ def test_perfect_separation_is_not_certainty():
         auc_interval(ten[:1], ten)
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("n", "m", "shift", "coverage"),
     [
@@ -98,6 +99,7 @@ def test_auc_interval_covers(n, m, shift, coverage):
     assert covered == pytest.approx(coverage, abs=0.003)
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("m", "fpr", "shift", "coverage"),
     [(1000, 0.01, 0.0, 0.998), (1000, 0.01, 1.0, 0.994), (1000, 0.01, 3.0, 0.99), (1000, 0.001, 1.0, 1.0)],
@@ -113,6 +115,7 @@ def test_tpr_interval_covers_with_the_error_of_the_threshold(m, fpr, shift, cove
     assert covered == pytest.approx(coverage, abs=0.003)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_tpr_interval_covers_discrete_scores():
     values = np.arange(6)  # few values, so ties decide everything
     p_members, p_nonmembers = np.array([1, 2, 3, 4, 4, 2]) / 16, np.array([6, 4, 3, 2, 0.85, 0.15]) / 16

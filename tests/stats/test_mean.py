@@ -13,6 +13,7 @@ def test_the_interval_is_students():
     assert found.low == pytest.approx(6 - found.high)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_it_covers_as_often_as_it_says():
     values = np.random.default_rng(0).normal(1.0, 2.0, (2000, 6))
     inside = [found.low <= 1.0 <= found.high for found in map(mean_interval, values)]

@@ -63,6 +63,7 @@ def test_equals_scipy_with_its_interval():
     assert test.mean_difference.estimate == pytest.approx(members.mean() - nonmembers.mean())
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_hedges_g_is_unbiased_and_its_interval_covers():
     rng = np.random.default_rng(1)
     estimates, covered = [], []

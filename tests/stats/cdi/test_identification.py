@@ -142,6 +142,7 @@ def test_blocks_of_draws_change_nothing(monkeypatch):
 
 
 # Accusations of 2,000 simulated data sets with 26 features in which there is nothing to find.
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("kind", "n", "m"),
     [
@@ -160,6 +161,7 @@ def test_split_accuses_at_most_alpha(kind, n, m):
     assert result.mean_p == pytest.approx(0.5, abs=0.025)
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(("kind", "n", "m"), [("normal", 12, 12), ("skewed", 7, 15)])
 def test_permutation_accuses_at_most_alpha(kind, n, m):
     result = false_positive_rate(
@@ -176,6 +178,7 @@ def test_permutation_is_calibrated_with_26_features():
     assert result.accused.estimate <= 0.15
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_the_published_procedure_accuses_too_often():
     result = false_positive_rate(PUBLISHED_FOLDS, num_p=100, num_u=100, repetitions=1_000)
     assert result.accused.low > 0.01

@@ -57,6 +57,7 @@ def test_enough_samples_are_measured():
     )
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_too_few_samples_are_continued_to_about_the_number_needed():
     p, u = sets(2, 6000, 6000, shift=0.4, features=12)
     true = identification_power(p, u, grid=range(50, 1000, 50), repetitions=200).required.estimate
