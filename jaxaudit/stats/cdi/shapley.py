@@ -58,7 +58,7 @@ class ShapleyValues:
           InputError: if the package is not installed.
         """
         try:
-            import shap
+            import shap  # pyright: ignore[reportMissingImports]  (an extra)
         except ImportError:
             raise InputError(
                 "The package shap is not installed; pip install 'jaxaudit[shap]'. The values need no package."
