@@ -111,6 +111,7 @@ def _cite(source: str) -> str:
 
 def programs() -> str:
     """What --help of every program prints."""
+    sys.path.insert(0, str(ROOT))  # the console script of mkdocs does not know the checkout
     experiments = importlib.import_module("experiments.__main__")
     parts = [
         "# Programs and flags",
