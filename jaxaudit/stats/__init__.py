@@ -11,6 +11,7 @@ from jaxaudit.stats.cdi.power import identification_power
 from jaxaudit.stats.cdi.shapley import ShapleyValues
 from jaxaudit.stats.combination import COMBINATIONS, combine_p_values
 from jaxaudit.stats.dataset_inference import dataset_inference
+from jaxaudit.stats.effect_size import hedges_g
 from jaxaudit.stats.fitted import fitted_scores
 from jaxaudit.stats.frechet import (
     FrechetDistance,
@@ -25,13 +26,13 @@ from jaxaudit.stats.intervals import (
     auc_interval,
     balanced_accuracy_interval,
     clopper_pearson,
-    tpr_at_fpr_interval,
 )
 from jaxaudit.stats.membership import membership_inference
 from jaxaudit.stats.null_control import identification_null_control, null_control
 from jaxaudit.stats.power import PUBLISHED_GRID, power_curve
 from jaxaudit.stats.published import PublishedMetrics, published_metrics
 from jaxaudit.stats.roc import auc, best_threshold, roc_curve, tpr_at_fpr
+from jaxaudit.stats.tpr_interval import tpr_at_fpr_interval
 from jaxaudit.stats.verdict import Verdict, verdict
 from jaxaudit.stats.welch import fewest_permutable, permutation_p_value, welch
 
@@ -58,6 +59,7 @@ __all__ = [
     "forecast_samples",
     "frechet_distance",
     "gaussian_distance",
+    "hedges_g",
     "identification_null_control",
     "identification_power",
     "identify",
