@@ -203,7 +203,8 @@ class RequiredSize(Record, frozen=True):
 
     Attributes:
       estimate: the smallest size that meets the criterion; None if no size of the grid does.
-      low, high: its limits; None where no size of the grid reaches them, and both under "mean_p".
+      low, high: its limits. `high` may lie beyond the sizes drawn, and is None where nothing is sure to be
+        found with any; `low` is None where no size drawn could be enough; both are under "mean_p".
       reason: why `estimate`, or under "power" `high`, is None; None otherwise.
     """
 

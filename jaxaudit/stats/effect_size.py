@@ -5,8 +5,8 @@ Both variances weigh the same, as befits Welch's test (Delacre et al., 2021); J 
 What one score adds to the error of d (its influence), with u = (x - mean(x))/s and v = (y - mean(y))/s:
   xi = u - d u²/4,   eta = -v - d v²/4,   each less its mean                                             (2)
   e² = sum(xi²) / (n(n-1)) + sum(eta²) / (m(m-1))                                                        (3)
-holds the third and fourth moments of the scores, whatever they are, but no tail that the sample lacks. So e is
-never taken below its value for normal scores (Bonett, Psychological Methods 2008):
+holds the third and fourth moments of the scores, but no tail that the sample lacks. So e is never taken below
+its value for normal scores (Bonett, Psychological Methods 2008):
   e² >= d² (s_x⁴/(n-1) + s_y⁴/(m-1)) / (8 s⁴) + (s_x²/(n-1) + s_y²/(m-1)) / s²                           (4)
 The limits are g ± J t e with Student's t at Welch's degrees of freedom; the one on the side to which the
 influences lean is moved out by the skewness of the studentised d (Hall, The Bootstrap and Edgeworth
