@@ -34,14 +34,17 @@ from jaxaudit.results.estimates import Interval, MeanStd
 from jaxaudit.results.extraction import ExtractionCounts, ExtractionResults
 from jaxaudit.results.inference import (
     Attribution,
+    Comparability,
     DatasetInference,
     Forecast,
     Gate,
     Identification,
     NullControl,
+    Omnibus,
     PowerCurve,
     PowerPoint,
     RequiredSize,
+    SetTest,
     WelchTest,
 )
 from jaxaudit.results.localization import Localization, LocalizationResults
@@ -76,6 +79,7 @@ __all__ = [
     "ChangeFacts",
     "ChangedTarget",
     "Collected",
+    "Comparability",
     "DatasetInference",
     "Document",
     "ExtractionCounts",
@@ -99,6 +103,7 @@ __all__ = [
     "NullControl",
     "NullStudyResults",
     "OmittedFpr",
+    "Omnibus",
     "OwnersAnswer",
     "PowerCurve",
     "PowerPoint",
@@ -109,6 +114,7 @@ __all__ = [
     "ScoreFacts",
     "ScoreMetrics",
     "SetRoc",
+    "SetTest",
     "StageSpeed",
     "StudiedTarget",
     "StudyPoint",
