@@ -22,16 +22,19 @@ from jaxaudit.stats.frechet import (
     moments,
 )
 from jaxaudit.stats.gate import blind_gate
+from jaxaudit.stats.individuals import conformal_p_values, discover_members
 from jaxaudit.stats.intervals import (
     auc_interval,
     balanced_accuracy_interval,
     clopper_pearson,
 )
+from jaxaudit.stats.matching import Covariates, Pairs, match_pairs
 from jaxaudit.stats.membership import membership_inference
 from jaxaudit.stats.null_control import identification_null_control, null_control
 from jaxaudit.stats.power import PUBLISHED_GRID, power_curve
 from jaxaudit.stats.published import PublishedMetrics, published_metrics
 from jaxaudit.stats.roc import auc, best_threshold, roc_curve, tpr_at_fpr
+from jaxaudit.stats.sensitivity import sensitivity, sign_test_bound, signed_rank_bound
 from jaxaudit.stats.tpr_interval import tpr_at_fpr_interval
 from jaxaudit.stats.verdict import Verdict, verdict
 from jaxaudit.stats.welch import fewest_permutable, permutation_p_value, welch
@@ -39,8 +42,10 @@ from jaxaudit.stats.welch import fewest_permutable, permutation_p_value, welch
 __all__ = [
     "COMBINATIONS",
     "PUBLISHED_GRID",
+    "Covariates",
     "FrechetDistance",
     "Moments",
+    "Pairs",
     "PublishedMetrics",
     "ShapleyValues",
     "Verdict",
@@ -52,7 +57,9 @@ __all__ = [
     "bootstrap_frechet",
     "clopper_pearson",
     "combine_p_values",
+    "conformal_p_values",
     "dataset_inference",
+    "discover_members",
     "false_positive_rate",
     "fewest_permutable",
     "fitted_scores",
@@ -63,6 +70,7 @@ __all__ = [
     "identification_null_control",
     "identification_power",
     "identify",
+    "match_pairs",
     "membership_inference",
     "moments",
     "null_control",
@@ -70,7 +78,10 @@ __all__ = [
     "power_curve",
     "published_metrics",
     "roc_curve",
+    "sensitivity",
     "shapley_values",
+    "sign_test_bound",
+    "signed_rank_bound",
     "tpr_at_fpr",
     "tpr_at_fpr_interval",
     "verdict",
