@@ -81,7 +81,7 @@ class Question(Record, frozen=True):
 
 
 class SequentialEvidence(Record, frozen=True):
-    """The result of `jaxaudit.stats.combine`: all questions together.
+    """The result of `jaxaudit.stats.combine_history`: all questions together.
 
     Attributes:
       e_value: the largest that the wealth ever was.

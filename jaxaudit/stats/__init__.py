@@ -4,6 +4,7 @@ Scores are always higher = more likely a member. Results are records of `jaxaudi
 `jaxaudit.protocols`.
 """
 
+from jaxaudit.stats.betting import ask_again, calibrate, check_history, combine_history
 from jaxaudit.stats.cdi.forecast import forecast_samples
 from jaxaudit.stats.cdi.identification import identify, shapley_values
 from jaxaudit.stats.cdi.null import false_positive_rate
@@ -49,13 +50,17 @@ __all__ = [
     "PublishedMetrics",
     "ShapleyValues",
     "Verdict",
+    "ask_again",
     "auc",
     "auc_interval",
     "balanced_accuracy_interval",
     "best_threshold",
     "blind_gate",
     "bootstrap_frechet",
+    "calibrate",
+    "check_history",
     "clopper_pearson",
+    "combine_history",
     "combine_p_values",
     "conformal_p_values",
     "dataset_inference",
