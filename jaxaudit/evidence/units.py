@@ -6,6 +6,10 @@ The units of all hidden layers, which may differ in width, stand on one axis, la
     widths   3           5                4
     units    0  1  2  |  3  4  5  6  7  |  8  9  10  11          U = 12
 
+The picture that fires a unit most need not be the only one. Where units see the class alone, as in the first
+scale of a VAR, all pictures of a class fire them alike, and it is their order that decides which of them
+`argument` names. `UnitMap.alone` tells such units from the others.
+
 Axes: N pictures, R nested subsets, T stages, U units (`jaxaudit.attacks.localization`), F units of a layer.
 """
 
@@ -28,11 +32,14 @@ from jaxaudit.evidence.files import write_arrays
 FILE = "units.npz"
 """The name of the file in its folder."""
 
-FORMAT = 2
-"""Of the file. 1, which did not say so, had layers of one width on an axis of their own."""
+FORMAT = 3
+"""Of the file. 1, which did not say so, had layers of one width on an axis of their own; 2 did not say
+whether one picture alone fires a unit."""
 
 UNITS = Contents("a map of units", FORMAT)
 """What the folder of a localisation holds."""
+
+_ALIKE = 1e-3  # activations that differ by less, as a share of the larger one, are alike: far beyond rounding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,8 +78,9 @@ class UnitMap:
       stages: T names.
       axis: the layers of the U units.
       subsets: R shares of the source, ascending; sizes: the pictures of each.
-      unit_mem: UnitMem on each subset, [R,T,U] float32.
-      maximum: μ_max on the largest subset, [T,U] float32. rest: μ_rest, [T,U] float32.
+      unit_mem: UnitMem on each subset as published, (4) of `jaxaudit_kernels.unit_memorization`, [R,T,U]
+        float32. floored: (5), UnitMem that rounding cannot raise, [R,T,U] float32.
+      maximum: μ_max on the largest subset, [T,U] float32. second: μ_2nd. rest: μ_rest.
       argument: the picture that attains μ_max, [T,U] int32, by its place in `ids`.
       class_mem: ClassMem on the largest subset, [T,U] float32; class_argument: the class with the largest
         mean, [T,U] int32. None with a single class.
@@ -84,7 +92,9 @@ class UnitMap:
     subsets: tuple[float, ...]
     sizes: tuple[int, ...]
     unit_mem: Float[np.ndarray, "R T U"]
+    floored: Float[np.ndarray, "R T U"]
     maximum: Float[np.ndarray, "T U"]
+    second: Float[np.ndarray, "T U"]
     rest: Float[np.ndarray, "T U"]
     argument: Int[np.ndarray, "T U"]
     class_mem: Float[np.ndarray, "T U"] | None
@@ -97,6 +107,11 @@ class UnitMap:
         """Mean activation over the largest subset, float64."""
         count = len(self.ids)
         return (self.rest.astype(np.float64) * (count - 1) + self.maximum) / count
+
+    @property
+    def alone(self) -> Bool[np.ndarray, "T U"]:
+        """Whether one picture alone fires the unit: μ_2nd(u) < (1 − 10⁻³) μ_max(u)."""
+        return self.second < (1 - _ALIKE) * self.maximum
 
     def save(self, directory: Path) -> None:
         """Writes `units.npz`, whole or not at all; the same map gives the same bytes."""

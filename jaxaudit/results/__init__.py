@@ -1,6 +1,7 @@
 """What programs find, as frozen typed records: the contract between audits and reports. Nothing is computed.
 
-audit          results.json of an audit, answer.json of an owner's question; with membership and inference
+audit          results.json of an audit, answer.json of an owner's question; with membership, inference and
+               individuals
 extraction     results.json of an extraction      localization   results.json of a localisation
 mitigation     results.json of mitigations        studies        files of the studies, benchmark: of that
 codec          JSON there and back, with a format that is checked
@@ -32,6 +33,7 @@ from jaxaudit.results.codec import (
 )
 from jaxaudit.results.estimates import Interval, MeanStd
 from jaxaudit.results.extraction import ExtractionCounts, ExtractionResults
+from jaxaudit.results.individuals import Individuals, Question, Sensitivity, SequentialEvidence
 from jaxaudit.results.inference import (
     Attribution,
     Comparability,
@@ -91,6 +93,7 @@ __all__ = [
     "Histogram",
     "Identification",
     "ImageSet",
+    "Individuals",
     "Interval",
     "KeptMeasurement",
     "Localization",
@@ -108,11 +111,14 @@ __all__ = [
     "PowerCurve",
     "PowerPoint",
     "PublishedScoreMetrics",
+    "Question",
     "Record",
     "RequiredSize",
     "RocCurve",
     "ScoreFacts",
     "ScoreMetrics",
+    "Sensitivity",
+    "SequentialEvidence",
     "SetRoc",
     "SetTest",
     "StageSpeed",

@@ -4,6 +4,7 @@ Scores are always higher = more likely a member. Results are records of `jaxaudi
 `jaxaudit.protocols`.
 """
 
+from jaxaudit.stats.betting import ask_again, calibrate, check_history, combine_history
 from jaxaudit.stats.cdi.forecast import forecast_samples
 from jaxaudit.stats.cdi.identification import identify, shapley_values
 from jaxaudit.stats.cdi.null import false_positive_rate
@@ -22,16 +23,19 @@ from jaxaudit.stats.frechet import (
     moments,
 )
 from jaxaudit.stats.gate import blind_gate
+from jaxaudit.stats.individuals import conformal_p_values, discover_members
 from jaxaudit.stats.intervals import (
     auc_interval,
     balanced_accuracy_interval,
     clopper_pearson,
 )
+from jaxaudit.stats.matching import Covariates, Pairs, match_pairs
 from jaxaudit.stats.membership import membership_inference
 from jaxaudit.stats.null_control import identification_null_control, null_control
 from jaxaudit.stats.power import PUBLISHED_GRID, power_curve
 from jaxaudit.stats.published import PublishedMetrics, published_metrics
 from jaxaudit.stats.roc import auc, best_threshold, roc_curve, tpr_at_fpr
+from jaxaudit.stats.sensitivity import sensitivity, sign_test_bound, signed_rank_bound
 from jaxaudit.stats.tpr_interval import tpr_at_fpr_interval
 from jaxaudit.stats.verdict import Verdict, verdict
 from jaxaudit.stats.welch import fewest_permutable, permutation_p_value, welch
@@ -39,20 +43,28 @@ from jaxaudit.stats.welch import fewest_permutable, permutation_p_value, welch
 __all__ = [
     "COMBINATIONS",
     "PUBLISHED_GRID",
+    "Covariates",
     "FrechetDistance",
     "Moments",
+    "Pairs",
     "PublishedMetrics",
     "ShapleyValues",
     "Verdict",
+    "ask_again",
     "auc",
     "auc_interval",
     "balanced_accuracy_interval",
     "best_threshold",
     "blind_gate",
     "bootstrap_frechet",
+    "calibrate",
+    "check_history",
     "clopper_pearson",
+    "combine_history",
     "combine_p_values",
+    "conformal_p_values",
     "dataset_inference",
+    "discover_members",
     "false_positive_rate",
     "fewest_permutable",
     "fitted_scores",
@@ -63,6 +75,7 @@ __all__ = [
     "identification_null_control",
     "identification_power",
     "identify",
+    "match_pairs",
     "membership_inference",
     "moments",
     "null_control",
@@ -70,7 +83,10 @@ __all__ = [
     "power_curve",
     "published_metrics",
     "roc_curve",
+    "sensitivity",
     "shapley_values",
+    "sign_test_bound",
+    "signed_rank_bound",
     "tpr_at_fpr",
     "tpr_at_fpr_interval",
     "verdict",

@@ -190,7 +190,7 @@ def _measure_part(
     """Adds the classes of a part to the state."""
     labels, tiers = chosen.labels, chosen.tiers
     label, of_class = labels[part.start], [no_items(meter.shape) for _ in chosen.shares]
-    for rows, means in _means(meter, chosen.source, part, batch_size):
+    for rows, means in unit_means(meter, chosen.source, part, batch_size):
         for (run_label, tier), run in itertools.groupby(rows, lambda row: (labels[row], tiers[row])):
             if run_label != label:
                 state.add_class(int(label), of_class)
@@ -200,10 +200,10 @@ def _measure_part(
     state.add_class(int(label), of_class)
 
 
-def _means(
+def unit_means(
     meter: ActivationMeter, source: Source, part: range, batch_size: int
 ) -> Iterator[tuple[range, Float[np.ndarray, "B T U"]]]:
-    """The mean activations on the pictures of a part, in order."""
+    """The mean activations on the pictures of a part of a source, in order: (their places, values)."""
 
     def submit(batch: PictureBatch) -> Pending:
         condition = condition_of(meter.target, batch)

@@ -1,5 +1,9 @@
 """Running statistics of the units over picture after picture, and the map they add up to.
 
+The floor φ of (5) of `jaxaudit_kernels.unit_memorization` is what is usual in a unit's layer: a twentieth of
+the mean of μ_max over the units of its stage and layer. Errors of float32 activations (10⁻⁶) then move
+floored UnitMem by less than 5 · 10⁻⁵.
+
 Axes: N pictures, R nested subsets, T stages, U units (`jaxaudit.evidence.units`).
 """
 
@@ -11,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
 from jaxaudit.audits.localization.subsets import Selection
 from jaxaudit.errors import InputError
@@ -23,6 +28,8 @@ from jaxaudit_kernels.unit_memorization import (
     rest_mean,
     selectivity,
 )
+
+_FLOOR = 0.05
 
 
 @dataclasses.dataclass
@@ -98,7 +105,9 @@ def unit_map(
         subsets=chosen.shares,
         sizes=chosen.sizes,
         unit_mem=np.stack([selectivity(each) for each in pictures]),
+        floored=np.stack([_floored(each, axis) for each in pictures]),
         maximum=pictures[-1].maximum,
+        second=pictures[-1].second,
         rest=rest_mean(pictures[-1]).astype(np.float32),
         argument=pictures[-1].argument,
         class_mem=selectivity(classes) if several else None,
@@ -106,6 +115,13 @@ def unit_map(
         ids=tuple(chosen.source.ids),
         labels=chosen.labels,
     )
+
+
+def _floored(pictures: UnitStatistics, axis: UnitAxis) -> Float[np.ndarray, "T U"]:
+    """(5), with the floor that the layers set."""
+    layers = axis.split(pictures.maximum).values()
+    floors = [np.broadcast_to(_FLOOR * each.mean(-1, keepdims=True), each.shape) for each in layers]
+    return selectivity(pictures, np.concatenate(floors, axis=-1))
 
 
 def pool(first: UnitMap, second: UnitMap) -> UnitMap:
@@ -121,7 +137,9 @@ def pool(first: UnitMap, second: UnitMap) -> UnitMap:
         )
     both = merge(
         *(
-            UnitStatistics(len(each.ids), each.maximum, each.argument + shift, each.mean * len(each.ids))
+            UnitStatistics(
+                len(each.ids), each.maximum, each.second, each.argument + shift, each.mean * len(each.ids)
+            )
             for each, shift in ((first, 0), (second, len(first.ids)))
         )
     )
@@ -131,7 +149,9 @@ def pool(first: UnitMap, second: UnitMap) -> UnitMap:
         subsets=(1.0,),
         sizes=(both.count,),
         unit_mem=selectivity(both)[None],
+        floored=_floored(both, first.axis)[None],
         maximum=both.maximum,
+        second=both.second,
         rest=rest_mean(both).astype(np.float32),
         argument=both.argument,
         class_mem=None,
