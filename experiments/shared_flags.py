@@ -110,6 +110,12 @@ def define_test() -> None:
     flags.DEFINE_float(
         "alpha", 0.01, "Significance level of dataset inference.", lower_bound=1e-6, upper_bound=0.5
     )
+    flags.DEFINE_integer(
+        "test_seed",
+        None,
+        "Seed of the tests; without it they take one that follows from the evidence. Reports name a given one.",
+        lower_bound=0,
+    )
     flags.DEFINE_float("power", 0.8, "Share of draws that must reject for a number of samples to be enough.")
     flags.DEFINE_enum(
         "procedure",
@@ -144,7 +150,7 @@ def define_seed() -> None:
 
 
 def assess_config() -> AssessConfig:
-    """What the flags of `define_statistics` or `define_test`, and `define_seed`, ask for."""
+    """What the flags of `define_statistics` or `define_test` ask for."""
     if not 0 < FLAGS.power < 1:
         raise InputError(f"--power={FLAGS.power} is not between 0 and 1.")
     return AssessConfig(
@@ -152,5 +158,5 @@ def assess_config() -> AssessConfig:
         alpha=FLAGS.alpha,
         power=FLAGS.power,
         procedure=get_procedure(FLAGS.procedure),
-        seed=FLAGS.seed,
+        seed=FLAGS.test_seed,
     )

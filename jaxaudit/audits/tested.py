@@ -34,11 +34,16 @@ def scores(evidence: Evidence) -> dict[str, ScoreFacts]:
     }
 
 
+def target(evidence: Evidence) -> TargetFacts:
+    """The target that gave the scores."""
+    return TargetFacts(name=evidence.run["target"], **evidence.request["target"])
+
+
 def facts(evidence: Evidence) -> dict[str, Any]:
     """The fields of `AuditResults` that say what was tested and how its scores were measured."""
     request, run = evidence.request, evidence.run
     return {
-        "target": TargetFacts(name=run["target"], **request["target"]),
+        "target": target(evidence),
         **{split: ImageSet(**request[split], num_images=rows) for split, rows in evidence.num_rows.items()},
         "collected": Collected(
             scores=tuple(run["scores"]),

@@ -17,7 +17,9 @@ from jaxaudit.results.audit import (
     NearDuplicates,
     OwnersAnswer,
     ScoreFacts,
+    Status,
     TargetFacts,
+    Verdict,
 )
 from jaxaudit.results.benchmark import BenchmarkResults, StageSpeed
 from jaxaudit.results.codec import (
@@ -122,10 +124,12 @@ __all__ = [
     "SetRoc",
     "SetTest",
     "StageSpeed",
+    "Status",
     "StudiedTarget",
     "StudyPoint",
     "StudyResults",
     "TargetFacts",
+    "Verdict",
     "WelchTest",
     "decode",
     "encode",

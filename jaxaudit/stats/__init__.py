@@ -36,20 +36,21 @@ from jaxaudit.stats.power import PUBLISHED_GRID, power_curve
 from jaxaudit.stats.published import PublishedMetrics, published_metrics
 from jaxaudit.stats.roc import auc, best_threshold, roc_curve, tpr_at_fpr
 from jaxaudit.stats.sensitivity import sensitivity, sign_test_bound, signed_rank_bound
+from jaxaudit.stats.set_test import Comparison, compare_sets, set_test
 from jaxaudit.stats.tpr_interval import tpr_at_fpr_interval
-from jaxaudit.stats.verdict import Verdict, verdict
+from jaxaudit.stats.verdict import verdict
 from jaxaudit.stats.welch import fewest_permutable, permutation_p_value, welch
 
 __all__ = [
     "COMBINATIONS",
     "PUBLISHED_GRID",
+    "Comparison",
     "Covariates",
     "FrechetDistance",
     "Moments",
     "Pairs",
     "PublishedMetrics",
     "ShapleyValues",
-    "Verdict",
     "ask_again",
     "auc",
     "auc_interval",
@@ -62,6 +63,7 @@ __all__ = [
     "clopper_pearson",
     "combine_history",
     "combine_p_values",
+    "compare_sets",
     "conformal_p_values",
     "dataset_inference",
     "discover_members",
@@ -84,6 +86,7 @@ __all__ = [
     "published_metrics",
     "roc_curve",
     "sensitivity",
+    "set_test",
     "shapley_values",
     "sign_test_bound",
     "signed_rank_bound",

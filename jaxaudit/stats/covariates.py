@@ -57,9 +57,10 @@ class Covariates:
     classes: Float[np.ndarray, "N C"]
     typicality: Float[np.ndarray, "N T"]
 
-    def take(self, rows: Int[np.ndarray, " n"]) -> Covariates:
-        """Those of some rows."""
-        return Covariates(*(getattr(self, field.name)[rows] for field in dataclasses.fields(self)))
+    @property
+    def columns(self) -> Float[np.ndarray, "N D"]:
+        """All that a blind classifier may use; what is within classes follows from the rest."""
+        return np.hstack([self.features, self.typicality, self.classes])
 
 
 def covariates(blind: Float[np.ndarray, "N K"], labels: Int[np.ndarray, " N"] | None = None) -> Covariates:

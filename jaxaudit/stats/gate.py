@@ -79,11 +79,21 @@ def blind_gate(
     labels = None if p_labels is None or u_labels is None else np.concatenate([p_labels, u_labels])
     rng = np.random.default_rng(seed)
     labelling = relabelling.relabel_for(level, len(p), len(u), permutations, rng)
-    return gate(covariates(np.concatenate([p, u]), labels), labelling, len(p), level=level, seed=seed)
+    given = covariates(np.concatenate([p, u]), labels)
+    blind = out_of_fold_scores(given.columns, len(p), seed=seed)
+    return gate(given, labelling, len(p), blind=blind, level=level, seed=seed)
 
 
-def gate(given: Covariates, labels: Relabelling, n: int, *, level: float = GATE_LEVEL, seed: int = 0) -> Gate:
-    """`blind_gate` of covariates of n samples of P above those of U.
+def gate(
+    given: Covariates,
+    labels: Relabelling,
+    n: int,
+    *,
+    blind: Float[np.ndarray, " N"],
+    level: float = GATE_LEVEL,
+    seed: int = 0,
+) -> Gate:
+    """`blind_gate` of covariates of n samples of P above those of U, and their `out_of_fold_scores`.
 
     Raises:
       InputError: if no feature varies.
@@ -111,12 +121,11 @@ def gate(given: Covariates, labels: Relabelling, n: int, *, level: float = GATE_
     p_value = float(relabelling.harmonic(each)[0])
     critical = float(np.quantile(largest[1:], 1 - level))
     m = len(given.features) - n
-    scores = blind_scores(np.hstack([given.features, given.typicality, given.classes]), n, seed=seed)
     return Gate(
         passed=p_value > level,
         p_value=p_value,
         p_values={name: float(p) for name, p in zip(found, each[:, 0], strict=True)},
-        auc=auc_interval(scores[:n], scores[n:]),
+        auc=auc_interval(blind[:n], blind[n:]),
         level=level,
         detectable_shift=(critical + float(special.ndtri(_POWER))) * float(np.sqrt(1 / n + 1 / m)),
         num_p=n,
@@ -127,7 +136,9 @@ def gate(given: Covariates, labels: Relabelling, n: int, *, level: float = GATE_
     )
 
 
-def blind_scores(columns: Float[np.ndarray, "N K"], n: int, *, seed: int = 0) -> Float[np.ndarray, " N"]:
+def out_of_fold_scores(
+    columns: Float[np.ndarray, "N K"], n: int, *, seed: int = 0
+) -> Float[np.ndarray, " N"]:
     """Out-of-fold scores of ridge regression of "is one of the first n" on the columns, higher = P.
 
     Folds are stratified; scores are averaged over 10 foldings, so that no single one decides.
