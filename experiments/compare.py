@@ -19,6 +19,7 @@ from jaxaudit.checkpoint import load_target
 from jaxaudit.errors import InputError
 from jaxaudit.reports.comparison.rows import compared, print_comparison
 from jaxaudit.reports.files import write_audit, write_comparison
+from jaxaudit.reports.kit.skipped import print_skipped
 from jaxaudit.runtime.mesh import make_mesh, replicated
 
 from . import shared_flags
@@ -61,6 +62,7 @@ def main(argv: Sequence[str]) -> None:
         with reported(console, f"Computing statistics of {name}"):
             results = assess(evidence, shared_flags.assess_config())
         write_audit(results, directory / name)
+        print_skipped(results.skipped, console)
         rows.append(compared(results))
     print_comparison(rows, console)
     for written in write_comparison(rows, directory):

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,16 +26,18 @@ from jaxtyping import Bool, Float, Int, Shaped
 
 from jaxaudit.errors import InputError
 from jaxaudit.evidence.claims import Contents
-from jaxaudit.evidence.files import write_arrays
+from jaxaudit.evidence.files import read_arrays, write_arrays
+from jaxaudit.evidence.requests import UnitsRequest
 
 FILE = "units.npz"
 """The name of the file in its folder."""
 
 FORMAT = 3
-"""Of the file. 1, which did not say so, had layers of one width on an axis of their own; 2 did not say
-whether one picture alone fires a unit."""
+"""Of the file. 1, which did not say so, had layers of one width on an axis of their own; 2 had no seal and did
+not say whether one picture alone fires a unit."""
 
-UNITS = Contents("a map of units", FORMAT)
+
+UNITS = Contents("a map of units", FORMAT, request=UnitsRequest)
 """What the folder of a localisation holds."""
 
 _ALIKE = 1e-3  # activations that differ by less, as a share of the larger one, are alike: far beyond rounding
@@ -129,23 +130,49 @@ class UnitMap:
           InputError: if there is none, it is damaged, or it has another format.
         """
         path = Path(directory) / FILE
+        if not path.exists():
+            raise InputError(f"{directory} holds no {FILE}; run the localisation to its end.")
+        arrays: dict[str, Any] = {"class_mem": None, "class_argument": None, **read_arrays(path)}
         try:
-            with open(path, "rb") as opened, np.load(opened) as file:
-                arrays: dict[str, Any] = {"format": 1, "class_mem": None, "class_argument": None, **file}
-            if (found := int(arrays.pop("format"))) != FORMAT:
+            if (found := arrays.pop("format").tolist()) != FORMAT:
                 raise InputError(
                     f"{path} has format {found}, and this jaxaudit reads format {FORMAT}; run the "
                     "localisation again, into another folder."
                 )
             named = ("layers", "widths", "stages", "subsets", "sizes", "ids")
             layers, widths, *others = (tuple(arrays.pop(name).tolist()) for name in named)
-            return cls(axis=UnitAxis(layers, widths), **dict(zip(named[2:], others, strict=True)), **arrays)
-        except FileNotFoundError:
-            raise InputError(f"{directory} holds no {FILE}; run the localisation to its end.") from None
+            found = cls(axis=UnitAxis(layers, widths), **dict(zip(named[2:], others, strict=True)), **arrays)
+            found._check()
         except InputError:
             raise
-        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path} is damaged: {error}") from error
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            raise InputError(f"{path} is damaged: {error!r}.") from error
+        return found
+
+    def _check(self) -> None:
+        """Raises ValueError where the fields do not fit each other."""
+        stages, units, shares, pictures = (
+            len(self.stages),
+            self.axis.num_units,
+            len(self.subsets),
+            len(self.ids),
+        )
+        shapes = {
+            "unit_mem": (shares, stages, units), "maximum": (stages, units), "rest": (stages, units),
+            "argument": (stages, units), "class_mem": (stages, units), "class_argument": (stages, units),
+            "labels": (pictures,),
+        }  # fmt: skip
+        for name, shape in shapes.items():
+            array = getattr(self, name)
+            if array is None:
+                continue
+            kind = "iu" if name in ("argument", "class_argument", "labels") else "f"
+            if array.shape != shape or array.dtype.kind not in kind:
+                raise ValueError(f"{name} is {array.dtype} of shape {array.shape}, not of shape {shape}")
+        if len(self.sizes) != shares or len(set(self.ids)) != pictures:
+            raise ValueError("sizes or ids do not fit")
+        if not (self.argument.min() >= 0 and self.argument.max() < pictures):
+            raise ValueError("argument names a picture that is not there")
 
 
 def top_units(values: Float[np.ndarray, "*units"], share: float) -> Bool[np.ndarray, "*units"]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import msgspec
+
 from jaxaudit.results.codec import Document, Record
 from jaxaudit.results.individuals import Individuals, Sensitivity, SequentialEvidence
 from jaxaudit.results.inference import (
@@ -39,12 +41,25 @@ class TargetFacts(Record, frozen=True):
 
 
 class ImageSet(Record, frozen=True):
-    """One of the two sets: its source, sha256 of the ids and of what the model is asked with, its size."""
+    """One of the two sets.
+
+    Attributes:
+      source: what it was opened from.
+      ids_sha256, conditions_sha256, pixels_sha256, labels_sha256: over every picture, of its name, of what
+        the model is asked with, of name and pixels, of name and class.
+      num_images: its size.
+      class_rule: how the classes came about.
+      skipped: {id: reason} of the pictures that could not be used and were left out.
+    """
 
     source: str
     ids_sha256: str
     conditions_sha256: str
     num_images: int
+    pixels_sha256: str = ""
+    labels_sha256: str = ""
+    class_rule: str = ""
+    skipped: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class ScoreFacts(Record, frozen=True):
@@ -162,6 +177,11 @@ class AuditResults(Document, frozen=True, kw_only=True):
     null_control: NullControl | None
     dataset_inference: dict[str, DatasetInference | Identification] | None
     power_curves: dict[str, PowerCurve] | None
+
+    @property
+    def skipped(self) -> dict[str, dict[str, str]]:
+        """{side: {id: reason}} of the pictures that were left out."""
+        return {"members": self.members.skipped, "nonmembers": self.nonmembers.skipped}
 
 
 class NearDuplicates(Record, frozen=True):

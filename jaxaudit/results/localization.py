@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from jaxaudit.results.audit import TargetFacts
 from jaxaudit.results.codec import Document, Record
 
@@ -137,6 +139,7 @@ class LocalizationResults(Document, frozen=True, kw_only=True):
     Attributes:
       source: of the training pictures. ids_sha256: of the ids of those used.
       control_source: of the unseen pictures, None without a control.
+      skipped: {"members" or "nonmembers": {id: reason}} of the pictures that were left out.
       subsets: shares of the source. seed: of subsets, views, hidden tokens and noise.
       views: of a picture. timestep, mask_ratio: see `jaxaudit.attacks.localization.ActivationMeter`.
       precision: dtype of the model. versions: of packages.
@@ -148,6 +151,7 @@ class LocalizationResults(Document, frozen=True, kw_only=True):
     source: str
     ids_sha256: str
     control_source: str | None
+    skipped: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
     subsets: tuple[float, ...]
     seed: int
     views: ViewsFacts

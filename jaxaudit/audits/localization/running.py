@@ -19,7 +19,7 @@ from jaxtyping import Float
 
 from jaxaudit.audits.localization.subsets import Selection
 from jaxaudit.errors import InputError
-from jaxaudit.evidence import UnitAxis, UnitMap, write_arrays
+from jaxaudit.evidence import UnitAxis, UnitMap, read_arrays, write_arrays
 from jaxaudit_kernels.unit_memorization import (
     UnitStatistics,
     merge,
@@ -72,19 +72,23 @@ class RunningUnits:
 
     @classmethod
     def load(cls, path: Path, num_subsets: int) -> RunningUnits:
-        """What `save` wrote."""
-        with np.load(path) as file:
-            pictures, classes = (
-                [
-                    UnitStatistics(
-                        int(file[f"{over}/{subset}/count"]),
-                        *(file[f"{over}/{subset}/{name}"] for name in UnitStatistics._fields[1:]),
-                    )
-                    for subset in range(num_subsets)
-                ]
-                for over in ("pictures", "classes")
-            )
-            return cls(pictures, classes, file["parts"].tolist())
+        """What `save` wrote.
+
+        Raises:
+          InputError: if it is damaged, or gone.
+        """
+        arrays = read_arrays(path)
+        pictures, classes = (
+            [
+                UnitStatistics(
+                    int(arrays[f"{over}/{subset}/count"]),
+                    *(arrays[f"{over}/{subset}/{name}"] for name in UnitStatistics._fields[1:]),
+                )
+                for subset in range(num_subsets)
+            ]
+            for over in ("pictures", "classes")
+        )
+        return cls(pictures, classes, arrays["parts"].tolist())
 
 
 def unit_map(

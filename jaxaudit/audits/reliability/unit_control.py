@@ -22,6 +22,7 @@ from jaxtyping import Float, Int
 from jaxaudit.attacks.condition import resolve_condition
 from jaxaudit.attacks.localization import ActivationMeter, Views
 from jaxaudit.audits.localization.pipeline import unit_means
+from jaxaudit.audits.pictures import look
 from jaxaudit.audits.localization.running import RunningUnits, pool, unit_map
 from jaxaudit.audits.localization.subsets import Selection, choose
 from jaxaudit.data import Source
@@ -124,7 +125,8 @@ def _measure(
 ) -> tuple[Selection, Float[np.ndarray, "N T U"]]:
     """The pictures, class by class, and the mean activations on them."""
     parts, total = [], len(chosen.source)
-    for rows, means in unit_means(meter, chosen.source, range(total), placement.batch_size):
+    pictures = look(chosen.source, meter.target.preprocessing, progress)
+    for rows, means in unit_means(meter, pictures, range(total), placement.batch_size):
         parts.append(means)
         progress(rows.stop, total, f"Measuring the units on {chosen.source.spec}")
     return chosen, np.concatenate(parts)

@@ -19,6 +19,7 @@ from jaxaudit.reports.kit.markup import (
     section,
     table,
 )
+from jaxaudit.reports.kit.skipped import skipped_list
 from jaxaudit.results import AuditResults, Collected, ImageSet
 
 _PAPERS = {
@@ -82,6 +83,7 @@ def tested(results: AuditResults) -> Html:
                 ("Scores", f"{formats.count(len(results.membership.per_score))} per image"),
             ]
         ),
+        skipped_list(results.skipped),
         details(
             "Origin of the weights, preprocessing, versions and machine",
             definitions(

@@ -12,6 +12,7 @@ from jaxaudit.reports.audit.decision import decision_lines
 from jaxaudit.reports.audit.rows import INFERENCE_ROWS, inferences, score_rows
 from jaxaudit.reports.kit import formats
 from jaxaudit.reports.kit.rows import read, terminal_table, turned
+from jaxaudit.reports.kit.skipped import print_skipped
 from jaxaudit.results import AuditResults
 
 _TOP_SCORES = 10
@@ -58,6 +59,7 @@ def _target(results: AuditResults, console: Console) -> None:
     for label, letter, images in (("members", "P", results.members), ("nonmembers", "U", results.nonmembers)):
         grid.add_row(label, Text(f"{letter}: {formats.count(images.num_images)} images of {images.source}"))
     console.print(grid)
+    print_skipped(results.skipped, console)
 
 
 def _decision(results: AuditResults, console: Console) -> None:

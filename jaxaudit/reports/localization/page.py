@@ -20,6 +20,7 @@ from jaxaudit.reports.kit.markup import (
 )
 from jaxaudit.reports.kit.page import page
 from jaxaudit.reports.kit.rows import read, turned
+from jaxaudit.reports.kit.skipped import skipped_list
 from jaxaudit.reports.localization.figures import localization_figures
 from jaxaudit.reports.localization.rows import UNIT_ROWS, facts
 from jaxaudit.results import Localization, LocalizationResults
@@ -77,6 +78,7 @@ def render_localization(results: LocalizationResults, pictures: Mapping[str, byt
         ),
         _limits(),
         _measured(results),
+        skipped_list(results.skipped),
     )
     return page(f"Hidden units of {results.target.name}", body)
 

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from jaxaudit.reports.kit import formats
 from jaxaudit.reports.kit.rows import Row, read, shortened, terminal_table, turned
+from jaxaudit.reports.kit.skipped import print_skipped
 from jaxaudit.results import Localization, LocalizationResults
 from jaxaudit.results.localization import Control, TopUnit
 
@@ -86,3 +87,4 @@ def print_localization(results: LocalizationResults, console: Console) -> None:
     console.print(grid)
     heading, lines = turned(read(shortened(UNIT_ROWS), found.top_units[:_SHOWN]))
     console.print(terminal_table(None, heading, lines))
+    print_skipped(results.skipped, console)
