@@ -21,6 +21,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from jaxaudit.errors import one_line
 from jaxaudit.results import Record
 
 T = TypeVar("T")
@@ -101,12 +102,15 @@ def latex_table(heading: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 
 def csv_table(lines: Sequence[Mapping[str, Any]]) -> str:
-    """Lines of named values as CSV; a name that a line lacks is empty there."""
+    """Lines of named values as CSV; a name that a line lacks is empty there.
+
+    Text that a spreadsheet would take for a formula begins with an apostrophe, as it is typed there.
+    """
     buffer = io.StringIO()
     names = dict.fromkeys(name for line in lines for name in line)
     writer = csv.DictWriter(buffer, list(names), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(lines)
+    writer.writerows({name: _no_formula(value) for name, value in line.items()} for line in lines)
     return buffer.getvalue()
 
 
@@ -134,7 +138,20 @@ def _is_record(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, Record)
 
 
+def _no_formula(value: Any) -> Any:
+    return (
+        f"'{value}"
+        if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+        else value
+    )
+
+
 def _latex(text: str) -> str:
-    for character in "&%$#_{}":
-        text = text.replace(character, f"\\{character}")
-    return text.replace("<", r"$<$").replace(">", r"$>$").replace("±", r"$\pm$").replace("−", "$-$")
+    return one_line(text).translate(_LATEX)
+
+
+_LATEX = str.maketrans(
+    {character: f"\\{character}" for character in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
+    | {"<": "$<$", ">": "$>$", "±": r"$\pm$", "−": "$-$"}
+)
