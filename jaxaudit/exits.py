@@ -10,7 +10,6 @@ wherever a program ends, what it leaves can be gone on with.
 
 from __future__ import annotations
 
-import _thread
 import contextlib
 import os
 import signal
@@ -76,7 +75,8 @@ class _Interrupt:
     def _hear(self, details: sys.UnraisableHookArgs) -> None:
         if issubclass(details.exc_type, KeyboardInterrupt):
             self._lost = True
-            again = threading.Timer(_MOMENT, _thread.interrupt_main)
+            main = threading.main_thread().ident
+            again = threading.Timer(_MOMENT, signal.pthread_kill, (main, signal.SIGINT))
             again.daemon = True
             again.start()
 

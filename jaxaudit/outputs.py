@@ -45,7 +45,7 @@ def check_file(out: str | os.PathLike[str]) -> Path:
 
 
 def _try(out: str | os.PathLike[str], folder: Path, name: str) -> None:
-    """Writes a file of that name to a folder like this one, in the nearest that is there, and removes them."""
+    """Writes a file of that name to a folder like this one, in the nearest that is there; removes both."""
     there, missing = folder, []
     while not os.path.lexists(there):
         missing.append(there.name)

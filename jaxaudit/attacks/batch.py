@@ -63,8 +63,8 @@ def check_images(images: Any, preprocessing: Preprocessing) -> None:
       preprocessing: the target's.
 
     Raises:
-      InputError: for integers, NaN or infinite values, values out of range, or pictures scaled to [0, 1] where
-        the target takes another range.
+      InputError: for integers, NaN or infinite values, values out of range, or pictures scaled to [0, 1]
+        where the target takes another range.
     """
     values, low, high = np.asarray(images), preprocessing.low, preprocessing.high
     if not jnp.issubdtype(values.dtype, jnp.floating):
@@ -85,8 +85,8 @@ def check_images(images: Any, preprocessing: Preprocessing) -> None:
         levels = (values - low) / (high - low) * 255
         if np.abs(levels - np.rint(levels)).max() > _OFF_LEVEL:
             raise InputError(
-                f"Images hold values from {least:g} to {most:g} only, as if scaled to [0, 1]; the target takes "
-                f"[{low:g}, {high:g}]. {_PREPARE}"
+                f"Images hold values from {least:g} to {most:g} only, as if scaled to [0, 1]; the target "
+                f"takes [{low:g}, {high:g}]. {_PREPARE}"
             )
 
 

@@ -101,8 +101,6 @@ def condition_arrays(
     if not np.issubdtype(labels.dtype, np.integer):
         raise InputError(f"Labels of {labels.dtype} are no classes, which are integers.")
     check_labels(labels, target.num_classes)
-    if (labels == target.null_label).any():
-        raise InputError(f"Label {target.null_label} is the null label of {target.name}, which is no class.")
     return {"condition": labels.astype(np.int32)}
 
 

@@ -67,8 +67,8 @@ def score(
 
     Raises:
       InputError: for unknown or fitted names, scores that the target or the access does not allow, arrays of
-        another shape or that the target has no use for, images that are not in the target's range, labels that
-        are no class of the target, or options that do not fit it.
+        another shape or that the target has no use for, images that are not in the target's range, labels
+        that are no class of the target, or options that do not fit it.
     """
     if images is not None:
         check_images(images, target.preprocessing)

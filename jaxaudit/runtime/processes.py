@@ -57,8 +57,8 @@ def wait_for_all_processes(label: str) -> None:
         multihost_utils.sync_global_devices(label)
     except jax.errors.JaxRuntimeError as error:
         raise LostProcessError(
-            f"Another of the {jax.process_count()} processes has died or cannot be reached ({reason(error)}): "
-            "start all of them again: what was finished is kept."
+            f"Another of the {jax.process_count()} processes has died or cannot be reached "
+            f"({reason(error)}); start all of them again: what was finished is kept."
         ) from error
 
 

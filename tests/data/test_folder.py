@@ -65,15 +65,14 @@ def test_integer_folders_are_the_class_index(folder):
 
 
 def test_names_that_are_no_class_indexes_are_no_labels(folder):
-    digits = "zero one two three four five six seven eight nine".split()
-    source = open_source(folder(*(f"{name}/a.png" for name in digits)))
-    assert resolve_labels(source, 0).labels.tolist() == [0] * 10
+    source = open_source(folder("zero/a.png", "one/a.png", "two/a.png"))
+    assert resolve_labels(source, 0).labels.tolist() == [0] * 3
     with pytest.raises(
         InputError,
-        match=r"no label for 10 of its 10 pictures, e.g. 'eight/a.png' \(the names of its class folders are no "
+        match=r"no label for 3 of its 3 pictures, e.g. 'one/a.png' \(the names of its class folders are no "
         r"class indexes\), but .* \?classes=FILE, or \?classes=sorted if that is their alphabetical order",
     ):
-        resolve_labels(source, 10)
+        resolve_labels(source, 3)
 
 
 def test_sorted_names_count_only_if_there_are_as_many_as_classes(folder, tmp_path):
