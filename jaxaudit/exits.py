@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import NoReturn
 
-from jaxaudit.errors import InputError, LostProcessError, one_line
+from jaxaudit.errors import InputError, LostProcessError, one_line, reason
 
 _REFUSED = 2
 _INTERRUPTED = 130  # what shells give for SIGINT
@@ -118,5 +118,5 @@ def _sentence(error: BaseException) -> str | None:
         )
         return f"{where}{error.strerror}. What was finished before is kept."
     if isinstance(error, MemoryError) or str(error).startswith("RESOURCE_EXHAUSTED"):  # XLA's MemoryError
-        return f"There is not enough memory ({one_line(str(error)) or 'none to be had'})."
+        return f"There is not enough memory ({one_line(reason(error))})."
     return None

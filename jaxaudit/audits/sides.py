@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+
 from jaxaudit import stats
 from jaxaudit.attacks.registry import INFERENCE
 from jaxaudit.audits.assess import AssessConfig
 from jaxaudit.data import Source, check_labelled_alike, resolve_labels
 from jaxaudit.errors import InputError
+from jaxaudit.evidence import SPLITS
 from jaxaudit.targets import Target
 
 _TO_SELECT_AND_REPORT = 4  # two to choose the best score on, two to report it on
@@ -37,9 +41,9 @@ def check_sizes(
     Raises:
       InputError: with the number that is needed at least.
     """
-    sides = {"members": members, "nonmembers": nonmembers}
-    for (side, source), fewest in zip(sides.items(), _fewest(target, config), strict=True):
-        count = min(len(source), num_samples or len(source))
+    counts = [min(len(source), num_samples or len(source)) for source in (members, nonmembers)]
+    needed = _fewest(target, config, counts[1])
+    for side, source, count, fewest in zip(SPLITS, (members, nonmembers), counts, needed, strict=True):
         if count < fewest:
             raise InputError(
                 f"{count} {side} ({source.spec}) are too few for any verdict at alpha={config.alpha:g}: at "
@@ -47,13 +51,19 @@ def check_sizes(
             )
 
 
-def _fewest(target: Target, config: AssessConfig) -> tuple[int, int]:
+def _fewest(target: Target, config: AssessConfig, num_nonmembers: int) -> tuple[int, int]:
     """Members and nonmembers with which every test can reject; the null control splits nonmembers in two."""
     cdi, permutable = INFERENCE[target.kind] == "cdi", stats.fewest_permutable(config.alpha)
     if not config.protocol.gives_verdict:
         fewest = max(_FOLDS if cdi else _TO_SELECT_AND_REPORT, permutable)
         return fewest, fewest
-    if cdi:
-        members = 2 * permutable if config.cdi.halves else permutable
-        return max(_TO_SELECT_AND_REPORT, members), 4 * permutable
-    return _TO_SELECT_AND_REPORT, max(_TO_SELECT_AND_REPORT, 2 * permutable)
+    held_out = 2 if cdi and config.cdi.halves else 1  # one half trains, the other is tested
+
+    def enough(count: int, others: int) -> bool:
+        count, others = count // held_out, others // held_out
+        return math.comb(count + others, count) * config.alpha >= 1
+
+    some = itertools.count(_TO_SELECT_AND_REPORT)
+    nonmembers = 4 * permutable if cdi else next(m for m in some if enough(m // 2, m - m // 2))
+    some = itertools.count(_TO_SELECT_AND_REPORT)
+    return next(n for n in some if enough(n, max(num_nonmembers, nonmembers))), nonmembers

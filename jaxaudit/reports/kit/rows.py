@@ -104,13 +104,14 @@ def latex_table(heading: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 def csv_table(lines: Sequence[Mapping[str, Any]]) -> str:
     """Lines of named values as CSV; a name that a line lacks is empty there.
 
-    Text that a spreadsheet would take for a formula begins with an apostrophe, as it is typed there.
+    Text stays on its line; what a spreadsheet would take for a formula begins with an apostrophe, as it is
+    typed there.
     """
     buffer = io.StringIO()
     names = dict.fromkeys(name for line in lines for name in line)
     writer = csv.DictWriter(buffer, list(names), lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: _no_formula(value) for name, value in line.items()} for line in lines)
+    writer.writerows({name: _cell(value) for name, value in line.items()} for line in lines)
     return buffer.getvalue()
 
 
@@ -138,12 +139,11 @@ def _is_record(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, Record)
 
 
-def _no_formula(value: Any) -> Any:
-    return (
-        f"'{value}"
-        if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
-        else value
-    )
+def _cell(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    text = one_line(value)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def _latex(text: str) -> str:
