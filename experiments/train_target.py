@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 from absl import flags
-from rich.console import Console
 
 from jaxaudit import cli
 from jaxaudit.audits.pictures import Pictures, look
 from jaxaudit.checkpoint import check_writable, save_target
 from jaxaudit.data import Preprocessing, batches, open_source, resolve_labels
 from jaxaudit.errors import InputError
+from jaxaudit.outputs import check_new_folder
 from jaxaudit.training import TRAINERS
 
 from . import shared_flags
@@ -47,8 +47,9 @@ with cli.flag_group("Output"):
 def main(argv: Sequence[str]) -> None:
     """Trains what the flags describe and writes it as a target."""
     del argv
-    console, out, seed = Console(), Path(_OUT.value), flags.FLAGS.seed
+    console, out, seed = cli.terminal(), Path(_OUT.value), flags.FLAGS.seed
     check_writable(out, overwrite=_OVERWRITE.value)
+    check_new_folder(out)
     trainer = TRAINERS[_FAMILY.value]
     options = {name: flag.value for name, flag in _OPTIONS.items() if flag.value is not None}
     for name in options.keys() - inspect.signature(trainer.small_recipe).parameters.keys():

@@ -92,8 +92,12 @@ def remove_partials(directory: Path) -> None:
 def _written_beside(path: Path, content: Any) -> Path:
     """A file of this content in the same folder, synced, whose name no other process writes to."""
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.partial")
-    with open(partial, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with open(partial, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:  # a full disk, or Ctrl-C
+        partial.unlink(missing_ok=True)
+        raise
     return partial
