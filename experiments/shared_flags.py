@@ -148,7 +148,7 @@ def define_test() -> None:
     flags.DEFINE_integer(
         "test_seed",
         None,
-        "Seed of the tests; without it they take one that follows from the evidence. Reports name a given one.",
+        "Seed of the tests, which reports name; without it one follows from the evidence.",
         lower_bound=0,
     )
     flags.DEFINE_float("power", 0.8, "Share of draws that must reject for a number of samples to be enough.")

@@ -33,8 +33,8 @@ FILE = "units.npz"
 """The name of the file in its folder."""
 
 FORMAT = 3
-"""Of the file. 1, which did not say so, had layers of one width on an axis of their own; 2 had no seal and did
-not say whether one picture alone fires a unit."""
+"""Of the file. 1, which did not say so, had layers of one width on an axis of their own; 2 had no seal and
+did not say whether one picture alone fires a unit."""
 
 
 UNITS = Contents("a map of units", FORMAT, request=UnitsRequest)

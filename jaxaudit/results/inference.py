@@ -72,8 +72,8 @@ class SetTest(Record, frozen=True):
       contradicted: whether the difference is not in the direction of training.
       plain: of the scores. adjusted: of what covariates leave of them.
       effect: Hedges' g of the mean normal score. adjusted_effect: of what is left of it.
-      auc_excess: by how much the AUC of a classifier of the scores exceeds that of a blind one, with one-sided
-        95% limits.
+      auc_excess: by how much the AUC of a classifier of the scores exceeds that of a blind one, with
+        one-sided 95% limits.
       comparability: of P and U. gate: why.
       num_p, num_u: samples, of large sets a subset.
       names: the scores.

@@ -143,8 +143,8 @@ def _sentence(status: Status, test: SetTest) -> str:
 
 def _evidence(test: SetTest) -> str:
     return (
-        f"omnibus test of {len(test.names)} scores: {p_in_words(test.p_value, test.permutations)}, the larger "
-        f"of {test.plain.p_value:.2g} as they are and {test.adjusted.p_value:.2g} adjusted for class, "
+        f"omnibus test of {len(test.names)} scores: {p_in_words(test.p_value, test.permutations)}, the "
+        f"larger of {test.plain.p_value:.2g} as they are and {test.adjusted.p_value:.2g} adjusted for class, "
         f"typicality and blind features; alpha = {test.alpha:g}; effect size g = {_effect(test.effect)}, "
         f"{_effect(test.adjusted_effect)} after adjustment; AUC above that of a blind classifier by "
         f"{test.auc_excess.estimate:.3f}, at least {test.auc_excess.low:.3f}; {_gate(test.gate)}"

@@ -1,4 +1,4 @@
-"""What a verdict was decided by: the test of the set, before and after adjustment, and what could overturn it."""
+"""What a verdict was decided by, before and after adjustment, and what could overturn it."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def decision(results: AuditResults) -> Html:
             f"All {formats.count(len(test.names))} scores of every view enter one test, which asks whether "
             "they are all a little higher in P, some clearly higher, or some weighted sum of them different, "
             "and compares the answer with those after randomly exchanging P and U "
-            f"{formats.count(test.permutations)} times. It is asked of the scores as they are, and of what is "
-            "left of them once the class of an image, how typical it is of that class, and what can be seen "
+            f"{formats.count(test.permutations)} times. It is asked of the scores as they are, and of what "
+            "is left of them once the class of an image, how typical it is of that class, and what can be seen "
             "of it without the model are accounted for; the larger p-value counts. Beyond that the scores "
             "must not speak against training, and must tell P from U better than anything that never saw the "
             "model."
