@@ -22,9 +22,9 @@ from jaxtyping import Float, Int
 from jaxaudit.attacks.condition import resolve_condition
 from jaxaudit.attacks.localization import ActivationMeter, Views
 from jaxaudit.audits.localization.pipeline import unit_means
-from jaxaudit.audits.pictures import look
 from jaxaudit.audits.localization.running import RunningUnits, pool, unit_map
 from jaxaudit.audits.localization.subsets import Selection, choose
+from jaxaudit.audits.pictures import look
 from jaxaudit.data import Source
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import UnitMap
