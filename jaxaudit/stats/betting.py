@@ -7,15 +7,15 @@ became that was bet against the null at fair odds. A p-value becomes one by a ca
        = (exp(x) - 1 - x) / x²,  x = -ln p                                                               (1)
 
 which decreases and has integral 1 over (0, 1): E[e(p)] <= 1 for every valid p (Vovk and Wang, Annals of
-Statistics 2021), also for (b + 1)/(B + 1) of permutations, which can bring no more than e(1/(B + 1)). If every
-question is asked of new pictures, of P and of U, each p is valid whatever the earlier ones were, and the
-wealth
+Statistics 2021), also for (b + 1)/(B + 1) of permutations, which can bring no more than e(1/(B + 1)). If
+every question is asked of new pictures, of P and of U, each p is valid whatever the earlier ones were, and
+the wealth
 
   W_k = e(p_1) ... e(p_k)                                                                                (2)
 
-is ever 1/alpha or more with probability at most alpha (Ville 1939). So an owner may look after every question,
-ask again with more pictures and stop for any reason, and 1/max(W) is a p-value throughout. The blocks of
-pictures of one test combine in the same way.
+is ever 1/alpha or more with probability at most alpha (Ville 1939). So an owner may look after every
+question, ask again with more pictures and stop for any reason, and 1/max(W) is a p-value throughout. The
+blocks of pictures of one test combine in the same way.
 
 The price is power: one question alone rejects at alpha = 1% from p = 1.2e-4 (8,110 permutations at least), at
 5% from p = 1.1e-3.
