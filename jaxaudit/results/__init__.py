@@ -17,7 +17,9 @@ from jaxaudit.results.audit import (
     NearDuplicates,
     OwnersAnswer,
     ScoreFacts,
+    Status,
     TargetFacts,
+    Verdict,
 )
 from jaxaudit.results.benchmark import BenchmarkResults, StageSpeed
 from jaxaudit.results.codec import (
@@ -36,14 +38,17 @@ from jaxaudit.results.extraction import ExtractionCounts, ExtractionResults
 from jaxaudit.results.individuals import Individuals, Question, Sensitivity, SequentialEvidence
 from jaxaudit.results.inference import (
     Attribution,
+    Comparability,
     DatasetInference,
     Forecast,
     Gate,
     Identification,
     NullControl,
+    Omnibus,
     PowerCurve,
     PowerPoint,
     RequiredSize,
+    SetTest,
     WelchTest,
 )
 from jaxaudit.results.localization import Localization, LocalizationResults
@@ -78,6 +83,7 @@ __all__ = [
     "ChangeFacts",
     "ChangedTarget",
     "Collected",
+    "Comparability",
     "DatasetInference",
     "Document",
     "ExtractionCounts",
@@ -102,6 +108,7 @@ __all__ = [
     "NullControl",
     "NullStudyResults",
     "OmittedFpr",
+    "Omnibus",
     "OwnersAnswer",
     "PowerCurve",
     "PowerPoint",
@@ -115,11 +122,14 @@ __all__ = [
     "Sensitivity",
     "SequentialEvidence",
     "SetRoc",
+    "SetTest",
     "StageSpeed",
+    "Status",
     "StudiedTarget",
     "StudyPoint",
     "StudyResults",
     "TargetFacts",
+    "Verdict",
     "WelchTest",
     "decode",
     "encode",

@@ -22,7 +22,7 @@ from jaxaudit.stats.frechet import (
     gaussian_distance,
     moments,
 )
-from jaxaudit.stats.gate import blind_gate
+from jaxaudit.stats.gate import GATE_LEVEL, blind_gate
 from jaxaudit.stats.individuals import conformal_p_values, discover_members
 from jaxaudit.stats.intervals import (
     auc_interval,
@@ -36,20 +36,23 @@ from jaxaudit.stats.power import PUBLISHED_GRID, power_curve
 from jaxaudit.stats.published import PublishedMetrics, published_metrics
 from jaxaudit.stats.roc import auc, best_threshold, roc_curve, tpr_at_fpr
 from jaxaudit.stats.sensitivity import sensitivity, sign_test_bound, signed_rank_bound
+from jaxaudit.stats.set_test import FEWEST, Comparison, compare_sets, set_test
 from jaxaudit.stats.tpr_interval import tpr_at_fpr_interval
-from jaxaudit.stats.verdict import Verdict, verdict
+from jaxaudit.stats.verdict import verdict
 from jaxaudit.stats.welch import fewest_permutable, permutation_p_value, welch
 
 __all__ = [
+    "FEWEST",
+    "GATE_LEVEL",
     "COMBINATIONS",
     "PUBLISHED_GRID",
+    "Comparison",
     "Covariates",
     "FrechetDistance",
     "Moments",
     "Pairs",
     "PublishedMetrics",
     "ShapleyValues",
-    "Verdict",
     "ask_again",
     "auc",
     "auc_interval",
@@ -62,6 +65,7 @@ __all__ = [
     "clopper_pearson",
     "combine_history",
     "combine_p_values",
+    "compare_sets",
     "conformal_p_values",
     "dataset_inference",
     "discover_members",
@@ -84,6 +88,7 @@ __all__ = [
     "published_metrics",
     "roc_curve",
     "sensitivity",
+    "set_test",
     "shapley_values",
     "sign_test_bound",
     "signed_rank_bound",

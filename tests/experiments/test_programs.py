@@ -9,9 +9,12 @@ import time
 import numpy as np
 import pytest
 
-from jaxaudit.checkpoint import save_target
+from jaxaudit.audits.pictures import look
+from jaxaudit.checkpoint import read_record, save_target
+from jaxaudit.data import Preprocessing, open_source, resolve_labels
 from jaxaudit.evidence import Evidence
 from jaxaudit.results import AuditResults
+from jaxaudit.runtime.progress import silent
 from tests import tiny
 from tests.results.round_trip import read_back
 
@@ -123,6 +126,10 @@ def test_a_target_is_trained_audited_and_resumed(tmp_path):
     trained = run("train_target", out=tmp_path / "small", **flags)
     assert trained.returncode == 0, trained.stderr
     assert "parameters, trained on 64 pictures" in trained.stdout
+    source = resolve_labels(open_source(flags["data"]), 10)
+    preprocessing = Preprocessing(image_size=8, resize="none", short_side=8, low=-1.0, high=1.0)
+    trained_on = read_record(tmp_path / "small")["provenance"]["trained_on"]
+    assert trained_on == {**look(source, preprocessing, silent).request, "images": 64}
     curve = (tmp_path / "small-training" / "generator" / "loss.csv").read_text()
     assert curve.startswith("step,loss")
     refused = run("train_target", out=tmp_path / "small", **flags)
