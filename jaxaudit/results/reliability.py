@@ -33,7 +33,7 @@ class VerdictRates(Record, frozen=True):
 
 
 class TargetReliability(Record, frozen=True):
-    """One target: rates at which it is accused of pictures it has not seen, and found out about those it has."""
+    """One target: how often it is accused of pictures it has not seen, and found out about those it has."""
 
     target: str
     num_scores: int

@@ -1,4 +1,4 @@
-"""How far verdicts can be trusted, as Markdown tables: false accusations before and after, and members found."""
+"""How far verdicts can be trusted, as Markdown tables: false accusations, and members found."""
 
 from __future__ import annotations
 
