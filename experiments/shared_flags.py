@@ -94,11 +94,11 @@ def load(console: Console, name: str | None = None) -> Target:
     from jaxaudit.checkpoint import load_target
     from jaxaudit.runtime.mesh import make_mesh, replicated
 
-    name = name or FLAGS.target
+    target: str = name or FLAGS.target
     mesh = make_mesh(FLAGS.num_devices or None)
-    check_target(name)
-    with reported(console, f"Loading {name}"):
-        return load_target(name, dtype=FLAGS.precision, sharding=replicated(mesh))
+    check_target(target)
+    with reported(console, f"Loading {target}"):
+        return load_target(target, dtype=FLAGS.precision, sharding=replicated(mesh))
 
 
 def check_target(name: str) -> None:
