@@ -59,7 +59,7 @@ def test_the_control_is_not_fooled_by_units_that_see_the_class_alone():
     """60 of 100 units do, and 10 more fire for class 3 above all; random splits, in both orders."""
     rng = np.random.default_rng(0)
     values = rng.exponential(size=(160, 100))
-    values[:, :60] = rng.exponential(size=(10, 60))[PICTURES.labels]
+    values[:, :60] = (rng.exponential(size=(10, 60)) ** 3)[PICTURES.labels]
     values[PICTURES.labels == 3, 60:70] += 5
     rejected = np.zeros(2, int)
     for _ in range(100):
