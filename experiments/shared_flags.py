@@ -8,7 +8,6 @@ from absl import flags
 from rich.console import Console
 
 from jaxaudit import cli
-from jaxaudit.audits.assess import AssessConfig
 from jaxaudit.data import Source, open_source
 from jaxaudit.errors import InputError
 from jaxaudit.protocols import DEFAULT, PROTOCOLS, VALID_PROCEDURES, get_procedure, get_protocol
@@ -16,6 +15,7 @@ from jaxaudit.protocols import DEFAULT, PROTOCOLS, VALID_PROCEDURES, get_procedu
 from .progress import reported
 
 if TYPE_CHECKING:
+    from jaxaudit.audits.assess import AssessConfig
     from jaxaudit.runtime.placement import Placement
     from jaxaudit.targets import Target
 
@@ -145,6 +145,8 @@ def define_seed() -> None:
 
 def assess_config() -> AssessConfig:
     """What the flags of `define_statistics` or `define_test`, and `define_seed`, ask for."""
+    from jaxaudit.audits.assess import AssessConfig
+
     if not 0 < FLAGS.power < 1:
         raise InputError(f"--power={FLAGS.power} is not between 0 and 1.")
     return AssessConfig(
