@@ -26,6 +26,7 @@ from jaxaudit.checkpoint import check_writable, save_target
 from jaxaudit.errors import InputError
 from jaxaudit.feature_extractors import save_extractor
 from jaxaudit.feature_extractors.files import check_writable as check_file_writable
+from jaxaudit.outputs import check_file, check_new_folder
 
 with cli.flag_group("What is converted"):
     _FAMILY = flags.DEFINE_enum(
@@ -77,6 +78,7 @@ def main(argv: Sequence[str]) -> None:
 
 def _convert_target() -> None:
     check_writable(_OUT.value, overwrite=_OVERWRITE.value)
+    check_new_folder(_OUT.value)
     files = {flag.name: flag.value for flag in (_GENERATOR, _TOKENIZER) if flag.value is not None}
     converted = convert_files(_FAMILY.value, files, variant=_VARIANT.value, num_heads=_NUM_HEADS.value)
     record = save_target(
@@ -95,6 +97,7 @@ def _convert_extractor(weights: str) -> None:
     if _NUM_HEADS.value is not None:
         raise InputError(f"num_heads={_NUM_HEADS.value} is not needed: {_FAMILY.value} has no attention.")
     check_file_writable(_OUT.value, overwrite=_OVERWRITE.value)
+    check_file(_OUT.value)
     converted = convert_extractor(_FAMILY.value, weights, variant=_VARIANT.value)
     save_extractor(_OUT.value, **vars(converted), overwrite=_OVERWRITE.value)
     size = sum(leaf.size for leaf in jax.tree.leaves(converted.params))

@@ -123,7 +123,7 @@ def convert(state_dict: Mapping[str, Any], table: Table, abstract: Any, *, sourc
             problems[problem.kind].append((key, problem.detail or _shape(tensor)))
     problems["parameters missing"] += [(path, _shape(wanted[path])) for path in wanted if path not in origin]
     if any(problems.values()):
-        raise InputError(f"{source} does not fit the model:\n" + _diff(problems))
+        raise InputError(f"{source} does not fit the model:", _diff(problems))
     return traverse_util.unflatten_dict({path: filled[path] for path in wanted}, sep="/")
 
 
@@ -173,7 +173,7 @@ def _shape(x: Any) -> str:
     return str(list(x.shape))
 
 
-def _diff(problems: Mapping[str, list[tuple[str, str]]]) -> str:
+def _diff(problems: Mapping[str, list[tuple[str, str]]]) -> list[str]:
     """One paragraph per kind of problem: its count, then its names, folded."""
     lines = []
     for kind, entries in problems.items():
@@ -184,7 +184,7 @@ def _diff(problems: Mapping[str, list[tuple[str, str]]]) -> str:
         lines += [f"    {line}" for line in folded[:_LINES_PER_GROUP]]
         if len(folded) > _LINES_PER_GROUP:
             lines.append(f"    ... and {len(folded) - _LINES_PER_GROUP} more lines like these")
-    return "\n".join(lines)
+    return lines
 
 
 def fold(entries: Iterable[tuple[str, str]]) -> list[str]:

@@ -83,9 +83,9 @@ def convert_files(
             source = f"{paths[name]}, read as a {part.title},"
             params[name] = convert(states[name], part.table, abstract[name], source=source)
         except InputError as error:
-            problems.append(str(error))
+            problems += [error.sentence, *error.details]
     if problems:
-        raise InputError("\n".join(problems))
+        raise InputError(problems[0], problems[1:])
     sources = {
         name: {
             "file": path.name,

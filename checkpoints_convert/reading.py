@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import pickle
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,10 @@ import numpy as np
 import safetensors
 
 from checkpoints_convert import torchscript
-from jaxaudit.errors import InputError
+from jaxaudit.errors import InputError, reason
+
+_READ = ("BOOL", "U8", "I8", "I16", "I32", "I64", "F16", "BF16", "F32", "F64")
+"""Types of safetensors."""
 
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80\x02"
 
@@ -72,12 +76,31 @@ def unwrap(content: Mapping[str, Any], nesting: str) -> dict[str, np.ndarray]:
 def _read_safetensors(path: Path) -> dict[str, Any]:
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
+            for key in file.keys():  # noqa: SIM118 (no mapping)
+                if (dtype := file.get_slice(key).get_dtype()) not in _READ:
+                    raise _unread(path, key, dtype)
             return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except safetensors.SafetensorError as error:
-        raise InputError(f"{path} is not a complete safetensors file: {error}.") from error
+    except (safetensors.SafetensorError, OSError) as error:
+        raise InputError(f"{path} is not a complete safetensors file: {reason(error)}.") from error
+
+
+def _check_sums(path: Path) -> None:
+    """Reads every record of a zip archive and compares its CRC-32; PyTorch's reader takes what is there."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except Exception as error:  # damaged archives raise nearly anything
+        raise InputError(f"{path} is not a complete PyTorch checkpoint: {reason(error)}.") from error
+    if damaged is not None:
+        raise InputError(
+            f"{path} is damaged: the bytes of its record {damaged} are not those that were written (CRC-32). "
+            "Download or copy it again."
+        )
 
 
 def _read_torch(path: Path, *, mmap: bool) -> dict[str, Any]:
+    if mmap:
+        _check_sums(path)
     try:
         import torch
     except ImportError as error:
@@ -93,12 +116,15 @@ def _read_torch(path: Path, *, mmap: bool) -> dict[str, Any]:
             f"{path} holds pickled Python objects, not only tensors, and unpickling them could run any code. "
             "Save it again with torch.save(model.state_dict(), ...)."
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        reason = str(error).partition("\n")[0].partition(". ")[0].rstrip(".")
-        raise InputError(f"{path} is not a complete PyTorch checkpoint: {reason}.") from error
+    except Exception as error:  # damaged pickles raise nearly anything
+        said = reason(error).partition(". ")[0]
+        raise InputError(f"{path} is not a complete PyTorch checkpoint: {said}.") from error
     if not isinstance(content, Mapping):
         raise InputError(f"{path} holds a {type(content).__name__}, not a dict of tensors.")
-    return _to_numpy(content, path)
+    try:
+        return _to_numpy(content, path)
+    except RecursionError as error:
+        raise InputError(f"{path} holds dicts within dicts without end, not a dict of tensors.") from error
 
 
 def _to_numpy(value: Any, path: Path, name: str = "") -> Any:
@@ -113,4 +139,14 @@ def _to_numpy(value: Any, path: Path, name: str = "") -> Any:
     value = value.detach().resolve_conj().resolve_neg()
     if value.dtype == torch.bfloat16:
         return value.view(torch.uint16).numpy().view(ml_dtypes.bfloat16)
-    return value.numpy()
+    try:
+        return value.numpy()
+    except TypeError as error:  # NumPy has no such type
+        raise _unread(path, name[1:], str(value.dtype).removeprefix("torch.")) from error
+
+
+def _unread(path: Path, name: str, dtype: str) -> InputError:
+    return InputError(
+        f"The tensor {name} of {path} is {dtype}, which this converter does not read; save it with 16 or 32 "
+        "bits."
+    )

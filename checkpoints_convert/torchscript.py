@@ -17,7 +17,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from jaxaudit.errors import InputError
+from jaxaudit.errors import InputError, reason
 
 _DTYPES = {
     "BFloat16Storage": np.dtype(ml_dtypes.bfloat16),
@@ -58,11 +58,13 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
             if f"{root}/byteorder" in archive.namelist() and archive.read(f"{root}/byteorder") != b"little":
                 raise InputError(f"{path} was written on a big-endian machine; save it again on another.")
             module = _Unpickler(archive, root).load()
+        return dict(_tensors(module, ""))
     except InputError:
         raise
+    except RecursionError as error:
+        raise InputError(f"{path} holds modules within modules without end.") from error
     except Exception as error:  # damaged pickles raise nearly anything
-        raise InputError(f"{path} is not a complete TorchScript archive: {error}.") from error
-    return dict(_tensors(module, ""))
+        raise InputError(f"{path} is not a complete TorchScript archive: {reason(error)}.") from error
 
 
 class _Module:

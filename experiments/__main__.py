@@ -8,6 +8,7 @@ import sys
 import jaxaudit
 from jaxaudit import cli
 from jaxaudit.errors import unknown_name
+from jaxaudit.exits import plain_exits
 
 _NAMES = (
     "audit",
@@ -18,6 +19,7 @@ _NAMES = (
     "localize",
     "mitigate",
     "cdi_studies",
+    "reliability",
     "train_target",
     "benchmark",
 )
@@ -31,7 +33,7 @@ PROGRAMS = {
 def main() -> None:
     """Runs the program that the first argument names, with the other arguments; without one, lists them."""
     first, *others = sys.argv[1:] or ["--help"]
-    with cli.plain_exits():
+    with plain_exits():
         if first in ("help", "-h", "-help", "--help"):
             cli.say(_overview())
         elif first == "--version":

@@ -1,7 +1,8 @@
 """Audits an image generator: which pictures was it trained on, and what does it give away?
 
   jaxaudit audit                                              the built-in target, on digits
-  jaxaudit audit --target=DIR --members=folder:/imagenet/train --nonmembers=folder:/imagenet/val
+  jaxaudit audit --target=DIR --members='folder:/imagenet/train?classes=sorted' \\
+      --nonmembers='folder:/imagenet/val?classes=sorted'
   jaxaudit audit --target=DIR --scores=*unified_loss          one attack that every family has
   jaxaudit audit --target=DIR --access=gray                   without gradients of the model
 
@@ -11,11 +12,9 @@ goes on where it stopped; `jaxaudit verdict` repeats the statistics from the evi
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from absl import flags
-from rich.console import Console
 
 from jaxaudit import cli
 from jaxaudit.errors import InputError
@@ -58,11 +57,12 @@ def main(argv: Sequence[str]) -> None:
     if _LIST_SCORES.value:
         _print_scores()
         return
-    console = Console()
+    console = cli.terminal()
     import jax
 
     from jaxaudit.audits.assess import assess
     from jaxaudit.audits.collect import CollectConfig, collect_evidence
+    from jaxaudit.audits.sides import check_sides, check_sizes
     from jaxaudit.reports import print_results
     from jaxaudit.reports.files import write_audit
     from jaxaudit.runtime.processes import initialize_processes
@@ -78,17 +78,16 @@ def main(argv: Sequence[str]) -> None:
         placement=shared_flags.placement(),
         shard_size=_SHARD_SIZE.value,
     )
+    directory = shared_flags.out_folder(_OUT.value, "audits")
     members, nonmembers = shared_flags.open_sources()
     initialize_processes(flags.FLAGS.distributed)
     target = shared_flags.load(console)
-    directory = Path(_OUT.value or Path("audits") / Path(flag.target).name)
+    check_sides(target, members, nonmembers)
+    check_sizes(target, members, nonmembers, assess_config, num_samples=flag.num_samples)
     with reported(console, f"Preparing {target.name}", unit="images") as progress:
         evidence = collect_evidence(
             target, members, nonmembers, directory / "evidence", config, progress=progress
         )
-    for source in (members, nonmembers):
-        for sample_id, reason in source.skipped.items():
-            console.print(f"Left out {sample_id}: {reason}", markup=False)
     if jax.process_index() == 0:
         with reported(console, "Computing statistics"):
             results = assess(evidence, assess_config)
@@ -103,7 +102,7 @@ def _options() -> Any:
 
     timestep = _TIMESTEP.value
     if timestep is not None and timestep != "random":
-        if not timestep.isdecimal():
+        if not (timestep.isascii() and timestep.isdecimal() and len(timestep) < 10):
             raise InputError(f"--timestep={timestep} is neither 'random' nor 0, 1, 2, ...")
         timestep = int(timestep)
     given = {"mask_ratio": _MASK_RATIO.value, "timestep": timestep, "num_noises": _NUM_NOISES.value}

@@ -30,6 +30,7 @@ from jaxaudit.attacks.runner import Scorer
 from jaxaudit.checkpoint import random_target
 from jaxaudit.data import batches, open_source
 from jaxaudit.errors import InputError
+from jaxaudit.outputs import check_file
 from jaxaudit.results import BenchmarkResults, StageSpeed, write_results
 from jaxaudit.runtime.flops import count_flops
 from jaxaudit.runtime.mesh import make_mesh
@@ -49,7 +50,9 @@ with cli.flag_group("Scores"):
 shared_flags.define_access()
 with cli.flag_group("Timing"):
     _ROUNDS = flags.DEFINE_integer("rounds", 5, "Timed rounds, after one to warm up.", lower_bound=1)
-    _GEMM = flags.DEFINE_integer("gemm", 4096, "Side of the square matrix product.", lower_bound=128)
+    _GEMM = flags.DEFINE_integer(
+        "gemm", 4096, "Side of the square matrix product.", lower_bound=128, upper_bound=1 << 16
+    )
 shared_flags.define_seed()
 shared_flags.define_devices(batch_size=4)
 with cli.flag_group("Output"):
@@ -59,7 +62,9 @@ with cli.flag_group("Output"):
 def main(argv: Sequence[str]) -> None:
     """Times what the flags name."""
     del argv
-    flag, console = flags.FLAGS, Console()
+    flag, console = flags.FLAGS, cli.terminal()
+    if _OUT.value:
+        check_file(_OUT.value)
     mesh = make_mesh(flag.num_devices or None)
     if _RANDOM.value:
         target = random_target(flag.target, seed=flag.seed, dtype=flag.precision)
@@ -92,6 +97,7 @@ def main(argv: Sequence[str]) -> None:
         stages=rows,
     )
     if _OUT.value:
+        Path(_OUT.value).parent.mkdir(parents=True, exist_ok=True)
         write_results(_OUT.value, results)
     _print(results, console)
 

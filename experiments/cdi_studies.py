@@ -17,15 +17,14 @@ Each writes STUDY.json, STUDY.csv (one line per setting) and STUDY.png (and .svg
 """
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from absl import flags
-from rich.console import Console
 
 from jaxaudit import cli
 from jaxaudit.audits.studies import STUDIES, StudiesConfig, run_null_study, run_study
-from jaxaudit.errors import InputError
+from jaxaudit.errors import InputError, unknown_name
 from jaxaudit.evidence import Evidence
+from jaxaudit.outputs import check_folder
 from jaxaudit.protocols import DRAWN_PROCEDURES, get_procedure
 from jaxaudit.reports.files import write_study
 from jaxaudit.results import NullStudyResults, StudyResults
@@ -57,10 +56,15 @@ with cli.flag_group("Output"):
     _OUT = flags.DEFINE_string("out", "studies", "Where everything goes.")
 
 
+_SIMULATED = "false_positives"
+_KNOWN = (*STUDIES, _SIMULATED)
+
+
 def main(argv: Sequence[str]) -> None:
     """Runs the studies the flags ask for."""
     del argv
-    console, directory = Console(), Path(_OUT.value)
+    console, directory = cli.terminal(), check_folder(_OUT.value)
+    studies = _studies()
     config = StudiesConfig(
         StudyConfig(get_procedure(_PROCEDURE.value), _ALPHA.value, _REPETITIONS.value, seed=flags.FLAGS.seed),
         _POWER.value,
@@ -69,7 +73,7 @@ def main(argv: Sequence[str]) -> None:
     )
     evidence = [Evidence.open(folder) for folder in _EVIDENCE.value]
     everything = _STUDY.value == ["all"]
-    for study in STUDIES if everything else _STUDY.value:
+    for study in studies:
         with reported(console, study) as report:
 
             def progress(what: str, study: str = study) -> None:
@@ -80,7 +84,7 @@ def main(argv: Sequence[str]) -> None:
             except InputError as error:
                 if not everything:
                     raise
-                console.print(f"{study} left out: {error}", markup=False)
+                console.print(f"{study} left out: {error}")
                 continue
         for path in write_study(results, directory):
             console.print(str(path), soft_wrap=True)
@@ -89,15 +93,28 @@ def main(argv: Sequence[str]) -> None:
 def _run(
     study: str, evidence: Sequence[Evidence], config: StudiesConfig, progress: Callable[[str], None]
 ) -> StudyResults | NullStudyResults:
-    if study == "false_positives":
+    if study == _SIMULATED:
         return run_null_study(config, progress=progress)
-    if not evidence:
-        raise InputError(f"--study={study} needs --evidence=DIR, the evidence folder of an audit.")
     return run_study(study, evidence, config, progress=progress)
 
 
+def _studies() -> list[str]:
+    """The studies that the flag names, each known and able to run."""
+    everything = _STUDY.value == ["all"]
+    names = list(STUDIES) if everything else [name.strip() for name in _STUDY.value]
+    if not any(names):
+        raise InputError(f"--study= names no study; name some of {', '.join(_KNOWN)}, or all.")
+    for name in names:
+        if name not in _KNOWN:
+            raise unknown_name("study", name, [*_KNOWN, "all"])
+        if name != _SIMULATED and not _EVIDENCE.value:
+            asked = "all" if everything else name
+            raise InputError(f"--study={asked} needs --evidence=DIR, the evidence folder of an audit.")
+    return names
+
+
 def _size(text: str) -> int:
-    if not text.strip().isdecimal():
+    if not (text.isascii() and text.strip().isdecimal() and len(text) < 10):
         raise InputError(f"--sizes={','.join(_SIZES.value)}: {text!r} is no number of images.")
     return int(text)
 

@@ -10,16 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
-from rich.console import Console
 
 from jaxaudit import cli
 from jaxaudit.audits.assess import assess
 from jaxaudit.audits.collect import CollectConfig, collect_evidence
-from jaxaudit.checkpoint import load_target
+from jaxaudit.audits.sides import check_sides, check_sizes
 from jaxaudit.errors import InputError
+from jaxaudit.outputs import check_folder
 from jaxaudit.reports.comparison.rows import compared, print_comparison
 from jaxaudit.reports.files import write_audit, write_comparison
-from jaxaudit.runtime.mesh import make_mesh, replicated
+from jaxaudit.reports.kit.skipped import print_skipped
 
 from . import shared_flags
 from .progress import reported
@@ -39,7 +39,8 @@ with cli.flag_group("Output"):
 def main(argv: Sequence[str]) -> None:
     """Audits the targets the flags name and compares them."""
     del argv
-    flag, console, directory = flags.FLAGS, Console(), Path(_OUT.value)
+    flag, console, assess_config = flags.FLAGS, cli.terminal(), shared_flags.assess_config()
+    directory = check_folder(_OUT.value)
     names = [Path(name).name for name in _TARGETS.value]
     if len(set(names)) < len(names) or not names:
         raise InputError(f"--targets={','.join(_TARGETS.value)} must name each target once.")
@@ -49,18 +50,21 @@ def main(argv: Sequence[str]) -> None:
         seed=flag.seed,
         placement=shared_flags.placement(),
     )
-    sharding = replicated(make_mesh(flag.num_devices or None))
     rows = []
+    for path in _TARGETS.value:  # what one of them does not fit should show before a night with another
+        shared_flags.check_target(path)
     for name, path in zip(names, _TARGETS.value, strict=True):
-        with reported(console, f"Loading {name}"):
-            target = load_target(path, dtype=flag.precision, sharding=sharding)
+        target, sides = shared_flags.load(console, path), shared_flags.open_sources()
+        check_sides(target, *sides)
+        check_sizes(target, *sides, assess_config, num_samples=flag.num_samples)
         with reported(console, f"Preparing {name}", unit="images") as progress:
             evidence = collect_evidence(
-                target, *shared_flags.open_sources(), directory / name / "evidence", config, progress=progress
+                target, *sides, directory / name / "evidence", config, progress=progress
             )
         with reported(console, f"Computing statistics of {name}"):
-            results = assess(evidence, shared_flags.assess_config())
+            results = assess(evidence, assess_config)
         write_audit(results, directory / name)
+        print_skipped(results.skipped, console)
         rows.append(compared(results))
     print_comparison(rows, console)
     for written in write_comparison(rows, directory):

@@ -1,18 +1,17 @@
 """Which training images does a model give back? Ranks candidates, completes the best, counts the copies.
 
   jaxaudit extract --target=digits_var_memorised
-  jaxaudit extract --target=DIR --candidates=folder:/imagenet/train --validation=folder:/imagenet/val
+  jaxaudit extract --target=DIR --candidates='folder:/imagenet/train?classes=sorted' \\
+      --validation='folder:/imagenet/val?classes=sorted'
 
 Writes to --out: extracted.csv and .parquet (one row per extracted picture), candidates.parquet,
 validation.parquet, results.json, figures/ and report.html. A killed run goes on where it stopped.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from absl import flags
-from rich.console import Console
 
 from jaxaudit import cli
 from jaxaudit.errors import InputError
@@ -77,12 +76,13 @@ def main(argv: Sequence[str]) -> None:
 
     from jaxaudit.attacks.similarity import get_similarity
     from jaxaudit.audits.extraction import ExtractionConfig, complete_images, extract, write_tables
+    from jaxaudit.audits.sides import check_sides
     from jaxaudit.data import open_source
     from jaxaudit.reports.extraction.rows import print_extraction
     from jaxaudit.reports.files import write_extraction
     from jaxaudit.runtime.processes import initialize_processes
 
-    flag, console = flags.FLAGS, Console()
+    flag, console = flags.FLAGS, cli.terminal()
     config = ExtractionConfig(
         top_k=_TOP_K.value,
         validation_top_k=_VALIDATION_TOP_K.value,
@@ -94,12 +94,14 @@ def main(argv: Sequence[str]) -> None:
         placement=shared_flags.placement(),
         shard_size=_SHARD_SIZE.value,
     )
+    directory = shared_flags.out_folder(_OUT.value, "extractions")
     candidates = open_source(_CANDIDATES.value, skip_unreadable=_SKIP.value)
     validation = open_source(_VALIDATION.value, skip_unreadable=_SKIP.value) if _VALIDATION.value else None
+    initialize_processes(flags.FLAGS.distributed)  # before anything is put on a device
     similarity = get_similarity(_SIMILARITY.value, _extractor())
-    initialize_processes(flags.FLAGS.distributed)
     target = shared_flags.load(console)
-    directory = Path(_OUT.value or Path("extractions") / Path(flag.target).name)
+    if validation is not None:
+        check_sides(target, candidates, validation)
     with reported(console, f"Preparing {target.name}", unit="images") as progress:
         found = extract(
             target,
@@ -110,9 +112,6 @@ def main(argv: Sequence[str]) -> None:
             directory=directory,
             progress=progress,
         )
-    for source in filter(None, (candidates, validation)):
-        for sample_id, reason in source.skipped.items():
-            console.print(f"Left out {sample_id}: {reason}", markup=False)
     if jax.process_index() == 0:
         counts = found.results.counts
         shown = [picture.sample_id for picture in counts.gallery]
@@ -125,7 +124,7 @@ def main(argv: Sequence[str]) -> None:
 
 def _prefixes() -> tuple[int, ...]:
     for text in _PREFIXES.value:
-        if not text.isdecimal():
+        if not (text.isascii() and text.isdecimal() and len(text) < 10):
             raise InputError(f"--prefixes={','.join(_PREFIXES.value)} is not a list of numbers: {text!r}.")
     return tuple(int(text) for text in _PREFIXES.value)
 

@@ -9,10 +9,8 @@ small.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from absl import flags
-from rich.console import Console
 
 from jaxaudit import cli
 from jaxaudit.data import open_source
@@ -44,14 +42,17 @@ def main(argv: Sequence[str]) -> None:
     del argv
     from jaxaudit.audits.collect import CollectConfig
     from jaxaudit.audits.identify import identify_data
+    from jaxaudit.audits.sides import check_sides, check_sizes
 
-    flag, console = flags.FLAGS, Console()
+    flag, console, assess_config = flags.FLAGS, cli.terminal(), shared_flags.assess_config()
+    directory = shared_flags.out_folder(_OUT.value, "identifications")
     published, unpublished = (
         open_source(spec, skip_unreadable=_SKIP_UNREADABLE.value)
         for spec in (_PUBLISHED.value, _UNPUBLISHED.value)
     )
     target = shared_flags.load(console)
-    directory = Path(_OUT.value or Path("identifications") / Path(flag.target).name)
+    check_sides(target, published, unpublished)
+    check_sizes(target, published, unpublished, assess_config)
     with reported(console, f"Preparing {target.name}", unit="images") as progress:
         answer = identify_data(
             target,
@@ -63,7 +64,7 @@ def main(argv: Sequence[str]) -> None:
                 seed=flag.seed,
                 placement=shared_flags.placement(),
             ),
-            shared_flags.assess_config(),
+            assess_config,
             progress=progress,
         )
     write_answer(answer, directory)

@@ -2,17 +2,15 @@
 
   jaxaudit localize                                          the built-in target, on digits
   jaxaudit localize --target=DIR --subsets=0.01,0.05,0.1,0.2 \\
-      --members=folder:/imagenet/train --nonmembers=folder:/imagenet/val
+      --members='folder:/imagenet/train?classes=sorted' --nonmembers='folder:/imagenet/val?classes=sorted'
 
 Writes to --out: units.npz (UnitMem of every unit and the picture that fires it), results.json, pictures/,
 figures/ and report.html. A killed run goes on where it stopped.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from absl import flags
-from rich.console import Console
 
 from jaxaudit import cli
 from jaxaudit.data import open_source
@@ -67,9 +65,10 @@ def main(argv: Sequence[str]) -> None:
 
     from jaxaudit.attacks.localization import Views
     from jaxaudit.audits.localization import LocalizeConfig, localize_memorization, thumbnails
+    from jaxaudit.audits.sides import check_sides
     from jaxaudit.runtime.processes import initialize_processes
 
-    flag, console = flags.FLAGS, Console()
+    flag, console = flags.FLAGS, cli.terminal()
     if not 0 < _TOP.value < 1:
         raise InputError(f"--top={_TOP.value} is not between 0 and 1.")
     config = LocalizeConfig(
@@ -80,11 +79,15 @@ def main(argv: Sequence[str]) -> None:
         mask_ratio=_MASK_RATIO.value,
         placement=shared_flags.placement(),
     )
+    directory = shared_flags.out_folder(_OUT.value, "localizations")
     members = open_source(_MEMBERS.value, skip_unreadable=_SKIP.value)
     control = open_source(_NONMEMBERS.value, skip_unreadable=_SKIP.value) if _NONMEMBERS.value else None
     initialize_processes(flags.FLAGS.distributed)
     target = shared_flags.load(console)
-    directory = Path(_OUT.value or Path("localizations") / Path(flag.target).name)
+    if control is not None:
+        check_sides(target, members, control)
+        if len(control) < 2:
+            raise InputError(f"{control.spec} is a single picture; UnitMem compares a picture with others.")
     with reported(console, "Preparing", unit="images") as progress:
         results = localize_memorization(
             target, members, control, directory, config, top=_TOP.value, progress=progress

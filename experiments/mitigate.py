@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from absl import flags
-from rich.console import Console
 
 from jaxaudit import cli
 from jaxaudit.errors import InputError
@@ -38,7 +37,9 @@ with cli.flag_group("Changes"):
         ["0.5", "1", "2"],
         "Standard deviations of noise on logits (MAR: on tokens and losses); '' is none.",
     )
-    _SEEDS = flags.DEFINE_integer("seeds", 2, "Repetitions of what is random.", lower_bound=1)
+    _SEEDS = flags.DEFINE_integer(
+        "seeds", 2, "Repetitions of what is random.", lower_bound=1, upper_bound=1000
+    )
 with cli.flag_group("What is measured of each change"):
     _SCORES = flags.DEFINE_list("scores", ["default"], "Membership scores, see `jaxaudit audit`.")
     _TOP_K = flags.DEFINE_integer(
@@ -66,11 +67,12 @@ def main(argv: Sequence[str]) -> None:
     from jaxaudit.audits.collect import CollectConfig
     from jaxaudit.audits.extraction import ExtractionConfig
     from jaxaudit.audits.mitigation import MitigateConfig, measure_changes, save_mitigated
+    from jaxaudit.audits.sides import check_sides, check_sizes
     from jaxaudit.feature_extractors import load_extractor
     from jaxaudit.reports.files import write_mitigation
     from jaxaudit.reports.mitigation.rows import print_mitigation
 
-    flag, console = flags.FLAGS, Console()
+    flag, console = flags.FLAGS, cli.terminal()
     placement = shared_flags.placement()
     config = MitigateConfig(
         CollectConfig(
@@ -80,9 +82,11 @@ def main(argv: Sequence[str]) -> None:
         ExtractionConfig(top_k=_TOP_K.value, seed=flag.seed, placement=placement),
     )
     changes = _changes()
+    directory = shared_flags.out_folder(_OUT.value, "mitigations")
     members, nonmembers = shared_flags.open_sources()
     target = shared_flags.load(console)
-    directory = Path(_OUT.value or Path("mitigations") / Path(flag.target).name)
+    check_sides(target, members, nonmembers)
+    check_sizes(target, members, nonmembers, config.assess, num_samples=flag.num_samples)
     with reported(console, f"Preparing {target.name}", unit="images") as progress:
         results = measure_changes(
             target,
@@ -118,6 +122,8 @@ def _changes() -> list[Any]:
                 changes.append(Change(criterion, share, _FACTOR.value, seed))
     for std in _numbers("noise", _NOISE.value):
         changes += [Change("noise", std, seed=seed) for seed in seeds]
+    if len(changes) == 1:
+        raise InputError("--criteria, --shares and --noise name no change to measure.")
     return changes
 
 

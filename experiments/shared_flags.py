@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from absl import flags
@@ -10,6 +11,7 @@ from rich.console import Console
 from jaxaudit import cli
 from jaxaudit.data import Source, open_source
 from jaxaudit.errors import InputError
+from jaxaudit.outputs import check_folder
 from jaxaudit.protocols import DEFAULT, PROTOCOLS, VALID_PROCEDURES, get_procedure, get_protocol
 
 from .progress import reported
@@ -57,7 +59,9 @@ def open_sources() -> tuple[Source, Source]:
 @cli.flag_group("Machine")
 def define_devices(batch_size: int) -> None:
     """Where and how the model runs; nothing here changes a result beyond rounding."""
-    flags.DEFINE_integer("batch_size", batch_size, "Images per step, over all devices.", lower_bound=1)
+    flags.DEFINE_integer(
+        "batch_size", batch_size, "Images per step, over all devices.", lower_bound=1, upper_bound=1 << 16
+    )
     flags.DEFINE_enum(
         "precision", "float32", ["float32", "bfloat16"], "Of weights and activations; scores stay float32."
     )
@@ -72,14 +76,45 @@ def placement() -> Placement:
     return Placement(FLAGS.batch_size, FLAGS.num_devices, FLAGS.parallelism)
 
 
-def load(console: Console) -> Target:
-    """The target of `define_target`, on the devices of `define_devices`."""
+def out_folder(out: str | None, room: str) -> Path:
+    """Where a program writes: --out, by default ROOM/TARGET.
+
+    Raises:
+      InputError: if nothing can be written there.
+    """
+    return check_folder(out or Path(room) / Path(FLAGS.target).name)
+
+
+def load(console: Console, name: str | None = None) -> Target:
+    """The target of that name, by default that of `define_target`, on the devices of `define_devices`.
+
+    Raises:
+      InputError: as `check_target` and `load_target`.
+    """
     from jaxaudit.checkpoint import load_target
     from jaxaudit.runtime.mesh import make_mesh, replicated
 
+    target: str = name or FLAGS.target
     mesh = make_mesh(FLAGS.num_devices or None)
-    with reported(console, f"Loading {FLAGS.target}"):
-        return load_target(FLAGS.target, dtype=FLAGS.precision, sharding=replicated(mesh))
+    check_target(target)
+    with reported(console, f"Loading {target}"):
+        return load_target(target, dtype=FLAGS.precision, sharding=replicated(mesh))
+
+
+def check_target(name: str) -> None:
+    """Makes sure that there is one target of that name.
+
+    Raises:
+      InputError: if there is none, or one that is built in and one in a folder here.
+    """
+    from jaxaudit.checkpoint import builtin_names, read_record
+
+    if name in builtin_names() and (Path(name) / "target.json").exists():
+        raise InputError(
+            f"{name} is a built-in target, and the target in the folder {name} here: write ./{name} for that "
+            "one, or go to another folder for the built-in one."
+        )
+    read_record(name)
 
 
 @cli.flag_group("Machine")
@@ -109,6 +144,12 @@ def define_test() -> None:
     """How scores become a verdict."""
     flags.DEFINE_float(
         "alpha", 0.01, "Significance level of dataset inference.", lower_bound=1e-6, upper_bound=0.5
+    )
+    flags.DEFINE_integer(
+        "test_seed",
+        None,
+        "Seed of the tests, which reports name; without it one follows from the evidence.",
+        lower_bound=0,
     )
     flags.DEFINE_float("power", 0.8, "Share of draws that must reject for a number of samples to be enough.")
     flags.DEFINE_enum(
@@ -144,7 +185,11 @@ def define_seed() -> None:
 
 
 def assess_config() -> AssessConfig:
-    """What the flags of `define_statistics` or `define_test`, and `define_seed`, ask for."""
+    """What the flags of `define_statistics` or `define_test` ask for.
+
+    Raises:
+      InputError: if --power is no share.
+    """
     from jaxaudit.audits.assess import AssessConfig
 
     if not 0 < FLAGS.power < 1:
@@ -154,5 +199,5 @@ def assess_config() -> AssessConfig:
         alpha=FLAGS.alpha,
         power=FLAGS.power,
         procedure=get_procedure(FLAGS.procedure),
-        seed=FLAGS.seed,
+        seed=FLAGS.test_seed,
     )

@@ -7,14 +7,14 @@ Writes results.json, figures/ and report.html, beside the evidence unless --out 
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from absl import flags
-from rich.console import Console
 
 from jaxaudit import cli
 from jaxaudit.audits.assess import assess
-from jaxaudit.evidence import Evidence
+from jaxaudit.data import check_labelled_alike
+from jaxaudit.evidence import SPLITS, Evidence
+from jaxaudit.outputs import check_folder
 from jaxaudit.reports import print_results
 from jaxaudit.reports.files import write_audit
 
@@ -24,7 +24,6 @@ from .progress import reported
 with cli.flag_group("What is audited"):
     _EVIDENCE = flags.DEFINE_string("evidence", None, "Evidence folder of an audit.", required=True)
 shared_flags.define_statistics()
-shared_flags.define_seed()
 with cli.flag_group("Output"):
     _OUT = flags.DEFINE_string("out", None, "Where the report goes; default beside the evidence.")
 
@@ -32,11 +31,12 @@ with cli.flag_group("Output"):
 def main(argv: Sequence[str]) -> None:
     """Assesses the evidence the flags name."""
     del argv
+    console, config = cli.terminal(), shared_flags.assess_config()
     evidence = Evidence.open(_EVIDENCE.value)
-    directory = Path(_OUT.value) if _OUT.value else evidence.directory.parent
-    console = Console()
+    directory = check_folder(_OUT.value or evidence.directory.parent)
+    check_labelled_alike(*((evidence.request[side]["source"], evidence.read(side).labels) for side in SPLITS))
     with reported(console, "Computing statistics"):
-        results = assess(evidence, shared_flags.assess_config())
+        results = assess(evidence, config)
     write_audit(results, directory)
     print_results(results, console)
     console.print(f"Report: {directory / 'report.html'}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""How every program starts, explains itself and fails.
+"""How every program starts and explains itself; how it ends is `jaxaudit.exits`.
 
 Flags are absl's. absl's own --help lists those of the main module alone and knows no groups, so the programs
 say which flags belong together (`flag_group`) and --help prints all of them.
@@ -7,7 +7,7 @@ say which flags belong together (`flag_group`) and --help prints all of them.
 from __future__ import annotations
 
 import contextlib
-import os
+import math
 import shutil
 import sys
 import textwrap
@@ -15,16 +15,16 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
 
 from absl import app, flags, logging
+from rich.console import Console
 
 from jaxaudit.errors import InputError
+from jaxaudit.exits import leave_quietly, plain_exits
 
-_USAGE_ERROR = 2
-_INTERRUPTED = 130  # what shells give for SIGINT
-_BROKEN_PIPE = 141  # for SIGPIPE
 _HELP = frozenset({"--help", "-help", "-h", "-?", "--helpshort", "-helpshort"})
 _FULL_HELP = frozenset({"--helpfull", "-helpfull"})
 _COLUMN = 26  # where descriptions of flags begin
 _WIDEST = 100  # lines longer than this are hard to read
+_LARGEST = 2**32 - 1  # JAX would take larger seeds for smaller ones
 _REQUIRED = "must have a value other than None"  # how absl says it
 
 _GROUPS: dict[str, str] = {}
@@ -34,10 +34,9 @@ _GROUPS: dict[str, str] = {}
 def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
     """Runs `main` under absl; never returns.
 
-    --help prints the docstring of `main`'s module and all of its flags. An InputError, an unknown flag or a
-    stray argument becomes one message on stderr and exit code 2, Ctrl-C one line and 130. Any other exception
-    is a defect of the program and keeps its traceback. Libraries log from WARNING on, unless --verbosity says
-    otherwise.
+    --help prints the docstring of `main`'s module and all of its flags. An unknown flag, a value that is none
+    or a stray argument is an InputError, which ends as `jaxaudit.exits` says. Libraries log from WARNING on,
+    unless --verbosity says otherwise.
     """
     module = sys.modules[main.__module__]
 
@@ -58,26 +57,17 @@ def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
     raise AssertionError("absl's run returned.")
 
 
-@contextlib.contextmanager
-def plain_exits() -> Iterator[None]:
-    """Turns an InputError, and Ctrl-C, into one line on stderr and an exit code."""
-    try:
-        yield
-    except InputError as error:
-        print(error, file=sys.stderr)
-        sys.exit(_USAGE_ERROR)
-    except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
-        sys.exit(_INTERRUPTED)
-
-
 def say(text: str) -> None:
     """Prints; ends the program quietly if whoever reads it has heard enough (`| head`)."""
     try:
         print(text, flush=True)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more
-        sys.exit(_BROKEN_PIPE)
+        leave_quietly()
+
+
+def terminal() -> Console:
+    """Where programs say what they found: text stays as it is, brackets and colons of names included."""
+    return Console(markup=False, emoji=False)
 
 
 @contextlib.contextmanager
@@ -159,6 +149,12 @@ def _parse(argv: Sequence[str]) -> list[str]:
         arguments = flags.FLAGS(argv)
     except flags.Error as error:
         raise InputError(f"{error} (--help lists the options)") from None
+    for name in flags.FLAGS:
+        value = flags.FLAGS[name].value
+        if isinstance(value, float) and not math.isfinite(value):  # absl's bounds let NaN pass
+            raise InputError(f"--{name}={value} is no finite number.")
+        if isinstance(value, int) and abs(value) > _LARGEST:
+            raise InputError(f"--{name}={value} is too large; numbers go to {_LARGEST}.")
     if flags.FLAGS["verbosity"].using_default_value:  # absl would raise it to INFO
         logging.set_verbosity(logging.WARNING)
     return arguments

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxaudit.evidence import Columns, Evidence
+from jaxaudit.evidence import SPLITS, Columns, Evidence
 from tests.stats import simulated
 
 NAMES = (
@@ -12,11 +12,17 @@ NAMES = (
 )
 
 
-def make_evidence(directory, *, target="digits_dit", samples=300, shift=0.6, view="cond", seed=0):
+SOURCES = "digits:members", "digits:nonmembers"
+
+
+def make_evidence(
+    directory, *, target="digits_dit", samples=300, shift=0.6, view="cond", seed=0, sources=SOURCES
+):
     """Correlated scores, those of members shifted by up to `shift`; gradient masking is white-box."""
     names = [f"{view}/{name}" for name in NAMES]
     white = [name for name in names if "gradient_masking" in name]
     request = {
+        **{side: {"source": source} for side, source in zip(SPLITS, sources, strict=True)},
         "scores": names,
         "score_info": {
             name: {
@@ -44,6 +50,6 @@ def make_evidence(directory, *, target="digits_dit", samples=300, shift=0.6, vie
         if shard.split == "members":
             scores += shift * np.linspace(0.2, 1, len(names))
         ids = [f"{shard.split}-{i}" for i in range(samples)]
-        columns = {"sample_id": ids, "label": np.zeros(samples, int), "digest": ids}
+        columns = {"sample_id": ids, "label": np.arange(samples) % 10, "digest": ids}
         evidence.write(shard, {**columns, **dict(zip(names, scores.T, strict=True))})
     return evidence

@@ -6,13 +6,16 @@ T tokens of a caption, c channels of a latent, R noises.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from jaxaudit.attacks.condition import condition_arrays
+from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
 from jaxaudit.targets import AnyArray, Given, Target
 from jaxaudit_kernels import draws
@@ -46,6 +49,50 @@ def make_batch(
         raise InputError(f"{len(ids)} ids do not fit {count} images.")
     batch["ids"] = draws.id_numbers(ids)
     return batch
+
+
+def check_images(images: Any, preprocessing: Preprocessing) -> None:
+    """Makes sure that images are in the target's range, as `jaxaudit.data.preprocess` brings them there.
+
+    A range that holds negative numbers holds [0, 1] as well, and pictures scaled to [0, 1] would be scored as
+    if they were bright. Bright ones are told from them by their levels: 8 bits in the target's range are
+    low + (high − low) k / 255, and of 8 bits in [0, 1] every other value lies half way between these.
+
+    Args:
+      images: [B,S,S,3]; other shapes are not looked at.
+      preprocessing: the target's.
+
+    Raises:
+      InputError: for integers, NaN or infinite values, values out of range, or pictures scaled to [0, 1]
+        where the target takes another range.
+    """
+    values, low, high = np.asarray(images), preprocessing.low, preprocessing.high
+    if not jnp.issubdtype(values.dtype, jnp.floating):
+        raise InputError(
+            f"Images of {values.dtype} do not fit: the target takes floats in [{low:g}, {high:g}]. {_PREPARE}"
+        )
+    if values.ndim != 4 or not values.size:
+        return
+    values = values.astype(np.float32)
+    least, most, slack = float(values.min()), float(values.max()), _SLACK * (high - low)
+    if not (math.isfinite(least) and math.isfinite(most)):
+        raise InputError("Images hold values that are NaN or infinite.")
+    if least < low - slack or most > high + slack:
+        raise InputError(
+            f"Images hold values from {least:g} to {most:g}; the target takes [{low:g}, {high:g}]. {_PREPARE}"
+        )
+    if low < 0 <= least and most <= 1 and np.ptp(values, axis=(1, 2, 3)).any():
+        levels = (values - low) / (high - low) * 255
+        if np.abs(levels - np.rint(levels)).max() > _OFF_LEVEL:
+            raise InputError(
+                f"Images hold values from {least:g} to {most:g} only, as if scaled to [0, 1]; the target "
+                f"takes [{low:g}, {high:g}]. {_PREPARE}"
+            )
+
+
+_SLACK = 1e-3  # of the range, for what rounding adds
+_OFF_LEVEL = 0.2  # float16 is off by less than 0.1, pictures in [0, 1] by 0.5
+_PREPARE = "jaxaudit.data.preprocess makes them of uint8 pixels."
 
 
 def _pictures(target: Target, images: AnyArray | None, latents: AnyArray | None) -> dict[str, np.ndarray]:

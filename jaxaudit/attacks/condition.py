@@ -97,9 +97,11 @@ def condition_arrays(
         return {}
     if given is None or shape != (count,):
         raise InputError(f"Labels of shape {shape} do not fit {count} images; expected one each.")
-    labels = np.asarray(given, np.int32)
+    labels = np.asarray(given)
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise InputError(f"Labels of {labels.dtype} are no classes, which are integers.")
     check_labels(labels, target.num_classes)
-    return {"condition": labels}
+    return {"condition": labels.astype(np.int32)}
 
 
 def condition_spec(target: Target) -> dict[str, jax.ShapeDtypeStruct]:

@@ -18,7 +18,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Key
 
-from jaxaudit.attacks.batch import make_batch
+from jaxaudit.attacks.batch import check_images, make_batch
 from jaxaudit.attacks.condition import condition_spec
 from jaxaudit.attacks.continuous import MaskedLossConfig
 from jaxaudit.attacks.registry import Access, ScorePlan
@@ -50,7 +50,8 @@ def score(
 
     Args:
       target: from `jaxaudit.load_target`.
-      images: [B,H,W,3] float32 in the target's range; None if there are latents.
+      images: [B,H,W,3] float32 in the target's range, as `jaxaudit.data.preprocess` makes them; None if there
+        are latents.
       labels: what the images are conditioned on: classes [B]; embeddings of captions [B,T,D] for a model of
         captions; None for an unconditional one.
       latents: instead of images, encoded as the target does, where it has latents (MAR, diffusion).
@@ -66,9 +67,11 @@ def score(
 
     Raises:
       InputError: for unknown or fitted names, scores that the target or the access does not allow, arrays of
-        another shape or that the target has no use for, labels that are no class of the target, or options
-        that do not fit it.
+        another shape or that the target has no use for, images that are not in the target's range, labels
+        that are no class of the target, or options that do not fit it.
     """
+    if images is not None:
+        check_images(images, target.preprocessing)
     given = {"access": access, "null_context": null_context is not None}
     plan = ScorePlan(make_step(target, names, options, **given).scores)
     kept = [name for name in plan.names if name not in plan.fitted]

@@ -6,7 +6,12 @@ for batch in batches(source, range(len(source)), target.preprocessing, 64):
 """
 
 from jaxaudit.data.blind import BLIND_NAMES, blind_features
-from jaxaudit.data.conditions import condition_digest, resolve_captions, resolve_labels
+from jaxaudit.data.conditions import (
+    check_labelled_alike,
+    condition_digest,
+    resolve_captions,
+    resolve_labels,
+)
 from jaxaudit.data.duplicates import (
     check_disjoint,
     difference_hash,
@@ -38,6 +43,7 @@ __all__ = [
     "batches",
     "blind_features",
     "check_disjoint",
+    "check_labelled_alike",
     "condition_digest",
     "decode_image",
     "difference_hash",

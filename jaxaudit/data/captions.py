@@ -13,7 +13,7 @@ import os
 import posixpath
 from collections.abc import Iterable, Iterator
 
-from jaxaudit.errors import InputError
+from jaxaudit.errors import InputError, reason
 
 FILES = ("metadata.jsonl", "captions.txt")
 """What files of captions are called."""
@@ -62,7 +62,7 @@ def read_captions(path: str) -> dict[str, str]:
         with open(path, encoding="utf-8") as file:
             lines = [(number, line) for number, line in enumerate(file, 1) if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"The captions {path} cannot be read: {error}.") from error
+        raise InputError(f"The captions {path} cannot be read: {reason(error)}.") from error
     captions: dict[str, str] = {}
     for number, name, caption in (_json if path.endswith(".jsonl") else _tabbed)(path, lines):
         if name in captions:
@@ -78,8 +78,8 @@ def _json(path: str, lines: _Lines) -> Iterator[tuple[int, str, str]]:
     for number, line in lines:
         try:
             values = json.loads(line)
-        except ValueError as error:
-            raise InputError(f"{path}, line {number} is no JSON: {error}.") from error
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{path}, line {number} is no JSON: {reason(error)}.") from error
         if not isinstance(values, dict) or not isinstance(values.get("file_name"), str):
             raise InputError(f'{path}, line {number} has no "file_name", the path of a picture.')
         column = next((column for column in _COLUMNS if column in values), None)

@@ -7,9 +7,11 @@ Axes: N samples of a source, T tokens and D channels of a caption's embedding.
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Int
 
 from jaxaudit.data.embeddings import NULL_EMBEDDING, Embeddings
 from jaxaudit.data.source import UNKNOWN_LABEL, Sample, Source
@@ -50,6 +52,30 @@ def resolve_labels(source: Source, num_classes: int) -> Source:
             f"({source.label_rule}), but the target's classes are 0..{num_classes - 1}."
         )
     return source
+
+
+def check_labelled_alike(*sides: tuple[str, Int[np.ndarray, " _"] | None]) -> None:
+    """Makes sure that one label for all (`?label=N`) is not on one side only, nor two different ones.
+
+    A model that is told one class for all of P, and for each of U its own, tells P from U by that.
+
+    Args:
+      sides: (the text a source was opened from, its labels or None if only reading tells) of each.
+
+    Raises:
+      InputError: unless all pictures of all sides have the same label, or none is given so.
+    """
+    given = {spec: label[1] for spec, _ in sides if (label := _ONE_LABEL.search(spec))}
+    known = [labels for _, labels in sides if labels is not None]
+    if not given or (len(known) == len(sides) and np.unique(np.concatenate(known)).size == 1):
+        return
+    spec, label = next(iter(given.items()))
+    others = " and ".join(other for other, _ in sides if other != spec)
+    raise InputError(
+        f"{spec} gives all its pictures the label {label}, {others} gives others: a model that is told "
+        "different things about them tells them apart by that. Label both alike, picture by picture or with "
+        "the same ?label=N."
+    )
 
 
 def resolve_captions(
@@ -122,9 +148,10 @@ def _check_complete(source: Source, missing: Sequence[str], what: str) -> None:
         )
 
 
+_ONE_LABEL = re.compile(r"[?&]label=(\d+)")
 _HOW_TO_LABEL = (
-    "Name the class folders by class index, or pass their names in the target's order with ?classes=FILE, "
-    "or one class for all with ?label=N."
+    "Name the class folders by class index; or pass their names in the target's order with ?classes=FILE, or "
+    "?classes=sorted if that is their alphabetical order; or give one class to all with ?label=N."
 )
 _HOW_TO_EMBED = (
     "Embed the captions with the model's text encoder and name the file with ?embeddings=FILE "

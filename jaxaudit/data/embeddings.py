@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from jaxtyping import Float, Float32
 
-from jaxaudit.errors import InputError
+from jaxaudit.errors import InputError, reason
 
 NULL_EMBEDDING = "null_embedding"
 """The name of the embedding of the empty caption."""
@@ -95,10 +95,10 @@ def _open_safetensors(path: str) -> tuple[_Shapes, _Read]:
         file = safe_open(path, "numpy")
         stored = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         for name, values in stored.items():
-            _check_dtype(path, name, values.get_dtype().startswith(("F", "BF")), values.get_dtype())
+            _check_dtype(path, name, values.get_dtype() in _FLOATING, values.get_dtype())
         return {name: tuple(values.get_shape()) for name, values in stored.items()}, file.get_tensor
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path} cannot be read as a .safetensors file: {error}.") from error
+        raise InputError(f"{path} cannot be read as a .safetensors file: {reason(error)}.") from error
 
 
 def _open_npz(path: str) -> tuple[_Shapes, _Read]:
@@ -113,23 +113,31 @@ def _open_npz(path: str) -> tuple[_Shapes, _Read]:
                 read_header = _HEADERS[np.lib.format.read_magic(file)]
                 shapes[name], _, dtype = read_header(file)
             _check_dtype(path, name, np.issubdtype(dtype, np.floating), dtype)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} cannot be read as a .npz archive: {error}.") from error
+    except InputError:
+        raise
+    except Exception as error:  # damaged, encrypted and oddly packed archives raise nearly anything
+        raise InputError(f"{path} cannot be read as a .npz archive: {reason(error)}.") from error
 
     def read(name: str) -> np.ndarray:
-        with archive.open(f"{name}.npy") as file:
-            return np.lib.format.read_array(file, allow_pickle=False)
+        try:
+            with archive.open(f"{name}.npy") as file:
+                return np.lib.format.read_array(file, allow_pickle=False)
+        except Exception as error:
+            raise InputError(f"{path}: the embedding of {name!r} cannot be read: {reason(error)}.") from error
 
     return shapes, read
 
 
+_FLOATING = ("BF16", "F16", "F32", "F64")
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 _READERS = {".safetensors": _open_safetensors, ".npz": _open_npz}
 
 
 def _check_dtype(where: str, name: str, floating: bool, dtype: object) -> None:
     if not floating:
-        raise InputError(f"{where}: the embedding of {name!r} is {dtype}; expected floating point.")
+        raise InputError(
+            f"{where}: the embedding of {name!r} is {dtype}; expected floating point of 16, 32 or 64 bits."
+        )
 
 
 def _finite(where: str, name: str, values: np.ndarray) -> Float32[np.ndarray, "T D"]:

@@ -1,9 +1,10 @@
 """Picture files in a folder.
 
 A picture's class is the first folder on its path: the index itself if all those folders are named by
-integers; its line in `?classes=FILE` (one folder name per line); otherwise its place among the sorted names,
-which is the target's class only if there are as many folders as classes (`resolve_labels` checks). `?label=N`
-gives one class to all, whatever the folders. A flat folder has no labels of its own.
+integers; its line in `?classes=FILE` (one folder name per line); with `?classes=sorted` its place among the
+sorted names, if there are as many folders as classes (`resolve_labels` checks). Other names say nothing
+about the target's classes ("zero" to "nine" sort otherwise than 0 to 9), and a flat folder has none.
+`?label=N` gives one class to all, whatever the folders.
 
 Files are listed once, by name alone: whatever has the extension of a picture counts, including kinds that
 Pillow may not read, so that they are reported and not overlooked. Hidden files and folders, and the
@@ -31,6 +32,7 @@ _EXTENSIONS = (
 )
 # fmt: on
 _LEFT_BEHIND = frozenset({"__MACOSX", "@eaDir"})
+_SORTED = "sorted"  # in place of a file of class names; one that is called so is ./sorted
 
 
 def open_folder(location: str, options: Mapping[str, str]) -> Source:
@@ -51,17 +53,23 @@ def open_folder(location: str, options: Mapping[str, str]) -> Source:
         labels, num_classes, rule = _label(location, paths, options)
     except OSError as error:
         raise InputError(f"The folder {error.filename} cannot be listed: {error.strerror}.") from error
-    ids = [os.fsencode(path).decode("utf-8", "backslashreplace") for path in paths]
+    ids = {path: _id(path) for path in paths}
     file = options.get("captions")
+    captions = read_captions(os.path.expanduser(file)) if file else find_captions(location, paths)
     return Source(
         spec=f"folder:{location}",
-        ids=ids,
+        ids=list(ids.values()),
         read=lambda index: Picture(decode_image(os.path.join(location, paths[index]))),
         labels=labels,
         num_classes=num_classes,
         label_rule=rule,
-        captions=read_captions(os.path.expanduser(file)) if file else find_captions(location, ids),
+        captions={ids[path]: caption for path, caption in captions.items() if path in ids},
     )
+
+
+def _id(path: str) -> str:
+    r"""Text for any name, different for each: bytes that are no UTF-8 as \xff, backslashes as \\."""
+    return os.fsencode(path.replace("\\", "\\\\")).decode("utf-8", "backslashreplace")
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:
@@ -99,7 +107,10 @@ def _label(folder: str, paths: list[str], options: Mapping[str, str]) -> tuple[n
             "?label=N."
         )
     names = [entry.name for entry in _entries(folder) if entry.is_dir()]
-    if "classes" in options:
+    if options.get("classes") == _SORTED:
+        index = {name: place for place, name in enumerate(names)}
+        num_classes, rule = len(names), "its class folders, in sorted order"
+    elif "classes" in options:
         index = {name: line for line, name in enumerate(_class_names(options["classes"]))}
         for name in sorted(set(tops)):
             if name not in index:
@@ -111,8 +122,8 @@ def _label(folder: str, paths: list[str], options: Mapping[str, str]) -> tuple[n
             raise InputError(f"The folder {folder} names one class index twice: {', '.join(names[:20])}.")
         num_classes, rule = None, "the names of the class folders"
     else:
-        index = {name: place for place, name in enumerate(names)}
-        num_classes, rule = len(names), "its class folders, in sorted order"
+        index = dict.fromkeys(names, UNKNOWN_LABEL)
+        num_classes, rule = None, "the names of its class folders are no class indexes"
     return np.asarray([index[name] for name in tops], np.int32), num_classes, rule
 
 

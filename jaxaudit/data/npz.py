@@ -9,15 +9,13 @@ the empty caption.
 """
 
 import os
-import zipfile
-import zlib
 from collections.abc import Mapping
 
 import numpy as np
 
 from jaxaudit.data.embeddings import NULL_EMBEDDING, Embeddings, embeddings_of_rows
 from jaxaudit.data.source import UNKNOWN_LABEL, Picture, Source, parse_label
-from jaxaudit.errors import InputError
+from jaxaudit.errors import InputError, reason
 
 
 def open_npz(location: str, options: Mapping[str, str]) -> Source:
@@ -67,8 +65,10 @@ def _read(path: str) -> dict[str, np.ndarray]:
         raise
     except FileNotFoundError as error:
         raise InputError(f"There is no file {path}.") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path} cannot be read as a .npz archive: {error}.") from error
+    except (
+        Exception
+    ) as error:  # damaged, encrypted, oddly packed and too large archives raise nearly anything
+        raise InputError(f"{path} cannot be read as a .npz archive: {reason(error)}.") from error
 
 
 def _check_images(path: str, images: np.ndarray) -> np.ndarray:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TypeVar
 
 import jax
 
-from jaxaudit.errors import InputError
+from jaxaudit.errors import InputError, LostProcessError, reason
 
 Item = TypeVar("Item")
+
+_FORM = re.compile(r"(?P<address>[^,]+:[0-9]{1,5}),(?P<processes>[0-9]{1,6}),(?P<process>[0-9]{1,6})")
 
 
 def initialize_processes(spec: str) -> None:
@@ -20,25 +23,43 @@ def initialize_processes(spec: str) -> None:
         "ADDRESS:PORT,NUM_PROCESSES,PROCESS_ID".
 
     Raises:
-      InputError: if `spec` is none of these.
+      InputError: if `spec` is none of these, there is no cluster, or its processes do not find each other.
     """
     if not spec:
         return
-    if spec == "auto":
-        jax.distributed.initialize()
-        return
-    fields: Sequence[str] = spec.split(",")
-    if len(fields) != 3 or not fields[1].isdigit() or not fields[2].isdigit():
+    form = _FORM.fullmatch(spec)
+    if spec != "auto" and form is None:
         raise InputError(f"distributed={spec!r} is not 'auto' or 'ADDRESS:PORT,NUM_PROCESSES,PROCESS_ID'.")
-    jax.distributed.initialize(fields[0], int(fields[1]), int(fields[2]))
+    try:
+        if form is None:
+            jax.distributed.initialize()
+        else:
+            jax.distributed.initialize(form["address"], int(form["processes"]), int(form["process"]))
+    except (ValueError, RuntimeError) as error:
+        hint = "; on no cluster, leave the option out" if spec == "auto" else ""
+        raise InputError(
+            f"distributed={spec!r}: the processes cannot be joined ({reason(error)}){hint}."
+        ) from error
 
 
 def wait_for_all_processes(label: str) -> None:
-    """Returns once every process has called it with the same label."""
-    if jax.process_count() > 1:
-        from jax.experimental import multihost_utils
+    """Returns once every process has called it with the same label.
 
+    Raises:
+      LostProcessError: if another process has died or cannot be reached. (Where the first one dies, JAX's
+        own service may end the others before they know.)
+    """
+    if jax.process_count() == 1:
+        return
+    from jax.experimental import multihost_utils
+
+    try:
         multihost_utils.sync_global_devices(label)
+    except jax.errors.JaxRuntimeError as error:
+        raise LostProcessError(
+            f"Another of the {jax.process_count()} processes has died or cannot be reached "
+            f"({reason(error)}); start all of them again: what was finished is kept."
+        ) from error
 
 
 def my_share(items: Sequence[Item]) -> Sequence[Item]:

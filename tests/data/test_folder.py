@@ -28,7 +28,8 @@ def folder(tmp_path):
 
 
 def test_samples_come_in_sorted_order_with_relative_paths_as_ids(folder):
-    source = open_source(folder("b/2.png", "b/10.png", "a/z.png", "a-b/y.png", "a/deep/er/x.png"))
+    spec = folder("b/2.png", "b/10.png", "a/z.png", "a-b/y.png", "a/deep/er/x.png")
+    source = open_source(f"{spec}?classes=sorted")
     assert list(source.ids) == ["a/deep/er/x.png", "a/z.png", "a-b/y.png", "b/10.png", "b/2.png"]
     assert [source.load(index).image[0, 0, 0] for index in range(5)] == [4, 2, 3, 1, 0]
     assert source.labels.tolist() == [0, 0, 1, 2, 2]
@@ -63,10 +64,21 @@ def test_integer_folders_are_the_class_index(folder):
         resolve_labels(source, 10)
 
 
+def test_names_that_are_no_class_indexes_are_no_labels(folder):
+    source = open_source(folder("zero/a.png", "one/a.png", "two/a.png"))
+    assert resolve_labels(source, 0).labels.tolist() == [0] * 3
+    with pytest.raises(
+        InputError,
+        match=r"no label for 3 of its 3 pictures, e.g. 'one/a.png' \(the names of its class folders are no "
+        r"class indexes\), but .* \?classes=FILE, or \?classes=sorted if that is their alphabetical order",
+    ):
+        resolve_labels(source, 3)
+
+
 def test_sorted_names_count_only_if_there_are_as_many_as_classes(folder, tmp_path):
     spec = folder("n02/a.png", "n01/b.png", "5/c.png")
     (tmp_path / "pictures" / "n00").mkdir()  # a class without pictures is still a class
-    source = open_source(spec)
+    source = open_source(f"{spec}?classes=sorted")
     assert source.labels.tolist() == [0, 2, 3]
     assert resolve_labels(source, 4) is source
     for wrong in (3, 1000):
@@ -77,7 +89,7 @@ def test_sorted_names_count_only_if_there_are_as_many_as_classes(folder, tmp_pat
 
 
 def test_slicing_keeps_the_number_of_classes(folder):
-    source = open_source(folder("cat/a.png", "dog/b.png") + "[:1]")
+    source = open_source(folder("cat/a.png", "dog/b.png") + "?classes=sorted[:1]")
     with pytest.raises(InputError, match="tells 2 classes apart"):
         resolve_labels(source, 1)
     assert resolve_labels(source, 2).labels.tolist() == [0]
@@ -116,10 +128,11 @@ def test_a_flat_folder_has_no_labels(folder):
 def test_names_that_are_not_unicode_still_give_ids_that_are(folder, tmp_path):
     spec = folder("a.png")
     (tmp_path / "pictures" / "a.png").rename(tmp_path / "pictures" / os.fsdecode(b"\xff.png"))
+    folder(r"\xff.png", r"\\xff.png")  # these do not share an id with it, nor with each other
     source = open_source(spec)
-    assert list(source.ids) == ["\\xff.png"]
+    assert list(source.ids) == [r"\\\\xff.png", r"\\xff.png", r"\xff.png"]
     assert len(source.fingerprint) == 64
-    assert source.load(0).image.shape == (4, 4, 3)
+    assert source.load(2).image.shape == (4, 4, 3)
 
 
 def test_links_are_followed_but_not_in_circles(folder, tmp_path):
@@ -195,7 +208,7 @@ def test_unusable_files_are_reported_together_or_skipped(folder, tmp_path):
 
 
 def test_a_big_folder_is_listed_once(folder, monkeypatch):
-    spec = folder(*(f"{label}/{place}.png" for label in "abc" for place in range(4)))
+    spec = folder(*(f"{label}/{place}.png" for label in "012" for place in range(4)))
     listed = []
     scandir = os.scandir
     monkeypatch.setattr(os, "scandir", lambda path: listed.append(path) or scandir(path))

@@ -6,12 +6,14 @@ import subprocess
 import sys
 import time
 
-import numpy as np
 import pytest
 
-from jaxaudit.checkpoint import save_target
+from jaxaudit.audits.pictures import look
+from jaxaudit.checkpoint import read_record, save_target
+from jaxaudit.data import Preprocessing, open_source, resolve_labels
 from jaxaudit.evidence import Evidence
 from jaxaudit.results import AuditResults
+from jaxaudit.runtime.progress import silent
 from tests import tiny
 from tests.experiments.captured import run
 from tests.results.round_trip import read_back
@@ -124,49 +126,12 @@ def test_a_target_is_trained_audited_and_resumed(tmp_path):
     trained = run("train_target", out=tmp_path / "small", **flags)
     assert trained.returncode == 0, trained.stderr
     assert "parameters, trained on 64 pictures" in trained.stdout
+    source = resolve_labels(open_source(flags["data"]), 10)
+    preprocessing = Preprocessing(image_size=8, resize="none", short_side=8, low=-1.0, high=1.0)
+    trained_on = read_record(tmp_path / "small")["provenance"]["trained_on"]
+    assert trained_on == {**look(source, preprocessing, silent).request, "images": 64}
     curve = (tmp_path / "small-training" / "generator" / "loss.csv").read_text()
     assert curve.startswith("step,loss")
     refused = run("train_target", out=tmp_path / "small", **flags)
     assert refused.returncode == 2
     assert "already holds a target" in refused.stderr
-
-
-@pytest.mark.parametrize(
-    ("flags", "words"),
-    [
-        ({"target": "digits_vra"}, "Unknown target 'digits_vra'; did you mean digits_var"),
-        ({"target": "var_d16"}, "weights of var_d16 do not come with jaxaudit"),
-        (
-            {"scores": "diff/min_k_25"},
-            "Unknown score of a discrete target 'diff/min_k_25'; did you mean diff/min_k_",
-        ),
-        ({"members": "folder:/nowhere"}, "/nowhere"),
-        ({"members": "digits:members", "nonmembers": "digits:members"}, "identical pixels"),
-        ({"members": "digits:members[5:5]"}, "is empty"),
-        ({"members": "digit:members"}, "did you mean digits"),
-        ({"num_devices": 64}, "num_devices=64, but this process has"),
-        ({"protocol": "papr"}, "protocol"),
-        ({"members": "digits:members[:3]", "nonmembers": "digits:nonmembers[:3]"}, "needed"),
-        ({"power": 1.5}, "--power=1.5"),
-    ],
-)
-def test_wrong_input_is_one_sentence_and_exit_code_2(target, tmp_path, flags, words):
-    process = run("audit", **{"target": target, "out": tmp_path, "scores": "diff/loss,diff/icas", **flags})
-    assert process.returncode == 2, process.stdout + process.stderr
-    assert words in process.stderr
-    assert "Traceback" not in process.stderr
-    assert len(process.stderr.strip().splitlines()) == 1
-    assert not (tmp_path / "results.json").exists()
-
-
-def test_images_that_do_not_fit_are_refused(target, tmp_path):
-    images = np.zeros((30, 6, 8, 3), np.uint8)
-    np.savez(tmp_path / "small.npz", images=images, labels=np.zeros(30, np.int64))
-    small = run("audit", target=target, members=f"npz:{tmp_path}/small.npz", out=tmp_path / "out")
-    assert small.returncode == 2
-    assert "8x6 pixels, the target takes exactly 8x8" in small.stderr
-    np.savez(tmp_path / "labels.npz", images=np.zeros((30, 8, 8, 3), np.uint8), labels=np.full(30, 12))
-    labels = run("audit", target=target, members=f"npz:{tmp_path}/labels.npz", out=tmp_path / "out")
-    assert labels.returncode == 2
-    assert "the target's classes are 0..9" in labels.stderr
-    assert not (tmp_path / "out").exists()

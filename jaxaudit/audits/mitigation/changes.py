@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ class Change:
       seed: of random units and of noise.
 
     Raises:
-      InputError: for another kind.
+      InputError: for another kind, a share of units out of (0, 1], noise that is not positive, or a factor
+        that is no finite number.
     """
 
     kind: str = "none"
@@ -42,6 +44,12 @@ class Change:
     def __post_init__(self):
         if self.kind not in (known := ("none", *CRITERIA, "noise")):
             raise unknown_name("mitigation", self.kind, known)
+        if self.kind in CRITERIA and not 0 < self.strength <= 1:
+            raise InputError(f"A share of {self.strength} of the units is not in (0, 1].")
+        if self.kind == "noise" and not 0 < self.strength < math.inf:
+            raise InputError(f"Noise of standard deviation {self.strength} is not positive and finite.")
+        if not math.isfinite(self.factor):
+            raise InputError(f"factor={self.factor} is no number to scale weights by.")
 
     @property
     def name(self) -> str:

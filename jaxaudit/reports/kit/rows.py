@@ -21,6 +21,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from jaxaudit.errors import one_line
 from jaxaudit.results import Record
 
 T = TypeVar("T")
@@ -101,12 +102,16 @@ def latex_table(heading: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 
 def csv_table(lines: Sequence[Mapping[str, Any]]) -> str:
-    """Lines of named values as CSV; a name that a line lacks is empty there."""
+    """Lines of named values as CSV; a name that a line lacks is empty there.
+
+    Text stays on its line; what a spreadsheet would take for a formula begins with an apostrophe, as it is
+    typed there.
+    """
     buffer = io.StringIO()
     names = dict.fromkeys(name for line in lines for name in line)
     writer = csv.DictWriter(buffer, list(names), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(lines)
+    writer.writerows({name: _cell(value) for name, value in line.items()} for line in lines)
     return buffer.getvalue()
 
 
@@ -134,7 +139,19 @@ def _is_record(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, Record)
 
 
+def _cell(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    text = one_line(value)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+
+
 def _latex(text: str) -> str:
-    for character in "&%$#_{}":
-        text = text.replace(character, f"\\{character}")
-    return text.replace("<", r"$<$").replace(">", r"$>$").replace("±", r"$\pm$").replace("−", "$-$")
+    return one_line(text).translate(_LATEX)
+
+
+_LATEX = str.maketrans(
+    {character: f"\\{character}" for character in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
+    | {"<": "$<$", ">": "$>$", "±": r"$\pm$", "−": "$-$"}
+)

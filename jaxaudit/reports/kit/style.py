@@ -18,6 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from jaxaudit.evidence.files import write_atomically
 from jaxaudit.reports.kit.formats import Format
 
 INK = "#1f2a37"
@@ -123,9 +124,11 @@ def to_svg(figure: Figure, name: str) -> str:
 
 
 def save(figure: Figure, directory: Path, name: str) -> list[Path]:
-    """Writes NAME.png at twice the resolution, and NAME.svg."""
+    """Writes NAME.png at twice the resolution, and NAME.svg, each whole or not at all."""
     png, svg = directory / f"{name}.png", directory / f"{name}.svg"
     with house_style():
-        figure.savefig(png, dpi=_PNG_SCALE * figure.dpi, metadata={"Software": None})
-    svg.write_text(to_svg(figure, name), encoding="utf-8")
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=_PNG_SCALE * figure.dpi, metadata={"Software": None})
+    write_atomically(png, buffer.getbuffer())
+    write_atomically(svg, to_svg(figure, name).encode())
     return [png, svg]

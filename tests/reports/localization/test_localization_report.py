@@ -134,7 +134,7 @@ def test_figures_are_written_the_same_every_time(tmp_path):
 
 
 def test_the_page_shows_units_pictures_control_and_its_limits(png):
-    results = make_results()
+    results = replace(make_results(), skipped={"members": {"x.png": "it is torn"}})
     page = render_localization(results, {"folder/<b>.png": png})
     assert page == render_localization(results, {"folder/<b>.png": png})
     for words in (
@@ -147,6 +147,7 @@ def test_the_page_shows_units_pictures_control_and_its_limits(png):
         "25.0% of the top units never reach",
         "not that training made it so",
         "2509.00488",
+        "x.png: it is torn",
     ):
         assert words in page
     assert "<script" not in page
@@ -163,7 +164,9 @@ def test_what_was_not_measured_is_left_out(png):
 
 def test_the_terminal_shows_the_main_numbers():
     console = Console(width=100, record=True, file=io.StringIO())
-    print_localization(make_results(), console)
+    skipped = {"members": {"x.png": "it is torn"}}
+    print_localization(replace(make_results(), skipped=skipped), console)
     text = console.export_text()
+    assert "x.png: it is torn" in text
     assert "fired by 12 pictures" in text
     assert "0.980" in text

@@ -1,0 +1,407 @@
+"""A corpus of wrong inputs: one sentence, exit code 2, before anything is measured, nothing left behind.
+
+The programs run in this process (`tests.experiments.in_process`), in an empty folder, on a tiny target.
+Whatever would measure, train or convert raises, so that a refusal that comes late is seen.
+"""
+
+import warnings
+import zipfile
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from jaxaudit.checkpoint import save_target
+from tests import tiny
+from tests.evidence_tables import make_evidence
+from tests.experiments.in_process import run
+
+LATE = (
+    "jaxaudit.attacks.runner.Scorer.submit",
+    "jaxaudit.attacks.completion.ExtractionAttack.rank",
+    "jaxaudit.attacks.completion.ExtractionAttack.encode",
+    "jaxaudit.attacks.localization.ActivationMeter.submit",
+    "jaxaudit.training.loop.fit",
+    "jaxaudit.training.stages.fit",
+    "jaxaudit.stats.membership_inference",
+    "checkpoints_convert.pipeline.convert",
+    "checkpoints_convert.extractors.convert",
+)
+"""What the programs do with inputs that are right."""
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    """A folder with everything that the corpus names, right and wrong."""
+    folder = tmp_path_factory.mktemp("inputs")
+    target = tiny.var_target()
+    saved = {"config": tiny.VAR_CONFIG, "params": target.params, "preprocessing": target.preprocessing}
+    for name in ("target", "digits_var"):
+        save_target(folder / name, family="var", provenance={}, **saved)
+    make_evidence(folder / "evidence", samples=20)
+    make_evidence(folder / "one_label", samples=20, sources=("folder:p?label=3", "folder:u"))
+    (folder / "file").write_text("a file")
+    _pictures(folder)
+    _archives(folder)
+    _checkpoints(folder)
+    return folder
+
+
+def _pictures(folder):
+    for label in range(10):
+        _picture(folder / "named" / f"class {label}" / "a.png")
+        for place in range(2):
+            _picture(folder / "labelled" / str(label) / f"{place}.png")
+        _picture(folder / "flat" / f"{label}.png")
+    _picture(folder / "line\nbreak" / "0" / "[" / "b] a.png")
+    (folder / "line\nbreak" / "0" / "[" / "b] broken\n.png").write_text("no picture")
+    (folder / "empty").mkdir()
+    (folder / "loop").symlink_to(folder / "loop")
+    (folder / "classes.txt").write_text("class 0\nclass 1\n")
+    (folder / "binary.txt").write_bytes(b"\xff\xfe\x00")
+
+
+def _picture(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.random.default_rng(len(str(path))).integers(0, 256, (8, 8, 3), np.uint8)).save(path)
+
+
+def _archives(folder):
+    pictures, labels = np.zeros((30, 8, 8, 3), np.uint8), np.zeros(30, int)
+    arrays = {
+        "small": {"images": pictures[:, :6], "labels": labels},
+        "no_labels": {"images": pictures},
+        "label_12": {"images": pictures, "labels": labels + 12},
+        "half_labels": {"images": pictures, "labels": labels + 0.5},
+        "bright": {"images": pictures.astype(np.float32) + 2, "labels": labels},
+        "nan": {"images": np.full(pictures.shape, np.nan), "labels": labels},
+        "objects": {"images": np.array([None] * 3), "labels": labels},
+        "fine": {"images": pictures, "labels": labels},
+    }
+    for name, each in arrays.items():
+        np.savez(folder / f"{name}.npz", **each)
+    header = b"\x93NUMPY\x02\x00" + (1 << 20).to_bytes(4, "little") + b" " * (1 << 20)
+    shape = b"{'descr': '|u1', 'fortran_order': False, 'shape': (1099511627776, 8, 8, 3), }"
+    for name, member in (
+        ("huge_header", header),
+        ("huge_shape", b"\x93NUMPY\x01\x00\x76\x00" + shape.ljust(117) + b"\n"),
+    ):
+        with zipfile.ZipFile(folder / f"{name}.npz", "w") as archive:
+            archive.writestr("images.npy", member)
+    whole = (folder / "fine.npz").read_bytes()
+    local, central = whole.index(b"PK\x03\x04"), whole.index(b"PK\x01\x02")
+    for name, at, value in (("encrypted", (6, 8), 1), ("oddly_packed", (8, 10), 97)):
+        changed = bytearray(whole)
+        changed[local + at[0]] = changed[central + at[1]] = value
+        (folder / f"{name}.npz").write_bytes(changed)
+    (folder / "cut.npz").write_bytes(whole[:-30])
+    np.save(folder / "lone.npy", pictures)
+
+
+def _checkpoints(folder):
+    weights = {"pos_1LC": torch.zeros(1, 5, 8), "lvl_embed.weight": torch.zeros(3, 8)}
+    torch.save(weights, folder / "weights.pth")
+    cyclic: dict[str, Any] = dict(weights)
+    cyclic["again"] = cyclic
+    torch.save(cyclic, folder / "cyclic.pth")
+    torch.save({"w": weights["pos_1LC"].to(torch.float8_e4m3fn)}, folder / "float8.pth")
+    save_file({"w": weights["pos_1LC"].to(torch.float8_e4m3fn)}, folder / "float8.safetensors")
+    with warnings.catch_warnings(action="ignore"):  # scripting is deprecated, and such files are about
+        torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), folder / "scripted.pth")
+    torch.save(torch.nn.Linear(2, 2), folder / "module.pth")
+    torch.save([weights], folder / "list.pth")
+    torch.save({"w": torch.eye(3).to_sparse()}, folder / "sparse.pth")
+    whole = (folder / "weights.pth").read_bytes()
+    (folder / "cut.pth").write_bytes(whole[: len(whole) // 2])
+    with zipfile.ZipFile(folder / "weights.pth") as archive:
+        name = next(name for name in archive.namelist() if name.endswith("/data/0"))
+        start = archive.getinfo(name).header_offset
+    length = int.from_bytes(whole[start + 26 : start + 28], "little")
+    extra = int.from_bytes(whole[start + 28 : start + 30], "little")
+    flipped = bytearray(whole)
+    flipped[start + 30 + length + extra + 7] ^= 0x40
+    (folder / "flipped.pth").write_bytes(flipped)
+    (folder / "page.pth").write_text("<!DOCTYPE html>")
+
+
+RIGHT = {
+    "audit": {"target": "{here}/target", "scores": "diff/loss,diff/icas"},
+    "identify_data": {
+        "target": "{here}/target", "published": "digits:members", "unpublished": "digits:nonmembers",
+    },
+    "compare": {"targets": "{here}/target"},
+    "extract": {"target": "{here}/target"},
+    "localize": {"target": "{here}/target"},
+    "mitigate": {"target": "{here}/target", "criteria": "", "noise": "1"},
+    "train_target": {"out": "trained"},
+    "benchmark": {"target": "{here}/target", "gemm": "128"},
+    "verdict": {"evidence": "{here}/evidence"},
+    "cdi_studies": {"evidence": "{here}/evidence", "sizes": "5", "repetitions": "2"},
+    "convert": {
+        "family": "var", "generator": "{here}/weights.pth", "tokenizer": "{here}/weights.pth", "out": "made",
+    },
+}  # fmt: skip
+"""Flags with which a program would get to work."""
+
+EXTRACTOR = {"family": "sscd", "generator": None, "tokenizer": None, "weights": "{here}/weights.pth"}
+BELOW_A_FILE, TOO_LONG, NOWHERE = "{here}/file/out", "o" * 300, "/proc/no/such/place"
+
+PLACES = [
+    (program, {"out": out}, words)
+    for program in RIGHT
+    for out, words in (
+        (BELOW_A_FILE, "file is no folder, so nothing can be written to"),
+        (TOO_LONG, "File name too long"),
+        (NOWHERE, f"Nothing can be written to {NOWHERE}"),
+    )
+]
+FILES = [(program, {"out": "{here}/file"}, "file is") for program in RIGHT if program != "benchmark"]
+OTHER_PLACES = [
+    ("benchmark", {"out": "{here}/empty"}, "is there and no file"),
+    ("convert", {**EXTRACTOR, "out": BELOW_A_FILE}, "is no folder"),
+    ("convert", {**EXTRACTOR, "out": TOO_LONG}, "File name too long"),
+    ("convert", {**EXTRACTOR, "out": "{here}/empty"}, "exists"),
+    ("train_target", {"out": "{here}/target"}, "already holds a target"),
+    ("train_target", {"out": "{here}/named"}, "is not empty and not a target"),
+    ("train_target", {"out": "o" * 240}, "File name too long"),  # fits, but not while it is written
+]
+SCORED = ("audit", "identify_data", "compare", "extract", "localize", "mitigate")
+NUMBERS = [
+    *((program, {"seed": 2**63}, "--seed=9223372036854775808 is too large") for program in SCORED),
+    *((program, {"batch_size": 10**30}, "--batch_size") for program in SCORED),
+    *(
+        (program, {"alpha": value}, "--alpha")
+        for program in ("audit", "identify_data", "compare", "mitigate", "verdict", "cdi_studies")
+        for value in ("nan", "0")
+    ),
+    *((program, {"power": "nan"}, "--power=nan is no finite number") for program in ("audit", "verdict")),
+    ("verdict", {"power": 1}, "--power=1.0 is not between 0 and 1"),
+    ("train_target", {"seed": 2**64}, "--seed"),
+    ("benchmark", {"gemm": 10**30}, "--gemm"),
+    ("benchmark", {"batch_size": 0}, "--batch_size"),
+    ("audit", {"num_devices": 64}, "num_devices=64, but this process has"),
+    ("audit", {"num_samples": -1}, "--num_samples"),
+    ("audit", {"mask_ratio": "nan"}, "--mask_ratio=nan is no finite number"),
+    ("audit", {"mask_ratio": 0.5}, "discrete"),
+    ("audit", {"timestep": "soon"}, "--timestep=soon is neither 'random' nor"),
+    ("audit", {"timestep": "²"}, "--timestep=² is neither 'random' nor"),
+    ("extract", {"threshold": "nan"}, "--threshold=nan is no finite number"),
+    ("extract", {"threshold": 2}, "threshold=2.0 is not a similarity"),
+    ("extract", {"prefixes": "1,x"}, "is not a list of numbers: 'x'"),
+    ("extract", {"prefixes": "99"}, "99"),
+    ("extract", {"reference_size": 1}, "--reference_size"),
+    ("localize", {"top": "nan"}, "--top=nan is no finite number"),
+    ("localize", {"top": 1}, "--top=1.0 is not between 0 and 1"),
+    ("localize", {"subsets": "0.5,nan"}, "A subset of nan of the pictures"),
+    ("localize", {"subsets": "half"}, "--subsets=half are no shares"),
+    ("localize", {"num_views": 10**12}, "--num_views"),
+    ("mitigate", {"noise": "nan"}, "Noise of standard deviation nan is not positive"),
+    ("mitigate", {"noise": "-1"}, "Noise of standard deviation -1.0"),
+    ("mitigate", {"noise": "loud"}, "--noise=loud are no numbers"),
+    ("mitigate", {"noise": ""}, "name no change to measure"),
+    ("mitigate", {"criteria": "random", "shares": "0"}, "A share of 0.0 of the units"),
+    ("mitigate", {"criteria": "random", "shares": "0.5,1.5"}, "A share of 1.5 of the units"),
+    ("mitigate", {"criteria": "random", "factor": "nan"}, "--factor=nan is no finite number"),
+    ("mitigate", {"criteria": "size"}, "Unknown mitigation 'size'"),
+    ("mitigate", {"criteria": "random"}, "holds no map of units"),
+    ("cdi_studies", {"sizes": "many"}, "'many' is no number of images"),
+    ("cdi_studies", {"repetitions": 10**40}, "--repetitions"),
+    ("train_target", {"image_size": 12}, "image_size=12 is not a power of two"),
+    ("train_target", {"width": 33}, "width"),
+    ("train_target", {"family": "dit", "tokenizer_steps": 3}, "does not apply to --family=dit"),
+]  # fmt: skip
+NAMES = [
+    ("audit", {"target": "digits_vra"}, "Unknown target 'digits_vra'; did you mean digits_var"),
+    ("audit", {"target": "[/b]\nno"}, r"Unknown target '[/b]\nno'"),
+    ("audit", {"target": "{here}/file"}, "is a file; a target is a directory"),
+    ("audit", {"target": "{here}/empty"}, "is no target"),
+    ("audit", {"target": "var_d16"}, "weights of var_d16 do not come with jaxaudit"),
+    ("audit", {"scores": "diff/min_k_25"}, "did you mean diff/min_k_"),
+    ("audit", {"scores": "denoising_loss"}, "Unknown score of a discrete target"),
+    ("audit", {"protocol": "papr"}, "protocol"),
+    ("audit", {"distributed": "auto"}, "on no cluster, leave the option out"),
+    ("audit", {"distributed": "here,2"}, "distributed='here,2' is not 'auto' or"),
+    ("audit", {"distributed": "here:80,²,0"}, "is not 'auto' or"),
+    ("localize", {"distributed": "here:80,2,5"}, "distributed='here:80,2,5'"),
+    ("extract", {"score": "loss"}, "loss"),
+    ("extract", {"similarity": "sscd"}, "sscd"),
+    ("extract", {"extractor": "{here}/file", "similarity": "sscd"}, "is no extractor"),
+    ("compare", {"targets": "{here}/target,{here}/target"}, "must name each target once"),
+    ("compare", {"targets": "{here}/target,digits_vra"}, "Unknown target 'digits_vra'"),
+    ("compare", {"targets": ""}, "must name each target once"),
+    ("cdi_studies", {"study": ""}, "--study= names no study"),
+    ("cdi_studies", {"study": "p_value,p_valeu"}, "Unknown study 'p_valeu'; did you mean p_value"),
+    ("cdi_studies", {"evidence": ""}, "--study=p_value needs --evidence=DIR"),
+    ("cdi_studies", {"evidence": "{here}/empty"}, "holds no evidence"),
+    ("cdi_studies", {"scores": "nothing*"}, "nothing*"),
+    ("verdict", {"evidence": "{here}/empty"}, "holds no evidence"),
+    ("verdict", {"evidence": "{here}/one_label"}, "gives all its pictures the label 3"),
+    ("mitigate", {"units": "{here}/empty", "criteria": "random"}, "units"),
+    ("train_target", {"family": "gan"}, "--family"),
+    ("convert", {"variant": "var_d17"}, "Unknown var variant 'var_d17'"),
+]  # fmt: skip
+
+
+def both_sides(spec):
+    """The same wrong pictures for every program that takes some."""
+    return [
+        ("audit", {"members": spec}),
+        ("identify_data", {"published": spec}),
+        ("compare", {"nonmembers": spec}),
+        ("extract", {"candidates": spec}),
+        ("localize", {"members": spec}),
+        ("mitigate", {"members": spec}),
+        ("train_target", {"data": spec}),
+    ]
+
+
+SOURCES = (
+    [
+        (program, flags, words)
+        for spec, words in (
+            ("digits:members[5:5]", "is empty"),
+            ("folder:{here}/named", "?classes=sorted if that is their alphabetical order"),
+        )
+        for program, flags in both_sides(spec)
+    ]
+    + [
+        ("audit", {"members": spec}, words)
+        for spec, words in (
+            ("members", "has no scheme"),
+            ("digit:members", "did you mean digits"),
+            ("digits:member", "member"),
+            ("digits:members?shufle=1", "did you mean shuffle"),
+            ("digits:members[::0]", "slice of step 0"),
+            ("digits:members[:9][:3]", "slice"),
+            ("folder:/no/such\nplace", r"The folder /no/such\nplace does not exist"),
+            ("folder:{here}/file", "is a file, not a folder"),
+            ("folder:{here}/empty", "holds no picture"),
+            ("folder:{here}/loop", "does not exist"),
+            ("folder:{here}/flat", "gives no label for 10 of its 10 pictures"),
+            ("folder:{here}/labelled?label=x", "label=x is not a class index"),
+            ("folder:{here}/labelled?label=10", "the target's classes are 0..9"),
+            ("folder:{here}/named?classes={here}/classes.txt", "Unknown class"),
+            ("folder:{here}/named?classes={here}/binary.txt", "cannot be read"),
+            ("folder:{here}/labelled?captions={here}/binary.txt", "cannot be read"),
+            ("folder:{here}/labelled?embeddings={here}/encrypted.npz", "cannot be read as a .npz archive"),
+            (
+                "folder:{here}/labelled?embeddings={here}/float8.safetensors",
+                "is F8_E4M3; expected floating point",
+            ),
+            ("npz:{here}/no.npz", "There is no file"),
+            ("npz:{here}/lone.npy", "holds a single array"),
+            ("npz:{here}/cut.npz", "cannot be read as a .npz archive"),
+            ("npz:{here}/encrypted.npz", "encrypted"),
+            ("npz:{here}/oddly_packed.npz", "compression"),
+            ("npz:{here}/huge_header.npz", "cannot be read as a .npz archive"),
+            ("npz:{here}/huge_shape.npz", "Unable to allocate"),
+            ("npz:{here}/objects.npz", "cannot be read as a .npz archive"),
+            ("npz:{here}/nan.npz", "floats must lie within [0, 1]"),
+            ("npz:{here}/bright.npz", "floats must lie within [0, 1]"),
+            ("npz:{here}/small.npz", "8x6 pixels, the target takes exactly 8x8"),
+            ("npz:{here}/no_labels.npz", "there is no array 'labels'"),
+            ("npz:{here}/label_12.npz", "the target's classes are 0..9"),
+            ("npz:{here}/half_labels.npz", "expected 30 integers"),
+            ("tfds:nothing", "nothing"),
+            ("tfds:nothing/train?data_dir={here}/empty", "nothing"),
+            ("digits:nonmembers", "identical pixels"),
+        )
+    ]
+    + [
+        (
+            "localize",
+            {"members": "folder:{here}/line\nbreak"},
+            r"0/[/b] broken\n.png: it is no picture that Pillow",
+        ),
+    ]
+)
+TOO_FEW = [
+    ("audit", {"members": "digits:members[:3]"}, "3 members (digits:members[:3]) are too few"),
+    ("audit", {"nonmembers": "digits:nonmembers[:9]"}, "at least 10 are needed"),
+    ("audit", {"num_samples": 9}, "9 nonmembers"),
+    ("audit", {"num_samples": 9, "alpha": 0.001}, "at least"),
+    ("audit", {"target": "digits_dit", "num_samples": 19}, "at least 20 are needed"),
+    ("compare", {"num_samples": 5}, "5 nonmembers"),
+    ("mitigate", {"num_samples": 5}, "5 nonmembers"),
+    ("identify_data", {"published": "digits:members[:9]"}, "9 published pictures are too few"),
+    ("identify_data", {"unpublished": "digits:nonmembers[:9]"}, "too few"),
+    ("localize", {"members": "digits:members[:1]"}, "take a larger subset"),
+    ("localize", {"nonmembers": "digits:nonmembers[:1]"}, "is a single picture"),
+]
+LABELLED = [
+    (program, {side: "folder:{here}/flat?label=3"}, "gives all its pictures the label 3, digits:")
+    for program, side in (
+        ("audit", "nonmembers"),
+        ("compare", "nonmembers"),
+        ("identify_data", "unpublished"),
+        ("extract", "validation"),
+        ("localize", "nonmembers"),
+        ("mitigate", "members"),
+    )
+]
+CHECKPOINTS = [
+    ("convert", {"generator": f"{{here}}/{file}"}, words)
+    for file, words in (
+        ("no.pth", "No such file"),
+        ("file", "neither a PyTorch checkpoint nor"),
+        ("page.pth", "is a web page"),
+        ("cut.pth", "is not a complete PyTorch checkpoint"),
+        ("flipped.pth", "are not those that were written (CRC-32)"),
+        ("cyclic.pth", "dicts within dicts without end"),
+        ("scripted.pth", "is not a VAR generator"),
+        ("module.pth", "pickled Python objects"),
+        ("list.pth", "holds a list, not a dict"),
+        ("sparse.pth", "is sparse"),
+        ("float8.pth", "is float8_e4m3fn, which this converter does not read"),
+        ("float8.safetensors", "is F8_E4M3, which this converter does not read"),
+    )
+]
+CORPUS = [
+    *PLACES, *FILES, *OTHER_PLACES, *NUMBERS, *NAMES, *SOURCES, *TOO_FEW, *LABELLED, *CHECKPOINTS,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("program", "flags", "words"), CORPUS, ids=[f"{i}-{case[0]}" for i, case in enumerate(CORPUS)]
+)
+def test_wrong_input_is_one_sentence_before_the_work(
+    here, tmp_path, monkeypatch, capfd, program, flags, words
+):
+    for name in LATE:
+        monkeypatch.setattr(name, _too_late)
+    monkeypatch.chdir(tmp_path)
+    before = _content(here)
+    given = {name: value for name, value in {**RIGHT[program], **flags}.items() if value is not None}
+    arguments = [f"--{name}={value}".replace("{here}", str(here)) for name, value in given.items()]
+    code = run(program, arguments)
+    printed = capfd.readouterr().err
+    assert code == 2, printed
+    assert len(printed.splitlines()) == 1, printed
+    assert words in printed
+    assert "Traceback" not in printed
+    assert list(tmp_path.iterdir()) == []
+    assert _content(here) == before
+
+
+def _too_late(*arguments, **options):
+    raise AssertionError("the work began")
+
+
+def _content(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.name != "loop"}
+
+
+def test_a_folder_that_is_called_like_a_built_in_target_is_ambiguous(here, monkeypatch, capfd):
+    monkeypatch.chdir(here)
+    assert run("audit", ["--target=digits_var"]) == 2
+    assert (
+        "digits_var is a built-in target, and the target in the folder digits_var" in capfd.readouterr().err
+    )
+
+
+def test_the_corpus_is_one():
+    assert len(CORPUS) >= 120
+    assert {program for program, _, _ in CORPUS} == set(RIGHT)
