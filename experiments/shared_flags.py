@@ -9,7 +9,6 @@ from absl import flags
 from rich.console import Console
 
 from jaxaudit import cli
-from jaxaudit.audits.assess import AssessConfig
 from jaxaudit.data import Source, open_source
 from jaxaudit.errors import InputError
 from jaxaudit.outputs import check_folder
@@ -18,6 +17,7 @@ from jaxaudit.protocols import DEFAULT, PROTOCOLS, VALID_PROCEDURES, get_procedu
 from .progress import reported
 
 if TYPE_CHECKING:
+    from jaxaudit.audits.assess import AssessConfig
     from jaxaudit.runtime.placement import Placement
     from jaxaudit.targets import Target
 
@@ -190,6 +190,8 @@ def assess_config() -> AssessConfig:
     Raises:
       InputError: if --power is no share.
     """
+    from jaxaudit.audits.assess import AssessConfig
+
     if not 0 < FLAGS.power < 1:
         raise InputError(f"--power={FLAGS.power} is not between 0 and 1.")
     return AssessConfig(
