@@ -25,7 +25,7 @@ class Scan:
     """What a look at every picture found.
 
     Attributes:
-      usable: [N] bool, by position in `indices`.
+      usable: [N] bool, by position in `indices`. skipped: {id: reason} of the others.
       digests: {id: `pixel_digest`} of the usable pictures.
       pixels, labels, conditions: sha256 (hex) over the usable pictures in their order, of their names and
         pixels, of their names and classes, and of what they tell the model (`condition_digest`). Sources in
@@ -33,6 +33,7 @@ class Scan:
     """
 
     usable: Bool[np.ndarray, " N"]
+    skipped: Mapping[str, str]
     digests: Mapping[str, str]
     pixels: str
     labels: str
@@ -81,7 +82,7 @@ def scan(
                     conditions.update(outcome.condition)
             progress(min(start + _CHUNK, len(indices)), len(indices))
     report_unusable(source, unusable, len(indices))
-    return Scan(usable, digests, *(each.hexdigest() for each in (pixels, labels, conditions)))
+    return Scan(usable, unusable, digests, *(each.hexdigest() for each in (pixels, labels, conditions)))
 
 
 class _Looked(NamedTuple):

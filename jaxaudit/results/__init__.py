@@ -67,6 +67,7 @@ from jaxaudit.results.mitigation import (
     Measured,
     MitigationResults,
 )
+from jaxaudit.results.reliability import ReliabilityResults, TargetReliability, VerdictRates
 from jaxaudit.results.studies import (
     FalsePositiveRate,
     NullStudyResults,
@@ -115,6 +116,7 @@ __all__ = [
     "PublishedScoreMetrics",
     "Question",
     "Record",
+    "ReliabilityResults",
     "RequiredSize",
     "RocCurve",
     "ScoreFacts",
@@ -129,7 +131,9 @@ __all__ = [
     "StudyPoint",
     "StudyResults",
     "TargetFacts",
+    "TargetReliability",
     "Verdict",
+    "VerdictRates",
     "WelchTest",
     "decode",
     "encode",

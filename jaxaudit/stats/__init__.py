@@ -42,9 +42,9 @@ from jaxaudit.stats.verdict import verdict
 from jaxaudit.stats.welch import fewest_permutable, permutation_p_value, welch
 
 __all__ = [
+    "COMBINATIONS",
     "FEWEST",
     "GATE_LEVEL",
-    "COMBINATIONS",
     "PUBLISHED_GRID",
     "Comparison",
     "Covariates",

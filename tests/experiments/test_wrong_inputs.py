@@ -6,6 +6,7 @@ Whatever would measure, train or convert raises, so that a refusal that comes la
 
 import warnings
 import zipfile
+from typing import Any
 
 import numpy as np
 import pytest
@@ -103,7 +104,7 @@ def _archives(folder):
 def _checkpoints(folder):
     weights = {"pos_1LC": torch.zeros(1, 5, 8), "lvl_embed.weight": torch.zeros(3, 8)}
     torch.save(weights, folder / "weights.pth")
-    cyclic = dict(weights)
+    cyclic: dict[str, Any] = dict(weights)
     cyclic["again"] = cyclic
     torch.save(cyclic, folder / "cyclic.pth")
     torch.save({"w": weights["pos_1LC"].to(torch.float8_e4m3fn)}, folder / "float8.pth")

@@ -17,8 +17,8 @@ def checks(results: AuditResults) -> Html:
             "If photographs were compared with drawings, any model would treat them differently, "
             "trained on them or not. So a test that never sees the model tries to tell P from U by the "
             "pictures and their labels alone: size, colours, sharpness, orientation, compressibility, the "
-            "mix of classes, whether pictures look like what they are labelled. Finding nothing is no proof that "
-            "the sets are alike."
+            "mix of classes, whether pictures look like what they are labelled. Finding nothing is no "
+            "proof that the sets are alike."
         ),
         paragraph(
             f"{wording.gate_numbers(gate)}. With so many images, a shift of one feature by "

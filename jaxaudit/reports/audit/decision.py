@@ -48,10 +48,10 @@ def decision(results: AuditResults) -> Html:
             "they are all a little higher in P, some clearly higher, or some weighted sum of them different, "
             "and compares the answer with those after randomly exchanging P and U "
             f"{formats.count(test.permutations)} times. It is asked of the scores as they are, and of what "
-            "is left of them once the class of an image, how typical it is of that class, and what can be seen "
-            "of it without the model are accounted for; the larger p-value counts. Beyond that the scores "
-            "must not speak against training, and must tell P from U better than anything that never saw the "
-            "model."
+            "is left of them once the class of an image, how typical it is of that class, and what can be "
+            "seen of it without the model are accounted for; the larger p-value counts. Beyond that the "
+            "scores must not speak against training, and must tell P from U better than anything that never "
+            "saw the model."
         ),
         table(["", ""], [list(line) for line in decision_lines(results)]),
         paragraph(results.sensitivity.sentence) if results.sensitivity else Html(),
