@@ -15,7 +15,7 @@ import numpy as np
 
 from jaxaudit import stats
 from jaxaudit.audits import tested
-from jaxaudit.audits.reference import with_reference
+from jaxaudit.audits.reference import check_reference, with_reference
 from jaxaudit.data.duplicates import check_disjoint
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import SPLITS, Evidence, Table
@@ -93,7 +93,7 @@ def assess(
 
     Raises:
       InputError: if the evidence is incomplete or damaged, members and nonmembers share pictures, the
-        reference is of other pictures, a score is not finite, or there are too few samples.
+        reference is of other pictures or of the same model, a score is not finite, or there are too few samples.
     """
     protocol, seed_given = config.protocol, config.seed is not None
     config = config.seeded(evidence)
@@ -101,6 +101,7 @@ def assess(
     members, nonmembers = evidence.read("members"), evidence.read("nonmembers")
     check_disjoint(_digests(members), _digests(nonmembers))
     if reference is not None:
+        check_reference(evidence, reference)
         members, nonmembers = (
             with_reference(table, reference, split)
             for table, split in zip((members, nonmembers), SPLITS, strict=True)

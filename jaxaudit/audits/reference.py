@@ -15,6 +15,16 @@ from jaxaudit.errors import InputError
 from jaxaudit.evidence import Evidence, Table
 
 
+def check_reference(evidence: Evidence, reference: Evidence) -> None:
+    """Raises InputError if the reference is the model in question."""
+    name, same = reference.run["target"], evidence.request["target"]["fingerprint"]
+    if same is not None and same == reference.request["target"]["fingerprint"]:
+        raise InputError(
+            f"The reference {name} is the target itself (fingerprint {same[:12]}); it must be a model that has "
+            "not seen the members."
+        )
+
+
 def with_reference(table: Table, reference: Evidence, split: str) -> Table:
     """The table, its blind features followed by the reference's scores of the same pictures.
 
@@ -37,14 +47,10 @@ def with_reference(table: Table, reference: Evidence, split: str) -> Table:
             f"The reference was asked about other pixels or another label in {changed.size} of {len(table)} "
             f"{split} ({table.sample_ids[changed[0]]!r}, ...); score the same pictures with it."
         )
-    names = [name for group in _feature_sets(reference).values() for name in group]
+    groups = next(iter(reference.request["feature_sets"].values()))  # of the default protocol, the first
+    names = [name for group in groups.values() for name in group]
     return dataclasses.replace(
         table,
         blind=np.hstack([table.blind, other.matrix(names)]),
         blind_names=(*table.blind_names, *(f"reference/{name}" for name in names)),
     )
-
-
-def _feature_sets(reference: Evidence) -> dict[str, list[str]]:
-    """Those of the default protocol, which comes first."""
-    return next(iter(reference.request["feature_sets"].values()))
