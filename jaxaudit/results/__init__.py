@@ -67,7 +67,7 @@ from jaxaudit.results.mitigation import (
     Measured,
     MitigationResults,
 )
-from jaxaudit.results.reliability import ReliabilityResults, TargetReliability, VerdictRates
+from jaxaudit.results.reliability import AlternativePower, ReliabilityResults, TargetReliability, VerdictRates
 from jaxaudit.results.studies import (
     FalsePositiveRate,
     NullStudyResults,
@@ -78,6 +78,7 @@ from jaxaudit.results.studies import (
 )
 
 __all__ = [
+    "AlternativePower",
     "Attribution",
     "AuditResults",
     "BenchmarkResults",
