@@ -146,7 +146,7 @@ def test_ctrl_c_is_one_line():
         import signal, time
         from jaxaudit import cli
 
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by what is started in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # `&` ignores it
 
         def main(argv):
             print("ready", flush=True)

@@ -97,7 +97,7 @@ LOST = """
     import signal, sys, time
     from jaxaudit.exits import plain_exits
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by what is started in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # `&` ignores it
 
     class Callback:  # as native code calls back: what is raised can only be reported
         def __del__(self):
