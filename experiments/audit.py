@@ -88,9 +88,6 @@ def main(argv: Sequence[str]) -> None:
         evidence = collect_evidence(
             target, members, nonmembers, directory / "evidence", config, progress=progress
         )
-    for source in (members, nonmembers):
-        for sample_id, reason in source.skipped.items():
-            console.print(f"Left out {sample_id}: {reason}")
     if jax.process_index() == 0:
         with reported(console, "Computing statistics"):
             results = assess(evidence, assess_config)

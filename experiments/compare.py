@@ -19,6 +19,7 @@ from jaxaudit.errors import InputError
 from jaxaudit.outputs import check_folder
 from jaxaudit.reports.comparison.rows import compared, print_comparison
 from jaxaudit.reports.files import write_audit, write_comparison
+from jaxaudit.reports.kit.skipped import print_skipped
 
 from . import shared_flags
 from .progress import reported
@@ -63,6 +64,7 @@ def main(argv: Sequence[str]) -> None:
         with reported(console, f"Computing statistics of {name}"):
             results = assess(evidence, assess_config)
         write_audit(results, directory / name)
+        print_skipped(results.skipped, console)
         rows.append(compared(results))
     print_comparison(rows, console)
     for written in write_comparison(rows, directory):

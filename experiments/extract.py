@@ -112,9 +112,6 @@ def main(argv: Sequence[str]) -> None:
             directory=directory,
             progress=progress,
         )
-    for source in filter(None, (candidates, validation)):
-        for sample_id, reason in source.skipped.items():
-            console.print(f"Left out {sample_id}: {reason}")
     if jax.process_index() == 0:
         counts = found.results.counts
         shown = [picture.sample_id for picture in counts.gallery]

@@ -9,7 +9,6 @@ from absl import flags
 from rich.console import Console
 
 from jaxaudit import cli
-from jaxaudit.audits.assess import AssessConfig
 from jaxaudit.data import Source, open_source
 from jaxaudit.errors import InputError
 from jaxaudit.outputs import check_folder
@@ -18,6 +17,7 @@ from jaxaudit.protocols import DEFAULT, PROTOCOLS, VALID_PROCEDURES, get_procedu
 from .progress import reported
 
 if TYPE_CHECKING:
+    from jaxaudit.audits.assess import AssessConfig
     from jaxaudit.runtime.placement import Placement
     from jaxaudit.targets import Target
 
@@ -145,6 +145,12 @@ def define_test() -> None:
     flags.DEFINE_float(
         "alpha", 0.01, "Significance level of dataset inference.", lower_bound=1e-6, upper_bound=0.5
     )
+    flags.DEFINE_integer(
+        "test_seed",
+        None,
+        "Seed of the tests, which reports name; without it one follows from the evidence.",
+        lower_bound=0,
+    )
     flags.DEFINE_float("power", 0.8, "Share of draws that must reject for a number of samples to be enough.")
     flags.DEFINE_enum(
         "procedure",
@@ -179,11 +185,13 @@ def define_seed() -> None:
 
 
 def assess_config() -> AssessConfig:
-    """What the flags of `define_statistics` or `define_test`, and `define_seed`, ask for.
+    """What the flags of `define_statistics` or `define_test` ask for.
 
     Raises:
       InputError: if --power is no share.
     """
+    from jaxaudit.audits.assess import AssessConfig
+
     if not 0 < FLAGS.power < 1:
         raise InputError(f"--power={FLAGS.power} is not between 0 and 1.")
     return AssessConfig(
@@ -191,5 +199,5 @@ def assess_config() -> AssessConfig:
         alpha=FLAGS.alpha,
         power=FLAGS.power,
         procedure=get_procedure(FLAGS.procedure),
-        seed=FLAGS.seed,
+        seed=FLAGS.test_seed,
     )

@@ -2,7 +2,8 @@
 
   jaxaudit train_target --family=var --data=digits:members --out=targets/digits
 
-The state of the run and its loss curves (CSV) are kept in OUT-training; a killed run goes on from there.
+The state of the run and its loss curves (CSV) are kept in OUT-training, which belongs to these very pictures,
+labels, sizes, steps and seed: a killed run goes on from there, and any other is refused.
 """
 
 import inspect
@@ -13,8 +14,9 @@ import numpy as np
 from absl import flags
 
 from jaxaudit import cli
+from jaxaudit.audits.pictures import Pictures, look
 from jaxaudit.checkpoint import check_writable, save_target
-from jaxaudit.data import Preprocessing, Source, batches, open_source, resolve_labels
+from jaxaudit.data import Preprocessing, batches, open_source, resolve_labels
 from jaxaudit.errors import InputError
 from jaxaudit.outputs import check_new_folder
 from jaxaudit.training import TRAINERS
@@ -54,8 +56,9 @@ def main(argv: Sequence[str]) -> None:
         raise InputError(f"--{name}={options[name]} does not apply to --family={_FAMILY.value}.")
     recipe = trainer.small_recipe(_IMAGE_SIZE.value, _NUM_CLASSES.value, **options)
     source = resolve_labels(open_source(_DATA.value), _NUM_CLASSES.value)
-    with reported(console, f"Reading {source.spec}"):
-        images, labels = _read(source, recipe.preprocessing)
+    with reported(console, f"Reading {source.spec}", unit="images") as progress:
+        pictures = look(source, recipe.preprocessing, progress)
+        images, labels = _read(pictures, recipe.preprocessing)
     with reported(console, "Preparing", unit="steps") as progress:
         params = trainer.train(
             recipe,
@@ -72,7 +75,7 @@ def main(argv: Sequence[str]) -> None:
         params=params,
         preprocessing=recipe.preprocessing,
         provenance={
-            "trained_on": {"source": source.spec, "ids_sha256": source.fingerprint, "images": len(images)},
+            "trained_on": {**pictures.request, "images": len(images)},
             "seed": seed,
             **{f"{stage}_steps": schedule.steps for stage, schedule in recipe.schedules.items()},
         },
@@ -83,8 +86,9 @@ def main(argv: Sequence[str]) -> None:
     )
 
 
-def _read(source: Source, preprocessing: Preprocessing) -> tuple[np.ndarray, np.ndarray]:
-    parts = list(batches(source, range(len(source)), preprocessing, 256))
+def _read(pictures: Pictures, preprocessing: Preprocessing) -> tuple[np.ndarray, np.ndarray]:
+    read = batches(pictures.source, range(len(pictures.source)), preprocessing, 256)
+    parts = list(pictures.unchanged(read))
     return np.concatenate([part.images for part in parts]), np.concatenate([part.labels for part in parts])
 
 

@@ -24,7 +24,6 @@ from .progress import reported
 with cli.flag_group("What is audited"):
     _EVIDENCE = flags.DEFINE_string("evidence", None, "Evidence folder of an audit.", required=True)
 shared_flags.define_statistics()
-shared_flags.define_seed()
 with cli.flag_group("Output"):
     _OUT = flags.DEFINE_string("out", None, "Where the report goes; default beside the evidence.")
 

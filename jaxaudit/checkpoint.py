@@ -1,16 +1,20 @@
 """Targets on disk.
 
-    DIRECTORY/target.json   what it is: format, family, config, preprocessing, provenance, sizes, fingerprint
-    DIRECTORY/params/       the parameters, one Orbax checkpoint
+    DIRECTORY/target.json    what it is: format, family, config, preprocessing, provenance, fingerprint, files
+    DIRECTORY/params-1a2b/   the parameters, one Orbax checkpoint
 
-A directory is a target if and only if it has `target.json`. Everything is written and synced beside it, under
-a name that marks it as unfinished, and renamed as the last step: a target is whole or absent.
+A directory is a target if and only if it has `target.json`, which says where the parameters are, with a
+sha256 of every file and of itself: what was changed since it was written is not loaded.
+
+Saving writes and syncs the parameters under a name of their own, and then renames `target.json` into its
+place, the one step by which the target becomes another. Whatever kills a save, the target is the old one or
+the new one, and the next save removes what it left.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import glob
+import functools
 import hashlib
 import importlib.metadata
 import importlib.resources
@@ -18,12 +22,13 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import msgspec
 import numpy as np
 import orbax.checkpoint as ocp
 from flax import traverse_util
@@ -34,12 +39,33 @@ from jaxaudit.errors import InputError, unknown_name
 from jaxaudit.families import FAMILIES, get_family
 from jaxaudit.families.contract import Variant
 from jaxaudit.families.random_params import random_params
+from jaxaudit.seals import SEAL, files_sha256, is_sealed, seal
 from jaxaudit.targets import Params, Target
 
-_FORMAT = 1
+_FORMAT = 2
 _RECORD, _PARAMS = "target.json", "params"
-_UNFINISHED = ".unfinished-"
-_FIELDS = ("family", "config", "preprocessing", "provenance", "num_params", "fingerprint", "files")
+
+
+class _Record(msgspec.Struct, frozen=True):
+    """What `target.json` holds beside its format."""
+
+    jaxaudit_version: str
+    family: str
+    config: dict[str, Any]
+    preprocessing: dict[str, Any]
+    provenance: dict[str, Any]
+    num_params: int
+    fingerprint: str
+    params: str
+    files: dict[str, _File]
+    sha256: str
+
+
+class _File(msgspec.Struct, frozen=True):
+    """A file of the checkpoint."""
+
+    bytes: int
+    sha256: str
 
 
 def save_target(
@@ -65,7 +91,8 @@ def save_target(
 
     Returns:
       What `target.json` holds. `fingerprint` is a SHA-256 of the family, config, preprocessing and every
-      parameter: targets with the same one give the same scores.
+      parameter: targets with the same one give the same scores. `files` has the size and SHA-256 of every
+      file, `sha256` is that of all the other fields.
 
     Raises:
       InputError: if something is in the way, the parameters do not fit the config, or the disk refuses.
@@ -85,31 +112,35 @@ def save_target(
         "num_params": sum(leaf.size for leaf in jax.tree.leaves(params)),
     }
     record["fingerprint"] = _fingerprint(record, params)
-    work = directory.with_name(f".{directory.name}{_UNFINISHED}{uuid.uuid4().hex[:8]}")
+    kept = set(os.listdir(directory)) if directory.is_dir() else set()
+    replaces, new = _RECORD in kept, directory / f"{_PARAMS}-{uuid.uuid4().hex[:8]}"
     try:
-        work.mkdir(parents=True)
-        needed, free = sum(leaf.nbytes for leaf in jax.tree.leaves(params)), shutil.disk_usage(work).free
+        directory.mkdir(parents=True, exist_ok=True)
+        needed, free = sum(leaf.nbytes for leaf in jax.tree.leaves(params)), shutil.disk_usage(directory).free
         if free < needed:
             raise InputError(
                 f"{directory} needs {needed / 1e9:.2f} GB; its disk has {free / 1e9:.2f} GB free."
             )
         with ocp.StandardCheckpointer() as checkpointer:
-            checkpointer.save(work / _PARAMS, params)
-        (work / _PARAMS / "commit_success.txt").unlink(missing_ok=True)  # names `work`, which is renamed
-        record["files"] = {str(path.relative_to(work)): path.stat().st_size for path in _files(work)}
-        (work / _RECORD).write_text(json.dumps(record, indent=1))
-        for path in (*_files(work), *_directories(work)):
+            checkpointer.save(new, params)
+        for path in (*_files(new), *_directories(new), directory):
             _sync(path)
-        _put_in_place(work, directory)
+        record = seal({**record, "params": new.name, "files": _described(directory, new)})
+        _put_in_place(directory, record)
+        kept = {_RECORD, new.name}
     except OSError as error:
         raise InputError(f"Cannot write {directory}: {error.strerror or error}.") from error
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        _remove_leftovers(directory, kept, replaces)
     return record
 
 
 def load_target(
-    name: str | Path, *, dtype: DTypeLike = jnp.float32, sharding: jax.sharding.Sharding | None = None
+    name: str | Path,
+    *,
+    dtype: DTypeLike = jnp.float32,
+    sharding: jax.sharding.Sharding | None = None,
+    verify: bool = True,
 ) -> Target:
     """The built-in target of that name, or the one in that directory.
 
@@ -118,19 +149,25 @@ def load_target(
         like a built-in target is "./NAME").
       dtype: of the floating parameters, which are restored straight into it, and of the computation.
       sharding: of every parameter; default the first device.
+      verify: hash every file of the checkpoint (about 1 GB/s for each core) and compare with its record.
 
     Raises:
       InputError: if there is no such target (with the nearest names, or for a released model the command
-        that converts it), or it is damaged, unfinished or of another format.
+        that converts it), or it is damaged, unfinished, of another format, or changed since it was written.
     """
-    directory, record = _find(name), read_record(name)
+    directory = _find(name)
+    record = _read_record(directory)
+    _check_files(directory, record["files"], verify=verify)
     family = get_family(record["family"])
     try:
         preprocessing = Preprocessing(**record["preprocessing"])
+        msgspec.convert(dataclasses.asdict(preprocessing), Preprocessing)  # are its types right?
         abstract = family.abstract_params(record["config"])
-    except (TypeError, KeyError, AttributeError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # whatever a network makes of a config that describes none
         raise InputError(f"{directory / _RECORD} does not describe such a target: {error!r}.") from error
-    params = _restore(directory, abstract, jnp.dtype(dtype), sharding)
+    params = _restore(directory / record["params"], abstract, jnp.dtype(dtype), sharding)
     provenance = {**record["provenance"], "fingerprint": record["fingerprint"]}
     return family.build_target(
         str(name), record["config"], params, preprocessing, provenance, dtype=jnp.dtype(dtype)
@@ -141,9 +178,38 @@ def read_record(name: str | Path) -> dict[str, Any]:
     """What `target.json` of the target of that name or in that directory holds, see `save_target`.
 
     Raises:
-      InputError: as `load_target`.
+      InputError: as `load_target`; files are not hashed.
     """
     return _read_record(_find(name))
+
+
+def reseal_target(directory: str | Path) -> dict[str, Any]:
+    """Brings a target of format 1, which had no seals, to the format of today; its weights stay as they are.
+
+    Returns:
+      What `target.json` holds now.
+
+    Raises:
+      InputError: if there is no such target, or its parameters are not those of its fingerprint.
+    """
+    directory = Path(directory).absolute()
+    path = directory / _RECORD
+    try:
+        record = json.loads(path.read_text())
+        if record["format"] != 1:
+            raise InputError(f"{path} has format {record['format']!r}; only format 1 is without seals.")
+        abstract = get_family(record["family"]).abstract_params(record["config"])
+        params = _restore(directory / _PARAMS, abstract, None, None)
+        if _fingerprint(record, params) != record["fingerprint"]:
+            raise InputError(f"{directory} is damaged: its parameters are not those of its fingerprint.")
+        described = _described(directory, directory / _PARAMS)
+        record = seal({**record, "format": _FORMAT, "params": _PARAMS, "files": described})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} is damaged: {error!r}.") from error
+    _put_in_place(directory, record)
+    return record
 
 
 def random_target(name: str, *, seed: int = 0, dtype: DTypeLike = jnp.float32) -> Target:
@@ -179,7 +245,7 @@ def check_writable(directory: str | Path, *, overwrite: bool = False) -> None:
             raise InputError(f"{directory} already holds a target; choose another, or say overwrite.")
     elif not directory.is_dir():
         raise InputError(f"{directory} is a file; a target is a directory.")
-    elif any(directory.iterdir()):
+    elif set(directory.iterdir()) - set(_leftovers(directory)):
         raise InputError(f"{directory} is not empty and not a target; choose another directory.")
 
 
@@ -205,13 +271,11 @@ def _find(name: str | Path) -> Path:
     if str(name) in builtin:
         return _builtin_folder() / name
     directory = Path(name).absolute()
-    if (directory / _RECORD).is_file() and _UNFINISHED not in directory.name:
+    if (directory / _RECORD).is_file():
         return directory
-    if _UNFINISHED in directory.name:
-        raise InputError(f"{directory} was left by a save that did not finish; delete it and save again.")
-    if remains := sorted(directory.parent.glob(f".{glob.escape(directory.name)}{_UNFINISHED}*")):
+    if directory.is_dir() and _leftovers(directory):
         raise InputError(
-            f"{directory} is no target: saving it did not finish. Delete {remains[0]} and save again."
+            f"{directory} is no target: it has no {_RECORD}, for saving it did not finish; save it again."
         )
     if directory.is_dir():
         raise InputError(f"{directory} is no target: it has no {_RECORD}.")
@@ -233,44 +297,82 @@ def _read_record(directory: Path) -> dict[str, Any]:
     path = directory / _RECORD
     try:
         record = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        version = record.get("format") if isinstance(record, dict) else None
+        if version == 1:
+            raise InputError(
+                f"{path} has format 1, without seals; "
+                f"`jaxaudit.checkpoint.reseal_target({str(directory)!r})` brings it to format {_FORMAT}."
+            )
+        if version != _FORMAT:
+            raise InputError(f"{path} has format {version!r}; this jaxaudit reads format {_FORMAT}.")
+        msgspec.convert(record, _Record)
+    except InputError:
+        raise
+    except (OSError, ValueError, RecursionError, msgspec.ValidationError) as error:
         raise InputError(f"{path} is damaged: {error}.") from error
-    version = record.get("format") if isinstance(record, dict) else None
-    if version != _FORMAT:
-        raise InputError(f"{path} has format {version!r}; this jaxaudit reads format {_FORMAT}.")
-    if missing := [field for field in _FIELDS if field not in record]:
-        raise InputError(f"{path} is damaged: it has no {', '.join(missing)}.")
-    for name, size in record["files"].items():
-        file = directory / name
-        found = file.stat().st_size if file.is_file() else None
-        if found != size:
-            state = "is missing" if found is None else f"has {found} bytes instead of {size}"
-            raise InputError(f"{directory} is damaged: {name} {state}. Convert or copy it again.")
+    if not is_sealed(record):
+        raise InputError(
+            f"{path} has been changed since it was written: it does not match its {SEAL}. Convert or copy "
+            "the target again."
+        )
     return record
 
 
+def _check_files(directory: Path, files: Mapping[str, Mapping[str, Any]], *, verify: bool) -> None:
+    """Refuses a checkpoint whose files are not those that were written."""
+    damaged = functools.partial("{} is damaged: {} {}. Convert or copy it again.".format, directory)
+    for name, file in files.items():
+        found = (directory / name).stat().st_size if (directory / name).is_file() else None
+        if found != file["bytes"]:
+            state = "is missing" if found is None else f"has {found} bytes instead of {file['bytes']}"
+            raise InputError(damaged(name, state))
+    if not verify:
+        return
+    try:
+        hashes = files_sha256(directory / name for name in files)
+    except OSError as error:
+        raise InputError(f"{directory} cannot be read: {error.strerror or error}.") from error
+    for (name, file), found in zip(files.items(), hashes, strict=True):
+        if found != file["sha256"]:
+            raise InputError(damaged(name, "is not what was written"))
+
+
+def _described(directory: Path, params: Path) -> dict[str, dict[str, Any]]:
+    """Size and sha256 of every file of the parameters, by its place in the target."""
+    paths = list(_files(params))
+    return {
+        str(path.relative_to(directory)): {"bytes": path.stat().st_size, "sha256": found}
+        for path, found in zip(paths, files_sha256(paths), strict=True)
+    }
+
+
 def _restore(
-    directory: Path, abstract: Params, dtype: np.dtype, sharding: jax.sharding.Sharding | None
+    folder: Path, abstract: Params, dtype: np.dtype | None, sharding: jax.sharding.Sharding | None
 ) -> Params:
     sharding = sharding or jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     try:
         with ocp.StandardCheckpointer() as checkpointer:
-            stored = checkpointer.metadata(directory / _PARAMS).item_metadata.tree
-            _check_shapes(abstract, stored, f"{directory} does not fit its config")
-            return checkpointer.restore(directory / _PARAMS, _cast(abstract, dtype, sharding))
+            stored = checkpointer.metadata(folder).item_metadata.tree
+            _check_shapes(abstract, stored, f"{folder.parent} does not fit its config")
+            wanted = abstract if dtype else jax.tree.map(_spec, stored)
+            return checkpointer.restore(folder, _cast(wanted, dtype, sharding))
     except InputError:
         raise
     except Exception as error:  # no common type covers what Orbax and TensorStore raise on damaged files
         reason = str(error).partition("\n")[0]
-        raise InputError(f"Cannot restore the parameters of {directory}: {reason}.") from error
+        raise InputError(f"Cannot restore the parameters of {folder.parent}: {reason}.") from error
 
 
-def _cast(abstract: Params, dtype: np.dtype, sharding: jax.sharding.Sharding | None) -> Params:
-    """The same shapes, with `dtype` for floating leaves."""
+def _spec(stored: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(stored.shape, stored.dtype)
+
+
+def _cast(abstract: Params, dtype: np.dtype | None, sharding: jax.sharding.Sharding | None) -> Params:
+    """The same shapes, with `dtype` for floating leaves, if there is one."""
 
     def leaf(spec: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
-        floating = jnp.issubdtype(spec.dtype, jnp.floating)
-        return jax.ShapeDtypeStruct(spec.shape, dtype if floating else spec.dtype, sharding=sharding)
+        cast = dtype if dtype and jnp.issubdtype(spec.dtype, jnp.floating) else spec.dtype
+        return jax.ShapeDtypeStruct(spec.shape, cast, sharding=sharding)
 
     return jax.tree.map(leaf, abstract)
 
@@ -298,16 +400,29 @@ def _fingerprint(record: Mapping[str, Any], params: Params) -> str:
     return digest.hexdigest()
 
 
-def _put_in_place(work: Path, directory: Path) -> None:
-    """Renames `work` to `directory`, an existing target out of the way first."""
-    if (directory / _RECORD).exists():
-        replaced = work.with_name(work.name + "-replaced")
-        directory.rename(replaced)
-        work.rename(directory)
-        shutil.rmtree(replaced)
-    else:
-        work.rename(directory)
-    _sync(directory.parent)
+def _put_in_place(directory: Path, record: Mapping[str, Any]) -> None:
+    """Makes the directory the target that `record` describes, in one step."""
+    partial = directory / f".{_RECORD}.{uuid.uuid4().hex[:8]}.partial"
+    partial.write_text(json.dumps(record, indent=1))
+    _sync(partial)
+    os.replace(partial, directory / _RECORD)
+    _sync(directory)
+
+
+def _leftovers(directory: Path) -> list[Path]:
+    """What saves write to a directory beside its record; some of it may be in use."""
+    mark = "[0-9a-f]" * 8
+    patterns = (f"{_PARAMS}-{mark}", f"{_PARAMS}-{mark}.orbax-*", f".{_RECORD}.{mark}.partial")
+    return [path for pattern in patterns for path in directory.glob(pattern)]
+
+
+def _remove_leftovers(directory: Path, kept: Set[str], replaced: bool) -> None:
+    """Removes what saves have left, but for what is kept; `params` too where its target was replaced."""
+    for path in [*_leftovers(directory), *([directory / _PARAMS] if replaced else [])]:
+        if path.name not in kept:
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    if directory.is_dir() and not any(directory.iterdir()):
+        directory.rmdir()
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -3,10 +3,7 @@
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import textwrap
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -15,12 +12,13 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxaudit import checkpoint
-from jaxaudit.checkpoint import load_target, random_target, save_target
+from jaxaudit.checkpoint import load_target, random_target, read_record, reseal_target, save_target
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
 from jaxaudit.families import var
 from jaxaudit.families.random_params import random_params
 from jaxaudit.runtime.mesh import make_mesh, replicated
+from jaxaudit.seals import json_sha256, seal
 
 CONFIG = {
     "generator": {
@@ -67,9 +65,16 @@ def equal(a, b):
     return jax.tree.all(jax.tree.map(np.array_equal, a, b))
 
 
-def edit(directory, **changes):
+def edit(directory, *, sealed=True, **changes):
     path = directory / "target.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    record = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps(seal(record) if sealed else record))
+
+
+def params_files(directory):
+    files = sorted(path for path in directory.glob("params-*/**/*") if path.is_file())
+    assert len(files) > 3
+    return files
 
 
 def test_what_is_saved_comes_back(saved):
@@ -136,6 +141,9 @@ def test_an_existing_target_is_replaced_only_on_demand(copy):
     save(copy, params=zeros, overwrite=True)
     assert equal(load_target(copy).params, zeros)
     assert [path.name for path in copy.parent.iterdir()] == ["copy"]
+    assert sorted(path.name for path in copy.iterdir()) == sorted(
+        ["target.json", read_record(copy)["params"]]
+    )
 
 
 def test_what_is_no_target_is_never_replaced(tmp_path):
@@ -178,29 +186,65 @@ def test_a_disk_too_small_is_noticed_before_writing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_killed_save_is_no_target(tmp_path):
-    """Kills the process after all parameters are written, just before the directory would get its name."""
-    program = """
-        import os, signal
-        import jax, numpy as np
-        from jaxaudit import checkpoint
-        from tests import test_checkpoint
-        checkpoint._put_in_place = lambda work, directory: os.kill(os.getpid(), signal.SIGKILL)
-        test_checkpoint.save(os.environ["OUT"])
-    """
-    environment = os.environ | {"OUT": str(tmp_path / "new"), "PYTHONPATH": "."}
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], env=environment, check=False)
-    assert done.returncode == -signal.SIGKILL
-    (left,) = tmp_path.iterdir()
-    assert (left / "target.json").exists()  # all was written, only the name was missing
+class Killed(BaseException):
+    pass
+
+
+def dead(*arguments, **options):
+    raise Killed
+
+
+STEPS = {
+    "save the parameters": (checkpoint.ocp.StandardCheckpointer, "save"),
+    "hash the files": (checkpoint, "_described"),
+    "rename the record": (os, "replace"),
+}
+
+
+def killed_save(directory, monkeypatch, step, *, after, **changes):
+    """A save that is killed before or after it takes this step, and cleans nothing up."""
+    place, name = STEPS[step]
+    original = getattr(place, name)
+
+    def kill(*arguments):
+        if after:
+            original(*arguments)
+        patch.setattr(checkpoint, "_remove_leftovers", dead)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(place, name, kill)
+        with pytest.raises(Killed):
+            save(directory, **changes)
+
+
+DONE = ("rename the record", True)
+KILLS = [("save the parameters", True), ("hash the files", True), ("rename the record", False), DONE]
+
+
+@pytest.mark.parametrize(("step", "after"), KILLS)
+def test_a_target_that_a_killed_save_would_have_replaced_is_the_old_or_the_new_one(
+    copy, monkeypatch, step, after
+):
+    zeros = jax.tree.map(np.zeros_like, PARAMS)
+    killed_save(copy, monkeypatch, step, after=after, params=zeros, overwrite=True)
+    assert equal(load_target(copy).params, zeros if (step, after) == DONE else PARAMS)
+    save(copy, overwrite=True)
+    assert {path.name for path in copy.iterdir()} == {"target.json", read_record(copy)["params"]}
+    assert [path.name for path in copy.parent.iterdir()] == ["copy"]
+
+
+def test_a_killed_save_is_no_target_and_the_next_one_clears_up(tmp_path, monkeypatch):
+    directory = tmp_path / "new"
+    killed_save(directory, monkeypatch, "rename the record", after=False)
+    assert len(list(directory.iterdir())) == 2  # the parameters, and the record without its name
     with pytest.raises(
-        InputError, match=rf"new is no target: saving it did not finish. Delete .*{left.name}"
+        InputError, match=r"is no target: it has no target\.json, for saving it did not finish"
     ):
-        load_target(tmp_path / "new")
-    with pytest.raises(InputError, match="left by a save that did not finish"):
-        load_target(left)
-    save(tmp_path / "new")
-    assert equal(load_target(tmp_path / "new").params, PARAMS)
+        load_target(directory)
+    save(directory)
+    assert equal(load_target(directory).params, PARAMS)
+    assert {path.name for path in directory.iterdir()} == {"target.json", read_record(directory)["params"]}
 
 
 def test_a_directory_without_its_record(copy):
@@ -210,9 +254,7 @@ def test_a_directory_without_its_record(copy):
 
 
 def test_every_truncated_or_missing_file_is_noticed(copy):
-    files = sorted(path for path in (copy / "params").rglob("*") if path.is_file())
-    assert len(files) > 3
-    for path in files:
+    for path in params_files(copy):
         content = path.read_bytes()
         path.write_bytes(content[: len(content) // 2])
         with pytest.raises(
@@ -226,18 +268,90 @@ def test_every_truncated_or_missing_file_is_noticed(copy):
     load_target(copy)
 
 
-def test_scrambled_parameters(copy):
-    for path in (copy / "params").rglob("*"):
-        if path.is_file():
-            path.write_bytes(bytes(path.stat().st_size))
-    with pytest.raises(InputError, match="Cannot restore the parameters of"):
+def test_every_flipped_bit_of_a_file_is_noticed(copy):
+    for path in params_files(copy):
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 16
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=rf"is damaged: .*{path.name} is not what was written"):
+            load_target(copy)
+        content[len(content) // 2] ^= 16
+        path.write_bytes(content)
+    load_target(copy)
+
+
+def test_files_need_not_be_hashed(copy, monkeypatch):
+    monkeypatch.setattr(checkpoint, "files_sha256", dead)
+    assert equal(load_target(copy, verify=False).params, PARAMS)
+    with pytest.raises(Killed):
         load_target(copy)
+
+
+def test_scrambled_parameters(copy):
+    for path in params_files(copy):
+        path.write_bytes(bytes(path.stat().st_size))
+    with pytest.raises(InputError, match="Cannot restore the parameters of"):
+        load_target(copy, verify=False)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"preprocessing": json.loads(json.dumps(vars(PREPROCESSING))) | {"low": 0.0}},
+        {"preprocessing": json.loads(json.dumps(vars(PREPROCESSING))) | {"resize": "lanczos"}},
+        {"config": CONFIG | {"output_noise": {"std": 1.0, "seed": 0}}},
+        {"provenance": {"licence": "GPL"}},
+        {"fingerprint": "0" * 64},
+        {"files": {}},
+        {"num_params": 1},
+        {"family": "rar"},
+        {"sha256": "0" * 64},
+        {"more": 1},
+    ],
+)
+def test_an_edited_record_is_noticed(copy, changes):
+    edit(copy, sealed=False, **changes)
+    for read in (load_target, read_record):
+        with pytest.raises(InputError, match=r"target.json has been changed since it was written"):
+            read(copy)
+
+
+def test_white_space_and_the_order_of_fields_are_no_change(copy):
+    path = copy / "target.json"
+    path.write_text(json.dumps(dict(reversed(json.loads(path.read_text()).items())), indent=4))
+    load_target(copy)
+
+
+def test_a_target_without_seals_is_sealed_if_its_weights_are_what_it_says(copy):
+    record = read_record(copy)
+    (copy / record["params"]).rename(copy / "params")
+    files = {f"params/{Path(name).relative_to(record['params'])}": 0 for name in record["files"]}
+    old = {name: value for name, value in record.items() if name not in ("params", "sha256")}
+    (copy / "target.json").write_text(json.dumps(old | {"format": 1, "files": files}))
+    with pytest.raises(InputError, match="has format 1, without seals; `jaxaudit.checkpoint.reseal_target"):
+        load_target(copy)
+    sealed = reseal_target(copy)
+    assert sealed["fingerprint"] == record["fingerprint"]
+    assert equal(load_target(copy).params, PARAMS)
+    with pytest.raises(InputError, match="only format 1 is without seals"):
+        reseal_target(copy)
+    (copy / "target.json").write_text(json.dumps(old | {"format": 1, "fingerprint": "0" * 64}))
+    with pytest.raises(InputError, match="its parameters are not those of its fingerprint"):
+        reseal_target(copy)
+
+
+def test_the_built_in_targets_are_sealed():
+    for name in checkpoint.builtin_names():
+        record = read_record(name)
+        assert record["files"]
+        assert record["sha256"] == json_sha256({key: record[key] for key in record if key != "sha256"})
+        checkpoint._check_files(checkpoint._builtin_folder() / name, record["files"], verify=True)
 
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"format": 99}, "has format 99; this jaxaudit reads format 1"),
+        ({"format": 99}, "has format 99; this jaxaudit reads format 2"),
         ({"format": None}, "has format None"),
         ({"family": "vra"}, "Unknown family 'vra'; did you mean var"),
         ({"config": {"generator": CONFIG["generator"]}}, "does not describe such a target: KeyError"),
@@ -248,6 +362,11 @@ def test_scrambled_parameters(copy):
         ),
         ({"config": CONFIG | {"generator": CONFIG["generator"] | {"depth": 2}}}, r"blocks_1/.* is missing"),
         ({"preprocessing": {"size": 4}}, "does not describe such a target: TypeError"),
+        ({"preprocessing": vars(PREPROCESSING) | {"low": "-1"}}, "does not describe such a target"),
+        ({"config": {"generator": "large", "tokenizer": []}}, "does not describe such a target"),
+        ({"num_params": "many"}, r"is damaged: Expected `int`, got `str` - at `\$.num_params`"),
+        ({"files": {"a": 3}}, r"is damaged: Expected `object`, got `int` - at `\$.files"),
+        ({"files": ["a"]}, "is damaged: Expected `object`, got `array`"),
     ],
 )
 def test_records_of_something_else(copy, changes, reason):
@@ -256,7 +375,7 @@ def test_records_of_something_else(copy, changes, reason):
         load_target(copy)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 1}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 2}', '{"format": 2, "files": 3}'])
 def test_damaged_records(copy, text):
     (copy / "target.json").write_text(text)
     with pytest.raises(InputError, match=r"is damaged|has format None"):

@@ -1,5 +1,6 @@
 """Tiny random targets for tests of everything around a model."""
 
+import dataclasses
 import functools
 import zlib
 from collections.abc import Callable, Sequence
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from jaxaudit.attacks.continuous import MaskedLossConfig
-from jaxaudit.data import Preprocessing, Source, open_source
+from jaxaudit.data import Picture, Preprocessing, Source, UnusableImageError, open_source
 from jaxaudit.families import get_family
 from jaxaudit.families.random_params import random_params
 from jaxaudit.targets import ContinuousTarget, DiffusionTarget, DiscreteTarget
@@ -55,6 +56,17 @@ MAR_OPTIONS = MaskedLossConfig(mask_ratio=0.86, timestep=300, num_noises=3)
 """Shared by tests, which then share a compiled program."""
 
 DIGITS = Preprocessing(image_size=8, resize="none", short_side=8, low=-1.0, high=1.0)
+
+
+def torn(source: Source, rows: Sequence[int]) -> Source:
+    """The source, of which some pictures cannot be read and are to be skipped."""
+
+    def maybe(index: int) -> Picture:
+        if index in rows:
+            raise UnusableImageError("it is torn")
+        return source.read(index)
+
+    return dataclasses.replace(source, read=maybe, skip_unreadable=True, skipped={})
 
 
 def unused(*arguments: Any) -> Any:

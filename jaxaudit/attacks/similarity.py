@@ -41,6 +41,7 @@ class Similarity:
       name: "pixels" or "sscd".
       threshold: similarities from here on, inclusive, count as a copy.
       meaning: what the threshold stands for, one sentence for reports.
+      fingerprint: of the extractor behind it; measures with the same name and fingerprint are the same.
       embed: images [B,H,W,3] float32 in [0,1] -> [B,D] float32 of unit length (zero for a picture without
         contrast, which is similar to nothing). Raises InputError for other shapes or ranges.
     """
@@ -48,7 +49,13 @@ class Similarity:
     name: str
     threshold: float
     meaning: str
+    fingerprint: str
     embed: Callable[[Float[Array | np.ndarray, "B H W 3"]], Float[np.ndarray, "B D"]]
+
+    @property
+    def request(self) -> dict[str, str]:
+        """Which measure it is, JSON-able: what similarities depend on beside the pictures."""
+        return {"name": self.name, "fingerprint": self.fingerprint}
 
 
 _THRESHOLDS = {
@@ -95,7 +102,7 @@ def get_similarity(name: str = "pixels", extractor: Extractor | None = None) -> 
             features = features - features.mean(-1, keepdims=True)
         return np.asarray(_unit(features))
 
-    return Similarity(name, threshold, meaning, embed)
+    return Similarity(name, threshold, meaning, extractor.fingerprint, embed)
 
 
 def pairwise(

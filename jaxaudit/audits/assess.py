@@ -6,6 +6,8 @@ Needs only the files, so a verdict can be recomputed, by anyone, under another p
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,9 +15,10 @@ import numpy as np
 
 from jaxaudit import stats
 from jaxaudit.audits import tested
+from jaxaudit.audits.reference import with_reference
 from jaxaudit.data.duplicates import check_disjoint
 from jaxaudit.errors import InputError
-from jaxaudit.evidence import Evidence, Table
+from jaxaudit.evidence import SPLITS, Evidence, Table
 from jaxaudit.protocols import DEFAULT, SPLIT, Procedure, Protocol, get_procedure, get_protocol
 from jaxaudit.results import (
     AuditResults,
@@ -23,6 +26,7 @@ from jaxaudit.results import (
     Finding,
     Histogram,
     Identification,
+    NullControl,
     PowerCurve,
     ScoreFacts,
 )
@@ -40,7 +44,8 @@ class AssessConfig:
       power: share of draws that must reject for a number of samples to be enough.
       procedure: how CDI, the dataset inference of diffusion models, holds samples out, unless the protocol
         says so itself; or its name.
-      seed: of splits, permutations and draws.
+      seed: of splits, permutations and draws; None takes one that follows from the evidence, so that nobody
+        can look for a lucky one.
 
     Raises:
       InputError: for a name of no protocol or procedure.
@@ -50,7 +55,7 @@ class AssessConfig:
     alpha: float = 0.01
     power: float = 0.8
     procedure: Procedure = SPLIT
-    seed: int = 0
+    seed: int | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "protocol", get_protocol(self.protocol))
@@ -61,24 +66,47 @@ class AssessConfig:
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return fields | {"protocol": self.protocol.name, "procedure": self.procedure.name}
 
+    def seeded(self, evidence: Evidence) -> AssessConfig:
+        """This with a seed: as given, else the first 32 bits of the sha256 of what the evidence was asked."""
+        if self.seed is not None:
+            return self
+        asked = json.dumps(evidence.request, sort_keys=True).encode()
+        return dataclasses.replace(self, seed=int(hashlib.sha256(asked).hexdigest()[:8], 16))
+
     @property
     def cdi(self) -> Procedure:
         """The procedure of CDI that is followed."""
         return self.protocol.procedure or self.procedure
 
 
-def assess(evidence: Evidence, config: AssessConfig = AssessConfig()) -> AuditResults:
+def assess(
+    evidence: Evidence, config: AssessConfig = AssessConfig(), *, reference: Evidence | None = None
+) -> AuditResults:
     """Membership inference, dataset inference, power and verdict of one audit.
 
+    Args:
+      evidence: scores of both sides.
+      config: how they become a verdict.
+      reference: evidence of the same pictures from a target that has not seen the members. Its scores stand
+        among what a picture is without the model in question: the gate compares them, the test adjusts for
+        them. Only so a difference between the sets is caught that no feature of the pictures shows.
+
     Raises:
-      InputError: if the evidence is incomplete or damaged, members and nonmembers share pictures, a score is
-        constant or not finite, or there are too few samples.
+      InputError: if the evidence is incomplete or damaged, members and nonmembers share pictures, the
+        reference is of other pictures, a score is not finite, or there are too few samples.
     """
-    protocol = config.protocol
+    protocol, seed_given = config.protocol, config.seed is not None
+    config = config.seeded(evidence)
+    seed = config.named()["seed"]
     members, nonmembers = evidence.read("members"), evidence.read("nonmembers")
     check_disjoint(_digests(members), _digests(nonmembers))
+    if reference is not None:
+        members, nonmembers = (
+            with_reference(table, reference, split)
+            for table, split in zip((members, nonmembers), SPLITS, strict=True)
+        )
     if protocol.equal_sizes:
-        size, rng = min(len(members), len(nonmembers)), np.random.default_rng(config.seed)
+        size, rng = min(len(members), len(nonmembers)), np.random.default_rng(seed)
         members, nonmembers = (_draw(table, size, rng) for table in (members, nonmembers))
     scores = tested.scores(evidence)
     views = _by_view(scores, protocol)
@@ -87,13 +115,16 @@ def assess(evidence: Evidence, config: AssessConfig = AssessConfig()) -> AuditRe
             f"The evidence holds no score for --protocol={protocol.name}: "
             f"{'none' if protocol.published_scores else 'each'} of its scores is a published one (_ref)."
         )
+    found = _infer(members, nonmembers, evidence, config)
     candidates = [name for names in views.values() for name in names]
-    member_scores, nonmember_scores = _scores(members, nonmembers, candidates, config.seed)
+    member_scores, nonmember_scores = _scores(members, nonmembers, candidates, seed)
     membership = stats.membership_inference(
-        member_scores, nonmember_scores, protocol=protocol, groups=views, seed=config.seed
+        member_scores, nonmember_scores, protocol=protocol, groups=views, seed=seed
     )
     return AuditResults(
         **config.named(),
+        seed_given=seed_given,
+        reference=tested.target(reference) if reference is not None else None,
         scores=scores,
         membership=membership,
         histograms={
@@ -101,7 +132,7 @@ def assess(evidence: Evidence, config: AssessConfig = AssessConfig()) -> AuditRe
             for name in membership.groups.values()
         },
         **tested.facts(evidence),
-        **_infer(members, nonmembers, evidence, config),
+        **found,
     )
 
 
@@ -121,37 +152,52 @@ def _scores(
 
 
 def _infer(members: Table, nonmembers: Table, evidence: Evidence, config: AssessConfig) -> dict[str, Any]:
-    """About the set as a whole: gate, tests, power, and the verdict, which rests on the main view."""
+    """About the set as a whole: the verdict, which rests on the scores of all views, and the test of each."""
     protocol, inference = config.protocol, evidence.request["inference"]
     feature_sets = evidence.request["feature_sets"][protocol.name]
-    options = {"alpha": config.alpha, "seed": config.seed}
     features = {
         view: (members.matrix(names), nonmembers.matrix(names)) for view, names in feature_sets.items()
     }
     main_view = evidence.request["main_view"]
     main_view = main_view if main_view in features else next(iter(features))
-    if protocol.gives_verdict:
-        verdict = stats.verdict(
-            *features[main_view],
-            p_blind=members.blind,
-            u_blind=nonmembers.blind,
-            names=feature_sets[main_view],
-            procedure=config.cdi if inference == "cdi" else None,
-            **options,
-        )
-        gate, control, testable = verdict.gate, verdict.null_control, verdict.status != "not_testable"
-        finding = Finding(verdict.status, verdict.sentence)
-    else:
-        gate, control, testable = stats.blind_gate(members.blind, nonmembers.blind, **options), None, True
-        finding = Finding("paper", protocol.statement or "")
+    conditions: dict[str, Any] = {"p_blind": members.blind, "u_blind": nonmembers.blind, "seed": config.seed}
+    if evidence.request["target"]["num_classes"]:
+        conditions |= {"p_labels": members.labels, "u_labels": nonmembers.labels}
     tests: dict[str, DatasetInference | Identification] = {}
     curves: dict[str, PowerCurve] = {}
-    for view, (p, u) in features.items() if testable else ():
-        tests[view], curves[view] = _INFERENCES[inference](p, u, feature_sets[view], config)
+    test = control = sensitivity = individuals = None
+    if protocol.gives_verdict:
+        names = [name for group in feature_sets.values() for name in group]
+        verdict = stats.verdict(
+            members.matrix(names),
+            nonmembers.matrix(names),
+            names=names,
+            p_ids=members.sample_ids.tolist(),
+            alpha=config.alpha,
+            **conditions,
+        )
+        finding, test = verdict.finding, verdict.test
+        sensitivity, individuals, gate = verdict.sensitivity, verdict.individuals, test.gate
+    else:
+        gate, finding = stats.blind_gate(**conditions), Finding("paper", protocol.statement or "")
+    if finding.status != "not_testable":
+        for view, (p, u) in features.items():
+            tests[view], curves[view] = _INFERENCES[inference](p, u, feature_sets[view], config)
+    if protocol.gives_verdict and tests:
+        control = _CONTROLS[inference](
+            features[main_view][1],
+            len(members),
+            feature_sets[main_view],
+            config.alpha,
+            config.named()["seed"],
+        )
     return {
         "main_view": main_view,
         "finding": finding,
         "gate": gate,
+        "test": test,
+        "sensitivity": sensitivity,
+        "individuals": individuals,
         "null_control": control,
         "dataset_inference": tests or None,
         "power_curves": curves or None,
@@ -179,6 +225,16 @@ def _copyrighted_data_identification(
     )
 
 
+def _summed_control(u: np.ndarray, num_p: int, names: Sequence[str], alpha: float, seed: int) -> NullControl:
+    return stats.null_control(u, num_p=num_p, names=names, alpha=alpha, seed=seed)
+
+
+def _learned_control(u: np.ndarray, num_p: int, names: Sequence[str], alpha: float, seed: int) -> NullControl:
+    return stats.identification_null_control(u, num_p=num_p, names=names, alpha=alpha, seed=seed)
+
+
+_CONTROLS = {"sum": _summed_control, "cdi": _learned_control}
+"""Unseen against unseen images, by the test of a view."""
 _INFERENCES = {"sum": _sum_of_scores, "cdi": _copyrighted_data_identification}
 """Dataset inference by the name that evidence gives it."""
 

@@ -7,6 +7,7 @@ are found in minutes, not after a night of scoring.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 from collections.abc import Callable
 from typing import Any
@@ -26,8 +27,9 @@ from jaxaudit.attacks.registry import (
 )
 from jaxaudit.attacks.runner import PendingScores, Scorer
 from jaxaudit.audits.fill import fill
-from jaxaudit.audits.request import measurement_request, source_request
-from jaxaudit.data import BLIND_NAMES, PictureBatch, Source, batches, check_disjoint, scan
+from jaxaudit.audits.pictures import Pictures, look
+from jaxaudit.audits.request import measurement_request
+from jaxaudit.data import BLIND_NAMES, PictureBatch, Source, batches, check_disjoint
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import SPLITS, Columns, Evidence, Shard, check_finite
 from jaxaudit.protocols import PROTOCOLS
@@ -91,35 +93,37 @@ def collect_evidence(
         split: resolve_condition(source, target)
         for split, source in zip(SPLITS, (members, nonmembers), strict=True)
     }
+    null = null_context(target, resolved.values())
     scorer = Scorer(
         target,
         config.scores,
         key=jax.random.key(config.seed),
         options=config.options,
         access=config.access,
-        null_context=null_context(target, resolved.values()),
+        null_context=null,
         mesh=config.placement.mesh(),
         parallelism=config.placement.parallelism,
     )
     drawn = {split: _draw(each, config.num_samples, config.seed) for split, each in resolved.items()}
-    sources, conditions = _usable_and_disjoint(drawn, target, progress)
+    pictures = {split: look(each, target.preprocessing, progress) for split, each in drawn.items()}
+    check_disjoint(pictures["members"].digests, pictures["nonmembers"].digests)
     progress(0, 0, f"Preparing {target.name}")
     evidence = Evidence.create(
         directory,
-        _request(target, sources, conditions, scorer, config),
-        _run(scorer, config),
+        _request(target, pictures, null, scorer, config),
+        _run(scorer, pictures, config),
         columns=Columns(
             tuple(name for name in scorer.plan.names if name not in scorer.plan.fitted),
             scorer.features(),
             BLIND_NAMES,
         ),
-        num_rows={split: len(source) for split, source in sources.items()},
+        num_rows={split: len(each.source) for split, each in pictures.items()},
         shard_size=config.shard_size,
     )
 
     def compute(shard: Shard, done: Callable[[int], None]) -> dict[str, Any]:
-        source, batch_size = sources[shard.split], config.placement.batch_size
-        return _score(scorer, source, shard.rows, batch_size, evidence.columns.blind_columns, done)
+        of_split, batch_size = pictures[shard.split], config.placement.batch_size
+        return _score(scorer, of_split, shard.rows, batch_size, evidence.columns.blind_columns, done)
 
     fill(evidence, compute, progress, f"Scoring with {target.name}")
     return evidence
@@ -132,29 +136,9 @@ def _draw(source: Source, num_samples: int, seed: int) -> Source:
     return source.take(np.sort(rows).tolist())
 
 
-def _usable_and_disjoint(
-    sources: dict[str, Source], target: Target, progress: Progress
-) -> tuple[dict[str, Source], dict[str, str]]:
-    """The sources of the usable pictures, and what these tell the model (`Scan.conditions`)."""
-    usable, digests, conditions = {}, {}, {}
-    for split, source in sources.items():
-        looking = f"Looking at {source.spec}"
-        found = scan(
-            source,
-            target.preprocessing,
-            progress=lambda done, total, what=looking: progress(done, total, what),
-        )
-        if not found.usable.any():
-            raise InputError(f"{source.spec} holds no picture that can be used.")
-        usable[split] = source if found.usable.all() else source.take(np.flatnonzero(found.usable).tolist())
-        digests[split], conditions[split] = found.digests, found.conditions
-    check_disjoint(digests["members"], digests["nonmembers"])
-    return usable, conditions
-
-
 def _score(
     scorer: Scorer,
-    source: Source,
+    pictures: Pictures,
     rows: range,
     batch_size: int,
     blind_columns: list[str],
@@ -167,7 +151,8 @@ def _score(
         return scorer.submit(batch.images, condition, ids=batch.ids, padded_size=batch_size)
 
     loaded, parts = [], []
-    for batch, part in one_in_flight(batches(source, rows, scorer.target.preprocessing, batch_size), submit):
+    read = batches(pictures.source, rows, scorer.target.preprocessing, batch_size)
+    for batch, part in one_in_flight(pictures.unchanged(read), submit):
         loaded.append(batch)
         parts.append(part)
         done(sum(len(batch.ids) for batch in loaded))
@@ -189,8 +174,8 @@ def _score(
 
 def _request(
     target: Target,
-    sources: dict[str, Source],
-    conditions: dict[str, str],
+    pictures: dict[str, Pictures],
+    null: np.ndarray | None,
     scorer: Scorer,
     config: CollectConfig,
 ) -> dict[str, Any]:
@@ -198,10 +183,8 @@ def _request(
     plan, options = scorer.plan, scorer.step.options
     return {
         **measurement_request(target, config.seed),
-        **{
-            split: {**source_request(source), "conditions_sha256": conditions[split]}
-            for split, source in sources.items()
-        },
+        **{split: each.request for split, each in pictures.items()},
+        "null_condition_sha256": None if null is None else hashlib.sha256(null.tobytes()).hexdigest(),
         "scores": list(plan.names),
         "options": dataclasses.asdict(options) if options else {},
         "score_info": {
@@ -244,13 +227,14 @@ def _feature_sets(plan: ScorePlan, kind: Kind) -> dict[str, dict[str, list[str]]
     return sets
 
 
-def _run(scorer: Scorer, config: CollectConfig) -> dict[str, Any]:
+def _run(scorer: Scorer, pictures: dict[str, Pictures], config: CollectConfig) -> dict[str, Any]:
     """What is recorded of the machine that began the evidence."""
     target = scorer.target
     return {
         "target": target.name,
         "scores": list(config.scores),
         "access": config.access.removesuffix("-box"),
+        "skipped": {split: each.looked.skipped for split, each in pictures.items()},
         "provenance": dict(target.provenance),
         "gflop_per_image": scorer.flops_per_image() / 1e9,
         "evaluations_per_image": scorer.evaluations(),

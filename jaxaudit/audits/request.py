@@ -8,7 +8,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxaudit.data import Source
 from jaxaudit.targets import Target
 
 
@@ -23,18 +22,13 @@ def target_request(target: Target) -> dict[str, Any]:
 
 
 def measurement_request(target: Target, seed: int) -> dict[str, Any]:
-    """What every number depends on that is measured on pictures: target, dtype, preprocessing and seed."""
+    """What every number depends on that is measured on pictures, beside the pictures (`Pictures.request`)."""
     return {
         "target": target_request(target),
         "precision": precision(target),
         "preprocessing": dataclasses.asdict(target.preprocessing),
         "seed": seed,
     }
-
-
-def source_request(source: Source) -> dict[str, str]:
-    """The pictures: what they are called, and a hash of their ids."""
-    return {"source": source.spec, "ids_sha256": source.fingerprint}
 
 
 def precision(target: Target) -> str:

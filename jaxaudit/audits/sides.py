@@ -66,4 +66,5 @@ def _fewest(target: Target, config: AssessConfig, num_nonmembers: int) -> tuple[
     some = itertools.count(_TO_SELECT_AND_REPORT)
     nonmembers = 4 * permutable if cdi else next(m for m in some if enough(m // 2, m - m // 2))
     some = itertools.count(_TO_SELECT_AND_REPORT)
-    return next(n for n in some if enough(n, max(num_nonmembers, nonmembers))), nonmembers
+    members = next(n for n in some if enough(n, max(num_nonmembers, nonmembers)))
+    return max(members, stats.FEWEST), max(nonmembers, stats.FEWEST)

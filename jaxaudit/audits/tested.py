@@ -12,6 +12,7 @@ _ELSEWHERE = (
     "scores",
     "access",
     "provenance",
+    "skipped",
     "gflop_per_image",
     "evaluations_per_image",
     "jaxaudit",
@@ -34,12 +35,17 @@ def scores(evidence: Evidence) -> dict[str, ScoreFacts]:
     }
 
 
+def target(evidence: Evidence) -> TargetFacts:
+    """The target that gave the scores."""
+    return TargetFacts(name=evidence.run["target"], **evidence.request["target"])
+
+
 def facts(evidence: Evidence) -> dict[str, Any]:
     """The fields of `AuditResults` that say what was tested and how its scores were measured."""
     request, run = evidence.request, evidence.run
     return {
-        "target": TargetFacts(name=run["target"], **request["target"]),
-        **{split: ImageSet(**request[split], num_images=rows) for split, rows in evidence.num_rows.items()},
+        "target": target(evidence),
+        **{split: _images(evidence, split) for split in evidence.num_rows},
         "collected": Collected(
             scores=tuple(run["scores"]),
             access=run["access"],
@@ -58,3 +64,14 @@ def facts(evidence: Evidence) -> dict[str, Any]:
         "provenance": run["provenance"],
         "inference": request["inference"],
     }
+
+
+def _images(evidence: Evidence, split: str) -> ImageSet:
+    asked = dict(evidence.request[split])
+    classes = asked.pop("classes")
+    return ImageSet(
+        **asked,
+        class_rule=classes["rule"],
+        num_images=evidence.num_rows[split],
+        skipped=evidence.run["skipped"].get(split, {}),
+    )

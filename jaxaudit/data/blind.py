@@ -4,8 +4,16 @@ Axes: H height, W width of the original, S of the view (what the target sees), K
 
 If these tell members from nonmembers, the two come from different distributions and no membership verdict is
 possible (Das, Zhang, Tramèr 2024, arXiv 2406.16201). So they cover what differs between collections: size and
-shape of the originals, colour, brightness, sharpness, compressibility, layout. None depends on the label, the
-file name or the file's own compression.
+shape of the originals, colour, brightness, sharpness, compressibility, layout, orientation. None depends on
+the label, the file name or the file's own compression.
+
+Orientation. With g_x, g_y central differences of the brightness l in a black frame, and J = mean of their
+products (the structure tensor):
+
+  coherence = (J_xx - J_yy) / (J_xx + J_yy),  slant = J_xy / (J_xx + J_yy)                               (1)
+
+and moments mu_ij = sum of l (x - mean)^i (y - mean)^j / sum of l over the view, x and y from -1 to 1 to the
+right and down. Mirroring turns the signs of slant and of odd moments of x.
 """
 
 import io
@@ -16,8 +24,11 @@ from jaxtyping import Float32, UInt8
 from PIL import Image
 
 _QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
-_GRID = 4
+_GRID = 8
+_DIRECTIONS = 8
 _JPEG_QUALITY = 75
+
+_MOMENTS = ((2, 0), (0, 2), (1, 1), (3, 0), (0, 3), (2, 1), (1, 2))
 
 BLIND_NAMES: tuple[str, ...] = (
     # size of the original
@@ -45,6 +56,14 @@ BLIND_NAMES: tuple[str, ...] = (
     "zlib_size",  # horizontal differences of brightness, every fourth row, deflated
     "jpeg_size",  # written anew at a fixed quality
     *(f"thumbnail_{row}{column}" for row in range(_GRID) for column in range(_GRID)),
+    # where edges point, equation (1), and the share of their strength in each of 8 directions
+    "coherence",
+    "slant",
+    *(f"edges_{45 * k // 2:03d}" for k in range(_DIRECTIONS)),
+    # where the brightness is: its centre, then mu_ij
+    "centre_x",
+    "centre_y",
+    *(f"moment_{i}{j}" for i, j in _MOMENTS),
 )
 """The K features, in order."""
 
@@ -73,6 +92,8 @@ def blind_features(
             _gradients(luma, grey),
             [_laplacian_std(grey), _zlib_size(grey), _jpeg_size(picture)],
             np.asarray(luma.resize((_GRID, _GRID), Image.Resampling.BOX), np.float64).ravel() / 255,
+            _orientation(grey),
+            _places(grey),
         ]
     )
     return features.astype(np.float32)
@@ -136,3 +157,29 @@ def _jpeg_size(picture: Image.Image) -> float:
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=_JPEG_QUALITY)
     return buffer.tell() / (picture.width * picture.height)
+
+
+def _orientation(grey: np.ndarray) -> np.ndarray:
+    """Coherence, slant and the histogram [10] of edge directions; all 0 without an edge."""
+    framed = np.pad(grey, 1).astype(np.float64)
+    g_x = (framed[1:-1, 2:] - framed[1:-1, :-2]).ravel()
+    g_y = (framed[2:, 1:-1] - framed[:-2, 1:-1]).ravel()
+    strength = np.hypot(g_x, g_y)
+    if not strength.any():
+        return np.zeros(2 + _DIRECTIONS)
+    direction = np.floor(np.arctan2(g_y, g_x) % np.pi * (_DIRECTIONS / np.pi)).astype(int) % _DIRECTIONS
+    edges = np.bincount(direction, weights=strength, minlength=_DIRECTIONS) / strength.sum()
+    xx, yy, xy = g_x @ g_x, g_y @ g_y, g_x @ g_y
+    return np.concatenate([[(xx - yy) / (xx + yy), xy / (xx + yy)], edges])
+
+
+def _places(grey: np.ndarray) -> np.ndarray:
+    """Centre and moments [9] of the brightness; those of an even grey where all is black."""
+    weight = grey.astype(np.float64) if grey.any() else np.ones(grey.shape)
+    weight = weight / weight.sum()
+    x, y = (np.linspace(-1, 1, size) if size > 1 else np.zeros(1) for size in reversed(grey.shape))
+    columns, rows = weight.sum(axis=0), weight.sum(axis=1)
+    centre_x, centre_y = columns @ x, rows @ y
+    powers_x, powers_y = ((axis[:, None]) ** np.arange(4) for axis in (x - centre_x, y - centre_y))
+    moments = powers_y.T @ weight @ powers_x
+    return np.array([centre_x, centre_y, *(moments[j, i] for i, j in _MOMENTS)])

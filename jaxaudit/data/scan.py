@@ -25,15 +25,23 @@ class Scan:
     """What a look at every picture found.
 
     Attributes:
-      usable: [N] bool, by position in `indices`.
+      usable: [N] bool, by position in `indices`. skipped: {id: reason} of the others.
       digests: {id: `pixel_digest`} of the usable pictures.
-      conditions: sha256 (hex) of what the usable pictures tell the model (`condition_digest`), in order:
-        sources with the same one, and the same `fingerprint`, ask the model the same.
+      pixels, labels, conditions: sha256 (hex) over the usable pictures in their order, of their names and
+        pixels, of their names and classes, and of what they tell the model (`condition_digest`). Sources in
+        which all three agree ask a model the same.
     """
 
     usable: Bool[np.ndarray, " N"]
+    skipped: Mapping[str, str]
     digests: Mapping[str, str]
+    pixels: str
+    labels: str
     conditions: str
+
+    def keep(self, source: Source) -> Source:
+        """The usable pictures of the source that was scanned."""
+        return source if self.usable.all() else source.take(np.flatnonzero(self.usable).tolist())
 
 
 def scan(
@@ -55,7 +63,7 @@ def scan(
     """
     indices = range(len(source)) if indices is None else indices
     usable, digests, unusable = np.ones(len(indices), bool), {}, {}
-    conditions = hashlib.sha256()
+    pixels, labels, conditions = (hashlib.sha256() for _ in range(3))
     with ThreadPoolExecutor(num_threads) as pool:
         for start in range(0, len(indices), _CHUNK):
             chunk = indices[start : start + _CHUNK]
@@ -66,23 +74,28 @@ def scan(
                     usable[place] = False
                     unusable[outcome.sample_id] = outcome.reason
                 else:
-                    digests[source.ids[indices[place]]] = outcome.pixels
+                    name = source.ids[indices[place]]
+                    digests[name] = outcome.pixels
+                    of_row = name.encode() + b"\0"
+                    pixels.update(of_row + outcome.pixels.encode())
+                    labels.update(of_row + b"%d\0" % outcome.label)
                     conditions.update(outcome.condition)
             progress(min(start + _CHUNK, len(indices)), len(indices))
     report_unusable(source, unusable, len(indices))
-    return Scan(usable, digests, conditions.hexdigest())
+    return Scan(usable, unusable, digests, *(each.hexdigest() for each in (pixels, labels, conditions)))
 
 
-class _Digests(NamedTuple):
+class _Looked(NamedTuple):
     pixels: str
+    label: int
     condition: bytes
 
 
-def _look(source: Source, index: int, preprocessing: Preprocessing) -> _Digests | UnusableImageError:
+def _look(source: Source, index: int, preprocessing: Preprocessing) -> _Looked | UnusableImageError:
     try:
         sample = source.load(index)
         height, width = sample.image.shape[:2]
         check_size(height, width, preprocessing)
     except UnusableImageError as error:
         return UnusableImageError(error.reason, source.ids[index])
-    return _Digests(pixel_digest(sample.image), condition_digest(sample))
+    return _Looked(pixel_digest(sample.image), sample.label, condition_digest(sample))

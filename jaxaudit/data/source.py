@@ -106,13 +106,12 @@ class Source:
         )
 
     def take(self, rows: Sequence[int]) -> "Source":
-        """The source of these rows, in this order."""
+        """The source of these rows, in this order; both list what is left out in one `skipped`."""
         return dataclasses.replace(
             self,
             ids=[self.ids[row] for row in rows],
             read=lambda index: self.read(rows[index]),
             labels=None if self.labels is None else self.labels[np.asarray(rows, np.int64)],
-            skipped={},
         )
 
     @functools.cached_property

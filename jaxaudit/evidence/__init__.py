@@ -1,7 +1,7 @@
 """What an audit has measured, on disk: the score table, the map of hidden units, and files that are whole."""
 
 from jaxaudit.evidence.claims import Contents, Manifest, claim, read_manifest
-from jaxaudit.evidence.files import write_arrays, write_atomically
+from jaxaudit.evidence.files import read_arrays, write_arrays, write_atomically
 from jaxaudit.evidence.shards import Shard, ShardFolder, check_finite, claim_shards
 from jaxaudit.evidence.table import SPLITS, Columns, Evidence, Table
 from jaxaudit.evidence.units import UNITS, UnitAxis, UnitMap, top_units
@@ -21,6 +21,7 @@ __all__ = [
     "check_finite",
     "claim",
     "claim_shards",
+    "read_arrays",
     "read_manifest",
     "top_units",
     "write_arrays",

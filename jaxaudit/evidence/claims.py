@@ -1,11 +1,12 @@
 """Whose a folder is: the request it was begun for, written down before anything else is in it.
 
-    DIRECTORY/manifest.json       {"format", "holds", "request", "run"}
+    DIRECTORY/manifest.json       {"format", "holds", "request", "run", "sha256"}
     DIRECTORY/run-01ab23cd.json   a later run that differed from the first, one file each
 
 A *request* is everything that the numbers in the folder depend on. Whoever asks for the same goes on with
 what is there; whoever asks for anything else is refused, with every difference. A *run* is what may differ in
-between: it is recorded and never compared.
+between: it is recorded and never compared. The sha256 seals the rest (`jaxaudit.seals`): what was edited
+since is refused.
 
 What is on which side:
 
@@ -30,12 +31,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from jaxaudit.errors import InputError
-from jaxaudit.evidence.files import write_atomically, write_once
+from jaxaudit.evidence.files import remove_partials, write_atomically, write_once
+from jaxaudit.seals import SEAL, is_sealed, seal
 
 _MANIFEST = "manifest.json"
 _COMPUTES = ("jax", "jaxlib", "flax", "numpy", "pillow")
-_PATIENCE = 5.0  # seconds until an empty manifest is a damaged one
+_HASH = "_sha256"
+_PATIENCE = 5.0  # seconds until an unfinished manifest is a damaged one
+_SHOWN = 8  # differences that a sentence names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,11 +52,14 @@ class Contents:
       name: what it holds, as sentences say it: "evidence".
       format: of its files; raised when they are laid out in another way. 1 had no number written down.
       method: of the numbers in it; raised when jaxaudit computes them in another way, beyond rounding.
+      request, run: the types of what readers rely on (`jaxaudit.evidence.requests`); there may be more.
     """
 
     name: str
-    format: int = 2
+    format: int = 3
     method: int = 1
+    request: Any = dict[str, Any]
+    run: Any = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,20 +95,30 @@ def claim(
 
     Raises:
       InputError: if the folder holds something else, another format or another request (the message names
-        every difference), or its manifest is damaged.
+        what differs), its manifest is damaged or gone.
     """
     path = Path(directory) / _MANIFEST
     wanted = _as_json({**request, "method": contents.method, "versions": _versions()})
     ours = _as_json({**(run or {}), **_jaxaudit()})
     manifest = {"format": contents.format, "holds": contents.name, "request": wanted, "run": ours}
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists() and write_once(path, json.dumps(manifest, indent=1).encode()):
-        return Manifest(wanted, (ours,))
+    remove_partials(path.parent)
+    strangers = [each.name for each in path.parent.iterdir() if not each.name.startswith(".")]
+    if not path.exists():
+        if strangers:
+            raise InputError(
+                f"{directory} holds {min(strangers)!r} and no {_MANIFEST} that says whose it is; choose "
+                "another folder."
+            )
+        if write_once(path, json.dumps(seal(manifest), indent=1).encode()):
+            return Manifest(_Said(wanted, path), (_Said(ours, path),))
     found = read_manifest(directory, contents)
     if differences := list(_differences(found.request, wanted)):
+        more = [f"and {len(differences) - _SHOWN} more"] if len(differences) > _SHOWN else []
+        named = "; ".join([*differences[:_SHOWN], *more])
         raise InputError(
-            f"{directory} holds {contents.name} of another request ({'; '.join(differences)}); "
-            "repeat that request or choose another folder."
+            f"{directory} holds {contents.name} of another request ({named}); repeat that request or choose "
+            "another folder."
         )
     if ours not in found.runs:
         text = json.dumps(ours, indent=1).encode()
@@ -111,11 +130,12 @@ def read_manifest(directory: str | os.PathLike[str], contents: Contents) -> Mani
     """What is written down about a folder that was claimed.
 
     Raises:
-      InputError: if it was not, holds something else or another format, or its manifest is damaged.
+      InputError: if it was not, holds something else or another format, or its manifest is damaged or was
+        edited.
     """
     path = Path(directory) / _MANIFEST
     try:
-        found = json.loads(_read(path))
+        found = msgspec.convert(json.loads(_read(path)), dict[str, Any])
         holds, layout = found.get("holds", contents.name), found.get("format", 1)
         if holds != contents.name:
             raise InputError(f"{directory} holds {holds}, not {contents.name}.")
@@ -124,18 +144,49 @@ def read_manifest(directory: str | os.PathLike[str], contents: Contents) -> Mani
                 f"{path} is of format {layout}, and this jaxaudit reads format {contents.format} of "
                 f"{contents.name}: make it again, in another folder."
             )
-        later = [json.loads(each.read_text()) for each in sorted(path.parent.glob("run-????????.json"))]
-        return Manifest(found["request"], (found["run"], *later))
+        stored = msgspec.convert(found, _Stored)
+        if not is_sealed(found):
+            raise InputError(
+                f"{path} has been changed since it was written: it does not match its {SEAL}. Make "
+                f"{contents.name} again, in another folder."
+            )
+        msgspec.convert(stored.request, contents.request)
+        msgspec.convert(stored.run, contents.run)
+        later = path.parent.glob("run-????????.json")
+        runs = [msgspec.json.decode(each.read_bytes(), type=dict[str, Any]) for each in sorted(later)]
+        return Manifest(_Said(stored.request, path), (_Said(stored.run, path), *runs))
     except FileNotFoundError:
         raise InputError(f"{directory} holds no {contents.name}: it has no {_MANIFEST}.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError):
-        raise InputError(f"{path} is not a manifest of {contents.name}.") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError, msgspec.MsgspecError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise InputError(f"{path} is not a manifest of {contents.name}: {reason}.") from None
+
+
+class _Stored(msgspec.Struct, frozen=True):
+    """What a manifest holds beside its format."""
+
+    request: dict[str, Any]
+    run: dict[str, Any]
+    sha256: str
+
+
+class _Said(dict[str, Any]):
+    """What a manifest says; who asks for what it does not say is told the name of the file."""
+
+    def __init__(self, said: Mapping[str, Any], path: Path):
+        super().__init__(said)
+        self._path = path
+
+    def __missing__(self, name: str) -> Any:
+        raise InputError(f"{self._path} does not say {name!r}, which is needed here.")
 
 
 def _read(path: Path) -> str:
     """The text of a manifest, which may be in the middle of being written (`write_once`)."""
     end = time.monotonic() + _PATIENCE
-    while not (text := path.read_text()) and time.monotonic() < end:
+    while not (text := path.read_text()).rstrip().endswith("}") and time.monotonic() < end:
         time.sleep(0.05)
     return text
 
@@ -169,9 +220,12 @@ def _as_json(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _differences(found: Any, wanted: Any, path: str = "") -> Iterator[str]:
+    """What differs, by its place; of hashes only that they do."""
     if isinstance(found, dict) and isinstance(wanted, dict):
         for name in sorted(found.keys() | wanted.keys()):
             yield from _differences(found.get(name), wanted.get(name), f"{path}.{name}" if path else name)
+    elif found != wanted and path.endswith(_HASH) and found and wanted:
+        yield f"{path.removesuffix(_HASH)} differ"
     elif found != wanted:
         yield f"{path} is {_short(found)}, now {_short(wanted)}"
 

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import io
 import os
+import time
 import uuid
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from jaxaudit.errors import InputError
+from jaxaudit.seals import SEAL, arrays_sha256
+
+_ABANDONED = 3600.0  # seconds after which nobody writes to a partial file any more
 
 
 def write_atomically(path: Path, content: bytes | memoryview | Any) -> None:
@@ -40,10 +48,46 @@ def write_once(path: Path, content: bytes) -> bool:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
-    """Writes an .npz, whole or not at all; equal arrays give equal bytes."""
+    """Writes an .npz with a seal, whole or not at all; equal arrays give equal bytes."""
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
+    plain = {name: np.asarray(array) for name, array in arrays.items()}
+    sealed: dict[str, Any] = {**plain, SEAL: np.array(arrays_sha256(plain))}
+    np.savez(buffer, **sealed)
     write_atomically(path, buffer.getbuffer())
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """What `write_arrays` wrote.
+
+    Raises:
+      InputError: if there is no such file, it is damaged, was changed since, or is from before there were
+        seals.
+    """
+    try:
+        with open(path, "rb") as opened, np.load(opened) as file:
+            arrays = dict(file)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except (EOFError, ValueError, KeyError, TypeError, MemoryError, *_BROKEN_ARCHIVES) as error:
+        raise InputError(f"{path} is damaged: {error}.") from error
+    if SEAL not in arrays:
+        raise InputError(f"{path} has no seal, so it is of an earlier format; make it again.")
+    if str(arrays.pop(SEAL)) != arrays_sha256(arrays):
+        raise InputError(f"{path} is damaged: its arrays are not those that were written.")
+    return arrays
+
+
+_BROKEN_ARCHIVES = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, SyntaxError)
+
+
+def remove_partials(directory: Path) -> None:
+    """Removes what killed processes left half-written in a folder; what is younger may still be in use."""
+    for partial in directory.glob(".*.partial"):
+        try:
+            if time.time() - partial.stat().st_mtime > _ABANDONED:
+                partial.unlink()
+        except OSError:  # another process was faster
+            continue
 
 
 def _written_beside(path: Path, content: Any) -> Path:

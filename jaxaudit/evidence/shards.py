@@ -8,12 +8,16 @@ A shard appears whole or not at all (written beside, then renamed), so whatever 
 are there are right, and the next run computes only the missing ones. The cut into shards depends on the
 request alone: the number of devices and of processes may change in between.
 
+Every shard carries a seal of its columns, its name and its request (`jaxaudit.seals`). One that was changed,
+cut short, renamed or taken from another folder is not read; a run that fills the folder computes it again.
+
 Axes: N rows, F values of a row.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,6 +30,7 @@ import pyarrow.parquet as pq
 from jaxaudit.errors import InputError
 from jaxaudit.evidence.claims import Contents, Manifest, claim
 from jaxaudit.evidence.files import write_atomically
+from jaxaudit.seals import SEAL, arrays_sha256, json_sha256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,29 +111,59 @@ class ShardFolder:
             for index, start in enumerate(range(0, rows, size))
         ]
 
+    def path(self, shard: Shard) -> Path:
+        """The file of a shard, written or not."""
+        return self.directory / shard.filename
+
     def missing(self) -> list[Shard]:
         """The shards that are still to be computed."""
-        return [shard for shard in self.shards() if not (self.directory / shard.filename).exists()]
+        return [shard for shard in self.shards() if not self.path(shard).exists()]
 
     def write(self, shard: Shard, columns: Mapping[str, np.ndarray | Sequence[str]]) -> None:
-        """Writes a shard, whole or not at all; columns are [N], or [N,F] as lists."""
-        arrays = {name: pa.array(_storable(values)) for name, values in columns.items()}
+        """Writes a shard, whole or not at all; columns are [N], or [N,F] as lists.
+
+        Raises:
+          InputError: if a column has another number of rows than the shard.
+        """
+        for name, values in columns.items():
+            if len(values) != len(shard):
+                raise InputError(
+                    f"{self.path(shard)} takes {len(shard)} rows, and column {name!r} has {len(values)}: "
+                    "pictures have changed since this run began."
+                )
+        table = pa.table({name: pa.array(_storable(values)) for name, values in columns.items()})
+        sealed = table.replace_schema_metadata({SEAL: self._seal(shard, _columns(table))})
         sink = pa.BufferOutputStream()
-        pq.write_table(pa.table(arrays), sink)
-        write_atomically(self.directory / shard.filename, sink.getvalue())
+        pq.write_table(sealed, sink)
+        write_atomically(self.path(shard), sink.getvalue())
 
     def read_shard(self, shard: Shard) -> dict[str, np.ndarray]:
         """The columns of a shard that was written, as they were.
 
         Raises:
-          InputError: if it was not, or is damaged.
+          InputError: if it was not, or is damaged, or is another one.
         """
-        path = self.directory / shard.filename
+        path = self.path(shard)
+        if not path.exists():
+            raise InputError(f"{path} is missing; run what filled the folder again.")
         try:
-            table = pq.read_table(path)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise InputError(f"{path} cannot be read: {error}") from None
-        return {name: _column(table.column(name)) for name in table.column_names}
+            with pq.ParquetFile(path) as file:
+                table = file.read()
+            columns = _columns(table)
+        except Exception as error:  # no common type covers what Arrow raises on damaged files
+            raise InputError(f"{path} cannot be read: {' '.join(str(error).split()).rstrip('.')}.") from None
+        if (table.schema.metadata or {}).get(SEAL.encode()) != self._seal(shard, columns).encode():
+            raise InputError(
+                f"{path} is damaged, or of another request: it does not hold what was written there."
+            )
+        return columns
+
+    def _seal(self, shard: Shard, columns: Mapping[str, np.ndarray]) -> str:
+        return arrays_sha256(columns, of=f"{shard.filename} {self._request_sha256}")
+
+    @functools.cached_property
+    def _request_sha256(self) -> str:
+        return json_sha256(self.request)
 
 
 def check_finite(what: str, values: np.ndarray, ids: Sequence[str] | np.ndarray, *, advice: str = "") -> None:
@@ -149,14 +184,22 @@ def check_finite(what: str, values: np.ndarray, ids: Sequence[str] | np.ndarray,
         raise InputError(f"{what} is not finite for {counted}, first {first!r}{advice}.")
 
 
+def _columns(table: pa.Table) -> dict[str, np.ndarray]:
+    return {name: _column(table.column(name)) for name in table.column_names}
+
+
 def _storable(values: np.ndarray | Sequence[str]) -> Any:
     return list(values) if isinstance(values, np.ndarray) and values.ndim == 2 else values
 
 
 def _column(column: pa.ChunkedArray) -> np.ndarray:
+    if column.null_count:
+        raise ValueError(f"it has {column.null_count} empty rows")
     if pa.types.is_list(column.type):
         flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
         return flat.reshape(len(column), -1) if len(column) else np.zeros((0, 0), flat.dtype)
     if pa.types.is_string(column.type):
         return np.array(column.to_pylist(), dtype=np.str_)
+    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        raise ValueError(f"it has a column of {column.type}")
     return column.to_numpy()

@@ -12,42 +12,17 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from jaxaudit.errors import InputError
 from jaxaudit.evidence.claims import Contents, read_manifest
-from jaxaudit.evidence.shards import ShardFolder, claim_shards
+from jaxaudit.evidence.columns import Columns
+from jaxaudit.evidence.requests import EvidenceRequest, EvidenceRun
+from jaxaudit.evidence.shards import ShardFolder, check_finite, claim_shards
 
 SPLITS = ("members", "nonmembers")
 """The two sides of an audit."""
-
-EVIDENCE = Contents("evidence")
-"""What the folder of an audit holds."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Columns:
-    """Which column is what; `sample_id`, `label` and `digest` are always there.
-
-    Attributes:
-      scores: the columns that are scores, higher = more likely a member, by their names.
-      features: {fitted score: the names of its features}, in columns "SCORE/FEATURE".
-      blind: the names of picture features that never saw the model, in columns "blind/NAME".
-    """
-
-    scores: tuple[str, ...] = ()
-    features: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
-    blind: tuple[str, ...] = ()
-
-    @property
-    def feature_columns(self) -> dict[str, list[str]]:
-        """{fitted score: its columns, in order}."""
-        return {name: [f"{name}/{feature}" for feature in group] for name, group in self.features.items()}
-
-    @property
-    def blind_columns(self) -> list[str]:
-        """The columns of `blind`, in order."""
-        return [f"blind/{name}" for name in self.blind]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +62,12 @@ class Table:
             self.blind[rows],
             self.blind_names,
         )
+
+
+EVIDENCE = Contents("evidence", request=EvidenceRequest, run=EvidenceRun)
+"""What the folder of an audit holds."""
+
+_KINDS = {"U": "text", "iu": "integer", "fiu": "number"}
 
 
 class Evidence(ShardFolder):
@@ -133,18 +114,17 @@ class Evidence(ShardFolder):
     @property
     def columns(self) -> Columns:
         """Which column is what."""
-        stored = self.request["columns"]
-        features = {name: tuple(group) for name, group in stored["features"].items()}
-        return Columns(tuple(stored["scores"]), features, tuple(stored["blind"]))
+        return msgspec.convert(self.request["columns"], Columns)
 
     def read(self, split: str) -> Table:
         """All rows of a split.
 
         Raises:
-          InputError: if shards are missing (the audit has not finished) or unreadable, or lack a column.
+          InputError: if shards are missing (the audit has not finished), damaged or not those of this folder,
+            lack a column, hold another type or a value that is not finite, or two rows have one id.
         """
         shards, columns = self.shards(split), self.columns
-        missing = [shard.filename for shard in shards if not (self.directory / shard.filename).exists()]
+        missing = [shard.filename for shard in shards if not self.path(shard).exists()]
         if missing:
             raise InputError(
                 f"{self.directory} is incomplete: {len(missing)} of {len(shards)} {split} shards are missing "
@@ -152,22 +132,37 @@ class Evidence(ShardFolder):
             )
         parts = [self.read_shard(shard) for shard in shards]
 
-        def column(name: str) -> np.ndarray:
+        def column(name: str, kinds: str = "fiu") -> np.ndarray:
             for shard, part in zip(shards, parts, strict=True):
                 if name not in part:
-                    raise InputError(f"{self.directory / shard.filename} has no column {name!r}.")
-            return np.concatenate([part[name] for part in parts])
+                    raise InputError(f"{self.path(shard)} has no column {name!r}.")
+                if part[name].dtype.kind not in kinds or part[name].ndim != 1:
+                    raise InputError(
+                        f"{self.path(shard)}: column {name!r} is {part[name].dtype} of shape "
+                        f"{part[name].shape}; expected one {_KINDS[kinds]} per row."
+                    )
+            values = np.concatenate([part[name] for part in parts])
+            if kinds == "fiu":
+                check_finite(f"{self.directory}: column {name!r} of the {split}", values, sample_ids)
+            return values
 
         def matrix(names: Sequence[str]) -> np.ndarray:
             return np.stack([column(name) for name in names], axis=1)
 
-        sample_ids = column("sample_id")
+        sample_ids = column("sample_id", "U")
+        _check_different(f"{self.directory}: of the {split}", sample_ids)
         return Table(
             sample_ids,
-            column("label"),
-            column("digest"),
+            column("label", "iu"),
+            column("digest", "U"),
             {name: column(name) for name in columns.scores},
             {name: matrix(group) for name, group in columns.feature_columns.items()},
             matrix(columns.blind_columns) if columns.blind else np.zeros((len(sample_ids), 0)),
             columns.blind,
         )
+
+
+def _check_different(whose: str, sample_ids: np.ndarray) -> None:
+    names, counts = np.unique(sample_ids, return_counts=True)
+    if repeated := names[counts > 1].tolist():
+        raise InputError(f"{whose} {len(repeated)} ids stand in several rows, e.g. {repeated[0]!r}.")

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,6 +16,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import traverse_util
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
@@ -43,6 +46,8 @@ class Extractor:
       features: pure and jittable, (params, images [B,H,W,3] float32 in [0,1]) -> [B,D] float32; brings
         pictures of any size to the size and range that the network was trained on.
       dim: D.
+      fingerprint: sha256 (hex) of kind, config and every parameter: extractors with the same one, whatever
+        they are called, give the same features.
       provenance: where the weights came from.
     """
 
@@ -51,6 +56,7 @@ class Extractor:
     params: Params
     features: Features
     dim: int
+    fingerprint: str
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __call__(self, images: Float[Array | np.ndarray, "B H W 3"]) -> Float[Array, "B D"]:
@@ -74,7 +80,14 @@ class Extractor:
 
 def pixels() -> Extractor:
     """Grey levels (ITU-R BT.601 luma) at 8×8 pixels, in [0,1], row by row: D = 64."""
-    return Extractor(name="pixels", kind="pixels", params={}, features=_pixels, dim=_PIXELS_SIZE**2)
+    return Extractor(
+        name="pixels",
+        kind="pixels",
+        params={},
+        features=_pixels,
+        dim=_PIXELS_SIZE**2,
+        fingerprint=fingerprint("pixels", {"size": _PIXELS_SIZE}, {}),
+    )
 
 
 def build_extractor(
@@ -102,7 +115,18 @@ def build_extractor(
     network = get_network(kind)
     fields = from_dict(network.config, config)
     features = functools.partial(network.features, network.module(fields, jnp.dtype(dtype)))
-    return Extractor(name, kind, params, features, fields.dim, provenance)
+    return Extractor(name, kind, params, features, fields.dim, fingerprint(kind, config, params), provenance)
+
+
+def fingerprint(kind: str, config: Mapping[str, Any], params: Params) -> str:
+    """sha256 (hex) of kind, config and every parameter."""
+    described = {"kind": kind, "config": dict(config)}
+    digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
+    for path, leaf in sorted(traverse_util.flatten_dict(params, sep="/").items()):
+        tensor = np.ascontiguousarray(leaf)
+        digest.update(f"{path} {tensor.dtype} {tensor.shape}".encode())
+        digest.update(tensor.view(np.uint8).data)
+    return digest.hexdigest()
 
 
 def abstract_params(kind: str, config: Mapping[str, Any]) -> Params:

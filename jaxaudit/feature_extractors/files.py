@@ -5,7 +5,6 @@ The header's metadata hold, as JSON, what the file is: format, kind, config, pro
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import uuid
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
+import msgspec
 import numpy as np
 import safetensors
 from flax import traverse_util
@@ -27,6 +27,7 @@ from jaxaudit.feature_extractors.base import (
     Params,
     abstract_params,
     build_extractor,
+    fingerprint,
     pixels,
 )
 
@@ -64,7 +65,7 @@ def save_extractor(
     tensors = {path: np.ascontiguousarray(leaf) for path, leaf in _flat(params).items()}
     _check_shapes(f"The parameters are not those of such a {kind}", abstract_params(kind, config), tensors)
     record = {"format": _FORMAT, "kind": kind, "config": dict(config), "provenance": dict(provenance)}
-    record["fingerprint"] = _fingerprint(record, tensors)
+    record["fingerprint"] = fingerprint(kind, config, params)
     work = file.with_name(f".{file.name}.unfinished-{uuid.uuid4().hex[:8]}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -96,17 +97,24 @@ def load_extractor(name: str | Path, *, dtype: DTypeLike = jnp.float32) -> Extra
     if not file.is_file():
         raise _not_found(str(name))
     record = _read_record(file)
-    with safetensors.safe_open(file, framework="numpy") as content:
-        tensors = {key: content.get_tensor(key) for key in content.keys()}  # noqa: SIM118
-    wanted = abstract_params(record["kind"], record["config"])
+    try:
+        with safetensors.safe_open(file, framework="numpy") as content:
+            tensors = {key: content.get_tensor(key) for key in content.keys()}  # noqa: SIM118
+    except (OSError, ValueError, TypeError, safetensors.SafetensorError) as error:
+        raise InputError(f"{file} is damaged: {error}.") from error
+    wanted = abstract_params(record.kind, record.config)
     _check_shapes(f"{file} does not fit its config", wanted, tensors)
+    if fingerprint(record.kind, record.config, tensors) != record.fingerprint:
+        raise InputError(
+            f"{file} is damaged: its weights are not those of its fingerprint; convert it again."
+        )
     params = {key: jnp.asarray(value, dtype) for key, value in tensors.items()}
     return build_extractor(
         str(name),
-        record["kind"],
-        record["config"],
+        record.kind,
+        record.config,
         traverse_util.unflatten_dict(params, sep="/"),
-        {**record["provenance"], "fingerprint": record["fingerprint"]},
+        {**record.provenance, "fingerprint": record.fingerprint},
         dtype=dtype,
     )
 
@@ -123,19 +131,32 @@ def check_writable(file: str | Path, *, overwrite: bool = False) -> None:
     _read_record(file)
 
 
-def _read_record(file: Path) -> dict[str, Any]:
+class _Record(msgspec.Struct, frozen=True):
+    """What a file says of itself."""
+
+    kind: str
+    config: dict[str, Any]
+    provenance: dict[str, Any]
+    fingerprint: str
+
+
+class _Header(msgspec.Struct, frozen=True):
+    format: Any = None
+
+
+def _read_record(file: Path) -> _Record:
     try:
         with safetensors.safe_open(file, framework="numpy") as content:
-            record = json.loads((content.metadata() or {}).get(_METADATA, "null"))
-    except (OSError, ValueError, safetensors.SafetensorError) as error:
+            text = (content.metadata() or {}).get(_METADATA)
+        if text is None:
+            raise InputError(
+                f"{file} is no extractor; convert released weights with `python -m checkpoints_convert`."
+            )
+        if (version := msgspec.json.decode(text, type=_Header).format) != _FORMAT:
+            raise InputError(f"{file} has format {version!r}; this jaxaudit reads format {_FORMAT}.")
+        return msgspec.json.decode(text, type=_Record)
+    except (OSError, msgspec.DecodeError, UnicodeError, safetensors.SafetensorError) as error:
         raise InputError(f"{file} is no extractor, or damaged: {error}.") from error
-    if record is None:
-        raise InputError(
-            f"{file} is no extractor; convert released weights with `python -m checkpoints_convert`."
-        )
-    if (version := record.get("format")) != _FORMAT:
-        raise InputError(f"{file} has format {version!r}; this jaxaudit reads format {_FORMAT}.")
-    return record
 
 
 def _not_found(name: str) -> InputError:
@@ -165,12 +186,3 @@ def _check_shapes(sentence: str, wanted: Params, tensors: Mapping[str, np.ndarra
 
 def _flat(tree: Params) -> dict[str, Any]:
     return traverse_util.flatten_dict(tree, sep="/")
-
-
-def _fingerprint(record: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> str:
-    described = {field: record[field] for field in ("kind", "config")}
-    digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
-    for path, tensor in sorted(tensors.items()):
-        digest.update(f"{path} {tensor.dtype} {tensor.shape}".encode())
-        digest.update(tensor.view(np.uint8).data)
-    return digest.hexdigest()

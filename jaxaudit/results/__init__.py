@@ -1,6 +1,7 @@
 """What programs find, as frozen typed records: the contract between audits and reports. Nothing is computed.
 
-audit          results.json of an audit, answer.json of an owner's question; with membership and inference
+audit          results.json of an audit, answer.json of an owner's question; with membership, inference and
+               individuals
 extraction     results.json of an extraction      localization   results.json of a localisation
 mitigation     results.json of mitigations        studies        files of the studies, benchmark: of that
 codec          JSON there and back, with a format that is checked
@@ -16,7 +17,9 @@ from jaxaudit.results.audit import (
     NearDuplicates,
     OwnersAnswer,
     ScoreFacts,
+    Status,
     TargetFacts,
+    Verdict,
 )
 from jaxaudit.results.benchmark import BenchmarkResults, StageSpeed
 from jaxaudit.results.codec import (
@@ -32,16 +35,20 @@ from jaxaudit.results.codec import (
 )
 from jaxaudit.results.estimates import Interval, MeanStd
 from jaxaudit.results.extraction import ExtractionCounts, ExtractionResults
+from jaxaudit.results.individuals import Individuals, Question, Sensitivity, SequentialEvidence
 from jaxaudit.results.inference import (
     Attribution,
+    Comparability,
     DatasetInference,
     Forecast,
     Gate,
     Identification,
     NullControl,
+    Omnibus,
     PowerCurve,
     PowerPoint,
     RequiredSize,
+    SetTest,
     WelchTest,
 )
 from jaxaudit.results.localization import Localization, LocalizationResults
@@ -60,6 +67,7 @@ from jaxaudit.results.mitigation import (
     Measured,
     MitigationResults,
 )
+from jaxaudit.results.reliability import ReliabilityResults, TargetReliability, VerdictRates
 from jaxaudit.results.studies import (
     FalsePositiveRate,
     NullStudyResults,
@@ -76,6 +84,7 @@ __all__ = [
     "ChangeFacts",
     "ChangedTarget",
     "Collected",
+    "Comparability",
     "DatasetInference",
     "Document",
     "ExtractionCounts",
@@ -87,6 +96,7 @@ __all__ = [
     "Histogram",
     "Identification",
     "ImageSet",
+    "Individuals",
     "Interval",
     "KeptMeasurement",
     "Localization",
@@ -99,21 +109,31 @@ __all__ = [
     "NullControl",
     "NullStudyResults",
     "OmittedFpr",
+    "Omnibus",
     "OwnersAnswer",
     "PowerCurve",
     "PowerPoint",
     "PublishedScoreMetrics",
+    "Question",
     "Record",
+    "ReliabilityResults",
     "RequiredSize",
     "RocCurve",
     "ScoreFacts",
     "ScoreMetrics",
+    "Sensitivity",
+    "SequentialEvidence",
     "SetRoc",
+    "SetTest",
     "StageSpeed",
+    "Status",
     "StudiedTarget",
     "StudyPoint",
     "StudyResults",
     "TargetFacts",
+    "TargetReliability",
+    "Verdict",
+    "VerdictRates",
     "WelchTest",
     "decode",
     "encode",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import msgspec
+
 from jaxaudit.results.codec import Document, Record
+from jaxaudit.results.individuals import Individuals, Sensitivity, SequentialEvidence
 from jaxaudit.results.inference import (
     DatasetInference,
     Forecast,
@@ -12,11 +15,12 @@ from jaxaudit.results.inference import (
     Identification,
     NullControl,
     PowerCurve,
+    SetTest,
 )
 from jaxaudit.results.membership import Histogram, MembershipInference
 
 Access = Literal["gray-box", "white-box"]
-Status = Literal["trained_on", "no_evidence", "not_testable", "paper"]
+Status = Literal["trained_on", "no_evidence", "contradicted", "not_testable", "paper"]
 """A verdict, or "paper" where the published procedure was repeated, which gives none."""
 
 
@@ -37,12 +41,25 @@ class TargetFacts(Record, frozen=True):
 
 
 class ImageSet(Record, frozen=True):
-    """One of the two sets: its source, sha256 of the ids and of what the model is asked with, its size."""
+    """One of the two sets.
+
+    Attributes:
+      source: what it was opened from.
+      ids_sha256, conditions_sha256, pixels_sha256, labels_sha256: over every picture, of its name, of what
+        the model is asked with, of name and pixels, of name and class.
+      num_images: its size.
+      class_rule: how the classes came about.
+      skipped: {id: reason} of the pictures that could not be used and were left out.
+    """
 
     source: str
     ids_sha256: str
     conditions_sha256: str
     num_images: int
+    pixels_sha256: str = ""
+    labels_sha256: str = ""
+    class_rule: str = ""
+    skipped: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class ScoreFacts(Record, frozen=True):
@@ -96,6 +113,22 @@ class Finding(Record, frozen=True):
     sentence: str
 
 
+class Verdict(Record, frozen=True):
+    """The result of `jaxaudit.stats.verdict`.
+
+    Attributes:
+      finding: in words.
+      test: what it rests on.
+      sensitivity: how strong a hidden difference would overturn it; None unless P was found to be trained on.
+      individuals: members among P's images; None where P and U are not comparable as they are.
+    """
+
+    finding: Finding
+    test: SetTest
+    sensitivity: Sensitivity | None
+    individuals: Individuals | None
+
+
 class AuditResults(Document, frozen=True, kw_only=True):
     """The result of `jaxaudit.assess`.
 
@@ -109,12 +142,16 @@ class AuditResults(Document, frozen=True, kw_only=True):
       provenance: of the target's weights, as recorded with them.
       inference: which test asks about the set as a whole.
       membership: of single images. histograms: of the best score of each view.
-      main_view: on which the verdict rests.
-      finding: in words. gate: the blind gate. null_control: None where there is none.
+      finding: in words. gate: the blind gate.
+      test, sensitivity, individuals: what the verdict rests on, as in `Verdict`; None under "paper".
+      reference: the target whose scores of the same images stood beside; None without.
+      seed_given: whether someone chose `seed`; else it follows from the evidence.
+      main_view: the view of the attack tailored to the kind of target.
+      null_control: unseen images against unseen ones, by the test of the main view; None where there is none.
       dataset_inference, power_curves: by view; None if the sets could not be tested.
     """
 
-    format: Literal[2] = 2
+    format: Literal[3] = 3
     protocol: str
     procedure: str
     alpha: float
@@ -132,9 +169,19 @@ class AuditResults(Document, frozen=True, kw_only=True):
     main_view: str
     finding: Finding
     gate: Gate
+    test: SetTest | None
+    sensitivity: Sensitivity | None
+    individuals: Individuals | None
+    reference: TargetFacts | None
+    seed_given: bool
     null_control: NullControl | None
     dataset_inference: dict[str, DatasetInference | Identification] | None
     power_curves: dict[str, PowerCurve] | None
+
+    @property
+    def skipped(self) -> dict[str, dict[str, str]]:
+        """{side: {id: reason}} of the pictures that were left out."""
+        return {"members": self.members.skipped, "nonmembers": self.nonmembers.skipped}
 
 
 class NearDuplicates(Record, frozen=True):
@@ -148,14 +195,16 @@ class OwnersAnswer(Document, frozen=True, kw_only=True):
     """The result of `jaxaudit.audits.identify.identify_data`.
 
     Attributes:
-      status: "too_few" if there are signs of training, but not enough pictures to be sure.
-      required: how many pictures it takes; None if P was identified or could not be tested.
+      status: "too_few" if there are signs of training, p <= 0.05, but not enough pictures to be sure.
+      required: how many pictures it takes; None unless there are such signs.
+      asked: this question, and those of earlier answers that were named, with the evidence of all.
       near_duplicates: within P and within U.
       audit: everything the answer rests on; P are the members, U the nonmembers.
     """
 
-    format: Literal[2] = 2
-    status: Literal["identified", "not_identified", "too_few", "not_testable"]
+    format: Literal[3] = 3
+    status: Literal["identified", "not_identified", "contradicted", "too_few", "not_testable"]
     required: Forecast | None
+    asked: SequentialEvidence
     near_duplicates: NearDuplicates
     audit: AuditResults

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from jaxaudit.results.codec import Document, Record
 from jaxaudit.results.estimates import Interval
 
@@ -163,10 +165,12 @@ class ExtractionResults(Document, frozen=True, kw_only=True):
 
     Attributes:
       sources: {"candidates": spec, "validation": spec}, the latter if there are held-out pictures.
+      skipped: {the same: {id: reason}} of the pictures that were left out.
     """
 
     format: Literal[2] = 2
     target: CompletedTarget
     sources: dict[str, str]
+    skipped: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
     request: ExtractionRequest
     counts: ExtractionCounts

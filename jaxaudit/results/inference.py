@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from jaxaudit.protocols import Criterion
 from jaxaudit.results.codec import Record
 from jaxaudit.results.estimates import Interval
@@ -11,25 +13,87 @@ class Gate(Record, frozen=True):
     """The result of `jaxaudit.stats.blind_gate`.
 
     Attributes:
-      passed: whether the blind classifier failed, p_value > alpha: P and U may be compared.
-      p_value: of the permutation test.
-      auc: out of fold, of the blind classifier.
-      chance_auc: median of the AUC over the relabellings, with the middle 95% of them.
-      alpha: the significance level.
-      num_p, num_u: samples used.
+      passed: whether no difference was found, p_value > level.
+      p_value: of the permutation test. p_values: of its parts, before they are combined.
+      auc: out of fold, of a blind classifier, with its interval.
+      level: the significance level of the gate.
+      detectable_shift: the smallest shift of one feature, in standard deviations, that 80% of tests of this
+        size find.
+      num_p, num_u: samples.
       num_features: features that vary, of those given.
       permutations: relabellings B.
-      seed: of folds, relabellings and subsampling.
+      seed: of relabellings and foldings.
     """
 
     passed: bool
     p_value: float
-    auc: float
-    chance_auc: Interval
-    alpha: float
+    p_values: dict[str, float]
+    auc: Interval
+    level: float
+    detectable_shift: float
     num_p: int
     num_u: int
     num_features: int
+    permutations: int
+    seed: int
+
+
+class Omnibus(Record, frozen=True):
+    """The result of `jaxaudit.stats.omnibus`: do P's scores differ from U's in any way?
+
+    Attributes:
+      p_value: of the combination of the next three.
+      rank_sum_p_value: all scores of P are a little higher.
+      positive_p_value: some are clearly higher.
+      hotelling_p_value: a weighted sum differs, in whatever direction.
+      opposite_p_value: some are clearly lower.
+      contradicted: whether the direction is not that of training.
+    """
+
+    p_value: float
+    rank_sum_p_value: float
+    positive_p_value: float
+    hotelling_p_value: float
+    opposite_p_value: float
+    contradicted: bool
+
+
+Comparability = Literal["comparable", "after_adjustment", "different"]
+"""Whether P and U may be compared: as they are, once differences are accounted for, or not."""
+
+
+class SetTest(Record, frozen=True):
+    """The result of `jaxaudit.stats.set_test`, on which a verdict rests.
+
+    Attributes:
+      alpha: the significance level.
+      rejected: whether the scores of P are those of images trained on.
+      p_value: the larger of `plain.p_value` and `adjusted.p_value`.
+      contradicted: whether the difference is not in the direction of training.
+      plain: of the scores. adjusted: of what covariates leave of them.
+      effect: Hedges' g of the mean normal score. adjusted_effect: of what is left of it.
+      auc_excess: by how much the AUC of a classifier of the scores exceeds that of a blind one, with
+        one-sided 95% limits.
+      comparability: of P and U. gate: why.
+      num_p, num_u: samples, of large sets a subset.
+      names: the scores.
+      permutations: relabellings. seed: of everything random.
+    """
+
+    alpha: float
+    rejected: bool
+    p_value: float
+    contradicted: bool
+    plain: Omnibus
+    adjusted: Omnibus
+    effect: Interval
+    adjusted_effect: Interval
+    auc_excess: Interval
+    comparability: Comparability
+    gate: Gate
+    num_p: int
+    num_u: int
+    names: tuple[str, ...]
     permutations: int
     seed: int
 
@@ -203,7 +267,8 @@ class RequiredSize(Record, frozen=True):
 
     Attributes:
       estimate: the smallest size that meets the criterion; None if no size of the grid does.
-      low, high: its limits; None where no size of the grid reaches them, and both under "mean_p".
+      low, high: its limits. `high` may lie beyond the sizes drawn, and is None where nothing is sure to be
+        found with any; `low` is None where no size drawn could be enough; both are under "mean_p".
       reason: why `estimate`, or under "power" `high`, is None; None otherwise.
     """
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from jaxaudit.results.audit import TargetFacts
 from jaxaudit.results.codec import Document, Record
 
@@ -19,7 +21,7 @@ class TopUnit(Record, frozen=True):
 
     Attributes:
       stage: name. layer, unit: name of its hidden layer, and its number there.
-      unit_mem: UnitMem. class_mem: ClassMem, None with a single class.
+      unit_mem: UnitMem, floored. class_mem: ClassMem, None with a single class.
       maximum, rest: mean activation on the picture that fires it most, and on all others.
       picture: id of that picture. label: its class.
     """
@@ -71,16 +73,19 @@ class Control(Record, frozen=True):
 
     Attributes:
       num_members, num_nonmembers: pictures pooled.
-      num_units: top units of the pool.
-      share: of them that are fired by a training picture.
-      low, high: range of 95% of the shares if pictures are dealt to the two sides at random.
-      p_value: one-sided, by permutation of the pictures.
+      num_units: top units of the pool. num_firing: pictures that fire one.
+      share: of these that are training pictures.
+      chance: its mean if the pictures of every class are dealt to the two sides at random. low, high: the
+        range of 95% of such deals.
+      p_value: one-sided and exact, over all permutations of the pictures within their classes.
     """
 
     num_members: int
     num_nonmembers: int
     num_units: int
+    num_firing: int
     share: float
+    chance: float
     low: float
     high: float
     p_value: float
@@ -91,11 +96,13 @@ class Localization(Record, frozen=True):
 
     Attributes:
       stages: T names. layers: K names. widths: units of each. num_pictures: N.
-      top: share of the units that are called top. threshold: their smallest UnitMem.
+      top: share that is called top, of the units that one picture alone fires. threshold: their smallest
+        UnitMem, here and below with a floor (`jaxaudit_kernels.unit_memorization`).
       mean, high: mean and 99th percentile of UnitMem over the units of a stage and layer.
       top_share: share of them that are top.
       class_mean: mean ClassMem; None with a single class.
-      faint: share of the top units whose largest mean activation is below 1% of that of the median unit.
+      shared: share of all units that several pictures fire alike. faint: share of all units whose UnitMem the
+        floor holds down, because they hardly fire at all.
       top_units: the highest. pictures: those that fire the most top units. num_firing: those that fire any.
       classes: every class with pictures. agreement: one per subset, ascending. control: if there was one.
     """
@@ -110,6 +117,7 @@ class Localization(Record, frozen=True):
     high: Cells
     top_share: Cells
     class_mean: Cells | None
+    shared: float
     faint: float
     top_units: tuple[TopUnit, ...]
     pictures: tuple[FiringPicture, ...]
@@ -132,17 +140,19 @@ class LocalizationResults(Document, frozen=True, kw_only=True):
     Attributes:
       source: of the training pictures. ids_sha256: of the ids of those used.
       control_source: of the unseen pictures, None without a control.
+      skipped: {"members" or "nonmembers": {id: reason}} of the pictures that were left out.
       subsets: shares of the source. seed: of subsets, views, hidden tokens and noise.
       views: of a picture. timestep, mask_ratio: see `jaxaudit.attacks.localization.ActivationMeter`.
       precision: dtype of the model. versions: of packages.
       localization: what was found.
     """
 
-    format: Literal[2] = 2
+    format: Literal[3] = 3
     target: TargetFacts
     source: str
     ids_sha256: str
     control_source: str | None
+    skipped: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
     subsets: tuple[float, ...]
     seed: int
     views: ViewsFacts

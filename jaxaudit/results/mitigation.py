@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from jaxaudit.results.codec import Document, Record
 from jaxaudit.results.estimates import Interval
 from jaxaudit.results.extraction import BoundedRate
@@ -66,7 +68,7 @@ class MitigationResults(Document, frozen=True, kw_only=True):
     """The target before and after each change.
 
     Attributes:
-      members, nonmembers: their sources.
+      members, nonmembers: their sources. skipped: {side: {id: reason}} of the pictures that were left out.
       records: no change first, then the changes in the order asked for.
     """
 
@@ -74,6 +76,7 @@ class MitigationResults(Document, frozen=True, kw_only=True):
     target: OriginalTarget
     members: str
     nonmembers: str
+    skipped: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
     records: tuple[ChangedTarget, ...]
 
 

@@ -4,6 +4,7 @@ Scores are always higher = more likely a member. Results are records of `jaxaudi
 `jaxaudit.protocols`.
 """
 
+from jaxaudit.stats.betting import ask_again, calibrate, check_history, combine_history
 from jaxaudit.stats.cdi.forecast import forecast_samples
 from jaxaudit.stats.cdi.identification import identify, shapley_values
 from jaxaudit.stats.cdi.null import false_positive_rate
@@ -11,6 +12,7 @@ from jaxaudit.stats.cdi.power import identification_power
 from jaxaudit.stats.cdi.shapley import ShapleyValues
 from jaxaudit.stats.combination import COMBINATIONS, combine_p_values
 from jaxaudit.stats.dataset_inference import dataset_inference
+from jaxaudit.stats.effect_size import hedges_g
 from jaxaudit.stats.fitted import fitted_scores
 from jaxaudit.stats.frechet import (
     FrechetDistance,
@@ -20,47 +22,64 @@ from jaxaudit.stats.frechet import (
     gaussian_distance,
     moments,
 )
-from jaxaudit.stats.gate import blind_gate
+from jaxaudit.stats.gate import GATE_LEVEL, blind_gate
+from jaxaudit.stats.individuals import conformal_p_values, discover_members
 from jaxaudit.stats.intervals import (
     auc_interval,
     balanced_accuracy_interval,
     clopper_pearson,
-    tpr_at_fpr_interval,
 )
+from jaxaudit.stats.matching import Covariates, Pairs, match_pairs
 from jaxaudit.stats.membership import membership_inference
 from jaxaudit.stats.null_control import identification_null_control, null_control
 from jaxaudit.stats.power import PUBLISHED_GRID, power_curve
 from jaxaudit.stats.published import PublishedMetrics, published_metrics
 from jaxaudit.stats.roc import auc, best_threshold, roc_curve, tpr_at_fpr
-from jaxaudit.stats.verdict import Verdict, verdict
+from jaxaudit.stats.sensitivity import sensitivity, sign_test_bound, signed_rank_bound
+from jaxaudit.stats.set_test import FEWEST, Comparison, compare_sets, set_test
+from jaxaudit.stats.tpr_interval import tpr_at_fpr_interval
+from jaxaudit.stats.verdict import verdict
 from jaxaudit.stats.welch import fewest_permutable, permutation_p_value, welch
 
 __all__ = [
     "COMBINATIONS",
+    "FEWEST",
+    "GATE_LEVEL",
     "PUBLISHED_GRID",
+    "Comparison",
+    "Covariates",
     "FrechetDistance",
     "Moments",
+    "Pairs",
     "PublishedMetrics",
     "ShapleyValues",
-    "Verdict",
+    "ask_again",
     "auc",
     "auc_interval",
     "balanced_accuracy_interval",
     "best_threshold",
     "blind_gate",
     "bootstrap_frechet",
+    "calibrate",
+    "check_history",
     "clopper_pearson",
+    "combine_history",
     "combine_p_values",
+    "compare_sets",
+    "conformal_p_values",
     "dataset_inference",
+    "discover_members",
     "false_positive_rate",
     "fewest_permutable",
     "fitted_scores",
     "forecast_samples",
     "frechet_distance",
     "gaussian_distance",
+    "hedges_g",
     "identification_null_control",
     "identification_power",
     "identify",
+    "match_pairs",
     "membership_inference",
     "moments",
     "null_control",
@@ -68,7 +87,11 @@ __all__ = [
     "power_curve",
     "published_metrics",
     "roc_curve",
+    "sensitivity",
+    "set_test",
     "shapley_values",
+    "sign_test_bound",
+    "signed_rank_bound",
     "tpr_at_fpr",
     "tpr_at_fpr_interval",
     "verdict",

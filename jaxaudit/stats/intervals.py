@@ -1,4 +1,4 @@
-"""Confidence intervals of rates, of the AUC and of the TPR at a fixed FPR.
+"""Confidence intervals of rates, of the AUC and of the balanced accuracy.
 
 Clopper–Pearson, for c successes among n trials at confidence 1 - 2a:
   low = BetaQuantile(a; c, n-c+1),  high = BetaQuantile(1-a; c+1, n-c)                                (1)
@@ -10,35 +10,20 @@ midranks r over both sides, s within a side:
 The interval is symmetric in log(AUC / (1 - AUC)), so it stays in (0, 1), with Student's t at Satterthwaite's
 degrees of freedom of (2). At 95% it covers 95-97% in simulations, 92% with 20 against 200 at AUC 0.98.
 
-TPR@FPR=f has two independent errors: the threshold is estimated from the nonmembers, the TPR from the
-members. The number K of nonmembers above the true threshold is Binomial(m, f) whatever the distribution. If
-K were k, the threshold would lie between the (k+1)-th and the k-th largest nonmember, and at most c(k) = #{x
-> (k+1)-th largest y} members would exceed it, at least c(k-1). A joint region of both errors, for one tail
-of probability a:
-  z_K² + z_C² <= q²,  z = the larger of 0 and the normal quantile of the tail,
-  P(chi²_1 > q²) / 2 + P(chi²_2 > q²) / 4 = a                                                         (3)
-gives the limits as the extremes over k of (1) at the level left over, a_k = P(N(0,1) > sqrt(q² - z_k²)):
-  high = max_k ClopperPearsonHigh(c(k); a_k), z_k of P(K >= k);
-  low  = min_k ClopperPearsonLow(c(k-1); a_k), z_k of P(K <= k)                                       (4)
-They cover at least 1 - 2a for every distribution, ties included. With few nonmembers (at 95%, m f < 4.7) no
-lower limit above 0 exists, and this says so; the percentile bootstrap covers as little as 70% there, since
-it never sees a nonmember above the largest one observed.
+The TPR at a fixed FPR has an interval of its own, `jaxaudit.stats.tpr_interval`.
 
 Axes: n members, m nonmembers.
 """
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
-from jaxtyping import Bool, Float, Real
-from scipy import optimize, special, stats
+from jaxtyping import Real
+from scipy import special, stats
 
 from jaxaudit.errors import InputError
 from jaxaudit.results import Interval
 from jaxaudit.stats.inputs import check_enough, check_fraction, score_vectors
-from jaxaudit.stats.roc import allowed_false_positives, members_above
 
 CONFIDENCE = 0.95
 
@@ -96,59 +81,6 @@ def auc_interval(
     half = stats.t.ppf((1 + confidence) / 2, df) * np.sqrt(variance) / (estimate * (1 - estimate))
     low, high = special.expit(special.logit(estimate) + np.array([-half, half]))
     return Interval(estimate, float(low), float(high))
-
-
-def tpr_at_fpr_interval(
-    members: Real[np.ndarray, " n"],
-    nonmembers: Real[np.ndarray, " m"],
-    *,
-    fpr: float = 0.01,
-    confidence: float = CONFIDENCE,
-) -> Interval:
-    """TPR at FPR <= `fpr` with an interval that counts the error of the threshold too, equation (3).
-
-    Args:
-      members: [n] scores, higher = more likely a member.
-      nonmembers: [m] scores.
-      fpr: in [0, 1].
-      confidence: of the two-sided interval.
-
-    Raises:
-      InputError: if a score is NaN or infinite, a side is empty, or `fpr` is out of range.
-    """
-    check_fraction(confidence, "confidence")
-    members, nonmembers = score_vectors(members, nonmembers)
-    n, m = members.size, nonmembers.size
-    estimate = members_above(members, nonmembers, np.array([allowed_false_positives(fpr, m)]))[0] / n
-
-    a, k = (1 - confidence) / 2, np.arange(m + 1)
-    inside, level = _left_over(stats.binom.sf(k - 1, m, fpr), a)
-    most = members_above(members, nonmembers, k[inside])
-    high = np.where(most < n, special.betaincinv(most + 1, np.maximum(n - most, 1), 1 - level), 1.0).max()
-    inside, level = _left_over(stats.binom.cdf(k, m, fpr), a)
-    fewest = members_above(members, nonmembers, k[inside] - 1)
-    low = np.where(fewest > 0, special.betaincinv(np.maximum(fewest, 1), n - fewest + 1, level), 0.0).min()
-    return Interval(float(estimate), float(low), float(high))
-
-
-def _left_over(
-    tails: Float[np.ndarray, " K"], a: float
-) -> tuple[Bool[np.ndarray, " K"], Float[np.ndarray, " k"]]:
-    """Which k lie in the region (3) given their tail probabilities, and the level a_k left over for them."""
-    q = _radius(a)
-    z = np.maximum(special.ndtri(1 - tails), 0)
-    inside = z <= q
-    return inside, special.ndtr(-np.sqrt(q**2 - z[inside] ** 2))
-
-
-@functools.cache
-def _radius(a: float) -> float:
-    """q of equation (3)."""
-
-    def excess(q: float) -> float:
-        return special.chdtrc(1, q**2) / 2 + special.chdtrc(2, q**2) / 4 - a
-
-    return optimize.root_scalar(excess, bracket=(0, 40), method="brentq").root
 
 
 def balanced_accuracy_interval(

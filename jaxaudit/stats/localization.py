@@ -1,12 +1,23 @@
 """What UnitMem of all units adds up to: where it is high, which pictures it comes from, how stable it is.
 
-A unit can answer to one picture alone because it has memorised it, or because no other picture is like it.
-The control tells the two apart: with M training pictures and M' pictures the model has never seen pooled, a
-training picture is the one that fires a unit with probability M / (M + M') if training has nothing to do with
-it. The units of a network are anything but independent, so the test permutes pictures, not units: how often
-do M random pictures of the pool fire as many of the top units as the training pictures do?
+Units that several pictures fire alike (`UnitMap.alone`) single no picture out, so none of them is a top unit,
+and UnitMem is the floored one throughout (`UnitMap.floored`).
 
-Axes: N pictures, R nested subsets, T stages, K hidden layers, U units of all layers.
+A unit can answer to one picture alone because it has memorised it, or because no other picture is like it.
+The control tells the two apart: pool training pictures with others that the model has never seen, and count
+
+    (1)  T = training pictures that alone fire a top unit of the pool
+
+If training has nothing to do with it, the training pictures of a class are as good as drawn at random from
+the n_c of the class. So the test draws them again, within classes, because some fire more units than others,
+and whole pictures, because the units that one fires come and go together:
+
+    (2)  T ~ Σ_c Hypergeometric(n_c pictures, of which f_c fire a top unit; m_c drawn)
+
+This is the exact distribution of T over all permutations of the pictures within their classes, since neither
+the top units nor the pictures that fire them depend on which are called training pictures.
+
+Axes: N pictures, M pictures of a pool, R nested subsets, T stages, K hidden layers, U units of all layers.
 """
 
 from __future__ import annotations
@@ -24,28 +35,24 @@ from jaxaudit.results.localization import Agreement, Cells, ClassShare, Control,
 from jaxaudit.stats.inputs import check_fraction
 
 _LISTED_UNITS, _LISTED_PICTURES = 20, 24
-_PERMUTATIONS = 2000
-_FAINT = 0.01
 
 
-def localization(
-    units: UnitMap, *, top: float = 0.01, pooled: UnitMap | None = None, seed: int = 0
-) -> Localization:
+def localization(units: UnitMap, *, top: float = 0.01, pooled: UnitMap | None = None) -> Localization:
     """Summarises a map of units.
 
     Args:
       units: the map of training pictures.
-      top: share of the units that are called top: those with the highest UnitMem.
+      top: share of the units that are called top: of those that one picture alone fires, the ones with the
+        highest UnitMem.
       pooled: the map of the same pictures, first, and unseen ones together, as
         `jaxaudit.audits.localization.pool` makes it.
-      seed: of the permutations of the control.
 
     Raises:
-      InputError: if `top` is not between 0 and 1.
+      InputError: if `top` is not between 0 and 1, or no unit is fired by one picture alone.
     """
     check_fraction(top, "top")
-    final = units.unit_mem[-1]
-    is_top = top_units(final, top)
+    final = units.floored[-1]
+    is_top = _top(units, final, top)
     counts = np.bincount(units.argument[is_top], minlength=len(units.ids))
     return Localization(
         stages=tuple(units.stages),
@@ -58,7 +65,8 @@ def localization(
         high=_by_layer(units, final, lambda values: np.percentile(values, 99, axis=-1)),
         top_share=_by_layer(units, is_top, _mean),
         class_mean=None if units.class_mem is None else _by_layer(units, units.class_mem, _mean),
-        faint=float(np.mean(units.maximum[is_top] < _FAINT * np.median(units.maximum))),
+        shared=float(np.mean(~units.alone)),
+        faint=float(np.mean(final < units.unit_mem[-1])),
         top_units=_highest(units),
         pictures=tuple(
             FiringPicture(str(units.ids[row]), int(units.labels[row]), int(counts[row]))
@@ -68,8 +76,18 @@ def localization(
         num_firing=int(np.count_nonzero(counts)),
         classes=_classes(units.labels, counts),
         agreement=_agreement(units, is_top, top),
-        control=None if pooled is None else _control(pooled, len(units.ids), top, seed),
+        control=None if pooled is None else control(pooled, len(units.ids), top=top),
     )
+
+
+def _top(units: UnitMap, values: Float[np.ndarray, "T U"], share: float) -> Bool[np.ndarray, "T U"]:
+    """The top units by these values: a share of those that one picture alone fires, at least one."""
+    if not np.any(units.alone):
+        raise InputError(
+            f"None of the units is fired by one of the {len(units.ids)} pictures alone; take pictures that "
+            "differ from each other."
+        )
+    return top_units(np.where(units.alone, values, -1.0), share * float(np.mean(units.alone)))
 
 
 def _mean(values: Shaped[np.ndarray, "T F"]) -> Float[np.ndarray, " T"]:
@@ -85,8 +103,8 @@ def _by_layer(
 
 
 def _highest(units: UnitMap) -> tuple[TopUnit, ...]:
-    final = units.unit_mem[-1]
-    highest = np.argsort(-final, axis=None, kind="stable")[:_LISTED_UNITS]
+    final = np.where(units.alone, units.floored[-1], -1.0)
+    highest = np.argsort(-final, axis=None, kind="stable")[: min(_LISTED_UNITS, np.sum(units.alone))]
     places = (divmod(int(flat), units.axis.num_units) for flat in highest)
     return tuple(
         TopUnit(
@@ -113,44 +131,65 @@ def _classes(labels: Int[np.ndarray, " N"], counts: Int[np.ndarray, " N"]) -> tu
 
 
 def _agreement(units: UnitMap, is_top: Bool[np.ndarray, "T U"], top: float) -> tuple[Agreement, ...]:
-    ranks = [scipy.stats.rankdata(each, axis=None) for each in units.unit_mem]
+    ranks = [scipy.stats.rankdata(each, axis=None) for each in units.floored]
     return tuple(
         Agreement(
             subset,
             size,
             float(np.corrcoef(rank, ranks[-1])[0, 1]),
-            float(np.mean(is_top[top_units(unit_mem, top)])),
+            float(np.mean(is_top[_top(units, floored, top)])),
         )
-        for subset, size, rank, unit_mem in zip(
-            units.subsets, units.sizes, ranks, units.unit_mem, strict=True
-        )
+        for subset, size, rank, floored in zip(units.subsets, units.sizes, ranks, units.floored, strict=True)
     )
 
 
-def _control(pooled: UnitMap, num_members: int, top: float, seed: int) -> Control:
+def control(pooled: UnitMap, num_members: int, *, top: float = 0.01) -> Control:
+    """Whether more training pictures fire a top unit than of unseen ones that are pooled with them.
+
+    Args:
+      pooled: the map of `num_members` training pictures and then of unseen ones
+        (`jaxaudit.audits.localization.pool`).
+      num_members: their number.
+      top: as in `localization`.
+
+    Returns:
+      (1), as a share of the pictures that fire a top unit, and how it lies in (2), one-sided.
+
+    Raises:
+      InputError: if there are no training or no unseen pictures, or no unit is fired by one picture alone.
+    """
     num_pictures = len(pooled.ids)
     if not 0 < num_members < num_pictures:
         raise InputError(
             f"{num_members} of {num_pictures} pooled pictures are training pictures; both must be there."
         )
-    is_top = top_units(pooled.unit_mem[-1], top)
-    counts = np.bincount(pooled.argument[is_top], minlength=num_pictures)
-    total = counts.sum()
-    found = counts[:num_members].sum()
-    by_chance = _dealt(counts, num_members, seed)
-    low, high = np.quantile(by_chance / total, [0.025, 0.975])
+    is_top = _top(pooled, pooled.floored[-1], top)
+    fires = np.bincount(pooled.argument[is_top], minlength=num_pictures) > 0
+    found, total = int(fires[:num_members].sum()), int(fires.sum())
+    by_chance = _by_chance(fires, pooled.labels, num_members)
+    low, high = np.searchsorted(np.cumsum(by_chance), [0.025, 0.975])
     return Control(
         num_members=num_members,
         num_nonmembers=num_pictures - num_members,
-        num_units=int(total),
-        share=float(found / total),
-        low=float(low),
-        high=float(high),
-        p_value=float((1 + np.sum(by_chance >= found)) / (1 + _PERMUTATIONS)),
+        num_units=int(np.count_nonzero(is_top)),
+        num_firing=total,
+        share=found / total,
+        chance=float(by_chance @ np.arange(len(by_chance)) / total),
+        low=float(low / total),
+        high=float(high / total),
+        p_value=min(1.0, float(by_chance[found:].sum())),
     )
 
 
-def _dealt(counts: Int[np.ndarray, " M"], num_members: int, seed: int) -> Int[np.ndarray, " permutations"]:
-    """How many units the training side fires when `num_members` pictures are dealt to it at random."""
-    generator = np.random.default_rng(seed)
-    return np.array([generator.permutation(counts)[:num_members].sum() for _ in range(_PERMUTATIONS)])
+def _by_chance(
+    fires: Bool[np.ndarray, " M"], labels: Int[np.ndarray, " M"], num_members: int
+) -> Float[np.ndarray, " T"]:
+    """(2): the probability of every number of training pictures, of which there are `num_members`."""
+    probability = np.ones(1)
+    for label in np.unique(labels[fires]):
+        of_class = labels == label
+        pictures, firing = np.count_nonzero(of_class), np.count_nonzero(of_class & fires)
+        members = np.count_nonzero(of_class[:num_members])
+        drawn = scipy.stats.hypergeom.pmf(np.arange(firing + 1), pictures, firing, members)
+        probability = np.convolve(probability, drawn)
+    return probability

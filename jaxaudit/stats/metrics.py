@@ -11,8 +11,9 @@ import numpy as np
 from jaxtyping import Int, Real
 
 from jaxaudit.results import MeanStd, PublishedScoreMetrics, ScoreMetrics
-from jaxaudit.stats.intervals import auc_interval, balanced_accuracy_interval, tpr_at_fpr_interval
+from jaxaudit.stats.intervals import auc_interval, balanced_accuracy_interval
 from jaxaudit.stats.published import published_metrics
+from jaxaudit.stats.tpr_interval import tpr_at_fpr_interval
 
 
 def score_metrics(

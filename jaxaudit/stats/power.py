@@ -7,11 +7,19 @@ Each repetition shuffles P and U once and takes the first n for every n: the dra
 as if made alone, and all n together cost one pass. The scaling to [0, 1] is redone in every draw. With n
 against n samples Welch's test needs no permutation beside it: the skew of the two sides cancels.
 
-The interval of (2): draws overlap, so 1,000 of them are not 1,000 independent experiments. An average over
-random subsets varies no more than one over floor(N/n) disjoint subsets (Hoeffding, JASA 1963), so the
-rejection rate gets the Clopper–Pearson interval of that many draws. P lies between the smallest n whose
-upper limit reaches the power and the smallest n whose lower limit does. Near n = N all draws are one, and
-the interval says so.
+The rejection rates: draws overlap, so 1,000 of them are not 1,000 independent experiments. An average over
+random subsets varies no more than one over floor(N/n) disjoint subsets (Hoeffding, JASA 1963), so a rate gets
+the Clopper–Pearson interval of that many draws. Near n = N all draws are one, and the interval says so.
+
+The interval of (2) would be hopeless by these rates: 16 draws of 60 among 1,000 never bound a power of 80%
+from below. But power follows from how far p is from alpha on average, and an average of z = Phi⁻¹(1 - p) over
+overlapping draws is known well. With the mean and the variance of z over the draws of n,
+  s_n² = Var(z) / (1 - n/N) >= 1, as draws without replacement vary less; beyond N/2 that of N/2         (3)
+  e_n² = s_n² (n/N + (1 - n/N) / R)                            (Hoeffding, Ann. Math. Stat. 1948)        (4)
+  upper limit: the smallest n with mean(z) - z_c e_n >= Phi⁻¹(1 - alpha) + s_n Phi⁻¹(power)              (5)
+and the lower limit with + e_n. Where no n drawn reaches (5) its left side is continued as sqrt(n); no test
+here grows slower. In simulations (sums and CDI; normal, skewed and t₃ scores; 60 to 1,000 samples for a truth
+of 52 to 88) the 95% interval holds the truth in 94% to 100%; with 1,000 samples it is about 50 to 100.
 
 Source: Kowalczuk et al., ICML 2025, arXiv 2502.02514 (1).
 
@@ -20,6 +28,7 @@ Axes: R repetitions, n or N samples, F features (scores), G grid of sizes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -27,7 +36,7 @@ from jaxtyping import Float
 from scipy import special
 
 from jaxaudit.errors import InputError
-from jaxaudit.protocols import DEFAULT, Criterion, Procedure, Protocol, get_protocol
+from jaxaudit.protocols import DEFAULT, Procedure, Protocol, get_protocol
 from jaxaudit.results import PowerCurve, PowerPoint, RequiredSize
 from jaxaudit.stats.dataset_inference import prepare
 from jaxaudit.stats.inputs import check_enough, check_fraction
@@ -38,6 +47,7 @@ PUBLISHED_GRID = (*range(2, 11), *range(20, 101, 10), *range(200, 1001, 100), *r
 """Sizes of P in the published tables."""
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+_SMALLEST_P = 1e-300
 _CHUNK = 4_000_000  # elements of one block of shuffled features: 32 MB
 
 
@@ -111,12 +121,15 @@ def summarise_draws(
     seed: int,
     notes: tuple[str, ...] = (),
 ) -> PowerCurve:
-    """The power curve of R tests at each of the ascending `sizes`; criterion "mean_p" is (1), "power" (2).
+    """The power curve of R tests at each of the ascending `sizes`; criterion "mean_p" is (1), "power" (2)
+    with the limits (5).
 
     A draw rejects at p <= alpha with t > 0. `samples` are those that P and U were drawn from.
     """
     repetitions, largest = len(p_values), min(samples)
     rejected = (p_values <= alpha) & (t > 0)
+    one_sided = np.where(t > 0, p_values / 2, 1 - p_values / 2) if test.two_sided else p_values
+    z = -special.ndtri(np.maximum(one_sided, _SMALLEST_P))
     points = []
     for g, n in enumerate(sizes):
         independent = min(largest // n, repetitions)
@@ -136,7 +149,7 @@ def summarise_draws(
         criterion=test.criterion,
         alpha=alpha,
         power=power,
-        required=_required(points, test.criterion, alpha, power),
+        required=_required(points, z, test, samples=largest, alpha=alpha, power=power, confidence=confidence),
         points=tuple(points),
         repetitions=repetitions,
         num_p=samples[0],
@@ -209,27 +222,57 @@ def _prefix_tests(
     return np.stack([t, df])
 
 
-def _required(points: Sequence[PowerPoint], criterion: Criterion, alpha: float, power: float) -> RequiredSize:
-    def smallest(enough: list[bool]) -> int | None:
-        return next((point.n for point, yes in zip(points, enough, strict=True) if yes), None)
-
-    last, reason = points[-1], None
-    if criterion == "mean_p":
-        estimate = smallest([point.mean_p <= alpha for point in points])
-        if estimate is None:
-            reason = f"With {last.n} samples, the most drawn, the mean p-value is {last.mean_p:.2g}."
-        return RequiredSize(estimate=estimate, low=None, high=None, reason=reason)
-    rates = [point.rejection_rate for point in points]
-    estimate = smallest([rate.estimate >= power for rate in rates])
-    low, high = (
-        smallest([rate.high >= power for rate in rates]),
-        smallest([rate.low >= power for rate in rates]),
-    )
+def _required(
+    points: Sequence[PowerPoint],
+    z: Float[np.ndarray, "R G"],
+    test: Protocol | Procedure,
+    *,
+    samples: int,
+    alpha: float,
+    power: float,
+    confidence: float,
+) -> RequiredSize:
+    last = points[-1]
+    if test.criterion == "mean_p":
+        estimate = _smallest(points, [point.mean_p <= alpha for point in points])
+        mean_p = f"With {last.n} samples, the most drawn, the mean p-value is {last.mean_p:.2g}."
+        return RequiredSize(estimate=estimate, low=None, high=None, reason=None if estimate else mean_p)
+    estimate = _smallest(points, [point.rejection_rate.estimate >= power for point in points])
+    sizes = np.array([point.n for point in points])
+    spread = _spread(z, sizes / samples)
+    error = spread * np.sqrt(sizes / samples + (1 - sizes / samples) / len(z))
+    half = special.ndtri((1 + confidence) / 2) * error
+    goal = -special.ndtri(alpha / 2 if test.two_sided else alpha) + special.ndtri(power) * spread
+    low = _smallest(points, (z.mean(axis=0) + half >= goal).tolist())
+    least = z.mean(axis=0) - half
+    high = _smallest(points, (least >= goal).tolist())
+    if high is None and least[-1] > 0:
+        high = _two_digits(last.n * (goal[-1] / least[-1]) ** 2)
+    reason = None
     if estimate is None:
-        reason = (
-            f"With {last.n} samples, the most drawn, {last.rejection_rate.estimate:.0%} of the draws reject."
-        )
+        rate = last.rejection_rate.estimate
+        reason = f"With {last.n} samples, the most drawn, {rate:.0%} of the draws reject."
     elif high is None:
-        (draws,) = (point.independent_draws for point in points if point.n == estimate)
-        reason = f"There is no upper limit: at {estimate} samples only {draws} draws are independent."
+        reason = f"There is no upper limit: {last.n} samples, the most drawn, may have shown chance alone."
+    if estimate is not None:
+        low, high = min(low or estimate, estimate), high and max(high, estimate)
     return RequiredSize(estimate=estimate, low=low, high=high, reason=reason)
+
+
+def _smallest(points: Sequence[PowerPoint], enough: Sequence[bool]) -> int | None:
+    return next((point.n for point, yes in zip(points, enough, strict=True) if yes), None)
+
+
+def _two_digits(size: float) -> int:
+    """The size, rounded up: a continued curve knows no more digits."""
+    unit = 10 ** max(math.floor(math.log10(size)) - 1, 0)
+    return math.ceil(size / unit) * unit
+
+
+def _spread(z: Float[np.ndarray, "R G"], share: Float[np.ndarray, " G"]) -> Float[np.ndarray, " G"]:
+    """Equation (3) for draws of this share of the samples."""
+    half = int(np.sum(share <= 0.5))
+    if half == 0:
+        return np.ones(len(share))
+    spread = np.maximum(z[:, :half].std(axis=0) / np.sqrt(1 - share[:half]), 1)
+    return np.concatenate([spread, np.full(len(share) - half, spread[-1])])

@@ -1,51 +1,52 @@
-"""The verdict on a set P: blind gate, dataset inference, null control, and the sentence to quote.
+"""The verdict on a set P, and the sentence to quote.
 
-1. If the blind gate tells P from U, nothing is concluded: "not_testable".
-2. Otherwise dataset inference: "trained_on" if it rejects, else "no_evidence", which shows no absence. Its
-   statistic is the sum of the scores, or that of CDI, a scorer that learns how to weigh them (`identify`).
-3. Beside either stands the null control: how often the same test accuses nonmembers.
+The test (`jaxaudit.stats.set_test`) decides; this says what follows, and how strong a difference that nobody
+measured would have to be to overturn it (`jaxaudit.stats.sensitivity`, of the mean normal score, pictures
+being matched on their class and on the blind classifier's score):
 
-A model that has not seen P is accused with probability at most alpha, provided that the samples are
-independent and that P and U come from one distribution, which is what the gate checks.
+  "trained_on"    it rejects
+  "contradicted"  P and U differ, but not in the direction of training
+  "no_evidence"   neither; which shows no absence
+  "not_testable"  P and U differ without the model, beyond what can be adjusted for
+
+A model that has not seen P is accused with probability at most alpha, provided that samples are independent
+and that P and U differ in nothing that was not measured.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
-from jaxaudit.protocols import Procedure, get_procedure
-from jaxaudit.results import DatasetInference, Gate, Identification, Interval, NullControl
-from jaxaudit.results.audit import Status
-from jaxaudit.stats.cdi.identification import identify
-from jaxaudit.stats.dataset_inference import dataset_inference
-from jaxaudit.stats.gate import blind_gate
-from jaxaudit.stats.inputs import feature_matrices
-from jaxaudit.stats.null_control import identification_null_control, null_control
+from jaxaudit.results import Finding, Gate, Individuals, Interval, Sensitivity, SetTest, Status, Verdict
+from jaxaudit.stats.gate import GATE_LEVEL
+from jaxaudit.stats.individuals import discover_members
+from jaxaudit.stats.matching import Covariates
+from jaxaudit.stats.sensitivity import sensitivity
+from jaxaudit.stats.set_test import Comparison, compare_sets, set_test
 
-
-@dataclasses.dataclass(frozen=True)
-class Verdict:
-    """The result of `verdict`.
-
-    Attributes:
-      status: "trained_on", "no_evidence" or "not_testable".
-      sentence: the result in words, with p-value, effect, sizes and alpha.
-      alpha: the significance level of gate and test.
-      gate: the blind gate.
-      dataset_inference: None if not testable.
-      null_control: None if not testable.
-    """
-
-    status: Status
-    sentence: str
-    alpha: float
-    gate: Gate
-    dataset_inference: DatasetInference | Identification | None
-    null_control: NullControl | None
+_WORDS = {
+    "trained_on": (
+        "Statistical evidence that the model was trained on P, if the assumptions below hold: its {n} images "
+        "score higher than {m} comparable images the model has not seen ({evidence})."
+    ),
+    "contradicted": (
+        "P and U differ, but not in the direction of training: scores that training raises are lower in the "
+        "{n} images of P than in the {m} of U ({evidence}). Nothing is concluded about training on P; it may "
+        "be U that the model has seen."
+    ),
+    "no_evidence": (
+        "No evidence that the model was trained on P: its {n} images do not score higher than {m} comparable "
+        "images the model has not seen by more than chance and measured differences explain ({evidence}). "
+        "This does not show that it was not trained on P."
+    ),
+    "not_testable": (
+        "Not testable: P and U differ. A test that never saw the model tells {n} images of P from {m} of U "
+        "({gate}), by more than can be adjusted for, so a difference in scores would not show training."
+    ),
+}
 
 
 def verdict(
@@ -54,113 +55,115 @@ def verdict(
     *,
     p_blind: Float[np.ndarray, "n K"],
     u_blind: Float[np.ndarray, "m K"],
+    p_labels: Int[np.ndarray, " n"] | None = None,
+    u_labels: Int[np.ndarray, " m"] | None = None,
+    p_ids: Sequence[str] | None = None,
     names: Sequence[str] | None = None,
-    procedure: Procedure | str | None = None,
     alpha: float = 0.01,
+    level: float = GATE_LEVEL,
+    q: float = 0.05,
+    permutations: int = 9_999,
     seed: int = 0,
 ) -> Verdict:
-    """Gate, test and control under the default protocol.
+    """Gate, test, sensitivity and the list of members.
 
     Args:
       p_features: [n,F] scores of P, higher = more likely a member.
       u_features: [m,F] scores of U, images the model has not seen.
-      p_blind: [n,K] features of P that never saw the model.
-      u_blind: [m,K] features of U that never saw the model.
+      p_blind, u_blind: [n,K] and [m,K] features that never saw the model, of picture or reference model.
+      p_labels, u_labels: classes, None for models without.
+      p_ids: of P's images, for the list of members.
       names: of the F scores.
-      procedure: None for `dataset_inference`; a valid one, or its name, for `identify`, with the control of
-        `SPLIT` either way.
-      alpha: significance level.
+      alpha: significance level of the verdict. level: of the gate, its own.
+      q: false-discovery rate of the list of members.
+      permutations: relabellings.
       seed: of everything random.
 
     Raises:
-      InputError: as `blind_gate`, the test and its null control.
+      InputError: as `compare_sets` and `set_test`.
     """
-    procedure = get_procedure(procedure) if procedure is not None else None
-    gate = blind_gate(p_blind, u_blind, alpha=alpha, seed=seed)
-    if not gate.passed:
-        return Verdict(
-            status="not_testable",
-            sentence=_not_testable(gate),
-            alpha=alpha,
-            gate=gate,
-            dataset_inference=None,
-            null_control=None,
-        )
-    options = {"alpha": alpha, "seed": seed}
-    if procedure is None:
-        test = dataset_inference(p_features, u_features, names=names, **options)
-        control = null_control(u_features, num_p=test.num_p, names=names, **options)
-        statistic = f"one-sided test on the sum of {len(test.names)} scores"
-    else:
-        p, u, names = feature_matrices(p_features, u_features, names)
-        p_named, u_named = (dict(zip(names, side.T, strict=True)) for side in (p, u))
-        test = identify(p_named, u_named, procedure=procedure, **options)
-        control = identification_null_control(u, num_p=test.num_p, names=names, **options)
-        statistic = _scorer(test, procedure)
+    sets = compare_sets(
+        p_features,
+        u_features,
+        p_blind=p_blind,
+        u_blind=u_blind,
+        p_labels=p_labels,
+        u_labels=u_labels,
+        names=names,
+        seed=seed,
+    )
+    test = set_test(sets, alpha=alpha, level=level, permutations=permutations)
+    status = _status(test)
     return Verdict(
-        status="trained_on" if test.rejected else "no_evidence",
-        sentence=" ".join([_finding(test, statistic), _comparable(gate), _control(control)]),
+        finding=Finding(status, _sentence(status, test)),
+        test=test,
+        sensitivity=_sensitivity(sets, alpha) if test.rejected else None,
+        individuals=_individuals(sets, p_ids, q) if test.comparability == "comparable" else None,
+    )
+
+
+def _status(test: SetTest) -> Status:
+    if test.comparability == "different":
+        return "not_testable"
+    if test.p_value <= test.alpha and test.contradicted:
+        return "contradicted"
+    return "trained_on" if test.rejected else "no_evidence"
+
+
+def _sensitivity(sets: Comparison, alpha: float) -> Sensitivity:
+    """Of the mean normal score; pictures pair within classes, by the blind classifier's score."""
+    n, total = len(sets.rows_p), len(sets.blind)
+    share = np.clip(n / total + sets.blind, 0.01, 0.99)
+    sides = [
+        Covariates(None if sets.classes is None else sets.classes[rows], share[rows])
+        for rows in (slice(n), slice(n, total))
+    ]
+    score = sets.mean_score
+    return sensitivity(
+        score[:n],
+        score[n:],
+        published_covariates=sides[0],
+        unpublished_covariates=sides[1],
         alpha=alpha,
-        gate=gate,
-        dataset_inference=test,
-        null_control=control,
     )
 
 
-def _not_testable(gate: Gate) -> str:
+def _individuals(sets: Comparison, p_ids: Sequence[str] | None, q: float) -> Individuals:
+    """By the mean normal score: it treats P and U alike, so nonmembers of P stay exchangeable with U."""
+    n = len(sets.rows_p)
+    ids = [p_ids[row] for row in sets.rows_p] if p_ids is not None else None
+    return discover_members(sets.mean_score[:n], sets.mean_score[n:], q=q, ids=ids)
+
+
+def _sentence(status: Status, test: SetTest) -> str:
+    return _WORDS[status].format(
+        n=f"{test.num_p:,}", m=f"{test.num_u:,}", evidence=_evidence(test), gate=_gate(test.gate)
+    )
+
+
+def _evidence(test: SetTest) -> str:
     return (
-        "Not testable: P and U differ. A classifier that never saw the model tells "
-        f"{gate.num_p:,} images of P from {gate.num_u:,} of U ({_auc(gate)}), "
-        "so a difference in scores would not show training."
+        f"omnibus test of {len(test.names)} scores: {p_in_words(test.p_value, test.permutations)}, the "
+        f"larger of {test.plain.p_value:.2g} as they are and {test.adjusted.p_value:.2g} adjusted for class, "
+        f"typicality and blind features; alpha = {test.alpha:g}; effect size g = {_effect(test.effect)}, "
+        f"{_effect(test.adjusted_effect)} after adjustment; AUC above that of a blind classifier by "
+        f"{test.auc_excess.estimate:.3f}, at least {test.auc_excess.low:.3f}; {_gate(test.gate)}"
     )
 
 
-def _comparable(gate: Gate) -> str:
-    return f"A classifier that never saw the model does not tell P from U ({_auc(gate)})."
-
-
-def _auc(gate: Gate) -> str:
+def _gate(gate: Gate) -> str:
+    found = "no difference found blindly" if gate.passed else "a difference found blindly"
     return (
-        f"AUC {gate.auc:.3f}, by chance {_range(gate.chance_auc, '.3f')}; p = {gate.p_value:.2g}, "
-        f"alpha = {gate.alpha:g}"
+        f"{found}, p = {gate.p_value:.2g} at a level of {gate.level:g}, AUC {gate.auc.estimate:.3f} "
+        f"({gate.auc.low:.3f} to {gate.auc.high:.3f})"
     )
 
 
-def _scorer(test: Identification, procedure: Procedure) -> str:
-    if procedure.refitted:
-        return f"a scorer of {len(test.names)} features, 5-fold, refitted for every permutation"
-    return (
-        f"a scorer of {len(test.names)} features, fitted on {test.num_control_p:,} images of P and "
-        f"{test.num_control_u:,} of U and tested on the other {test.num_test_p:,} and {test.num_test_u:,}"
-    )
+def p_in_words(p_value: float, permutations: int) -> str:
+    """ "p = 0.03", or "p <= 0.0001" where relabellings allow no smaller one."""
+    least = 1 / (permutations + 1)
+    return f"p <= {least:.2g}" if p_value <= least * (1 + 1e-9) else f"p = {p_value:.2g}"
 
 
-def _finding(test: DatasetInference | Identification, statistic: str) -> str:
-    effect = test.welch.hedges_g
-    evidence = (
-        f"{statistic}: p = {test.p_value:.2g}, alpha = {test.alpha:g}; Welch p = {test.welch.p_value:.2g}, "
-        f"permutation p = {test.permutation_p_value:.2g}; effect size g = {effect.estimate:.2f}, "
-        f"{test.confidence:.0%} interval {_range(effect, '.2f')}"
-    )
-    if test.rejected:
-        return (
-            f"Evidence that the model was trained on P: its {test.num_p:,} images score higher than "
-            f"{test.num_u:,} comparable images the model has not seen ({evidence})."
-        )
-    return (
-        f"No evidence that the model was trained on P: its {test.num_p:,} images do not score "
-        f"significantly higher than {test.num_u:,} comparable images the model has not seen ({evidence}). "
-        "This does not show that it was not trained on P."
-    )
-
-
-def _control(control: NullControl) -> str:
-    rate = control.rejection_rate
-    return (
-        f"Unseen images against unseen images, the same test rejects {rate.estimate:.1%} of "
-        f"{control.repetitions:,} random splits ({control.confidence:.0%} interval {_range(rate, '.1%')})."
-    )
-
-
-def _range(interval: Interval, spec: str) -> str:
-    return f"{interval.low:{spec}} to {interval.high:{spec}}"
+def _effect(effect: Interval) -> str:
+    return f"{effect.estimate:.2f} ({effect.low:.2f} to {effect.high:.2f})"

@@ -19,6 +19,8 @@ import optax.contrib
 import orbax.checkpoint as ocp
 from jaxtyping import Array, Key
 
+from jaxaudit.errors import InputError
+
 Params = Any
 Examples = Mapping[str, np.ndarray]
 """What is known of training examples, {name: [N,...]}."""
@@ -88,6 +90,9 @@ def fit(
 
     Returns:
       The parameters after the last step.
+
+    Raises:
+      InputError: if what an earlier run has left cannot be read.
     """
     directory = pathlib.Path(directory).absolute()
     directory.mkdir(parents=True, exist_ok=True)
@@ -110,7 +115,7 @@ def fit(
     with ocp.CheckpointManager(directory / "checkpoints", options=options) as manager:
         done = manager.latest_step() or 0
         if done:
-            state = manager.restore(done, args=ocp.args.StandardRestore(jax.eval_shape(lambda: state)))
+            state = _restored(manager, done, jax.eval_shape(lambda: state))
         rows = _read_rows(directory / "loss.csv", done)
         for step in range(done, schedule.steps):
             batch = make_batch(_example_indices(step, batch_size, num_examples, seed))
@@ -125,6 +130,17 @@ def fit(
                 _write_rows(directory / "loss.csv", rows)
                 manager.save(step + 1, args=ocp.args.StandardSave(state))
     return jax.tree.map(jnp.asarray, state["params"])
+
+
+def _restored(manager: ocp.CheckpointManager, step: int, abstract: Any) -> Any:
+    try:
+        return manager.restore(step, args=ocp.args.StandardRestore(abstract))
+    except Exception as error:  # no common type covers what Orbax and TensorStore raise on damaged files
+        reason = str(error).partition("\n")[0]
+        raise InputError(
+            f"The checkpoint of step {step} in {manager.directory} cannot be read: {reason}. Remove that "
+            "folder to train from the beginning."
+        ) from error
 
 
 def _example_indices(step: int, batch_size: int, num_examples: int, seed: int) -> np.ndarray:
@@ -144,8 +160,11 @@ def _example_indices(step: int, batch_size: int, num_examples: int, seed: int) -
 def _read_rows(path: pathlib.Path, up_to: int) -> list[dict[str, Any]]:
     if not path.exists():
         return []
-    with open(path, newline="") as file:
-        return [row for row in csv.DictReader(file) if int(row["step"]) <= up_to]
+    try:
+        with open(path, newline="") as file:
+            return [row for row in csv.DictReader(file) if int(row["step"]) <= up_to]
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise InputError(f"The loss curve {path} cannot be read: {error!r}; remove it.") from error
 
 
 def _write_rows(path: pathlib.Path, rows: list[dict[str, Any]]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib.metadata
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -94,6 +95,7 @@ def claim_training(
     for schedule in schedules.values():
         del schedule["checkpoint_every"]
     request = {
+        "optax": importlib.metadata.version("optax"),
         "networks": {name: type(part).__name__ for name, part in parts.items() if part is not None},
         "config": recipe.config,
         "schedules": schedules,

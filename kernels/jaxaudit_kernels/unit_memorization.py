@@ -13,8 +13,16 @@ place of images, (2) to (4) are ClassMem. Source: Wang et al., "Localizing memor
 encoders", NeurIPS 2024 (arXiv 2409.19069), §4; |·| and (1) per scale of a VAR: Kasliwal et al., arXiv
 2509.00488.
 
-(2) to (4) need a running maximum, its argument and a running sum per unit, whatever the number of images:
-`UnitStatistics`, kept on the host in NumPy so that the sum can be float64.
+(4) is a ratio: for a unit that hardly fires at all it is that of rounding errors, and as high as any. With a
+floor φ_u, below which an activation is none to speak of,
+
+    (5)  floored UnitMem(u) = (μ_max(u) − μ_rest(u)) / max(μ_max(u) + μ_rest(u), φ_u)
+
+which is (4) where μ_max + μ_rest ≥ φ_u, and which errors δ of the activations move by 2 δ / φ_u at most.
+
+(2) to (5) need a running maximum, its argument and a running sum per unit, whatever the number of images:
+`UnitStatistics`, kept on the host in NumPy so that the sum can be float64. The second largest value is there
+to tell whether x*(u) alone attains the largest.
 
 Axes: B images, L tokens, S stages (groups of tokens), F units of a layer, N images; *units any axes of units.
 """
@@ -53,12 +61,14 @@ class UnitStatistics(NamedTuple):
     Attributes:
       count: N.
       maximum: largest value, [*units] float32; 0 without items.
+      second: second largest value, that of another item, [*units] float32; 0 without two items.
       argument: number of the item that attains it, [*units] int32, the lowest among ties; -1 without items.
       total: sum of the values, [*units] float64.
     """
 
     count: int
     maximum: Float[np.ndarray, " *units"]
+    second: Float[np.ndarray, " *units"]
     argument: Int[np.ndarray, " *units"]
     total: Float[np.ndarray, " *units"]
 
@@ -72,7 +82,8 @@ class UnitStatistics(NamedTuple):
 def no_items(shape: Sequence[int]) -> UnitStatistics:
     """The statistics before the first item, for units of that shape."""
     shape = tuple(shape)
-    return UnitStatistics(0, np.zeros(shape, np.float32), np.full(shape, -1, np.int32), np.zeros(shape))
+    nothing = np.zeros(shape, np.float32)
+    return UnitStatistics(0, nothing, nothing, np.full(shape, -1, np.int32), np.zeros(shape))
 
 
 def observe(
@@ -96,8 +107,11 @@ def observe(
         raise ValueError("A mean activation is negative or not a number.")
     order = np.argsort(items)  # so that the first of equal values is that of the lowest item
     values, items = values[order], np.asarray(items, np.int32)[order]
+    highest = np.argmax(values, axis=0)
+    others = values.copy()
+    np.put_along_axis(others, highest[None], 0, axis=0)
     batch = UnitStatistics(
-        len(items), np.max(values, axis=0), items[np.argmax(values, axis=0)], values.sum(0, dtype=np.float64)
+        len(items), values.max(0), others.max(0), items[highest], values.sum(0, dtype=np.float64)
     )
     return merge(statistics, batch)
 
@@ -116,6 +130,7 @@ def merge(first: UnitStatistics, second: UnitStatistics) -> UnitStatistics:
     return UnitStatistics(
         a.count + b.count,
         np.where(takes, b.maximum, a.maximum).astype(np.float32),
+        np.maximum(np.minimum(a.maximum, b.maximum), np.maximum(a.second, b.second)).astype(np.float32),
         np.where(takes, b.argument, a.argument).astype(np.int32),
         a.total + b.total,
     )
@@ -132,12 +147,21 @@ def rest_mean(statistics: UnitStatistics) -> Float[np.ndarray, " *units"]:
     return np.maximum(statistics.total - statistics.maximum, 0) / (statistics.count - 1)
 
 
-def selectivity(statistics: UnitStatistics) -> Float[np.ndarray, " *units"]:
-    """(4): UnitMem of images, ClassMem of classes, [*units] float32; 0 for units that no item activates.
+def selectivity(
+    statistics: UnitStatistics, floor: Float[np.ndarray, " *units"] | float = 0.0
+) -> Float[np.ndarray, " *units"]:
+    """(4), or (5) with a floor: UnitMem of images, ClassMem of classes; 0 for units that no item activates.
+
+    Args:
+      statistics: of two items or more.
+      floor: φ, of every unit or of all, not negative.
+
+    Returns:
+      [*units] float32, in [0, 1).
 
     Raises:
       ValueError: if there are fewer than two items.
     """
     rest, largest = rest_mean(statistics), statistics.maximum.astype(np.float64)
-    both = largest + rest
+    both = np.maximum(largest + rest, floor)
     return np.divide(largest - rest, both, out=np.zeros_like(both), where=both > 0).astype(np.float32)

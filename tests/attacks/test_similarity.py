@@ -62,7 +62,7 @@ def test_sscd_takes_the_descriptors_as_they_are():
     def features(params, images):
         return images.mean((1, 2)) * params["scale"]
 
-    extractor = Extractor("test", "sscd", {"scale": 3.0}, features, 3)
+    extractor = Extractor("test", "sscd", {"scale": 3.0}, features, 3, "ab12")
     measure = get_similarity("sscd", extractor)
     assert (measure.name, measure.threshold) == ("sscd", 0.75)
     images = np.random.default_rng(0).random((2, 4, 4, 3), np.float32)

@@ -261,7 +261,7 @@ def test_other_captions_are_another_request(captioned, tmp_path):
     kept = collect_evidence(tiny.captioned_target(), *others, tmp_path / "evidence", config)
     assert kept.request["nonmembers"] == evidence.request["nonmembers"]
     assert kept.request["members"] != evidence.request["members"]
-    with pytest.raises(InputError, match=r"members.conditions_sha256 is"):
+    with pytest.raises(InputError, match=r"members.conditions differ"):
         collect_evidence(tiny.captioned_target(), members, nonmembers, tmp_path / "evidence", config)
 
 

@@ -21,7 +21,7 @@ def _noise(height, width, seed=0):
 
 
 def test_names_are_distinct():
-    assert len(set(BLIND_NAMES)) == len(BLIND_NAMES) == 45
+    assert len(set(BLIND_NAMES)) == len(BLIND_NAMES) == 112
 
 
 def test_features_are_their_definitions():
@@ -61,12 +61,44 @@ def test_features_are_their_definitions():
 
 def test_the_thumbnail_is_the_mean_of_its_cells():
     view = np.zeros((16, 16, 3), np.uint8)
-    view[4:8, 12:16] = 200
+    view[4:6, 12:14] = 200
     found = _named(view)
-    assert found["thumbnail_13"] == pytest.approx(200 / 255)
+    assert found["thumbnail_26"] == pytest.approx(200 / 255)
     assert sum(value for name, value in found.items() if name.startswith("thumbnail")) == pytest.approx(
         200 / 255
     )
+
+
+def test_mirroring_turns_the_signs_of_what_is_odd():
+    view = _noise(12, 12) // 4
+    for row in range(12):
+        view[row, 2 + row // 2] = 250  # a stroke that leans
+    seen, mirrored = _named(view), _named(np.ascontiguousarray(view[:, ::-1]))
+    for name in ("slant", "centre_x", "moment_11", "moment_30", "moment_12"):
+        assert abs(seen[name]) > 1e-3
+        assert mirrored[name] == pytest.approx(-seen[name], abs=1e-6), name
+    for name in ("coherence", "centre_y", "moment_20", "moment_02", "moment_03", "moment_21"):
+        assert mirrored[name] == pytest.approx(seen[name], abs=1e-6), name
+
+
+def test_edges_point_across_a_bar():
+    view = np.zeros((16, 16, 3), np.uint8)
+    view[:, 6:10] = 255
+    upright = _named(view)
+    assert upright["edges_000"] > 0.5
+    assert upright["coherence"] > 0.5
+    assert _named(np.ascontiguousarray(view.swapaxes(0, 1)))["edges_090"] > 0.5
+
+
+def test_moments_are_weighted_sums_over_the_pixels():
+    view = _noise(6, 6)
+    found, grey = _named(view), np.asarray(Image.fromarray(view).convert("L")).astype(float)
+    points = [(x, y) for y in range(6) for x in range(6)]
+    weight = np.array([grey[y, x] for x, y in points]) / grey.sum()
+    x, y = np.array([(-1 + 2 * x / 5, -1 + 2 * y / 5) for x, y in points]).T
+    x, y = x - weight @ x, y - weight @ y
+    for i, j in ((2, 0), (1, 1), (3, 0), (1, 2)):
+        assert found[f"moment_{i}{j}"] == pytest.approx(weight @ (x**i * y**j), abs=1e-6)
 
 
 @pytest.mark.parametrize("value", [0, 128, 255])

@@ -11,6 +11,7 @@ import pytest
 
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import Contents, claim, read_manifest
+from jaxaudit.seals import seal
 
 CLAIM_MODULE = sys.modules[claim.__module__]
 MEASURED = Contents("measurements")
@@ -60,11 +61,22 @@ def test_every_difference_is_named_in_one_sentence(tmp_path, monkeypatch):
         (None, "holds no measurements: it has no manifest.json"),
         ("", "is not a manifest of measurements"),
         ("{", "is not a manifest of measurements"),
-        ("[]", "is not a manifest of measurements"),
-        ('{"format": 2, "holds": "measurements"}', "is not a manifest of measurements"),
-        ('{"format": 2, "holds": "evidence", "request": {}, "run": {}}', "holds evidence, not measurements"),
-        ('{"request": {}, "run": {}}', "is of format 1, and this jaxaudit reads format 2 of measurements"),
-        ('{"format": 3, "holds": "measurements"}', "is of format 3, and this jaxaudit reads format 2"),
+        ("[]", "is not a manifest of measurements: Expected `object`, got `array`"),
+        (
+            '{"format": 3, "holds": "measurements"}',
+            "Object missing required field `request`",
+        ),
+        ('{"format": 3, "holds": "evidence", "request": {}, "run": {}}', "holds evidence, not measurements"),
+        ('{"request": {}, "run": {}}', "is of format 1, and this jaxaudit reads format 3 of measurements"),
+        ('{"format": 4, "holds": "measurements"}', "is of format 4, and this jaxaudit reads format 3"),
+        (
+            '{"format": 3, "holds": "measurements", "request": {}, "run": [], "sha256": ""}',
+            r"of measurements: Expected `object`, got `array` - at `\$.run`",
+        ),
+        (
+            '{"format": 3, "holds": "measurements", "request": {}, "run": {}, "sha256": "ab"}',
+            "has been changed since it was written: it does not match its sha256",
+        ),
     ],
 )
 def test_what_is_no_such_folder_is_refused(tmp_path, monkeypatch, manifest, message):
@@ -76,6 +88,52 @@ def test_what_is_no_such_folder_is_refused(tmp_path, monkeypatch, manifest, mess
         assert (tmp_path / "manifest.json").read_text() == manifest
     with pytest.raises(InputError, match=message):
         read_manifest(tmp_path, MEASURED)
+
+
+def test_hashes_that_differ_are_not_spelt_out_and_many_differences_are_counted(tmp_path):
+    claim(tmp_path, MEASURED, {"members": {"pixels_sha256": "ab"}})
+    with pytest.raises(InputError, match=r"another request \(members.pixels differ\); repeat"):
+        claim(tmp_path, MEASURED, {"members": {"pixels_sha256": "cd"}})
+    many = {f"option_{i}": i for i in range(10)}
+    with pytest.raises(InputError, match=r"members is .*; option_6 is null, now 6; and 3 more\); repeat"):
+        claim(tmp_path, MEASURED, many)
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"target": {"fingerprint": "def"}}, {"method": 2}])
+def test_an_edited_request_is_refused(tmp_path, change):
+    claim(tmp_path, MEASURED, REQUEST)
+    path = tmp_path / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["request"] |= change
+    path.write_text(json.dumps(manifest))
+    for again in (lambda: read_manifest(tmp_path, MEASURED), lambda: claim(tmp_path, MEASURED, REQUEST)):
+        with pytest.raises(InputError, match="manifest.json has been changed since it was written"):
+            again()
+
+
+def test_a_folder_without_its_manifest_is_nobodys(tmp_path):
+    claim(tmp_path, MEASURED, REQUEST)
+    (tmp_path / "members-00000-of-00001.parquet").write_text("scores")
+    (tmp_path / "manifest.json").unlink()
+    with pytest.raises(InputError, match=r"holds 'members-.*' and no manifest.json that says whose it is"):
+        claim(tmp_path, MEASURED, REQUEST)
+    assert not (tmp_path / "manifest.json").exists()
+
+
+def test_what_killed_processes_left_half_written_is_removed_in_the_end(tmp_path):
+    old, new = tmp_path / ".a.parquet.0123.partial", tmp_path / ".b.parquet.4567.partial"
+    for partial in (old, new):
+        partial.write_text("half")
+    os.utime(old, (time.time() - 7200,) * 2)
+    claim(tmp_path, MEASURED, REQUEST)
+    assert not old.exists()
+    assert new.exists()  # another process may be writing it
+
+
+def test_what_a_request_does_not_say_is_asked_for_in_vain(tmp_path):
+    claim(tmp_path, MEASURED, REQUEST)
+    with pytest.raises(InputError, match=r"manifest.json does not say 'main_view', which is needed here"):
+        read_manifest(tmp_path, MEASURED).request["main_view"]
 
 
 CLAIM = """
@@ -140,9 +198,10 @@ def test_of_threads_that_start_at_once_one_request_wins(tmp_path, monkeypatch, h
         assert [path.name for path in folder.iterdir()] == ["manifest.json"]
 
 
-def test_a_manifest_that_is_being_written_is_waited_for(tmp_path):
-    text = json.dumps({"format": 2, "holds": "measurements", "request": {"seed": 3}, "run": {}})
-    (tmp_path / "manifest.json").touch()
+@pytest.mark.parametrize("written", [0, 30])
+def test_a_manifest_that_is_being_written_is_waited_for(tmp_path, written):
+    text = json.dumps(seal({"format": 3, "holds": "measurements", "request": {"seed": 3}, "run": {}}))
+    (tmp_path / "manifest.json").write_text(text[:written])
 
     def write():
         time.sleep(0.2)

@@ -1,10 +1,13 @@
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from jaxaudit.audits.fill import fill
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import Columns, Evidence
 
-REQUEST = {"target": "abc", "scores": ["cond/loss", "clever"], "seed": 0}
+REQUEST = {"pictures": "abc", "scores": ["cond/loss", "clever"], "seed": 0}
 COLUMNS = Columns(("cond/loss", "a/b/c"), {"clever": ("b", "a")}, ("mean", "std"))
 ROWS = {"members": 10, "nonmembers": 3}
 
@@ -78,7 +81,7 @@ def test_an_earlier_run_is_continued_whatever_the_machine(tmp_path):
 def test_evidence_of_the_first_format_is_refused_in_one_sentence(tmp_path):
     manifest = '{"request": {"shard_size": 4}, "num_rows": {"members": 4}, "run": {}}'
     (tmp_path / "manifest.json").write_text(manifest)
-    with pytest.raises(InputError, match=r"is of format 1, and this jaxaudit reads format 2 of evidence"):
+    with pytest.raises(InputError, match=r"is of format 1, and this jaxaudit reads format 3 of evidence"):
         Evidence.open(tmp_path)
 
 
@@ -96,5 +99,118 @@ def test_a_damaged_shard_is_named(tmp_path):
     for shard in evidence.shards():
         evidence.write(shard, columns(shard))
     (tmp_path / shard.filename).write_bytes(b"not parquet")
-    with pytest.raises(InputError, match=shard.filename):
+    with pytest.raises(InputError, match=f"{shard.filename} cannot be read"):
         evidence.read(shard.split)
+
+
+@pytest.fixture
+def whole(tmp_path):
+    evidence = create(tmp_path)
+    for shard in evidence.shards():
+        evidence.write(shard, columns(shard))
+    return evidence
+
+
+def rewrite(evidence, shard, change):
+    """The shard's file with another table, everything else of it as it was."""
+    path = evidence.path(shard)
+    pq.write_table(change(pq.read_table(path)), path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda table: table.slice(0, 3),
+        lambda table: table.take([1, 0, 2, 3]),
+        lambda table: pa.concat_tables([table, table]),
+        lambda table: table.drop_columns(["a/b/c"]),
+        lambda table: table.rename_columns({"blind/mean": "blind/std", "blind/std": "blind/mean"}),
+        lambda table: table.set_column(
+            table.column_names.index("cond/loss"), "cond/loss", pa.array([0.0, 1.0, 2.0, 3.0])
+        ),
+        lambda table: table.set_column(0, "sample_id", pa.array([{"a": 1}] * 4)),
+        lambda table: table.replace_schema_metadata(None),
+    ],
+)
+def test_a_changed_shard_is_refused(whole, change):
+    shard = whole.shards()[0]
+    rewrite(whole, shard, change)
+    with pytest.raises(InputError, match=rf"{shard.filename} (is damaged, or of another request|cannot be)"):
+        whole.read("members")
+
+
+def test_the_order_of_columns_is_no_change(whole):
+    before = whole.read("members")
+    for shard in whole.shards("members"):
+        rewrite(whole, shard, lambda table: table.select(sorted(table.column_names)))
+    after = whole.read("members")
+    np.testing.assert_array_equal(after.blind, before.blind)
+    np.testing.assert_array_equal(after.scores["cond/loss"], before.scores["cond/loss"])
+
+
+def test_shards_that_change_places_are_refused(whole):
+    first, second = (whole.path(shard) for shard in whole.shards("members")[:2])
+    content = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(content)
+    with pytest.raises(InputError, match="is damaged, or of another request"):
+        whole.read("members")
+
+
+def test_a_shard_of_another_request_is_refused(whole, tmp_path):
+    other = create(tmp_path / "other", {**REQUEST, "seed": 1})
+    shard = other.shards()[0]
+    other.write(shard, columns(shard))
+    whole.path(shard).write_bytes(other.path(shard).read_bytes())
+    with pytest.raises(InputError, match="is damaged, or of another request"):
+        whole.read("members")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (
+            {"cond/loss": np.array([0.0, np.nan, 1.0])},
+            "'cond/loss' of the nonmembers is not finite for 1 of 3",
+        ),
+        ({"blind/std": np.array([0.0, np.inf, 1.0])}, "'blind/std' of the nonmembers is not finite"),
+        (
+            {"cond/loss": ["a", "b", "c"]},
+            r"'cond/loss' is <U1 of shape \(3,\); expected one number per row",
+        ),
+        ({"label": np.array([0.5, 1, 2])}, "column 'label' is float64 .* expected one integer per row"),
+        ({"digest": np.arange(3)}, "column 'digest' is int64 .* expected one text per row"),
+        ({"cond/loss": np.zeros((3, 2))}, r"column 'cond/loss' is float64 of shape \(3, 2\)"),
+        ({"sample_id": ["x", "y", "x"]}, "of the nonmembers 1 ids stand in several rows, e.g. 'x'"),
+    ],
+)
+def test_rows_that_are_no_evidence_are_refused(tmp_path, wrong, message):
+    evidence = create(tmp_path)
+    for shard in evidence.shards("nonmembers"):
+        evidence.write(shard, {**columns(shard), **wrong})
+    with pytest.raises(InputError, match=message):
+        evidence.read("nonmembers")
+
+
+def test_a_shard_takes_as_many_rows_as_it_has(tmp_path):
+    evidence = create(tmp_path)
+    short, shard = evidence.shards()[2], evidence.shards()[0]
+    with pytest.raises(InputError, match="takes 4 rows, and column 'sample_id' has 2"):
+        evidence.write(shard, columns(short))
+    assert evidence.missing() == evidence.shards()
+
+
+def test_a_filling_run_computes_what_cannot_be_read_again(whole):
+    said, computed = [], []
+    shard = whole.shards()[1]
+    before = whole.path(shard).read_bytes()
+    whole.path(shard).write_bytes(before[:-40])
+
+    def compute(shard, done):
+        computed.append(shard)
+        return columns(shard)
+
+    fill(whole, compute, lambda done, total, what, note="": said.append(what), "Scoring")
+    assert computed == [shard]
+    assert any(shard.filename in what and what.endswith("it is computed again") for what in said)
+    assert whole.path(shard).read_bytes() == before

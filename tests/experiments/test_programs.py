@@ -1,4 +1,4 @@
-"""The programs as people run them: in a process of their own, with flags, files and exit codes."""
+"""The programs as people run them: with flags, files and exit codes; audits in a process of their own."""
 
 import os
 import signal
@@ -8,10 +8,14 @@ import time
 
 import pytest
 
-from jaxaudit.checkpoint import save_target
+from jaxaudit.audits.pictures import look
+from jaxaudit.checkpoint import read_record, save_target
+from jaxaudit.data import Preprocessing, open_source, resolve_labels
 from jaxaudit.evidence import Evidence
 from jaxaudit.results import AuditResults
+from jaxaudit.runtime.progress import silent
 from tests import tiny
+from tests.experiments.captured import run
 from tests.results.round_trip import read_back
 
 
@@ -24,7 +28,7 @@ def command(program, **flags):
     ]
 
 
-def run(program, **flags):
+def start(program, **flags):
     environment = {**os.environ, "COLUMNS": "100", "XLA_FLAGS": ""}
     return subprocess.run(
         command(program, **flags), capture_output=True, text=True, env=environment, timeout=300
@@ -50,7 +54,7 @@ def target(tmp_path_factory):
 def audit(target, tmp_path_factory):
     """An audit of 128 pictures by each side, and what it printed."""
     out = tmp_path_factory.mktemp("audit") / "out"
-    return out, run("audit", target=target, num_samples=128, shard_size=32, batch_size=32, out=out)
+    return out, start("audit", target=target, num_samples=128, shard_size=32, batch_size=32, out=out)
 
 
 def test_an_audit_leaves_table_evidence_results_figures_and_report(audit):
@@ -87,7 +91,7 @@ def test_a_killed_audit_ends_with_the_same_evidence(audit, target, tmp_path):
     process = subprocess.Popen(
         command("audit", **flags), env={**os.environ, "XLA_FLAGS": ""}, stdout=subprocess.DEVNULL
     )
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not list(tmp_path.glob("evidence/*.parquet")) and time.monotonic() < deadline:
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
@@ -95,7 +99,7 @@ def test_a_killed_audit_ends_with_the_same_evidence(audit, target, tmp_path):
     kept = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("evidence/*.parquet")}
     assert kept
     assert not (tmp_path / "results.json").exists()
-    assert run("audit", **flags).returncode == 0
+    assert start("audit", **flags).returncode == 0
     for path in (whole / "evidence").glob("*.parquet"):
         assert (tmp_path / "evidence" / path.name).read_bytes() == path.read_bytes()
     assert (
@@ -122,6 +126,10 @@ def test_a_target_is_trained_audited_and_resumed(tmp_path):
     trained = run("train_target", out=tmp_path / "small", **flags)
     assert trained.returncode == 0, trained.stderr
     assert "parameters, trained on 64 pictures" in trained.stdout
+    source = resolve_labels(open_source(flags["data"]), 10)
+    preprocessing = Preprocessing(image_size=8, resize="none", short_side=8, low=-1.0, high=1.0)
+    trained_on = read_record(tmp_path / "small")["provenance"]["trained_on"]
+    assert trained_on == {**look(source, preprocessing, silent).request, "images": 64}
     curve = (tmp_path / "small-training" / "generator" / "loss.csv").read_text()
     assert curve.startswith("step,loss")
     refused = run("train_target", out=tmp_path / "small", **flags)

@@ -31,6 +31,7 @@ def test_round_trip(tmp_path, params):
     assert (extractor.name, extractor.kind, extractor.dim) == (str(file), "sscd", 6)
     jax.tree.map(np.testing.assert_array_equal, extractor.params, params)
     assert extractor.provenance == {"variant": None, "fingerprint": record["fingerprint"]}
+    assert extractor.fingerprint == record["fingerprint"]
     assert list(file.parent.iterdir()) == [file]
     params["backbone"]["fc"]["bias"] = params["backbone"]["fc"]["bias"] + 1
     assert save(file, params, overwrite=True)["fingerprint"] != record["fingerprint"]
@@ -77,6 +78,24 @@ def test_files_that_are_no_extractor(tmp_path, params):
     file.unlink()
     save(file, params)
     file.write_bytes(file.read_bytes()[:-8])
+    with pytest.raises(InputError, match="is no extractor, or damaged"):
+        load_extractor(file)
+
+
+def test_flipped_bits_of_weights_are_noticed(tmp_path, params):
+    file = tmp_path / "x.safetensors"
+    save(file, params)
+    content = bytearray(file.read_bytes())
+    content[-7] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(InputError, match="is damaged: its weights are not those of its fingerprint"):
+        load_extractor(file)
+
+
+@pytest.mark.parametrize("record", ["[]", "1", '{"format": 1}', '{"format": 1, "kind": 3}', "{"])
+def test_records_of_something_else(tmp_path, record):
+    file = tmp_path / "x.safetensors"
+    save_file({"a": np.zeros(2, np.float32)}, file, metadata={"jaxaudit_extractor": record})
     with pytest.raises(InputError, match="is no extractor, or damaged"):
         load_extractor(file)
 

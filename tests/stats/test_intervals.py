@@ -10,8 +10,6 @@ from jaxaudit.stats import (
     auc_interval,
     balanced_accuracy_interval,
     clopper_pearson,
-    tpr_at_fpr,
-    tpr_at_fpr_interval,
 )
 
 
@@ -97,70 +95,6 @@ def test_auc_interval_covers(n, m, shift, coverage):
     intervals = [auc_interval(rng.standard_normal(n) + shift, rng.standard_normal(m)) for _ in range(1000)]
     covered = np.mean([one.low <= truth <= one.high for one in intervals])
     assert covered == pytest.approx(coverage, abs=0.003)
-
-
-@pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize(
-    ("m", "fpr", "shift", "coverage"),
-    [(1000, 0.01, 0.0, 0.998), (1000, 0.01, 1.0, 0.994), (1000, 0.01, 3.0, 0.99), (1000, 0.001, 1.0, 1.0)],
-)
-def test_tpr_interval_covers_with_the_error_of_the_threshold(m, fpr, shift, coverage):
-    truth = stats.norm.sf(stats.norm.isf(fpr) - shift)
-    rng = np.random.default_rng(7)
-    intervals = [
-        tpr_at_fpr_interval(rng.standard_normal(m) + shift, rng.standard_normal(m), fpr=fpr)
-        for _ in range(500)
-    ]
-    covered = np.mean([one.low <= truth <= one.high for one in intervals])
-    assert covered == pytest.approx(coverage, abs=0.003)
-
-
-@pytest.mark.usefixtures("unchecked")
-def test_tpr_interval_covers_discrete_scores():
-    values = np.arange(6)  # few values, so ties decide everything
-    p_members, p_nonmembers = np.array([1, 2, 3, 4, 4, 2]) / 16, np.array([6, 4, 3, 2, 0.85, 0.15]) / 16
-    truth = p_members[5:].sum()  # above 4: FPR 0.9%, above 3: 6%
-    rng = np.random.default_rng(3)
-    covered = []
-    for _ in range(500):
-        one = tpr_at_fpr_interval(
-            rng.choice(values, 800, p=p_members), rng.choice(values, 800, p=p_nonmembers)
-        )
-        covered.append(one.low <= truth <= one.high)
-    assert np.mean(covered) == pytest.approx(0.984, abs=0.003)
-
-
-def test_tpr_interval_agrees_with_the_bootstrap_where_that_works():
-    rng = np.random.default_rng(4)
-    members, nonmembers = rng.standard_normal(2000) + 1, rng.standard_normal(2000)
-    draws = [
-        tpr_at_fpr(rng.choice(members, 2000), rng.choice(nonmembers, 2000), fpr=0.05) for _ in range(1000)
-    ]
-    interval = tpr_at_fpr_interval(members, nonmembers, fpr=0.05)
-    low, high = np.quantile(draws, [0.025, 0.975])
-    assert interval.low < low < interval.estimate < high < interval.high
-    assert 1.1 < (interval.high - interval.low) / (high - low) < 1.4
-
-
-def test_few_nonmembers_bound_nothing_from_below():
-    members, nonmembers = np.full(50, 10.0), np.arange(300.0) / 300
-    assert tpr_at_fpr_interval(members, nonmembers, fpr=0.01).low == 0  # 0.99^300: with 5% all 300 stay below
-    assert tpr_at_fpr_interval(members, np.arange(500.0) / 500, fpr=0.01).low > 0.85
-    assert tpr_at_fpr_interval(-members, nonmembers, fpr=0.01).high > 0.06  # rule of three: 3 / 50
-
-
-def test_tpr_interval_holds_its_estimate_and_shrinks_with_confidence():
-    rng = np.random.default_rng(5)
-    for shift in (0, 0.5, 2, 5):
-        members, nonmembers = (
-            np.round(rng.standard_normal(150) + shift, 1),
-            np.round(rng.standard_normal(700), 1),
-        )
-        for fpr in (0, 0.01, 0.1, 0.9, 1):
-            wide = tpr_at_fpr_interval(members, nonmembers, fpr=fpr, confidence=0.99)
-            narrow = tpr_at_fpr_interval(members, nonmembers, fpr=fpr, confidence=0.8)
-            assert 0 <= wide.low <= narrow.low <= narrow.estimate <= narrow.high <= wide.high <= 1
-            assert narrow.estimate == tpr_at_fpr(members, nonmembers, fpr=fpr)
 
 
 def test_balanced_accuracy_interval():

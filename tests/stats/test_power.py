@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from jaxaudit.errors import InputError
 from jaxaudit.protocols import DEFAULT, PUBLISHED
 from jaxaudit.stats import PUBLISHED_GRID, clopper_pearson, dataset_inference, power_curve
-from jaxaudit.stats.power import _prefix_tests
+from jaxaudit.stats.power import _prefix_tests, summarise_draws
 from tests.golden import weights
 from tests.stats import simulated
 
@@ -75,9 +76,7 @@ def test_rejection_rate_and_its_interval():
     required = curve.required
     rates = {point.n: point.rejection_rate for point in curve.points}
     assert required.estimate == min(n for n in rates if rates[n].estimate >= 0.8)
-    assert required.low == min(n for n in rates if rates[n].high >= 0.8)
-    assert required.high == min(n for n in rates if rates[n].low >= 0.8)
-    assert required.low <= required.estimate <= required.high
+    assert (required.low, required.estimate, required.high) == (50, 50, 50)
     assert required.reason is None
 
 
@@ -93,13 +92,47 @@ def test_null_draws_reject_at_alpha_however_skewed():
     np.testing.assert_allclose(np.mean(rates, axis=0), [0.006, 0.007, 0.009, 0.009], atol=0.002)
 
 
-def test_the_upper_limit_is_open_where_draws_overlap():
-    rng = np.random.default_rng(4)
-    p, u = simulated.features(rng, (300, 4), shift=0.5), simulated.features(rng, (300, 4))
-    required = power_curve(p, u, grid=(100, 150), repetitions=100).required
-    assert required.estimate == 100
-    assert required.high is None
-    assert required.reason == "There is no upper limit: at 100 samples only 3 draws are independent."
+def test_limits_of_the_size_needed_cover_the_truth():
+    """Sums of normal scores: the noncentral t distribution knows the power."""
+    shift, rng = 0.5, np.random.default_rng(4)
+    truth = next(
+        n
+        for n in range(2, 200)
+        if stats.nct.sf(stats.t.isf(0.01, 2 * n - 2), 2 * n - 2, shift * np.sqrt(n / 2)) >= 0.8
+    )
+    assert truth == 82
+    held, ratios = [], []
+    for seed in range(40):
+        p, u = rng.standard_normal((400, 1)) + shift, rng.standard_normal((400, 1))
+        required = power_curve(p, u, grid=range(20, 401, 5), repetitions=100, seed=seed).required
+        held.append(required.low <= truth <= required.high)
+        ratios.append(required.high / required.low)
+    assert np.mean(held) > 0.9
+    assert np.median(ratios) < 3.5
+
+
+def test_limits_by_hand():
+    """Equations (3) to (5) for z-values that are normal quantiles: their mean and spread are known."""
+    sizes, samples = [10, 20, 40, 80], 100
+    levels = stats.norm.ppf((np.arange(500) + 0.5) / 500)
+    share = np.array(sizes) / samples
+    z = 0.45 * np.sqrt(sizes) + levels[:, None] * np.sqrt(1 - share)
+    asked = {"samples": (samples, samples), "alpha": 0.01, "power": 0.8, "confidence": 0.95, "seed": 0}
+    required = summarise_draws(sizes, stats.norm.sf(z), z, DEFAULT, **asked).required
+    goal = stats.norm.isf(0.01) + stats.norm.ppf(0.8)
+    upper = 0.45 * np.sqrt(80) - 1.96 * np.sqrt(0.8 + 0.2 / 500)  # 2.27: 80 are not sure to be enough
+    assert upper < goal < 0.45 * np.sqrt(80)
+    assert 80 * (goal / upper) ** 2 == pytest.approx(required.high, rel=0.04)
+    assert (required.low, required.estimate) == (40, 80)
+
+
+def test_without_a_sure_effect_there_is_no_upper_limit():
+    rng = np.random.default_rng(5)
+    p, u = rng.standard_normal((30, 2)), rng.standard_normal((30, 2))
+    required = power_curve(p, u, grid=(10, 30), repetitions=50).required
+    assert (required.estimate, required.high) == (None, None)
+    lucky = power_curve(p, u, grid=(10, 30), repetitions=50, alpha=0.9, power=0.01).required
+    assert lucky.estimate == lucky.low == 10
 
 
 def test_chunks_change_nothing(monkeypatch):

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxaudit.errors import InputError
 from jaxaudit.training.loop import Schedule, _example_indices, fit
 
 TARGETS = 2 + np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
@@ -55,6 +56,23 @@ def test_a_finished_run_is_not_trained_again(tmp_path):
     first = train(tmp_path)
     second = train(tmp_path, kill_at=0)
     np.testing.assert_array_equal(first["w"], second["w"])
+
+
+def test_a_damaged_checkpoint_is_one_sentence(tmp_path):
+    with pytest.raises(Killed):
+        train(tmp_path, kill_at=50)
+    for path in (tmp_path / "checkpoints").rglob("*"):
+        if path.is_file() and path.stat().st_size > 50:
+            path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(InputError, match="The checkpoint of step 40 in .*checkpoints cannot be read"):
+        train(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["no table", "step,loss\nfirst,0.5\n", "step,loss\n10"])
+def test_a_damaged_loss_curve_is_one_sentence(tmp_path, text):
+    (tmp_path / "loss.csv").write_text(text + "\n,")
+    with pytest.raises(InputError, match=r"The loss curve .*loss.csv cannot be read"):
+        train(tmp_path)
 
 
 def test_every_epoch_sees_every_example_once():

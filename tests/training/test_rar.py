@@ -71,7 +71,7 @@ def test_another_run_is_refused(pictures, directory):
     with pytest.raises(InputError, match=r"holds a training run of another request \(seed is 0, now 1\)"):
         rar.train(RECIPE, *pictures, directory=directory, seed=1)
     images, labels = pictures
-    with pytest.raises(InputError, match=r"\(images_sha256 is \"[^;]*\)"):
+    with pytest.raises(InputError, match=r"\(images differ\)"):
         rar.train(RECIPE, images[::-1], labels, directory=directory)
     longer = dataclasses.replace(RECIPE.generator_schedule, steps=1000, checkpoint_every=7)
     with pytest.raises(InputError, match=r"\(schedules.generator.steps is \d+, now 1000\)"):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 
@@ -21,6 +20,7 @@ from jaxaudit.audits.extraction.config import DEFAULTS, ExtractionConfig
 from jaxaudit.audits.extraction.ranking import Candidates
 from jaxaudit.audits.extraction.reference import Reference, embed_padded
 from jaxaudit.audits.extraction.shards import Columns, base_request, run_shards
+from jaxaudit.audits.pictures import Pictures, look
 from jaxaudit.data import Source, batches
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import check_finite
@@ -83,12 +83,14 @@ def complete_candidates(
     attack = config.attack(target)
     prefixes = tuple(sorted(set(config.prefixes))) or attack.prefixes
     check_prefixes(prefixes, target.tokens_per_step)
-    chosen = _take(resolve_condition(source, target), candidates.sample_ids)
+    chosen = look(
+        _take(resolve_condition(source, target), candidates.sample_ids), target.preprocessing, progress
+    )
     request = {
         **base_request(target, chosen, config),
         "prefixes": list(prefixes),
-        "similarity": similarity.name,
-        "reference_sha256": hashlib.sha256("\0".join(reference.sample_ids).encode()).hexdigest(),
+        "similarity": similarity.request,
+        "reference_sha256": reference.fingerprint,
     }
     compute = functools.partial(
         _complete, attack, chosen, prefixes, similarity, reference, config.placement.batch_size
@@ -148,7 +150,7 @@ def _take(source: Source, sample_ids: Sequence[str] | np.ndarray) -> Source:
 
 def _complete(
     attack: ExtractionAttack,
-    source: Source,
+    pictures: Pictures,
     prefixes: Sequence[int],
     similarity: Similarity,
     reference: Reference,
@@ -158,7 +160,8 @@ def _complete(
 ) -> Columns:
     """The columns of some rows; all prefixes of a batch are in flight while its originals are embedded."""
     parts: list[Columns] = []
-    for batch in batches(source, rows, attack.target.preprocessing, batch_size):
+    read = batches(pictures.source, rows, attack.target.preprocessing, batch_size)
+    for batch in pictures.unchanged(read):
         tokens = attack.encode(batch.images, padded_size=batch_size).result()
         pending = {
             prefix: attack.complete(tokens, batch.labels, prefix, ids=batch.ids, padded_size=batch_size)

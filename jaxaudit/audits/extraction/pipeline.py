@@ -142,6 +142,7 @@ def extract(
             tokens=target.num_tokens,
         ),
         sources={split: source.spec for split, source in sources.items()},
+        skipped={split: source.skipped for split, source in sources.items()},
         request=ExtractionRequest(
             **{name: getattr(config, name) for name in _ASKED}, precision=precision(target)
         ),

@@ -18,8 +18,8 @@ from jaxaudit.attacks.completion import ExtractionAttack, check_score
 from jaxaudit.attacks.condition import resolve_condition
 from jaxaudit.audits.extraction.config import DEFAULTS, ExtractionConfig
 from jaxaudit.audits.extraction.shards import Columns, base_request, run_shards
+from jaxaudit.audits.pictures import Pictures, look
 from jaxaudit.data import PictureBatch, Source, batches, check_disjoint
-from jaxaudit.errors import InputError
 from jaxaudit.evidence import check_finite
 from jaxaudit.runtime.parallel import Pending, one_in_flight
 from jaxaudit.runtime.progress import Progress, silent
@@ -94,51 +94,46 @@ def rank_candidates(
     attack = config.attack(target)
     score = config.score or attack.scores[0]
     check_score(score, attack.scores)
-    source = resolve_condition(source, target)
-    request = {**base_request(target, source, config), "scores": list(attack.scores)}
+    pictures = look(resolve_condition(source, target), target.preprocessing, progress)
+    check_disjoint(pictures.digests, exclude)
+    request = {**base_request(target, pictures, config), "scores": list(attack.scores)}
     kept: Columns = {}
     num_ranked = 0
     for columns in run_shards(
-        source,
-        functools.partial(_rank, attack, source, config.placement.batch_size),
+        pictures,
+        functools.partial(_rank, attack, pictures, config.placement.batch_size),
         config,
         request=request,
         directory=directory,
         progress=progress,
         what="Ranking",
     ):
-        check_disjoint(dict(zip(columns["sample_id"], columns["digest"], strict=True)), exclude)
         num_ranked += len(columns["sample_id"])
         parts = [kept, columns] if kept else [columns]
         joined = {name: np.concatenate([part[name] for part in parts]) for name in columns}
         best = best_per_class(joined["label"], joined[score], joined["sample_id"], config.top_k)
         kept = {name: values[best] for name, values in joined.items()}
-    if not num_ranked:
-        raise InputError(f"{source.spec} holds no picture that can be used.")
     scores = {name: values for name, values in kept.items() if name not in _NOT_SCORES}
     return Candidates(kept["sample_id"], kept["label"], kept["digest"], scores, score, num_ranked)
 
 
 def _rank(
-    attack: ExtractionAttack, source: Source, batch_size: int, rows: range, done: Callable[[int], None]
+    attack: ExtractionAttack, pictures: Pictures, batch_size: int, rows: range, done: Callable[[int], None]
 ) -> Columns:
     """The columns of some rows."""
 
     def submit(batch: PictureBatch) -> Pending:
         return attack.rank(batch.images, batch.labels, ids=batch.ids, padded_size=batch_size)
 
-    filled = (batch for batch in batches(source, rows, attack.target.preprocessing, batch_size) if batch.ids)
-    ids, labels, digests, parts = [], [np.zeros(0, np.int32)], [], []  # of the pictures no more is kept
-    for batch, part in one_in_flight(filled, submit):
+    read = batches(pictures.source, rows, attack.target.preprocessing, batch_size)
+    ids, labels, digests, parts = [], [], [], []  # of the pictures no more is kept
+    for batch, part in one_in_flight(pictures.unchanged(read), submit):
         ids += batch.ids
         labels.append(batch.labels)
         digests += batch.digests
         parts.append(part)
         done(len(ids))
-    scores = {
-        name: np.concatenate([np.zeros(0, np.float32), *(part[name] for part in parts)])
-        for name in attack.scores
-    }
+    scores = {name: np.concatenate([part[name] for part in parts]) for name in attack.scores}
     for name, values in scores.items():
         check_finite(f"The candidate score {name}", values, ids)
     return {

@@ -18,6 +18,7 @@ from jaxaudit.attacks.completion import ExtractionAttack
 from jaxaudit.attacks.similarity import Similarity
 from jaxaudit.audits.extraction.config import DEFAULTS, ExtractionConfig
 from jaxaudit.audits.extraction.shards import Columns, base_request, run_shards
+from jaxaudit.audits.pictures import Pictures, look
 from jaxaudit.data import Source, batches
 from jaxaudit.evidence import check_finite
 from jaxaudit.runtime.progress import Progress, silent
@@ -29,12 +30,18 @@ class Reference:
     """Training pictures to compare with.
 
     Attributes:
-      sample_ids: [R] str.
+      sample_ids: [R] str. digests: [R] str, of the decoded pixels.
       features: [R,D] float32 of unit length (`Similarity.embed`).
     """
 
     sample_ids: np.ndarray
+    digests: np.ndarray
     features: Float[np.ndarray, "R D"]
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 (hex) of which pictures they are."""
+        return hashlib.sha256("\0".join((*self.sample_ids, *self.digests)).encode()).hexdigest()
 
     def nearest(
         self, features: Float[np.ndarray, "B D"], ids: np.ndarray
@@ -77,18 +84,20 @@ def embed_reference(
     """
     attack = config.attack(target)
     drawn = source.take(_draw(source, config.reference_size, config.seed))
+    pictures = look(drawn, target.preprocessing, progress)
     parts = list(
         run_shards(
-            drawn,
-            functools.partial(_embed, attack, drawn, similarity, config.placement.batch_size),
+            pictures,
+            functools.partial(_embed, attack, pictures, similarity, config.placement.batch_size),
             config,
-            request={**base_request(target, drawn, config), "similarity": similarity.name},
+            request={**base_request(target, pictures, config), "similarity": similarity.request},
             directory=directory,
             progress=progress,
             what="Embedding reference pictures",
         )
     )
-    return Reference(*(np.concatenate([part[name] for part in parts]) for name in ("sample_id", "features")))
+    names = ("sample_id", "digest", "features")
+    return Reference(*(np.concatenate([part[name] for part in parts]) for name in names))
 
 
 def embed_padded(
@@ -102,22 +111,28 @@ def embed_padded(
 
 def _embed(
     attack: ExtractionAttack,
-    source: Source,
+    pictures: Pictures,
     similarity: Similarity,
     batch_size: int,
     rows: range,
     done: Callable[[int], None],
 ) -> Columns:
     ids: list[str] = []
+    digests: list[str] = []
     parts = []
-    for batch in batches(source, rows, attack.target.preprocessing, batch_size):
-        if batch.ids:
-            ids.extend(batch.ids)
-            parts.append(embed_padded(similarity, attack.to_unit(batch.images), batch_size))
-            done(len(ids))
-    features = np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
+    read = batches(pictures.source, rows, attack.target.preprocessing, batch_size)
+    for batch in pictures.unchanged(read):
+        ids.extend(batch.ids)
+        digests.extend(batch.digests)
+        parts.append(embed_padded(similarity, attack.to_unit(batch.images), batch_size))
+        done(len(ids))
+    features = np.concatenate(parts)
     check_finite(f"The {similarity.name} feature", features, ids)
-    return {"sample_id": np.array(ids, np.str_), "features": features}
+    return {
+        "sample_id": np.array(ids, np.str_),
+        "digest": np.array(digests, np.str_),
+        "features": features,
+    }
 
 
 def _draw(source: Source, count: int, seed: int) -> list[int]:

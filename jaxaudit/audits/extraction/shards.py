@@ -11,8 +11,8 @@ import numpy as np
 
 from jaxaudit.audits.extraction.config import ExtractionConfig
 from jaxaudit.audits.fill import fill
-from jaxaudit.audits.request import measurement_request, source_request
-from jaxaudit.data import Source
+from jaxaudit.audits.pictures import Pictures
+from jaxaudit.audits.request import measurement_request
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import Contents, Shard, ShardFolder, claim_shards
 from jaxaudit.runtime.progress import Progress
@@ -25,13 +25,13 @@ _CONTENTS = Contents("a part of an extraction")
 _SPLIT = "pictures"
 
 
-def base_request(target: Target, source: Source, config: ExtractionConfig) -> dict[str, Any]:
-    """What every result on a source depends on, beside what was asked of it."""
-    return {**measurement_request(target, config.seed), **source_request(source)}
+def base_request(target: Target, pictures: Pictures, config: ExtractionConfig) -> dict[str, Any]:
+    """What every result on pictures depends on, beside what was asked of them."""
+    return {**measurement_request(target, config.seed), **pictures.request}
 
 
 def run_shards(
-    source: Source,
+    pictures: Pictures,
     compute: Callable[[range, Callable[[int], None]], Columns],
     config: ExtractionConfig,
     *,
@@ -40,14 +40,14 @@ def run_shards(
     progress: Progress,
     what: str,
 ) -> Iterator[Columns]:
-    """Yields the columns of every shard of `source`, in order.
+    """Yields the columns of every shard of the pictures, in order.
 
     With a directory, shards that are there are not computed again, and each process computes its share before
     all of them are read back. Without one, they are computed while they are taken.
 
     Args:
-      source: the pictures.
-      compute: (rows of the source, function to be told of rows done) -> columns.
+      pictures: that were looked at.
+      compute: (rows of their source, function to be told of rows done) -> columns.
       config: see `ExtractionConfig`.
       request: everything the columns depend on.
       directory: where shards are kept, shared by all processes; None keeps nothing.
@@ -56,15 +56,16 @@ def run_shards(
     Raises:
       InputError: if the directory holds shards of another request, or several processes have none.
     """
+    total = len(pictures.source)
     if directory is None:
         if jax.process_count() > 1:
             raise InputError("Several processes need a directory to share.")
-        for start in range(0, len(source), config.shard_size):
-            rows = range(start, min(start + config.shard_size, len(source)))
-            yield compute(rows, lambda done, start=start: progress(start + done, len(source), what))
-        progress(len(source), len(source), what)
+        for start in range(0, total, config.shard_size):
+            rows = range(start, min(start + config.shard_size, total))
+            yield compute(rows, lambda done, start=start: progress(start + done, total, what))
+        progress(total, total, what)
         return
-    size = {"num_rows": {_SPLIT: len(source)}, "shard_size": config.shard_size}
+    size = {"num_rows": {_SPLIT: total}, "shard_size": config.shard_size}
     run = config.placement.record()
     folder = ShardFolder(directory, claim_shards(directory, _CONTENTS, request, run, **size))
 

@@ -17,7 +17,7 @@ from PIL import Image
 from jaxaudit.audits.localization.pipeline import LocalizeConfig, localize
 from jaxaudit.audits.localization.running import pool
 from jaxaudit.data import Source
-from jaxaudit.evidence import UNITS, read_manifest
+from jaxaudit.evidence import SPLITS, UNITS, read_manifest
 from jaxaudit.results import LocalizationResults, TargetFacts
 from jaxaudit.results.localization import ViewsFacts
 from jaxaudit.runtime.progress import Progress, silent
@@ -53,6 +53,7 @@ def localize_memorization(
       InputError: as `localize`, or if `top` is not between 0 and 1.
     """
     check_fraction(top, "top")
+    sides = dict(zip(SPLITS, (members, nonmembers), strict=True))
     directory = Path(directory)
 
     units = localize(target, members, directory / "units", config, progress=progress)
@@ -67,6 +68,7 @@ def localize_memorization(
         source=request["source"],
         ids_sha256=request["ids_sha256"],
         control_source=None if nonmembers is None else nonmembers.spec,
+        skipped={split: source.skipped for split, source in sides.items() if source is not None},
         subsets=tuple(request["subsets"]),
         seed=request["seed"],
         views=ViewsFacts(**request["views"]),
@@ -74,7 +76,7 @@ def localize_memorization(
         mask_ratio=request["mask_ratio"],
         precision=request["precision"],
         versions=request["versions"],
-        localization=localization(units, top=top, pooled=pooled, seed=config.seed),
+        localization=localization(units, top=top, pooled=pooled),
     )
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,9 @@ from jaxaudit.attacks.condition import condition_of, resolve_condition
 from jaxaudit.attacks.localization import ActivationMeter, Views
 from jaxaudit.audits.localization.running import RunningUnits, unit_map
 from jaxaudit.audits.localization.subsets import Selection, choose
-from jaxaudit.audits.request import measurement_request, source_request
-from jaxaudit.data import PictureBatch, Source, batches, scan
+from jaxaudit.audits.pictures import Pictures, look
+from jaxaudit.audits.request import measurement_request
+from jaxaudit.data import PictureBatch, Source, batches
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import UNITS, UnitMap, claim
 from jaxaudit.evidence.units import FILE
@@ -109,26 +110,22 @@ def localize(
         parallelism=config.placement.parallelism,
     )
     chosen = choose(resolve_condition(source, target), config.subsets, config.seed)
-    found = scan(
-        chosen.source,
-        config.views.canvas(target.preprocessing),
-        progress=lambda done, total: progress(done, total, f"Looking at {source.spec}"),
-    )
-    chosen = chosen.keep(found.usable)
+    pictures = look(chosen.source, config.views.canvas(target.preprocessing), progress)
+    chosen = chosen.keep(pictures)
     if min(chosen.sizes) < 2:
         raise InputError(
             f"{chosen.shares[0]:g} of the {len(source)} pictures of {source.spec} are {chosen.sizes[0]}; "
             "UnitMem compares a picture with others, so take a larger subset."
         )
     run = {"target": target.name, **config.placement.record()}
-    claim(directory, UNITS, _request(target, chosen, found.conditions, config), run)
+    claim(directory, UNITS, _request(target, chosen, pictures, config), run)
     wait_for_all_processes("localize: request")
     if not (directory / FILE).exists():
-        states = _measure(meter, chosen, directory, config, progress)
+        states = _measure(meter, chosen, pictures, directory, config, progress)
         if jax.process_index() == 0:
             unit_map(states, chosen, stages=meter.stages, axis=meter.axis).save(directory)
             for path in directory.glob("state-*.npz"):
-                path.unlink()
+                path.unlink(missing_ok=True)
         wait_for_all_processes("localize: result")
     progress(len(chosen.source), len(chosen.source), _doing(chosen))
     return UnitMap.load(directory)
@@ -138,12 +135,11 @@ def _doing(chosen: Selection) -> str:
     return f"Measuring the units on {chosen.source.spec}"
 
 
-def _request(target: Target, chosen: Selection, conditions: str, config: LocalizeConfig) -> dict[str, Any]:
+def _request(target: Target, chosen: Selection, pictures: Pictures, config: LocalizeConfig) -> dict[str, Any]:
     """Everything a result depends on."""
     return {
         **measurement_request(target, config.seed),
-        **source_request(chosen.source),
-        "conditions_sha256": conditions,
+        **pictures.request,
         "subsets": list(chosen.shares),
         "views": dataclasses.asdict(config.views),
         "timestep": config.timestep,
@@ -155,6 +151,7 @@ def _request(target: Target, chosen: Selection, conditions: str, config: Localiz
 def _measure(
     meter: ActivationMeter,
     chosen: Selection,
+    pictures: Pictures,
     directory: Path,
     config: LocalizeConfig,
     progress: Progress,
@@ -162,27 +159,55 @@ def _measure(
     """The states of all processes in the end."""
     num_subsets = len(chosen.shares)
     path = directory / f"state-{jax.process_index()}.npz"
-    found = {file: RunningUnits.load(file, num_subsets) for file in sorted(directory.glob("state-*.npz"))}
-    finished = {part for state in found.values() for part in state.parts}
+    found = _states(directory, num_subsets, progress)
+    state = found.pop(path, None) or RunningUnits.empty(meter.shape, num_subsets)
+    finished = {part for each in _different([state, *found.values()]) for part in each.parts}
     wait_for_all_processes("localize: start")  # so that no process writes before all have read
-    state = found.get(path) or RunningUnits.empty(meter.shape, num_subsets)
     parts = list(chosen.parts(config.part_size))
     mine = my_share([i for i in range(len(parts)) if i not in finished])
     earlier = sum(len(parts[i]) for i in state.parts)
     total, done = earlier + sum(len(parts[i]) for i in mine), earlier
     for part in mine:
-        _measure_part(meter, chosen, parts[part], state, config.placement.batch_size)
+        _measure_part(meter, chosen, pictures, parts[part], state, config.placement.batch_size)
         state.parts.append(part)
         state.save(path)
         done += len(parts[part])
         progress(done, total, _doing(chosen))
     wait_for_all_processes("localize: end")
-    return [RunningUnits.load(file, num_subsets) for file in sorted(directory.glob("state-*.npz"))]
+    found = _states(directory, num_subsets, progress)
+    states = _different([state, *(each for file, each in found.items() if file != path)])
+    if sum(len(each.parts) for each in states) < len(parts):
+        raise InputError(
+            f"Another run writes to {directory} at the same time; let it finish, and run this again."
+        )
+    return states
+
+
+def _states(directory: Path, num_subsets: int, progress: Progress) -> dict[Path, RunningUnits]:
+    """What processes have left; one that cannot be read counts as not there, which `progress` hears of."""
+    found = {}
+    for file in sorted(directory.glob("state-*.npz")):
+        try:
+            found[file] = RunningUnits.load(file, num_subsets)
+        except InputError as error:
+            progress(0, 0, f"{str(error).rstrip('.')}; it is measured again")
+    return found
+
+
+def _different(states: Sequence[RunningUnits]) -> list[RunningUnits]:
+    """The states but for those that hold a part of one before, which another run may have left."""
+    kept, parts = [], set()
+    for state in states:
+        if parts.isdisjoint(state.parts):
+            kept.append(state)
+            parts.update(state.parts)
+    return kept
 
 
 def _measure_part(
     meter: ActivationMeter,
     chosen: Selection,
+    pictures: Pictures,
     part: range,
     state: RunningUnits,
     batch_size: int,
@@ -190,7 +215,7 @@ def _measure_part(
     """Adds the classes of a part to the state."""
     labels, tiers = chosen.labels, chosen.tiers
     label, of_class = labels[part.start], [no_items(meter.shape) for _ in chosen.shares]
-    for rows, means in _means(meter, chosen.source, part, batch_size):
+    for rows, means in unit_means(meter, pictures, part, batch_size):
         for (run_label, tier), run in itertools.groupby(rows, lambda row: (labels[row], tiers[row])):
             if run_label != label:
                 state.add_class(int(label), of_class)
@@ -200,10 +225,10 @@ def _measure_part(
     state.add_class(int(label), of_class)
 
 
-def _means(
-    meter: ActivationMeter, source: Source, part: range, batch_size: int
+def unit_means(
+    meter: ActivationMeter, pictures: Pictures, part: range, batch_size: int
 ) -> Iterator[tuple[range, Float[np.ndarray, "B T U"]]]:
-    """The mean activations on the pictures of a part, in order."""
+    """The mean activations on the pictures of a part of a source, in order: (their places, values)."""
 
     def submit(batch: PictureBatch) -> Pending:
         condition = condition_of(meter.target, batch)
@@ -211,7 +236,8 @@ def _means(
 
     first = part.start
     canvas = meter.views.canvas(meter.target.preprocessing)
-    for batch, means in one_in_flight(batches(source, part, canvas, batch_size), submit):
+    read = batches(pictures.source, part, canvas, batch_size)
+    for batch, means in one_in_flight(pictures.unchanged(read), submit):
         rows = range(first, first + len(batch.ids))
         yield rows, means
         first = rows.stop

@@ -1,5 +1,9 @@
 """Running statistics of the units over picture after picture, and the map they add up to.
 
+The floor φ of (5) of `jaxaudit_kernels.unit_memorization` is what is usual in a unit's layer: a twentieth of
+the mean of μ_max over the units of its stage and layer. Errors of float32 activations (10⁻⁶) then move
+floored UnitMem by less than 5 · 10⁻⁵.
+
 Axes: N pictures, R nested subsets, T stages, U units (`jaxaudit.evidence.units`).
 """
 
@@ -11,10 +15,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
 from jaxaudit.audits.localization.subsets import Selection
 from jaxaudit.errors import InputError
-from jaxaudit.evidence import UnitAxis, UnitMap, write_arrays
+from jaxaudit.evidence import UnitAxis, UnitMap, read_arrays, write_arrays
 from jaxaudit_kernels.unit_memorization import (
     UnitStatistics,
     merge,
@@ -23,6 +28,8 @@ from jaxaudit_kernels.unit_memorization import (
     rest_mean,
     selectivity,
 )
+
+_FLOOR = 0.05
 
 
 @dataclasses.dataclass
@@ -65,19 +72,23 @@ class RunningUnits:
 
     @classmethod
     def load(cls, path: Path, num_subsets: int) -> RunningUnits:
-        """What `save` wrote."""
-        with np.load(path) as file:
-            pictures, classes = (
-                [
-                    UnitStatistics(
-                        int(file[f"{over}/{subset}/count"]),
-                        *(file[f"{over}/{subset}/{name}"] for name in UnitStatistics._fields[1:]),
-                    )
-                    for subset in range(num_subsets)
-                ]
-                for over in ("pictures", "classes")
-            )
-            return cls(pictures, classes, file["parts"].tolist())
+        """What `save` wrote.
+
+        Raises:
+          InputError: if it is damaged, or gone.
+        """
+        arrays = read_arrays(path)
+        pictures, classes = (
+            [
+                UnitStatistics(
+                    int(arrays[f"{over}/{subset}/count"]),
+                    *(arrays[f"{over}/{subset}/{name}"] for name in UnitStatistics._fields[1:]),
+                )
+                for subset in range(num_subsets)
+            ]
+            for over in ("pictures", "classes")
+        )
+        return cls(pictures, classes, arrays["parts"].tolist())
 
 
 def unit_map(
@@ -98,7 +109,9 @@ def unit_map(
         subsets=chosen.shares,
         sizes=chosen.sizes,
         unit_mem=np.stack([selectivity(each) for each in pictures]),
+        floored=np.stack([_floored(each, axis) for each in pictures]),
         maximum=pictures[-1].maximum,
+        second=pictures[-1].second,
         rest=rest_mean(pictures[-1]).astype(np.float32),
         argument=pictures[-1].argument,
         class_mem=selectivity(classes) if several else None,
@@ -106,6 +119,13 @@ def unit_map(
         ids=tuple(chosen.source.ids),
         labels=chosen.labels,
     )
+
+
+def _floored(pictures: UnitStatistics, axis: UnitAxis) -> Float[np.ndarray, "T U"]:
+    """(5), with the floor that the layers set."""
+    layers = axis.split(pictures.maximum).values()
+    floors = [np.broadcast_to(_FLOOR * each.mean(-1, keepdims=True), each.shape) for each in layers]
+    return selectivity(pictures, np.concatenate(floors, axis=-1))
 
 
 def pool(first: UnitMap, second: UnitMap) -> UnitMap:
@@ -121,7 +141,9 @@ def pool(first: UnitMap, second: UnitMap) -> UnitMap:
         )
     both = merge(
         *(
-            UnitStatistics(len(each.ids), each.maximum, each.argument + shift, each.mean * len(each.ids))
+            UnitStatistics(
+                len(each.ids), each.maximum, each.second, each.argument + shift, each.mean * len(each.ids)
+            )
             for each, shift in ((first, 0), (second, len(first.ids)))
         )
     )
@@ -131,7 +153,9 @@ def pool(first: UnitMap, second: UnitMap) -> UnitMap:
         subsets=(1.0,),
         sizes=(both.count,),
         unit_mem=selectivity(both)[None],
+        floored=_floored(both, first.axis)[None],
         maximum=both.maximum,
+        second=both.second,
         rest=rest_mean(both).astype(np.float32),
         argument=both.argument,
         class_mem=None,

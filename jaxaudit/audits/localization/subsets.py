@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 
+from jaxaudit.audits.pictures import Pictures
 from jaxaudit.data import Source
 
 _ALL_UP_TO, _SHARE_OF_MORE = 20_000, 0.01
@@ -40,10 +41,10 @@ class Selection:
         """The pictures of every subset."""
         return tuple(int(np.sum(self.tiers <= tier)) for tier in range(len(self.shares)))
 
-    def keep(self, usable: Bool[np.ndarray, " N"]) -> Selection:
+    def keep(self, pictures: Pictures) -> Selection:
         """Without the pictures that cannot be used."""
-        source = self.source.take(np.flatnonzero(usable).tolist())
-        return Selection(source, self.labels[usable], self.tiers[usable], self.shares)
+        usable = pictures.looked.usable
+        return Selection(pictures.source, self.labels[usable], self.tiers[usable], self.shares)
 
     def parts(self, part_size: int) -> Iterator[range]:
         """Successive whole classes, at least `part_size` pictures at a time but for the last part."""

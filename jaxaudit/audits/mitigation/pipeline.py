@@ -11,13 +11,15 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from jaxaudit.attacks.condition import resolve_condition
 from jaxaudit.attacks.similarity import Similarity, get_similarity
 from jaxaudit.audits.mitigation.changes import Change
 from jaxaudit.audits.mitigation.measure import MitigateConfig, measure
-from jaxaudit.audits.request import measurement_request, source_request
+from jaxaudit.audits.pictures import Pictures, look
+from jaxaudit.audits.request import measurement_request
 from jaxaudit.data import Source
 from jaxaudit.errors import InputError
-from jaxaudit.evidence import Contents, UnitMap, claim
+from jaxaudit.evidence import SPLITS, Contents, UnitMap, claim
 from jaxaudit.feature_extractors import Extractor, pixels
 from jaxaudit.results import (
     ChangedTarget,
@@ -72,6 +74,10 @@ def measure_changes(
             f"protocol={config.assess.protocol.name!r} measures no intervals to compare changes by; take the "
             "default one."
         )
+    pictures = tuple(
+        look(resolve_condition(source, target), target.preprocessing, progress)
+        for source in (members, nonmembers)
+    )
     records = []
     for i, change in enumerate(changes):
         folder = Path(directory) / change.name
@@ -83,6 +89,7 @@ def measure_changes(
                     changed,
                     members,
                     nonmembers,
+                    pictures,
                     folder,
                     config,
                     similarity or get_similarity("pixels"),
@@ -97,6 +104,7 @@ def measure_changes(
         ),
         members=members.spec,
         nonmembers=nonmembers.spec,
+        skipped={"members": members.skipped, "nonmembers": nonmembers.skipped},
         records=tuple(records),
     )
 
@@ -109,6 +117,7 @@ def _measured_once(
     target: Target,
     members: Source,
     nonmembers: Source,
+    pictures: Sequence[Pictures],
     folder: Path,
     config: MitigateConfig,
     similarity: Similarity,
@@ -118,9 +127,9 @@ def _measured_once(
     """`measure`, or what it found earlier for the same target and request."""
     request = {
         **measurement_request(target, config.collect.seed),
-        "sources": [source_request(source) for source in (members, nonmembers)],
-        "similarity": similarity.name,
-        "extractor": extractor.name,
+        **dict(zip(SPLITS, (each.request for each in pictures), strict=True)),
+        "similarity": similarity.request,
+        "extractor": extractor.fingerprint,
         **config.asked(),
     }
     claim(folder, _MEASURED, request, config.collect.placement.record())

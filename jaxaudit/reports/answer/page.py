@@ -14,6 +14,7 @@ from jaxaudit.reports.kit import formats, style
 from jaxaudit.reports.kit.inline import inline_svg
 from jaxaudit.reports.kit.markup import Html, bullets, code, element, paragraph, section
 from jaxaudit.reports.kit.page import page
+from jaxaudit.reports.kit.skipped import print_skipped
 from jaxaudit.results import OwnersAnswer
 
 HEADLINES = {
@@ -47,6 +48,7 @@ def print_answer(answer: OwnersAnswer, console: Console) -> None:
             padding=(1, 2),
         )
     )
+    print_skipped(answer.audit.skipped, console)
 
 
 def render_answer(answer: OwnersAnswer) -> str:

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from jaxaudit.reports.audit.decision import overturned
 from jaxaudit.reports.kit import formats
 from jaxaudit.reports.kit.markup import (
     Html,
@@ -18,6 +19,7 @@ from jaxaudit.reports.kit.markup import (
     section,
     table,
 )
+from jaxaudit.reports.kit.skipped import skipped_list
 from jaxaudit.results import AuditResults, Collected, ImageSet
 
 _PAPERS = {
@@ -81,6 +83,7 @@ def tested(results: AuditResults) -> Html:
                 ("Scores", f"{formats.count(len(results.membership.per_score))} per image"),
             ]
         ),
+        skipped_list(results.skipped),
         details(
             "Origin of the weights, preprocessing, versions and machine",
             definitions(
@@ -119,10 +122,9 @@ def limits() -> Html:
                 "says how often chance alone would produce a difference at least this large.",
                 "No evidence is not evidence of absence.",
                 "That the nonmembers were not trained on, and that P and U come from one distribution, is "
-                "asserted by whoever chose the two sets. The blind gate finds gross differences only; that "
-                "no picture is on both sides was checked, pixel by pixel, but near-duplicates were not "
-                "looked for.",
-                "Images must be independent of each other: near-duplicates within a set make p-values and "
+                "asserted by whoever chose the two sets. What the gate and the adjustment do not see, they "
+                "cannot account for.",
+                "Images must be independent of each other: copies and series within a set make p-values and "
                 "intervals too small.",
                 "The significance level holds for one question asked once. Whoever audits many sets, or "
                 "repeats an audit until it rejects, must correct for it.",
@@ -130,6 +132,7 @@ def limits() -> Html:
                 "licences, exceptions and permissions are outside this report.",
             ]
         ),
+        overturned(),
     )
 
 
@@ -155,7 +158,7 @@ def reproduction(results: AuditResults) -> Html:
         "alpha": f"{results.alpha!r}",
         "power": f"{results.power!r}",
         "procedure": results.procedure,
-        "seed": str(results.seed),
+        **({"test_seed": str(results.seed)} if results.seed_given else {}),
     }
     commit = collected.git_commit
     return section(

@@ -1,36 +1,39 @@
-"""The section of an audit's page on whether its result can be trusted: blind gate and null control."""
+"""The section of an audit's page on whether its result can be trusted: blind gate, U against U."""
 
 from __future__ import annotations
 
 from jaxaudit.reports.audit import wording
 from jaxaudit.reports.kit import formats
-from jaxaudit.reports.kit.markup import Html, element, paragraph, section
+from jaxaudit.reports.kit.markup import Html, element, paragraph, section, table
 from jaxaudit.results import AuditResults
 
 
 def checks(results: AuditResults) -> Html:
-    """The blind gate and the null control, for everyone."""
+    """The blind gate, and the test of unseen images against each other, for everyone."""
     gate, control = results.gate, results.null_control
     parts = [
         element("h3", "Blind gate: are the two sets alike? ", _state(wording.gate_state(gate))),
         paragraph(
             "If photographs were compared with drawings, any model would treat them differently, "
-            "trained on them or not. So a classifier that never sees the model tries to tell P from U "
-            "by the pictures alone: their size, colours, sharpness, compressibility. Only if it fails "
-            "may the sets be compared. Passing is no proof that the sets are alike: with few images "
-            "only gross differences show."
+            "trained on them or not. So a test that never sees the model tries to tell P from U by the "
+            "pictures and their labels alone: size, colours, sharpness, orientation, compressibility, the "
+            "mix of classes, whether pictures look like what they are labelled. Finding nothing is no "
+            "proof that the sets are alike."
         ),
-        paragraph(f"{wording.gate_numbers(gate)}. It passes if p is above α = {gate.alpha:g}."),
+        paragraph(
+            f"{wording.gate_numbers(gate)}. With so many images, a shift of one feature by "
+            f"{formats.effect(gate.detectable_shift)} standard deviations would have been found four times "
+            "out of five; smaller ones may be there."
+        ),
+        table(["looked at", "p-value"], [[name, formats.p_value(p)] for name, p in gate.p_values.items()]),
     ]
     if control:
         parts += [
-            element(
-                "h3", "Null control: does the test stay silent? ", _state(wording.control_state(control))
-            ),
+            element("h3", "Unseen against unseen images ", _state(wording.control_state(control))),
             paragraph(
-                "Nonmembers were split at random into two parts and tested against each other. None of them "
-                "was trained on, so every rejection is a false alarm; about "
-                f"{formats.level(control.alpha)} or fewer are as it should be."
+                "U was split at random into two parts, and the test of the main view applied to them: every "
+                f"rejection is a false alarm, and about {formats.level(control.alpha)} or fewer are as it "
+                "should be. This is about the test, not about P: it does not show that P and U are alike."
             ),
             paragraph(
                 f"{wording.control_numbers(control)}, {formats.level(control.confidence)} confidence "
@@ -39,7 +42,7 @@ def checks(results: AuditResults) -> Html:
             ),
         ]
     elif not wording.protocol(results).gives_verdict:
-        parts.append(paragraph("The published procedure has no null control."))
+        parts.append(paragraph("The published procedure has no such control."))
     return section("checks", "Can the result be trusted?", *parts)
 
 

@@ -83,7 +83,7 @@ def membership(results: AuditResults, figures: Mapping[str, Html]) -> Html:
 def inference(results: AuditResults) -> Html:
     """Whether the set as a whole was used."""
     found = inferences(results)
-    heading = "Was the set used for training?"
+    heading = "Dataset inference, view by view"
     if not found:
         return section(
             "inference", heading, gate_warning(results), paragraph("Dataset inference was not carried out.")
@@ -123,9 +123,9 @@ def _explanation(test: DatasetInference | Identification, *, two_sided: bool) ->
     return (
         "Many faint signals add up: every score is scaled to [0, 1] over P and U together, the scores "
         "of an image are added up, and the sums of P are compared with those of U, by Welch's t-test "
-        "and by randomly exchanging the two sets. The larger of the two p-values counts. The main view "
-        "was fixed beforehand and alone decides the verdict. A permutation p-value cannot fall below "
-        "one over the number of permutations plus one."
+        "and by randomly exchanging the two sets. The larger of the two p-values counts. These tests of each "
+        "view stand beside the verdict, which has a test of its own. A permutation p-value cannot fall "
+        "below one over the number of permutations plus one."
     )
 
 
@@ -178,8 +178,8 @@ def gate_warning(results: AuditResults) -> Html:
     return element(
         "div",
         paragraph(
-            "The blind gate failed: P and U can be told apart without the model, so a difference between "
-            "them is no evidence of training."
+            "The blind gate found a difference: P and U can be told apart without the model, so numbers that "
+            "compare them as they are here are no evidence of training."
         ),
         class_="note not_testable",
     )

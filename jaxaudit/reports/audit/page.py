@@ -2,6 +2,7 @@
 
 from jaxaudit.reports.audit import background, findings, wording
 from jaxaudit.reports.audit.checks import checks
+from jaxaudit.reports.audit.decision import decision
 from jaxaudit.reports.audit.figures import make_figures
 from jaxaudit.reports.audit.verdict import verdict
 from jaxaudit.reports.kit import style
@@ -46,6 +47,7 @@ def render_html(results: AuditResults) -> str:
         verdict(results),
         background.tested(results),
         findings.membership(results, figures),
+        decision(results),
         findings.inference(results),
         findings.needed(results, figures),
         checks(results),

@@ -8,18 +8,26 @@ from rich.table import Table
 from rich.text import Text
 
 from jaxaudit.reports.audit import wording
+from jaxaudit.reports.audit.decision import decision_lines
 from jaxaudit.reports.audit.rows import INFERENCE_ROWS, inferences, score_rows
 from jaxaudit.reports.kit import formats
 from jaxaudit.reports.kit.rows import read, terminal_table, turned
+from jaxaudit.reports.kit.skipped import print_skipped
 from jaxaudit.results import AuditResults
 
 _TOP_SCORES = 10
-_COLOURS = {"trained_on": "red", "no_evidence": "cyan", "not_testable": "yellow", "paper": "magenta"}
+_COLOURS = {
+    "trained_on": "red",
+    "no_evidence": "cyan",
+    "contradicted": "yellow",
+    "not_testable": "yellow",
+    "paper": "magenta",
+}
 
 
 def print_results(results: AuditResults, console: Console) -> None:
     """Prints verdict, target, membership inference, dataset inference and checks."""
-    for part in (_verdict, _target, _membership, _top_scores, _inference, _checks):
+    for part in (_verdict, _target, _decision, _membership, _top_scores, _inference, _checks):
         part(results, console)
 
 
@@ -51,6 +59,13 @@ def _target(results: AuditResults, console: Console) -> None:
     for label, letter, images in (("members", "P", results.members), ("nonmembers", "U", results.nonmembers)):
         grid.add_row(label, Text(f"{letter}: {formats.count(images.num_images)} images of {images.source}"))
     console.print(grid)
+    print_skipped(results.skipped, console)
+
+
+def _decision(results: AuditResults, console: Console) -> None:
+    lines = [list(line) for line in decision_lines(results)]
+    if lines:
+        console.print(terminal_table("What the verdict rests on", ["", ""], lines))
 
 
 def _membership(results: AuditResults, console: Console) -> None:
@@ -100,7 +115,7 @@ def _checks(results: AuditResults, console: Console) -> None:
     gate = results.gate
     grid.add_row("blind gate", f"{wording.gate_state(gate)}: {wording.gate_numbers(gate)}")
     if control := results.null_control:
-        grid.add_row("null control", f"{wording.control_state(control)}: {wording.control_numbers(control)}")
+        grid.add_row("U against U", f"{wording.control_state(control)}: {wording.control_numbers(control)}")
     if problems := wording.protocol(results).problems:
         grid.add_row("known problems", "\n".join(problems))
     console.print()

@@ -38,6 +38,11 @@ def _plain_words(results: AuditResults) -> str:
             "not seen, by more than chance explains. A model that was not trained on them would be accused "
             f"like this in at most {share} of such audits, if the assumptions below hold."
         ),
+        "contradicted": (
+            "The images in question are treated differently, but in a way that training on them does not "
+            "explain: scores that training raises are lower. Perhaps it is the comparable images that the "
+            "model has seen. Nothing is concluded about training on the images in question."
+        ),
         "no_evidence": (
             "Taken together, the images in question do not score significantly higher than comparable "
             "images that the model has not seen. This does not show that they were not used: the set may be "
@@ -72,21 +77,24 @@ def tiles(results: AuditResults) -> Html:
     """The key numbers: of the main test, or of the gate where there was no test."""
     gate, tests = results.gate, results.dataset_inference
     if not tests:
-        chance = formats.between(gate.chance_auc, formats.area)
+        interval = f"95% interval {formats.between(gate.auc, formats.area)}"
         tiles = [
-            ("Blind classifier, AUC", formats.area(gate.auc), f"by chance {chance}"),
-            ("p-value of the blind gate", formats.p_value(gate.p_value), f"α = {gate.alpha:g}"),
+            ("Blind classifier, AUC", formats.area(gate.auc.estimate), interval),
+            (
+                "p-value of the blind gate",
+                formats.p_value(gate.p_value),
+                f"level {formats.level(gate.level)}",
+            ),
         ]
     else:
-        test = tests[results.main_view]
-        size = test.welch.hedges_g
+        test = results.test or tests[results.main_view]
+        size = results.test.adjusted_effect if results.test else tests[results.main_view].welch.hedges_g
         tiles = [
             ("p-value", formats.p_value(test.p_value), f"α = {test.alpha:g}"),
             (
-                "Effect size g",
+                "Effect size g, adjusted" if results.test else "Effect size g",
                 formats.effect(size.estimate),
-                f"standard deviations; {formats.level(test.confidence)} interval "
-                f"{formats.between(size, formats.effect)}",
+                f"standard deviations; 95% interval {formats.between(size, formats.effect)}",
             ),
             ("Images in question", formats.count(test.num_p), f"against {formats.count(test.num_u)} unseen"),
         ]

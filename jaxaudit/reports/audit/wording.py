@@ -12,8 +12,9 @@ from jaxaudit.reports.kit import formats, style
 from jaxaudit.results import AuditResults, Gate, MembershipInference, NullControl, PowerCurve
 
 HEADLINES = {
-    "trained_on": "Evidence that the model was trained on these images",
+    "trained_on": "Statistical evidence that the model was trained on these images",
     "no_evidence": "No evidence that the model was trained on these images",
+    "contradicted": "The two sets differ, but not in the direction of training",
     "not_testable": "Not testable: the two sets of images differ",
     "paper": "The published procedure, for comparison: no verdict",
 }
@@ -107,14 +108,23 @@ def required_rule(curve: PowerCurve) -> str:
 
 
 def gate_numbers(gate: Gate) -> str:
-    """How well a classifier that never saw the model told P from U."""
-    chance = formats.between(gate.chance_auc, formats.area)
-    return f"AUC {formats.area(gate.auc)} (by chance {chance}), {formats.p_equals(gate.p_value)}"
+    """How well what never saw the model told P from U."""
+    return (
+        f"{formats.p_equals(gate.p_value)} at a level of {formats.level(gate.level)}, AUC of a blind "
+        f"classifier {formats.spread(gate.auc, formats.area)}"
+    )
+
+
+def seed(results: AuditResults) -> str:
+    """Which it is, and who chose it."""
+    if results.seed_given:
+        return f"{results.seed}, chosen by whoever ran the audit"
+    return f"{results.seed}, follows from the evidence"
 
 
 def gate_state(gate: Gate) -> str:
-    """Whether P and U may be compared."""
-    return "passed" if gate.passed else "failed"
+    """Whether it found a difference."""
+    return "no difference found" if gate.passed else "difference found"
 
 
 def control_numbers(control: NullControl) -> str:
@@ -127,5 +137,5 @@ def control_numbers(control: NullControl) -> str:
 
 
 def control_state(control: NullControl) -> str:
-    """Whether the rate of false accusations may well be alpha or less."""
-    return "passed" if control.rejection_rate.low <= control.alpha else "above α"
+    """Whether the rate may well be alpha or less."""
+    return "as expected" if control.rejection_rate.low <= control.alpha else "above α"

@@ -24,6 +24,7 @@ from jaxaudit.reports.kit.markup import (
 )
 from jaxaudit.reports.kit.page import page
 from jaxaudit.reports.kit.rows import read, turned
+from jaxaudit.reports.kit.skipped import skipped_list
 from jaxaudit.results import ExtractionResults, to_plain
 
 _CLASSES = {
@@ -68,6 +69,7 @@ def render_extraction(results: ExtractionResults, extracted: Mapping[str, Any], 
         _threshold(results, figures["similarity"]),
         _listing(results, extracted),
         _method(results),
+        skipped_list(results.skipped),
     )
     return page(title, body)
 

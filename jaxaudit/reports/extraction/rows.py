@@ -8,6 +8,7 @@ from rich.text import Text
 
 from jaxaudit.reports.kit import formats
 from jaxaudit.reports.kit.rows import Row, read, terminal_table
+from jaxaudit.reports.kit.skipped import print_skipped
 from jaxaudit.results import ExtractionResults
 from jaxaudit.results.extraction import PrefixCounts
 
@@ -78,3 +79,4 @@ def print_extraction(results: ExtractionResults, console: Console) -> None:
     heading, *lines = ([label, *texts] for label, texts in read(ROWS, results.counts.prefixes))
     title = "Completions at the threshold, by tokens given"
     console.print(terminal_table(title, ["", *heading[1:]], lines))
+    print_skipped(results.skipped, console)

@@ -20,6 +20,7 @@ from jaxaudit.reports.kit.markup import (
 )
 from jaxaudit.reports.kit.page import page
 from jaxaudit.reports.kit.rows import read, turned
+from jaxaudit.reports.kit.skipped import skipped_list
 from jaxaudit.reports.localization.figures import localization_figures
 from jaxaudit.reports.localization.rows import UNIT_ROWS, facts
 from jaxaudit.results import Localization, LocalizationResults
@@ -28,7 +29,7 @@ _CAPTIONS = {
     "map": (
         "Left: UnitMem, averaged over the units of a hidden layer. Right: how many of them are among the top "
         "units of the whole model. UnitMem is 0 for a unit that answers to all pictures alike, and near 1 "
-        "for one that answers to a single picture."
+        "for one that answers to a single picture; units that several pictures fire alike are no top units."
     ),
     "classes": "A bar beyond its mark: pictures of this class fire more than their share of the top units.",
     "agreement": "Whether a smaller, cheaper subset would have found the same units.",
@@ -77,6 +78,7 @@ def render_localization(results: LocalizationResults, pictures: Mapping[str, byt
         ),
         _limits(),
         _measured(results),
+        skipped_list(results.skipped),
     )
     return page(f"Hidden units of {results.target.name}", body)
 
@@ -154,8 +156,9 @@ def _limits() -> Html:
             [
                 "A high UnitMem says that a unit singles out one picture, not that training made it so: an "
                 "unusual picture stands out in models that have never seen it. The control pools training "
-                "pictures with unseen ones and counts which of them fire the top units; only what goes "
-                "beyond chance there speaks of memorisation.",
+                "pictures with unseen ones, counts which of them fire a top unit, and deals the pictures of "
+                "every class to the two sides again; only what goes beyond chance there speaks of "
+                "memorisation.",
                 "Units do not act alone. That scaling them down prevents extraction has to be measured, "
                 "with random and merely active units for comparison.",
             ]

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from jaxaudit.reports.kit import formats
 from jaxaudit.reports.kit.rows import Row, read, shortened, terminal_table, turned
+from jaxaudit.reports.kit.skipped import print_skipped
 from jaxaudit.results import Localization, LocalizationResults
 from jaxaudit.results.localization import Control, TopUnit
 
@@ -20,29 +21,37 @@ def facts(found: Localization) -> list[tuple[str, str]]:
     facts = [
         ("units", f"{formats.count(total)}, measured on {formats.count(found.num_pictures)} pictures"),
         (
-            f"top {formats.level(found.top)} of them",
+            f"top {formats.level(found.top)}",
             f"UnitMem of {formats.decimal(found.threshold, 3)} or more, "
             f"fired by {formats.count(found.num_firing)} pictures",
         ),
     ]
-    if found.faint:
-        facts.append(
+    facts += [
+        (what, f"{formats.percent(share)} of all units: {why}")
+        for what, share, why in (
+            (
+                "shared ones",
+                found.shared,
+                "several pictures fire them alike, so they single none out and are no top units",
+            ),
             (
                 "faint ones",
-                f"{formats.percent(found.faint)} of the top units never reach 1% of what is usual for a "
-                "unit: UnitMem is a ratio, and rises as well where hardly anything happens",
-            )
+                found.faint,
+                "they hardly fire at all, so UnitMem, a ratio, is held down where rounding would decide it",
+            ),
         )
+        if share
+    ]
     if found.control:
         facts.append(("control", _control(found.control)))
     return facts
 
 
 def _control(control: Control) -> str:
-    expected = control.num_members / (control.num_members + control.num_nonmembers)
     return (
-        f"with {formats.count(control.num_nonmembers)} unseen pictures in the pool, training pictures "
-        f"fire {formats.percent(control.share)} of the top units (by chance {formats.percent(expected)}; "
+        f"with {formats.count(control.num_nonmembers)} unseen pictures in the pool, "
+        f"{formats.count(control.num_firing)} pictures fire a top unit, and {formats.percent(control.share)} "
+        f"of them are training pictures (by chance {formats.percent(control.chance)}; "
         f"95% of random deals {formats.percent(control.low)} to {formats.percent(control.high)}; "
         f"{formats.p_equals(control.p_value)})"
     )
@@ -79,3 +88,4 @@ def print_localization(results: LocalizationResults, console: Console) -> None:
     console.print(grid)
     heading, lines = turned(read(shortened(UNIT_ROWS), found.top_units[:_SHOWN]))
     console.print(terminal_table(None, heading, lines))
+    print_skipped(results.skipped, console)

@@ -7,6 +7,7 @@ from jaxaudit.reports.kit.inline import inline_svg
 from jaxaudit.reports.kit.markup import Html, bullets, code, definitions, element, paragraph, section, table
 from jaxaudit.reports.kit.page import page
 from jaxaudit.reports.kit.rows import read, turned
+from jaxaudit.reports.kit.skipped import skipped_list
 from jaxaudit.reports.mitigation.figure import trade_off
 from jaxaudit.reports.mitigation.rows import ROWS
 from jaxaudit.results import MitigationResults
@@ -59,6 +60,7 @@ def render_mitigation(results: MitigationResults) -> str:
                 ]
             ),
         ),
+        skipped_list(results.skipped),
     )
     return page(heading, body)
 

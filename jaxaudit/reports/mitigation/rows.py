@@ -6,6 +6,7 @@ from rich.console import Console
 
 from jaxaudit.reports.kit import formats
 from jaxaudit.reports.kit.rows import Row, csv_table, flat, read, shortened, terminal_table, turned
+from jaxaudit.reports.kit.skipped import print_skipped
 from jaxaudit.results import ChangedTarget, ChangeFacts, MitigationResults, RequiredSize
 
 WORDS = {
@@ -92,6 +93,7 @@ def print_mitigation(results: MitigationResults, console: Console) -> None:
     heading, lines = turned(read(shortened(ROWS), results.records))
     caption = "Intervals are in the report and in mitigation.csv."
     console.print(terminal_table(None, heading, lines, caption=caption))
+    print_skipped(results.skipped, console)
 
 
 def mitigation_csv(results: MitigationResults) -> str:

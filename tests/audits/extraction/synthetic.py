@@ -6,7 +6,7 @@ from jaxaudit.attacks.similarity import Similarity
 from jaxaudit.audits.extraction import Candidates, Completions, Reference
 from tests import tiny
 
-SIMILARITY = Similarity("pixels", 0.9, "Correlation of grey levels.", tiny.unused)
+SIMILARITY = Similarity("pixels", 0.9, "Correlation of grey levels.", "", tiny.unused)
 STEPS = (1, 4, 16, 64)
 
 
@@ -42,4 +42,4 @@ def completions(similarity, *, features=None, nearest=0.5, labels=None, prefix="
 def reference(count=50):
     rng = np.random.default_rng(0)
     names = np.array([f"r{row}" for row in range(count)])
-    return Reference(names, unit(rng.normal(size=(count, 16)) + 1.5))
+    return Reference(names, names, unit(rng.normal(size=(count, 16)) + 1.5))

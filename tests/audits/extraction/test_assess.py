@@ -91,7 +91,11 @@ def test_the_table_lists_every_picture_and_prefix_best_first():
 
 def test_the_threshold_is_put_into_context():
     angles = np.array([0.0, 0.1, 2.0, 4.0])
-    others = Reference(np.array(list("abcd")), unit(np.stack([np.cos(angles), np.sin(angles)], axis=1)))
+    others = Reference(
+        np.array(list("abcd")),
+        np.array(list("abcd")),
+        unit(np.stack([np.cos(angles), np.sin(angles)], axis=1)),
+    )
     results, _ = assess(completions(column(1, 4)), others=others)
     assert results.reference.size == 4
     assert results.reference.reaching_threshold.estimate == 0.5
@@ -119,7 +123,7 @@ def test_a_bin_begins_at_the_threshold(threshold):
 
 
 def test_a_reference_picture_is_not_its_own_neighbour():
-    others = Reference(np.array(["a", "b"]), unit(np.array([[1.0, 0.0], [1.0, 1.0]])))
+    others = Reference(np.array(["a", "b"]), np.array(["a", "b"]), unit(np.array([[1.0, 0.0], [1.0, 1.0]])))
     similarity, names = others.nearest(unit(np.array([[1.0, 0.0]] * 2)), np.array(["a", "z"]))
     np.testing.assert_allclose(similarity, [np.sqrt(0.5), 1], rtol=1e-6)
     assert list(names) == ["b", "a"]

@@ -12,6 +12,7 @@ from jaxaudit.data import open_source
 from jaxaudit.errors import InputError
 from jaxaudit.results.extraction import Counts
 from jaxaudit.runtime.placement import Placement
+from tests import tiny
 from tests.audits.extraction.planted import HELD_OUT, MEMBERS, planted_target
 from tests.results.round_trip import assert_round_trips
 
@@ -132,7 +133,10 @@ def test_another_request_is_refused(kept):
 
 
 def test_without_held_out_pictures_nothing_is_claimed():
-    found = attack(held_out=None)
+    source = open_source(MEMBERS)
+    found = extract(planted_target()[0], tiny.torn(source, (4,)), None, CONFIG)
+    assert found.results.skipped == {"candidates": {source.ids[4]: "it is torn"}}
+    assert found.results.counts.num_ranked.candidates == len(source) - 1
     assert found.results.counts.status == "unchecked"
     assert found.validation is None
     assert found.results.counts.longest.false_positives is None

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -12,7 +13,17 @@ from jaxaudit.runtime.placement import Placement
 from tests import tiny, uneven
 
 CONFIG = LocalizeConfig(subsets=(0.05, 0.1), views=Views(2), placement=Placement(8, 1), part_size=20)
-FIELDS = ("unit_mem", "maximum", "rest", "argument", "class_mem", "class_argument", "labels")
+FIELDS = (
+    "unit_mem",
+    "floored",
+    "maximum",
+    "second",
+    "rest",
+    "argument",
+    "class_mem",
+    "class_argument",
+    "labels",
+)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +44,8 @@ def test_unit_mem_of_layers_that_differ_in_width_is_that_of_a_slow_count(source,
     (batch,) = batches(source, [source.ids.index(name) for name in found.ids], target.preprocessing, 10_000)
     activations = target.activations(target.encode(batch.images), batch.labels)
     for name, hidden in activations.items():
-        unit_mem, argument = (found.axis.split(each)[name] for each in (found.unit_mem[-1], found.argument))
+        fields = (found.unit_mem[-1], found.argument, found.second, found.alone)
+        unit_mem, argument, second, alone = (found.axis.split(each)[name] for each in fields)
         hidden = np.asarray(hidden, np.float64)
         for scale, tokens in enumerate(scales):
             for unit in range(uneven.WIDTHS[name]):
@@ -43,6 +55,8 @@ def test_unit_mem_of_layers_that_differ_in_width_is_that_of_a_slow_count(source,
                 expected = (largest - rest) / (largest + rest) if largest else 0.0
                 assert unit_mem[scale, unit] == pytest.approx(expected, abs=1e-5)
                 assert means[argument[scale, unit]] == pytest.approx(largest, rel=1e-6)
+                assert second[scale, unit] == pytest.approx(sorted(means)[-2], rel=1e-6)
+                assert alone[scale, unit] == (sum(mean >= 0.999 * largest for mean in means) == 1)
 
 
 def test_unit_mem_is_that_of_a_slow_count(units, source):
@@ -137,6 +151,89 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_file(units, source, tmp_pat
     assert not list(tmp_path.glob("state-*"))
 
 
+UNEVEN = dataclasses.replace(CONFIG, subsets=None, views=Views(1), part_size=10)
+
+
+@pytest.fixture(scope="module")
+def alone(source, tmp_path_factory):
+    """The pictures, and the file that a run by itself ends with."""
+    pictures = source.take(range(60))
+    directory = tmp_path_factory.mktemp("alone")
+    localize(uneven.target(), pictures, directory, UNEVEN)
+    return pictures, (directory / FILE).read_bytes()
+
+
+def test_a_slower_run_of_the_same_request_takes_nothing_away(alone, tmp_path):
+    pictures, expected = alone
+    state, first = tmp_path / "state-0.npz", []
+
+    def slower(done, total, what):
+        """The other run has done a single part, and saves what it knows after this one has done its last."""
+        if what.startswith("Measuring") and state.exists():
+            first[:] = first or [state.read_bytes()]
+            if done == total:
+                state.write_bytes(first[0])
+
+    localize(uneven.target(), pictures, tmp_path, UNEVEN, progress=slower)
+    assert (tmp_path / FILE).read_bytes() == expected
+
+
+def test_parts_that_two_runs_have_measured_do_not_count_twice(alone, tmp_path):
+    pictures, expected = alone
+    state = tmp_path / "state-0.npz"
+
+    def another(done, total, what):
+        if what.startswith("Measuring") and done < total:
+            (tmp_path / "state-1.npz").write_bytes(state.read_bytes())
+
+    localize(uneven.target(), pictures, tmp_path, UNEVEN, progress=another)
+    assert (tmp_path / FILE).read_bytes() == expected
+
+
+def test_a_part_that_another_run_took_away_is_missed(alone, tmp_path):
+    """Of two processes, the second had done a part, and then another run wrote to its file."""
+
+    class KilledError(Exception):
+        pass
+
+    def kill(done, total, what):
+        if what.startswith("Measuring"):
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        localize(uneven.target(), alone[0], tmp_path, UNEVEN, progress=kill)
+    mine, other = tmp_path / "state-0.npz", tmp_path / "state-1.npz"
+    mine.rename(other)
+
+    def take_away(done, total, what):
+        if what.startswith("Measuring") and done == total:
+            other.write_bytes(mine.read_bytes())
+
+    with pytest.raises(InputError, match="Another run writes to .* at the same time; let it finish"):
+        localize(uneven.target(), alone[0], tmp_path, UNEVEN, progress=take_away)
+    assert not (tmp_path / FILE).exists()
+    localize(uneven.target(), alone[0], tmp_path, UNEVEN)  # measures it again
+    assert (tmp_path / FILE).exists()
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:-50], lambda content: b"x" + content[1:]])
+def test_a_damaged_state_is_measured_again(alone, tmp_path, damage):
+    pictures, expected = alone
+    said = []
+
+    def kill(done, total, what):
+        if what.startswith("Measuring"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        localize(uneven.target(), pictures, tmp_path, UNEVEN, progress=kill)
+    state = tmp_path / "state-0.npz"
+    state.write_bytes(damage(state.read_bytes()))
+    localize(uneven.target(), pictures, tmp_path, UNEVEN, progress=lambda *now: said.append(now[2]))
+    assert any("state-0.npz is damaged" in what and "measured again" in what for what in said)
+    assert (tmp_path / FILE).read_bytes() == expected
+
+
 def test_memory_does_not_grow_with_pictures_or_classes(source, tmp_path):
     sizes = []
     for i, rows in enumerate((range(0, 40), range(0, 320))):
@@ -175,14 +272,24 @@ def test_pooling_two_maps_is_measuring_both_sets(units, source, tmp_path):
     together = localize(tiny.rar_target(), both, tmp_path / "both", config)
     pooled = pool(found, other)
     np.testing.assert_allclose(pooled.unit_mem[0], together.unit_mem[0], atol=1e-6)
+    np.testing.assert_allclose(pooled.floored[0], together.floored[0], atol=1e-6)
+    np.testing.assert_array_equal(pooled.second, together.second)
     names, expected = (np.array(each.ids)[each.argument] for each in (pooled, together))
     np.testing.assert_array_equal(names, expected)
 
 
 def test_another_request_in_the_same_folder_is_refused(units, source):
     directory, _ = units
-    with pytest.raises(InputError, match="another request .ids_sha256 is .*; seed is 0, now 1"):
+    with pytest.raises(InputError, match="another request .*ids differ; .*seed is 0, now 1"):
         localize(tiny.rar_target(), source, directory, dataclasses.replace(CONFIG, seed=1))
+
+
+def test_an_unfinished_localisation_of_an_earlier_format_is_refused(source, tmp_path):
+    (tmp_path / "state-0.npz").write_bytes(b"of before")
+    manifest = {"format": 2, "holds": "a map of units", "request": {}, "run": {}}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match="is of format 2, and this jaxaudit reads format 3"):
+        localize(tiny.rar_target(), source, tmp_path, CONFIG)
 
 
 def test_too_small_subsets_are_refused(source, tmp_path):
@@ -209,7 +316,7 @@ def test_models_of_captions_are_told_them(tmp_path):
     swapped = meter.submit(batch.images, batch.embeddings[::-1], ids=batch.ids).result()
     assert not np.allclose(swapped, means, rtol=1e-3)
     ones = dataclasses.replace(source.embeddings, read=lambda name: np.ones((3, 6)))
-    with pytest.raises(InputError, match="conditions_sha256 is"):
+    with pytest.raises(InputError, match="conditions differ"):
         localize(target, dataclasses.replace(source, embeddings=ones), tmp_path / "units", config)
     with pytest.raises(InputError, match=r"labels must be those of 24 captions"):
         meter.submit(batch.images, batch.labels, ids=batch.ids)

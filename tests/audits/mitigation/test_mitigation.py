@@ -30,7 +30,9 @@ UNITS = UnitMap(
     sizes=(2,),
     axis=UnitAxis(("block 0", "block 1"), (32, 32)),
     unit_mem=np.zeros((1, 1, 64), np.float32),
+    floored=np.zeros((1, 1, 64), np.float32),
     maximum=np.ones((1, 64), np.float32),
+    second=np.ones((1, 64), np.float32),
     rest=np.ones((1, 64), np.float32),
     argument=np.zeros((1, 64), np.int32),
     class_mem=None,
@@ -42,7 +44,7 @@ UNITS = UnitMap(
 
 @pytest.fixture(scope="module")
 def sources():
-    return open_source("digits:members[:90]"), open_source("digits:nonmembers[:90]")
+    return open_source("digits:members[:90]"), tiny.torn(open_source("digits:nonmembers[:91]"), (7,))
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +53,7 @@ def measured(sources, tmp_path_factory):
     return directory, measure_changes(tiny.rar_target(), CHANGES, *sources, directory, CONFIG, units=UNITS)
 
 
-def test_every_change_is_attacked_and_its_quality_measured(measured):
+def test_every_change_is_attacked_and_its_quality_measured(measured, sources):
     directory, results = measured
     records = results.records
     assert [record.change.kind for record in records] == ["none", "random"]
@@ -62,6 +64,7 @@ def test_every_change_is_attacked_and_its_quality_measured(measured):
         assert record.measured.completed == 20
         assert 0 <= record.measured.extracted <= 20
     assert_round_trips(results)
+    assert results.skipped == {"members": {}, "nonmembers": {sources[1].ids[7]: "it is torn"}}
     plain, changed = (
         Evidence.open(directory / change.name / "evidence").read("nonmembers").scores["cond/loss"]
         for change in CHANGES
@@ -77,7 +80,7 @@ def test_what_is_measured_is_not_measured_again(measured, sources):
     options = {"units": UNITS, "progress": lambda *now: calls.append(now)}
     again = measure_changes(tiny.rar_target(), CHANGES, *sources, directory, CONFIG, **options)
     assert again == records
-    assert not calls
+    assert {what.split()[0] for _, _, what, *_ in calls} == {"Looking"}
 
 
 def test_another_request_is_refused(measured, sources):

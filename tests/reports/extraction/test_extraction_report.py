@@ -72,7 +72,9 @@ def pictures(results, size=8):
 )
 def test_the_page_says_what_was_found(options, status):
     results, table = report(**options)
+    results = replace(results, skipped={"candidates": {"x.png": "it is torn"}})
     html = render_extraction(results, table, b"PNG")
+    assert "x.png: it is torn" in html
     assert HEADLINES[status] in html
     assert "Extraction from &lt;tiny&gt;" in html
     assert "<tiny>" not in html
@@ -84,7 +86,9 @@ def test_the_page_says_what_was_found(options, status):
     assert not re.search(r'(?:src|href)="(?!data:|#)', html)
     console = Console(width=80, record=True, file=io.StringIO())
     print_extraction(results, console)
-    assert HEADLINES[status] in console.export_text()
+    text = console.export_text()
+    assert HEADLINES[status] in text
+    assert "x.png: it is torn" in text
 
 
 def test_the_finding_can_be_quoted():

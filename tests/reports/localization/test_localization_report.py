@@ -48,6 +48,7 @@ def make_results(stages=10, blocks=30, classes=3, subsets=3, **changes):
         high=cells(),
         top_share=cells(4),
         class_mean=cells(),
+        shared=0.4,
         faint=0.25,
         top_units=(unit,),
         pictures=(FiringPicture(picture=unit.picture, label=2, num_units=7),),
@@ -64,7 +65,9 @@ def make_results(stages=10, blocks=30, classes=3, subsets=3, **changes):
             num_members=1000,
             num_nonmembers=500,
             num_units=80,
+            num_firing=70,
             share=0.9,
+            chance=2 / 3,
             low=0.5,
             high=0.8,
             p_value=0.001,
@@ -134,7 +137,7 @@ def test_figures_are_written_the_same_every_time(tmp_path):
 
 
 def test_the_page_shows_units_pictures_control_and_its_limits(png):
-    results = make_results()
+    results = replace(make_results(), skipped={"members": {"x.png": "it is torn"}})
     page = render_localization(results, {"folder/<b>.png": png})
     assert page == render_localization(results, {"folder/<b>.png": png})
     for words in (
@@ -143,10 +146,12 @@ def test_the_page_shows_units_pictures_control_and_its_limits(png):
         "folder/&lt;b&gt;.png",
         "7 units",
         "data:image/png;base64,",
-        "training pictures fire 90.0% of the top units (by chance 66.7%",
-        "25.0% of the top units never reach",
+        "70 pictures fire a top unit, and 90.0% of them are training pictures (by chance 66.7%",
+        "40.0% of all units: several pictures fire them alike",
+        "25.0% of all units: they hardly fire at all",
         "not that training made it so",
         "2509.00488",
+        "x.png: it is torn",
     ):
         assert words in page
     assert "<script" not in page
@@ -155,15 +160,17 @@ def test_the_page_shows_units_pictures_control_and_its_limits(png):
 def test_what_was_not_measured_is_left_out(png):
     shape = {"stages": 1, "blocks": 2, "classes": 1, "subsets": 1}
     unit = replace(make_results(**shape).localization.top_units[0], class_mem=None)
-    results = make_results(**shape, control=None, class_mean=None, faint=0.0, top_units=(unit,))
+    results = make_results(**shape, control=None, class_mean=None, shared=0.0, faint=0.0, top_units=(unit,))
     page = render_localization(results, {"folder/<b>.png": png})
-    for words in ("ClassMem is", "unseen pictures in the pool", "never reach", "Would fewer pictures do?"):
+    for words in ("ClassMem is", "unseen pictures in the pool", "of all units:", "Would fewer pictures do?"):
         assert words not in page
 
 
 def test_the_terminal_shows_the_main_numbers():
     console = Console(width=100, record=True, file=io.StringIO())
-    print_localization(make_results(), console)
+    skipped = {"members": {"x.png": "it is torn"}}
+    print_localization(replace(make_results(), skipped=skipped), console)
     text = console.export_text()
+    assert "x.png: it is torn" in text
     assert "fired by 12 pictures" in text
     assert "0.980" in text

@@ -46,6 +46,7 @@ def make_results(*records):
         target=OriginalTarget(name="a & b", family="var", fingerprint="f00"),
         members="digits:members",
         nonmembers="digits:nonmembers",
+        skipped={"members": {"x.png": "it is torn"}},
         records=records,
     )
 
@@ -71,7 +72,13 @@ def test_all_files_are_written_the_same_every_time(results, tmp_path):
     ]
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
     page = first[-1].read_text()
-    for words in ("a &amp; b", "45 before, 21 after 5% units by UnitMem × 0.5", "2509.00488", "not testable"):
+    for words in (
+        "a &amp; b",
+        "45 before, 21 after 5% units by UnitMem × 0.5",
+        "2509.00488",
+        "not testable",
+        "x.png: it is torn",
+    ):
         assert words in page
     assert "<script" not in page
 
@@ -108,5 +115,7 @@ def test_the_table_names_every_change(results):
         "5% random units × 0.5, seed 0",
         "output noise σ 1, seed 0",
         "more than there are",
+        "not testable",
+        "x.png: it is torn",
     ):
         assert words in text
