@@ -33,6 +33,7 @@ from jaxaudit.data import BLIND_NAMES, PictureBatch, Source, batches, check_disj
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import SPLITS, Columns, Evidence, Shard, check_finite
 from jaxaudit.protocols import PROTOCOLS
+from jaxaudit.results import Plan
 from jaxaudit.runtime.parallel import one_in_flight
 from jaxaudit.runtime.placement import Placement
 from jaxaudit.runtime.progress import Progress, silent
@@ -63,6 +64,55 @@ class CollectConfig:
     shard_size: int = 512
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Preparation:
+    """Pictures that were looked at, and what will be asked about them; from `prepare`.
+
+    Attributes:
+      scorer: of the target.
+      pictures: {side: its usable pictures}.
+      request: everything a score will depend on, and what dataset inference will rest on; JSON-able.
+      run: what is recorded of the machine.
+      config: how evidence is collected.
+    """
+
+    scorer: Scorer
+    pictures: dict[str, Pictures]
+    request: dict[str, Any]
+    run: dict[str, Any]
+    config: CollectConfig
+
+    @property
+    def target(self) -> Target:
+        """What is audited."""
+        return self.scorer.target
+
+    def score(
+        self, directory: str | os.PathLike, *, plan: Plan | None = None, progress: Progress = silent
+    ) -> Evidence:
+        """Scores the pictures under this plan, and keeps the scores; see `collect_evidence`."""
+        evidence = Evidence.create(
+            directory,
+            self.request,
+            {**self.run, "plan": plan.fingerprint if plan else None},
+            columns=Columns(
+                tuple(name for name in self.scorer.plan.names if name not in self.scorer.plan.fitted),
+                self.scorer.features(),
+                BLIND_NAMES,
+            ),
+            num_rows={split: len(each.source) for split, each in self.pictures.items()},
+            shard_size=self.config.shard_size,
+        )
+
+        def compute(shard: Shard, done: Callable[[int], None]) -> dict[str, Any]:
+            of_split, batch_size = self.pictures[shard.split], self.config.placement.batch_size
+            blind_columns = evidence.columns.blind_columns
+            return _score(self.scorer, of_split, shard.rows, batch_size, blind_columns, done)
+
+        fill(evidence, compute, progress, f"Scoring with {self.target.name}")
+        return evidence
+
+
 def collect_evidence(
     target: Target,
     members: Source,
@@ -85,9 +135,29 @@ def collect_evidence(
       progress: hears of images looked at, and of those this process has scored.
 
     Raises:
+      InputError: as `prepare`, or if the folder holds evidence of another request, or a score is not a finite
+        number.
+    """
+    return prepare(target, members, nonmembers, config, progress=progress).score(directory, progress=progress)
+
+
+def prepare(
+    target: Target,
+    members: Source,
+    nonmembers: Source,
+    config: CollectConfig = CollectConfig(),
+    *,
+    progress: Progress = silent,
+) -> Preparation:
+    """Looks at every picture once and says what will be measured; nothing is scored yet.
+
+    Args:
+      target, members, nonmembers, config: as `collect_evidence`.
+      progress: hears of images looked at.
+
+    Raises:
       InputError: if the scores, access or options do not fit the target, pictures cannot be used, labels do
-        not mean the target's classes or captions are missing, the sources share pictures, the folder holds
-        evidence of another request, or a score is not a finite number.
+        not mean the target's classes or captions are missing, or the sources share pictures.
     """
     resolved = {
         split: resolve_condition(source, target)
@@ -108,25 +178,13 @@ def collect_evidence(
     pictures = {split: look(each, target.preprocessing, progress) for split, each in drawn.items()}
     check_disjoint(pictures["members"].digests, pictures["nonmembers"].digests)
     progress(0, 0, f"Preparing {target.name}")
-    evidence = Evidence.create(
-        directory,
+    return Preparation(
+        scorer,
+        pictures,
         _request(target, pictures, null, scorer, config),
         _run(scorer, pictures, config),
-        columns=Columns(
-            tuple(name for name in scorer.plan.names if name not in scorer.plan.fitted),
-            scorer.features(),
-            BLIND_NAMES,
-        ),
-        num_rows={split: len(each.source) for split, each in pictures.items()},
-        shard_size=config.shard_size,
+        config,
     )
-
-    def compute(shard: Shard, done: Callable[[int], None]) -> dict[str, Any]:
-        of_split, batch_size = pictures[shard.split], config.placement.batch_size
-        return _score(scorer, of_split, shard.rows, batch_size, evidence.columns.blind_columns, done)
-
-    fill(evidence, compute, progress, f"Scoring with {target.name}")
-    return evidence
 
 
 def _draw(source: Source, num_samples: int, seed: int) -> Source:

@@ -11,6 +11,7 @@ _ELSEWHERE = (
     "target",
     "scores",
     "access",
+    "plan",
     "provenance",
     "skipped",
     "gflop_per_image",

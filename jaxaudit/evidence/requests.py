@@ -89,6 +89,7 @@ class EvidenceRun(msgspec.Struct, frozen=True):
     target: str = ""
     scores: tuple[str, ...] = ()
     access: str = ""
+    plan: str | None = None
     skipped: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
     provenance: dict[str, Any] = msgspec.field(default_factory=dict)
     gflop_per_image: float | None = None

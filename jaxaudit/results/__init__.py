@@ -4,12 +4,14 @@ audit          results.json of an audit, answer.json of an owner's question; wit
                individuals
 extraction     results.json of an extraction      localization   results.json of a localisation
 mitigation     results.json of mitigations        studies        files of the studies, benchmark: of that
+plan           what is fixed before an audit
 codec          JSON there and back, with a format that is checked
 
 `read_results(path, AuditResults)` gives the record, or one sentence on why the file is none.
 """
 
 from jaxaudit.results.audit import (
+    Answer,
     AuditResults,
     Collected,
     Finding,
@@ -67,6 +69,7 @@ from jaxaudit.results.mitigation import (
     Measured,
     MitigationResults,
 )
+from jaxaudit.results.plan import Plan, Planned
 from jaxaudit.results.studies import (
     FalsePositiveRate,
     NullStudyResults,
@@ -77,6 +80,7 @@ from jaxaudit.results.studies import (
 )
 
 __all__ = [
+    "Answer",
     "Attribution",
     "AuditResults",
     "BenchmarkResults",
@@ -110,6 +114,8 @@ __all__ = [
     "OmittedFpr",
     "Omnibus",
     "OwnersAnswer",
+    "Plan",
+    "Planned",
     "PowerCurve",
     "PowerPoint",
     "PublishedScoreMetrics",

@@ -18,6 +18,7 @@ from jaxaudit.results.inference import (
     SetTest,
 )
 from jaxaudit.results.membership import Histogram, MembershipInference
+from jaxaudit.results.plan import Planned
 
 Access = Literal["gray-box", "white-box"]
 Status = Literal["trained_on", "no_evidence", "contradicted", "not_testable", "paper"]
@@ -145,7 +146,9 @@ class AuditResults(Document, frozen=True, kw_only=True):
       finding: in words. gate: the blind gate.
       test, sensitivity, individuals: what the verdict rests on, as in `Verdict`; None under "paper".
       reference: the target whose scores of the same images stood beside; None without.
-      seed_given: whether someone chose `seed`; else it follows from the evidence.
+      seed_given: whether someone chose `seed`; else it follows from the plan, or without one that counts from
+        the evidence.
+      plan: what was fixed before scoring; None if nothing was.
       main_view: the view of the attack tailored to the kind of target.
       null_control: unseen images against unseen ones, by the test of the main view; None where there is none.
       dataset_inference, power_curves: by view; None if the sets could not be tested.
@@ -177,6 +180,7 @@ class AuditResults(Document, frozen=True, kw_only=True):
     null_control: NullControl | None
     dataset_inference: dict[str, DatasetInference | Identification] | None
     power_curves: dict[str, PowerCurve] | None
+    plan: Planned | None = None
 
     @property
     def skipped(self) -> dict[str, dict[str, str]]:
@@ -191,19 +195,23 @@ class NearDuplicates(Record, frozen=True):
     unpublished: int
 
 
+Answer = Literal["identified", "not_identified", "contradicted", "too_few", "not_testable"]
+
+
 class OwnersAnswer(Document, frozen=True, kw_only=True):
     """The result of `jaxaudit.audits.identify.identify_data`.
 
     Attributes:
-      status: "too_few" if there are signs of training, p <= 0.05, but not enough pictures to be sure.
-      required: how many pictures it takes; None unless there are such signs.
+      status: "too_few" if there are signs of training, alpha < p <= 0.05, but not enough pictures to be sure.
+        It rests on `asked` if there were questions before, else on the finding of the audit.
+      required: how many pictures one question takes; None unless there are such signs and it is the first.
       asked: this question, and those of earlier answers that were named, with the evidence of all.
       near_duplicates: within P and within U.
       audit: everything the answer rests on; P are the members, U the nonmembers.
     """
 
     format: Literal[3] = 3
-    status: Literal["identified", "not_identified", "contradicted", "too_few", "not_testable"]
+    status: Answer
     required: Forecast | None
     asked: SequentialEvidence
     near_duplicates: NearDuplicates
