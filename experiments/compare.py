@@ -21,7 +21,7 @@ from jaxaudit.errors import InputError
 from jaxaudit.outputs import check_folder
 from jaxaudit.reports.comparison.rows import compared, print_comparison
 from jaxaudit.reports.files import write_audit, write_comparison
-from jaxaudit.reports.kit.skipped import print_skipped
+from jaxaudit.reports.kit.skipped import print_copies, print_skipped
 
 from . import shared_flags
 from .progress import reported
@@ -74,6 +74,7 @@ def main(argv: Sequence[str]) -> None:
             results = assess(evidence, assess_config, reference=beside)
         write_audit(results, directory / name)
         print_skipped(results.skipped, console)
+        print_copies(results.copies, console)
         rows.append(compared(results))
     print_comparison(rows, console)
     for written in write_comparison(rows, directory):

@@ -15,6 +15,7 @@ import numpy as np
 
 from jaxaudit import stats
 from jaxaudit.audits import tested
+from jaxaudit.audits.independent import independent, without_copies
 from jaxaudit.audits.plan import planned, remark
 from jaxaudit.audits.reference import check_is_another, with_reference
 from jaxaudit.data.duplicates import check_disjoint
@@ -95,6 +96,9 @@ def assess(
 ) -> AuditResults:
     """Membership inference, dataset inference, power and verdict of one audit.
 
+    Protocols that give a verdict leave altered copies across the sides out, and count what hangs together
+    within one as one (`jaxaudit.stats.clusters`); membership inference is of single pictures, all of them.
+
     Args:
       evidence: scores of both sides.
       config: how they become a verdict.
@@ -124,6 +128,15 @@ def assess(
     if protocol.equal_sizes:
         size, rng = min(len(members), len(nonmembers)), np.random.default_rng(seed)
         members, nonmembers = (_draw(table, size, rng) for table in (members, nonmembers))
+    counted, described = (members, nonmembers), {}
+    if protocol.gives_verdict:
+        copies = dict(zip(SPLITS, map(_copies, counted), strict=True))
+        members, nonmembers = without_copies(members, nonmembers)
+        counted = independent(members, nonmembers)
+        described = {
+            split: {"num_independent": len(table), "copies": copies[split]}
+            for split, table in zip(SPLITS, counted, strict=True)
+        }
     scores = tested.scores(evidence)
     views = _by_view(scores, protocol)
     if not views:
@@ -131,7 +144,7 @@ def assess(
             f"The evidence holds no score for --protocol={protocol.name}: "
             f"{'none' if protocol.published_scores else 'each'} of its scores is a published one (_ref)."
         )
-    found = _infer(members, nonmembers, evidence, config)
+    found = _infer(*counted, evidence, config)
     if protocol.gives_verdict:
         words = f"{found['finding'].sentence} {remark(under, seed=chosen_seed)}"
         found["finding"] = replace(found["finding"], sentence=words)
@@ -151,7 +164,7 @@ def assess(
             name: _histogram(member_scores[name], nonmember_scores[name])
             for name in membership.groups.values()
         },
-        **tested.facts(evidence),
+        **tested.facts(evidence, described),
         **found,
     )
 
@@ -261,6 +274,12 @@ _INFERENCES = {"sum": _sum_of_scores, "cdi": _copyrighted_data_identification}
 
 def _digests(table: Table) -> dict[str, str]:
     return dict(zip(table.sample_ids, table.digests, strict=True))
+
+
+def _copies(table: Table) -> dict[str, str]:
+    """{id: the picture of the other side that it is an altered copy of}."""
+    rows = np.flatnonzero(table.copy_of != "")
+    return dict(zip(table.sample_ids[rows].tolist(), table.copy_of[rows].tolist(), strict=True))
 
 
 def _draw(table: Table, size: int, rng: np.random.Generator) -> Table:

@@ -10,7 +10,7 @@ from jaxaudit.audits.collect import Preparation, collect_evidence
 from jaxaudit.audits.plan import check_plan, make_plan
 from jaxaudit.audits.reference import check_is_another
 from jaxaudit.audits.request import target_request
-from jaxaudit.audits.sides import check_sides
+from jaxaudit.audits.sides import check_independent, check_sides
 from jaxaudit.data import Source
 from jaxaudit.evidence import Evidence
 from jaxaudit.results import Plan
@@ -59,8 +59,9 @@ def plan_audit(
       previous: fingerprint of the last question that was asked before, None for the first.
 
     Raises:
-      InputError: if the reference does not fit.
+      InputError: if too few pictures are independent, or the reference does not fit.
     """
+    check_independent(prepared.target, prepared.clusters, config)
     beside = None
     if reference is not None:
         reference.check(prepared.target)

@@ -29,7 +29,7 @@ from jaxaudit.attacks.runner import PendingScores, Scorer
 from jaxaudit.audits.fill import fill
 from jaxaudit.audits.pictures import Pictures, look
 from jaxaudit.audits.request import measurement_request
-from jaxaudit.data import BLIND_NAMES, PictureBatch, Source, batches, check_disjoint
+from jaxaudit.data import BLIND_NAMES, Clusters, PictureBatch, Source, batches, check_disjoint, find_clusters
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import SPLITS, Columns, Evidence, Shard, check_finite
 from jaxaudit.protocols import PROTOCOLS
@@ -70,7 +70,7 @@ class Preparation:
 
     Attributes:
       scorer: of the target.
-      pictures: {side: its usable pictures}.
+      pictures: {side: its usable pictures}. clusters: {side: which of them hang together}.
       request: everything a score will depend on, and what dataset inference will rest on; JSON-able.
       run: what is recorded of the machine.
       config: how evidence is collected.
@@ -78,6 +78,7 @@ class Preparation:
 
     scorer: Scorer
     pictures: dict[str, Pictures]
+    clusters: dict[str, Clusters]
     request: dict[str, Any]
     run: dict[str, Any]
     config: CollectConfig
@@ -106,8 +107,12 @@ class Preparation:
 
         def compute(shard: Shard, done: Callable[[int], None]) -> dict[str, Any]:
             of_split, batch_size = self.pictures[shard.split], self.config.placement.batch_size
-            blind_columns = evidence.columns.blind_columns
-            return _score(self.scorer, of_split, shard.rows, batch_size, blind_columns, done)
+            blind_columns, clusters = evidence.columns.blind_columns, self.clusters[shard.split]
+            return {
+                **_score(self.scorer, of_split, shard.rows, batch_size, blind_columns, done),
+                "cluster": clusters.firsts[shard.start : shard.stop],
+                "copy_of": clusters.copy_of[shard.start : shard.stop],
+            }
 
         fill(evidence, compute, progress, f"Scoring with {self.target.name}")
         return evidence
@@ -177,11 +182,15 @@ def prepare(
     drawn = {split: _draw(each, config.num_samples, config.seed) for split, each in resolved.items()}
     pictures = {split: look(each, target.preprocessing, progress) for split, each in drawn.items()}
     check_disjoint(pictures["members"].digests, pictures["nonmembers"].digests)
+    progress(0, 0, "Looking for near-duplicates")
+    found = find_clusters(*(pictures[split].seen for split in SPLITS))
+    clusters = dict(zip(SPLITS, found, strict=True))
     progress(0, 0, f"Preparing {target.name}")
     return Preparation(
         scorer,
         pictures,
-        _request(target, pictures, null, scorer, config),
+        clusters,
+        _request(target, pictures, clusters, null, scorer, config),
         _run(scorer, pictures, config),
         config,
     )
@@ -233,6 +242,7 @@ def _score(
 def _request(
     target: Target,
     pictures: dict[str, Pictures],
+    clusters: dict[str, Clusters],
     null: np.ndarray | None,
     scorer: Scorer,
     config: CollectConfig,
@@ -241,7 +251,10 @@ def _request(
     plan, options = scorer.plan, scorer.step.options
     return {
         **measurement_request(target, config.seed),
-        **{split: each.request for split, each in pictures.items()},
+        **{
+            split: {**each.request, "clusters_sha256": clusters[split].sha256}
+            for split, each in pictures.items()
+        },
         "null_condition_sha256": None if null is None else hashlib.sha256(null.tobytes()).hexdigest(),
         "scores": list(plan.names),
         "options": dataclasses.asdict(options) if options else {},

@@ -20,20 +20,21 @@ again whatever comes out, and to keep to alpha all the same, goes by the e-value
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from jaxaudit import stats
 from jaxaudit.audits.assess import AssessConfig, assess
 from jaxaudit.audits.carry_out import Reference, carry_out, plan_audit
 from jaxaudit.audits.collect import CollectConfig, Preparation, prepare
+from jaxaudit.audits.independent import read_independent
 from jaxaudit.audits.request import target_request
-from jaxaudit.data import Source, fingerprints, near_duplicate_ids
+from jaxaudit.data import Clusters, Source
 from jaxaudit.errors import InputError
-from jaxaudit.evidence import SPLITS, Evidence
+from jaxaudit.evidence import Evidence
 from jaxaudit.results import (
     Answer,
     AuditResults,
     Forecast,
-    NearDuplicates,
     OwnersAnswer,
     Plan,
     SequentialEvidence,
@@ -81,7 +82,7 @@ def identify_data(
         `carry_out` and `assess`.
     """
     assess_config = assess_config or AssessConfig()
-    prepared, within = _look(
+    prepared = _look(
         target, published, unpublished, collect_config, assess_config, previous=previous, progress=progress
     )
     evidence, beside = carry_out(
@@ -102,7 +103,6 @@ def identify_data(
         status=status,
         required=_required(audit, evidence, assess_config) if status == "too_few" and first else None,
         asked=asked,
-        near_duplicates=within,
         audit=audit,
     )
 
@@ -124,7 +124,7 @@ def plan_identification(
       InputError: as `identify_data`, for all that can be known before.
     """
     assess_config = assess_config or AssessConfig()
-    prepared, _ = _look(
+    prepared = _look(
         target, published, unpublished, collect_config, assess_config, previous=previous, progress=progress
     )
     return plan_audit(prepared, assess_config, reference=reference, previous=_last(previous))
@@ -145,21 +145,23 @@ def check_sizes(num_published: int, num_unpublished: int, alpha: float) -> None:
             )
 
 
-def check_no_near_duplicates(published: Source, unpublished: Source) -> NearDuplicates:
-    """Pairs of near-duplicates within each set, which are allowed, but not independent.
+def check_no_copies(ids: Sequence[str], clusters: Clusters) -> None:
+    """Refuses published pictures that are (nearly) unpublished ones.
+
+    Args:
+      ids: of the published pictures, in order.
+      clusters: of them.
 
     Raises:
-      InputError: if a picture of one set is (nearly) in the other.
+      InputError: with their number and the first few.
     """
-    p, u = fingerprints(published), fingerprints(unpublished)
-    if pairs := near_duplicate_ids(p, u):
+    if pairs := [(name, of) for name, of in zip(ids, clusters.copy_of, strict=True) if of]:
         shown = "; ".join(f"{first!r} and {second!r}" for first, second in pairs[:_EXAMPLES])
         raise InputError(
             f"{len(pairs)} published pictures are the same as, or altered copies of, unpublished ones "
             f"({shown}{'; ...' if len(pairs) > _EXAMPLES else ''}); remove them from the unpublished set, "
             "which the model must not have seen."
         )
-    return NearDuplicates(published=len(near_duplicate_ids(p)), unpublished=len(near_duplicate_ids(u)))
 
 
 def _look(
@@ -171,7 +173,7 @@ def _look(
     *,
     previous: OwnersAnswer | None,
     progress: Progress,
-) -> tuple[Preparation, NearDuplicates]:
+) -> Preparation:
     """The pictures, once it is certain that the question can be asked of them."""
     if not assess_config.protocol.gives_verdict:
         raise InputError(
@@ -180,12 +182,11 @@ def _look(
     if previous is not None:
         _check_previous(previous, target, assess_config.alpha)
     check_sizes(len(published), len(unpublished), assess_config.alpha)
-    progress(0, 0, "Looking for near-duplicates")
-    within = check_no_near_duplicates(published, unpublished)
     prepared = prepare(target, published, unpublished, collect_config or CollectConfig(), progress=progress)
+    check_no_copies(prepared.pictures["members"].source.ids, prepared.clusters["members"])
     if previous is not None:
         _check_new(prepared, previous)
-    return prepared, within
+    return prepared
 
 
 def _check_previous(previous: OwnersAnswer, target: Target, alpha: float) -> None:
@@ -264,5 +265,5 @@ def _test(audit: AuditResults) -> SetTest:
 def _required(audit: AuditResults, evidence: Evidence, config: AssessConfig) -> Forecast:
     """How many pictures it takes, by the scores of the main view."""
     names = evidence.request["feature_sets"][config.protocol.name][audit.main_view]
-    p, u = (evidence.read(split).matrix(names) for split in SPLITS)
+    p, u = (table.matrix(names) for table in read_independent(evidence))
     return stats.forecast_samples(p, u, alpha=config.alpha, power=config.power, seed=audit.seed)

@@ -1,11 +1,11 @@
 """Which pictures of two sides hang together, so that they do not count as many.
 
-Within a side, a cluster are pictures with the same pixels, near-duplicates (`jaxaudit.data.duplicates`), those
-that somebody declared to belong together (`?group=` of their source), and whatever is connected by these.
+Within a side, a cluster are pictures with the same pixels, near-duplicates (`jaxaudit.data.duplicates`),
+those that somebody declared to belong together (`?group=` of their source), and whatever these connect.
 
 Across the sides, a picture that is connected to one of the other side by pixels and near-duplicates is an
-altered copy of it, and can stand for neither: one of the two was seen, or both were. Declared groups do not
-connect the sides; pictures of one shoot, some of them published, are what should be compared.
+altered copy of it, and neither of the two can stand for its side. Declared groups do not connect the sides:
+pictures of one shoot, some of them published, are what should be compared.
 
 Axes: N pictures of both sides, K pairs.
 """

@@ -39,6 +39,7 @@ class PicturesSaid(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pixels_sha256: str
     labels_sha256: str
     conditions_sha256: str
+    clusters_sha256: str
 
 
 class ScoreSaid(msgspec.Struct, frozen=True):

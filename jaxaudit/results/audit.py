@@ -46,9 +46,14 @@ class ImageSet(Record, frozen=True):
 
     Attributes:
       source: what it was opened from.
-      ids_sha256, conditions_sha256, pixels_sha256, labels_sha256: over every picture, of its name, of what
-        the model is asked with, of name and pixels, of name and class.
+      ids_sha256, conditions_sha256, pixels_sha256, labels_sha256, clusters_sha256: over every picture, of its
+        name, of what the model is asked with, of name and pixels, of name and class, of what it hangs
+        together with.
       num_images: its size.
+      num_independent: what a verdict counts: without `copies`, and of pictures that hang together (copies of
+        each other, or declared to belong together) one. None where there is no verdict.
+      copies: {id: a picture of the other set} that are altered copies of pictures of the other set, and so
+        count for neither.
       class_rule: how the classes came about.
       skipped: {id: reason} of the pictures that could not be used and were left out.
     """
@@ -59,7 +64,10 @@ class ImageSet(Record, frozen=True):
     num_images: int
     pixels_sha256: str = ""
     labels_sha256: str = ""
+    clusters_sha256: str = ""
     class_rule: str = ""
+    num_independent: int | None = None
+    copies: dict[str, str] = msgspec.field(default_factory=dict)
     skipped: dict[str, str] = msgspec.field(default_factory=dict)
 
 
@@ -187,12 +195,10 @@ class AuditResults(Document, frozen=True, kw_only=True):
         """{side: {id: reason}} of the pictures that were left out."""
         return {"members": self.members.skipped, "nonmembers": self.nonmembers.skipped}
 
-
-class NearDuplicates(Record, frozen=True):
-    """Pairs of near-duplicates within each of an owner's two sets."""
-
-    published: int
-    unpublished: int
+    @property
+    def copies(self) -> dict[str, dict[str, str]]:
+        """{side: {id: a picture of the other side}} of the altered copies across the sides."""
+        return {"members": self.members.copies, "nonmembers": self.nonmembers.copies}
 
 
 Answer = Literal["identified", "not_identified", "contradicted", "too_few", "not_testable"]
@@ -206,7 +212,6 @@ class OwnersAnswer(Document, frozen=True, kw_only=True):
         It rests on `asked` if there were questions before, else on the finding of the audit.
       required: how many pictures one question takes; None unless there are such signs and it is the first.
       asked: this question, and those of earlier answers that were named, with the evidence of all.
-      near_duplicates: within P and within U.
       audit: everything the answer rests on; P are the members, U the nonmembers.
     """
 
@@ -214,5 +219,4 @@ class OwnersAnswer(Document, frozen=True, kw_only=True):
     status: Answer
     required: Forecast | None
     asked: SequentialEvidence
-    near_duplicates: NearDuplicates
     audit: AuditResults

@@ -10,6 +10,7 @@ from jaxaudit.stats.cdi.identification import identify, shapley_values
 from jaxaudit.stats.cdi.null import false_positive_rate
 from jaxaudit.stats.cdi.power import identification_power
 from jaxaudit.stats.cdi.shapley import ShapleyValues
+from jaxaudit.stats.clusters import first_of_clusters, smallest_cluster
 from jaxaudit.stats.combination import COMBINATIONS, combine_p_values
 from jaxaudit.stats.dataset_inference import dataset_inference
 from jaxaudit.stats.effect_size import hedges_g
@@ -72,6 +73,7 @@ __all__ = [
     "discover_members",
     "false_positive_rate",
     "fewest_permutable",
+    "first_of_clusters",
     "fitted_scores",
     "forecast_samples",
     "frechet_distance",
@@ -93,6 +95,7 @@ __all__ = [
     "shapley_values",
     "sign_test_bound",
     "signed_rank_bound",
+    "smallest_cluster",
     "tpr_at_fpr",
     "tpr_at_fpr_interval",
     "verdict",

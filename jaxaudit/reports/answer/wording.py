@@ -46,13 +46,7 @@ def e_value(number: float) -> str:
 
 def assumptions(answer: OwnersAnswer) -> list[str]:
     """What the owner vouches for, and what was found of it."""
-    copies, audit = answer.near_duplicates, answer.audit
-    within = (
-        "no near-duplicates were found within either set"
-        if not (copies.published or copies.unpublished)
-        else f"pairs of near-duplicates: {copies.published} published, {copies.unpublished} "
-        "unpublished; every pair makes the result look a little more certain than it is"
-    )
+    audit = answer.audit
     gate = audit.gate
     state = "did not tell them apart" if gate.passed else "told them apart"
     reference = audit.reference
@@ -70,7 +64,8 @@ def assumptions(answer: OwnersAnswer) -> list[str]:
             else []
         ),
         "No picture is in both sets: checked, pixel by pixel and for altered copies.",
-        f"Pictures are independent of each other: {within}.",
+        "Pictures are independent of each other, but for altered copies, which were looked for, and those "
+        "that were declared to belong together: such pictures count as one.",
         "The model in the file is the model in question: its fingerprint is "
         f"{str(audit.target.fingerprint)[:16]}.",
         _asked_once(answer),
@@ -114,14 +109,9 @@ def changes(answer: OwnersAnswer) -> list[str]:
 
 
 def _compared(answer: OwnersAnswer) -> str:
-    audit = answer.audit
-    published, unpublished = (
-        formats.count(images.num_images) for images in (audit.members, audit.nonmembers)
-    )
-    return (
-        f"The model was asked about {published} published and {unpublished} unpublished pictures, and how it "
-        "answered was compared."
-    )
+    published = wording.counted(answer.audit.members, "published")
+    unpublished = wording.counted(answer.audit.nonmembers, "unpublished pictures")
+    return f"The model was asked about {published} and {unpublished}, and how it answered was compared."
 
 
 def _found(answer: OwnersAnswer) -> list[str]:

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from jaxaudit.reports.audit import wording
 from jaxaudit.reports.audit.decision import overturned
 from jaxaudit.reports.kit import formats
 from jaxaudit.reports.kit.markup import (
@@ -19,7 +20,7 @@ from jaxaudit.reports.kit.markup import (
     section,
     table,
 )
-from jaxaudit.reports.kit.skipped import skipped_list
+from jaxaudit.reports.kit.skipped import copies_list, skipped_list
 from jaxaudit.results import AuditResults, Collected, ImageSet, TargetFacts
 
 _PAPERS = {
@@ -50,7 +51,7 @@ def tested(results: AuditResults) -> Html:
     def described(images: ImageSet) -> Html:
         return join(
             [
-                f"{formats.count(images.num_images)} images of ",
+                f"{wording.counted(images)} of ",
                 code(images.source),
                 element("br"),
                 element("span", "sha256 of their names ", code(images.ids_sha256), class_="small"),
@@ -93,6 +94,7 @@ def tested(results: AuditResults) -> Html:
             ]
         ),
         skipped_list(results.skipped),
+        copies_list(results.copies),
         details(
             "Origin of the weights, preprocessing, versions and machine",
             definitions(

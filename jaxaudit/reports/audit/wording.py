@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from jaxaudit.protocols import Protocol, get_protocol
 from jaxaudit.reports.kit import formats, style
-from jaxaudit.results import AuditResults, Gate, MembershipInference, NullControl, PowerCurve, SetTest
+from jaxaudit.results import (
+    AuditResults,
+    Gate,
+    ImageSet,
+    MembershipInference,
+    NullControl,
+    PowerCurve,
+    SetTest,
+)
 
 HEADLINES = {
     "trained_on": "Statistical evidence that the model was trained on these images",
@@ -113,6 +121,13 @@ def gate_numbers(gate: Gate) -> str:
         f"{formats.p_equals(gate.p_value)} at a level of {formats.level(gate.level)}, AUC of a blind "
         f"classifier {formats.spread(gate.auc, formats.area)}"
     )
+
+
+def counted(images: ImageSet, what: str = "images") -> str:
+    """ "500 images", with what a verdict counts where that is fewer: "500 images (100 independent ones)"."""
+    size, independent = images.num_images, images.num_independent
+    fewer = "" if independent in (None, size) else f" ({formats.count(independent)} independent ones)"
+    return f"{formats.count(size)} {what}{fewer}"
 
 
 def seed(results: AuditResults) -> str:
