@@ -48,6 +48,8 @@ from jaxaudit.stats.relabelling import normal_scores, relabel_for
 
 FEWEST = 30
 """Samples a side below which no gate sees enough."""
+PERMUTATIONS = 9_999
+"""Relabellings of a verdict's tests, unless it is said otherwise."""
 _MOST = 50_000
 _MOST_BLIND_AUC = 0.6
 
@@ -135,7 +137,7 @@ def compare_sets(
 
 
 def set_test(
-    sets: Comparison, *, alpha: float = 0.01, level: float = GATE_LEVEL, permutations: int = 9_999
+    sets: Comparison, *, alpha: float = 0.01, level: float = GATE_LEVEL, permutations: int = PERMUTATIONS
 ) -> SetTest:
     """Tests P against U with everything that a verdict needs.
 
