@@ -114,7 +114,8 @@ def compare_sets(
     check_features(p_seen, u_seen, blind_names, allow_constant=True)
     if (len(p_seen), len(u_seen)) != (len(p), len(u)):
         raise InputError(
-            f"Blind features of {len(p_seen)} and {len(u_seen)} samples do not fit scores of {len(p)} and {len(u)}."
+            f"Blind features of {len(p_seen)} and {len(u_seen)} samples do not fit scores of {len(p)} and "
+            f"{len(u)}."
         )
     classes = class_labels(p_labels, u_labels, len(p), len(u))
     check_set_sizes(len(p), len(u))
