@@ -104,7 +104,7 @@ def _interruptible() -> Iterator[_Interrupt]:
 
 @contextlib.contextmanager
 def _quiet_threads() -> Iterator[None]:
-    """What a thread of a library raises comes back where the program waits for it; it is not logged before."""
+    """What a library's thread raises comes back where the program waits for it; it is not logged before."""
 
     def keep(record: logging.LogRecord) -> bool:
         return not record.exc_info or record.threadName == threading.main_thread().name

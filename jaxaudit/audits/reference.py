@@ -2,12 +2,15 @@
 
 Whatever makes pictures easy or hard for generators at large moves the scores of a reference model too, while
 training on the members moves those of the target only. The reference's scores therefore stand among what is
-known of a picture without the target, beside the blind features.
+known of a picture without the target, beside the blind features: a difference between P and U that the
+reference shows too is no sign of training.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -15,13 +18,19 @@ from jaxaudit.errors import InputError
 from jaxaudit.evidence import Evidence, Table
 
 
-def check_reference(evidence: Evidence, reference: Evidence) -> None:
-    """Raises InputError if the reference is the model in question."""
-    name, same = reference.run["target"], evidence.request["target"]["fingerprint"]
-    if same is not None and same == reference.request["target"]["fingerprint"]:
+def check_is_another(target: Mapping[str, Any], reference: Mapping[str, Any]) -> None:
+    """Makes sure that the reference is not the target itself.
+
+    Args:
+      target, reference: what requests say of them (`jaxaudit.audits.request.target_request`).
+
+    Raises:
+      InputError: if their weights have one fingerprint.
+    """
+    if reference["fingerprint"] is not None and reference["fingerprint"] == target["fingerprint"]:
         raise InputError(
-            f"The reference {name} is the target itself (fingerprint {same[:12]}); it must be a model that has "
-            "not seen the members."
+            f"The reference has the weights of the target itself (fingerprint {target['fingerprint'][:16]}); "
+            "take a model that has not seen the members."
         )
 
 
@@ -47,10 +56,14 @@ def with_reference(table: Table, reference: Evidence, split: str) -> Table:
             f"The reference was asked about other pixels or another label in {changed.size} of {len(table)} "
             f"{split} ({table.sample_ids[changed[0]]!r}, ...); score the same pictures with it."
         )
-    groups = next(iter(reference.request["feature_sets"].values()))  # of the default protocol, the first
-    names = [name for group in groups.values() for name in group]
+    names = [name for group in _feature_sets(reference).values() for name in group]
     return dataclasses.replace(
         table,
         blind=np.hstack([table.blind, other.matrix(names)]),
         blind_names=(*table.blind_names, *(f"reference/{name}" for name in names)),
     )
+
+
+def _feature_sets(reference: Evidence) -> dict[str, list[str]]:
+    """Those of the default protocol, which comes first."""
+    return next(iter(reference.request["feature_sets"].values()))

@@ -27,6 +27,7 @@ observed one first; G blocks of g samples.
 from __future__ import annotations
 
 import dataclasses
+
 import numpy as np
 from jaxtyping import Float, Float32, Int
 from scipy import linalg, special, stats

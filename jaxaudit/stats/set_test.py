@@ -48,6 +48,8 @@ from jaxaudit.stats.relabelling import normal_scores, relabel_for
 
 FEWEST = 30
 """Samples a side below which no gate sees enough."""
+PERMUTATIONS = 9_999
+"""Relabellings of a verdict's tests, unless it is said otherwise."""
 _MOST = 50_000
 _MOST_BLIND_AUC = 0.6
 
@@ -112,7 +114,8 @@ def compare_sets(
     check_features(p_seen, u_seen, blind_names, allow_constant=True)
     if (len(p_seen), len(u_seen)) != (len(p), len(u)):
         raise InputError(
-            f"Blind features of {len(p_seen)} and {len(u_seen)} samples do not fit scores of {len(p)} and {len(u)}."
+            f"Blind features of {len(p_seen)} and {len(u_seen)} samples do not fit scores of {len(p)} and "
+            f"{len(u)}."
         )
     classes = class_labels(p_labels, u_labels, len(p), len(u))
     check_set_sizes(len(p), len(u))
@@ -135,7 +138,7 @@ def compare_sets(
 
 
 def set_test(
-    sets: Comparison, *, alpha: float = 0.01, level: float = GATE_LEVEL, permutations: int = 9_999
+    sets: Comparison, *, alpha: float = 0.01, level: float = GATE_LEVEL, permutations: int = PERMUTATIONS
 ) -> SetTest:
     """Tests P against U with everything that a verdict needs.
 

@@ -94,7 +94,9 @@ def documents():
                 rejected=False,
                 alpha=0.01,
                 plan="",
-                questions=(records.Question(pictures=("a", "b"), p_value=1e-4, e_value=50.0, fingerprint="c"),),
+                questions=(
+                    records.Question(pictures=("a", "b"), p_value=1e-4, e_value=50.0, fingerprint="c"),
+                ),
             ),
             near_duplicates=records.NearDuplicates(published=0, unpublished=2),
             audit=audit,

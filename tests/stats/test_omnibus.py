@@ -22,7 +22,9 @@ def test_parts_are_ranks_of_their_formulas_and_the_whole_of_their_harmonic_mean(
     for t in labels.statistics(columns):
         positive, negative = ([max(sign * value, 0) ** 2 for value in t] for sign in (1, -1))
         statistics.append([sum(t), sum(positive), t @ inverse @ t, sum(negative)])
-    p = np.array([np.mean([other >= one - 1e-5 for other in row]) for row in np.transpose(statistics) for one in row])
+    p = np.array(
+        [np.mean([other >= one - 1e-5 for other in row]) for row in np.transpose(statistics) for one in row]
+    )
     p = p.reshape(4, -1)
     found = omnibus(columns, labels)
     parts = (found.rank_sum_p_value, found.positive_p_value, found.hotelling_p_value, found.opposite_p_value)

@@ -56,7 +56,9 @@ def test_p_values_are_those_of_scipy():
 
 
 def test_p_values_count_ties_and_are_whole_numbers_of_labellings():
-    np.testing.assert_array_equal(relabelling.p_values(np.array([2.0, 1, 2, 3, 2 + 1e-9])), [0.8, 1, 0.8, 0.2, 0.8])
+    np.testing.assert_array_equal(
+        relabelling.p_values(np.array([2.0, 1, 2, 3, 2 + 1e-9])), [0.8, 1, 0.8, 0.2, 0.8]
+    )
     p = relabelling.p_values(np.arange(10_000.0)[None])
     assert p[0, 9900] == 0.01  # as 1 - 0.99 is not
     assert p[0, -1] == 1e-4
@@ -132,7 +134,9 @@ def test_blocks_are_exchanged_instead_of_rows():
 
 
 @pytest.mark.usefixtures("small_blocks")
-@pytest.mark.parametrize(("n", "m", "blocks_p", "blocks_u"), [(7, 200, 7, 33), (200, 7, 33, 7), (2, 60, 2, 38)])
+@pytest.mark.parametrize(
+    ("n", "m", "blocks_p", "blocks_u"), [(7, 200, 7, 33), (200, 7, 33, 7), (2, 60, 2, 38)]
+)
 def test_a_small_side_keeps_its_blocks_beside_a_large_one(n, m, blocks_p, blocks_u):
     labels = relabel(n, m, 3, np.random.default_rng(6))
     assert labels.blocks.shape == (blocks_p + blocks_u, 1)
