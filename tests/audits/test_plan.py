@@ -23,9 +23,7 @@ RULES = AssessConfig(alpha=0.02)
 
 
 def sides(first=0):
-    return tuple(
-        open_source(f"digits:{half}[{first}:{first + 40}]") for half in ("members", "nonmembers")
-    )
+    return tuple(open_source(f"digits:{half}[{first}:{first + 40}]") for half in ("members", "nonmembers"))
 
 
 @pytest.fixture(scope="module")
@@ -102,9 +100,7 @@ def test_results_name_the_plan_and_their_seed_follows_from_it(evidence, plan):
     results = assess(evidence, RULES, plan=plan)
     assert (results.plan.fingerprint, results.plan.beforehand) == (plan.fingerprint, True)
     assert results.seed == int(plan.fingerprint[:8], 16)
-    assert results.finding.sentence.endswith(
-        f"Planned before scoring (fingerprint {plan.fingerprint[:16]})."
-    )
+    assert results.finding.sentence.endswith(f"Planned before scoring (fingerprint {plan.fingerprint[:16]}).")
 
 
 def test_evidence_that_was_begun_without_the_plan_is_not_planned(evidence, plan):

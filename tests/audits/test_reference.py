@@ -28,7 +28,9 @@ CONFIG = CollectConfig(scores=("cond/loss", "diff/loss", "diff/min_k_20"), place
 def ask(sides, reference, out):
     """Evidence of `digits_var` and of the reference."""
     prepared = prepare(load_target("digits_var"), *sides, CONFIG)
-    return carry_out(prepared, out / "evidence", RULES, reference=Reference(reference, *sides, out / "reference"))
+    return carry_out(
+        prepared, out / "evidence", RULES, reference=Reference(reference, *sides, out / "reference")
+    )
 
 
 def test_pictures_that_any_model_finds_easier_are_no_members(tmp_path, unchecked):
