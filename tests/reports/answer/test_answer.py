@@ -81,7 +81,7 @@ def test_later_questions_are_shown_with_those_before():
     page = Page(render_answer(answer))
     assert "This was question 3 about this model" in page.text
     assert "100 is needed for an answer" in page.text
-    assert [row[0] for row in page.rows if row[0] in "123"] == ["1", "2", "3"]
+    assert [row[0] for row in page.rows if row[0].isdigit()] == ["1", "2", "3"]
 
 
 def test_plan_reference_and_seed_are_named():
