@@ -12,6 +12,10 @@ NAMES = (
 )
 
 
+PICTURES = {
+    "classes": {"rule": "", "count": 10},
+    **dict.fromkeys(("ids_sha256", "pixels_sha256", "labels_sha256", "conditions_sha256"), ""),
+}
 SOURCES = "digits:members", "digits:nonmembers"
 
 
@@ -22,7 +26,7 @@ def make_evidence(
     names = [f"{view}/{name}" for name in NAMES]
     white = [name for name in names if "gradient_masking" in name]
     request = {
-        **{side: {"source": source} for side, source in zip(SPLITS, sources, strict=True)},
+        **{side: {**PICTURES, "source": source} for side, source in zip(SPLITS, sources, strict=True)},
         "scores": names,
         "score_info": {
             name: {
