@@ -5,6 +5,7 @@
       --nonmembers='folder:/imagenet/val?classes=sorted'
   jaxaudit audit --target=DIR --scores=*unified_loss          one attack that every family has
   jaxaudit audit --target=DIR --access=gray                   without gradients of the model
+  jaxaudit audit --target=DIR --plan=plan.json                fixes what will be done; again: does it
 
 Writes to --out: evidence/ (one row per picture), results.json, figures/ and report.html. A killed run
 goes on where it stopped; `jaxaudit verdict` repeats the statistics from the evidence alone.
@@ -24,6 +25,7 @@ from .progress import reported
 
 shared_flags.define_target()
 shared_flags.define_data()
+shared_flags.define_reference()
 with cli.flag_group("Scores"):
     _SCORES = flags.DEFINE_list("scores", ["all"], "Scores, patterns such as diff/*, or default, paper, all.")
 shared_flags.define_access()
@@ -43,6 +45,7 @@ with cli.flag_group("Scores"):
     _NUM_NOISES = flags.DEFINE_integer("num_noises", None, "MAR: noises the loss is averaged over.")
     _LIST_SCORES = flags.DEFINE_bool("list_scores", False, "Print every score with its source, and stop.")
 shared_flags.define_statistics()
+shared_flags.define_plan()
 shared_flags.define_seed()
 shared_flags.define_devices(batch_size=64)
 shared_flags.define_processes()
@@ -61,7 +64,8 @@ def main(argv: Sequence[str]) -> None:
     import jax
 
     from jaxaudit.audits.assess import assess
-    from jaxaudit.audits.collect import CollectConfig, collect_evidence
+    from jaxaudit.audits.carry_out import carry_out, plan_audit
+    from jaxaudit.audits.collect import CollectConfig, prepare
     from jaxaudit.audits.sides import check_sides, check_sizes
     from jaxaudit.reports import print_results
     from jaxaudit.reports.files import write_audit
@@ -79,18 +83,30 @@ def main(argv: Sequence[str]) -> None:
         shard_size=_SHARD_SIZE.value,
     )
     directory = shared_flags.out_folder(_OUT.value, "audits")
-    members, nonmembers = shared_flags.open_sources()
+    sides = shared_flags.open_sources()
     initialize_processes(flags.FLAGS.distributed)
+    plan = shared_flags.read_plan()
     target = shared_flags.load(console)
-    check_sides(target, members, nonmembers)
-    check_sizes(target, members, nonmembers, assess_config, num_samples=flag.num_samples)
+    check_sides(target, *sides)
+    check_sizes(target, *sides, assess_config, num_samples=flag.num_samples)
+    reference = shared_flags.load_reference(console, target, sides, directory)
     with reported(console, f"Preparing {target.name}", unit="images") as progress:
-        evidence = collect_evidence(
-            target, members, nonmembers, directory / "evidence", config, progress=progress
+        prepared = prepare(target, *sides, config, progress=progress)
+    if flag.plan and plan is None:
+        shared_flags.write_plan(plan_audit(prepared, assess_config, reference=reference), console)
+        return
+    with reported(console, f"Scoring with {target.name}", unit="images") as progress:
+        evidence, beside = carry_out(
+            prepared,
+            directory / "evidence",
+            assess_config,
+            reference=reference,
+            plan=plan,
+            progress=progress,
         )
     if jax.process_index() == 0:
         with reported(console, "Computing statistics"):
-            results = assess(evidence, assess_config)
+            results = assess(evidence, assess_config, reference=beside, plan=plan)
         write_audit(results, directory)
         print_results(results, console)
         console.print(f"Report: {directory / 'report.html'}", soft_wrap=True)

@@ -2,8 +2,9 @@
 
   jaxaudit compare --targets=digits_var,digits_rar,digits_mar
 
-Every target is audited with the same pictures, in OUT/TARGET (an audit that is there already is continued);
-then a table, comparison.csv, comparison.tex and a figure show them together.
+Every target is audited with the same pictures, in OUT/TARGET (an audit that is there already is continued),
+beside one --reference, in OUT/reference; then a table, comparison.csv, comparison.tex and a figure show them
+together.
 """
 
 from collections.abc import Sequence
@@ -13,13 +14,14 @@ from absl import flags
 
 from jaxaudit import cli
 from jaxaudit.audits.assess import assess
-from jaxaudit.audits.collect import CollectConfig, collect_evidence
+from jaxaudit.audits.carry_out import carry_out
+from jaxaudit.audits.collect import CollectConfig, prepare
 from jaxaudit.audits.sides import check_sides, check_sizes
 from jaxaudit.errors import InputError
 from jaxaudit.outputs import check_folder
 from jaxaudit.reports.comparison.rows import compared, print_comparison
 from jaxaudit.reports.files import write_audit, write_comparison
-from jaxaudit.reports.kit.skipped import print_skipped
+from jaxaudit.reports.kit.skipped import print_copies, print_skipped
 
 from . import shared_flags
 from .progress import reported
@@ -29,6 +31,7 @@ with cli.flag_group("What is audited"):
         "targets", ["digits_var", "digits_rar", "digits_mar"], "Targets, in the order to show."
     )
 shared_flags.define_data()
+shared_flags.define_reference()
 shared_flags.define_statistics()
 shared_flags.define_seed()
 shared_flags.define_devices(batch_size=64)
@@ -57,14 +60,21 @@ def main(argv: Sequence[str]) -> None:
         target, sides = shared_flags.load(console, path), shared_flags.open_sources()
         check_sides(target, *sides)
         check_sizes(target, *sides, assess_config, num_samples=flag.num_samples)
+        reference = shared_flags.load_reference(console, target, sides, directory)
         with reported(console, f"Preparing {name}", unit="images") as progress:
-            evidence = collect_evidence(
-                target, *sides, directory / name / "evidence", config, progress=progress
+            prepared = prepare(target, *sides, config, progress=progress)
+            evidence, beside = carry_out(
+                prepared,
+                directory / name / "evidence",
+                assess_config,
+                reference=reference,
+                progress=progress,
             )
         with reported(console, f"Computing statistics of {name}"):
-            results = assess(evidence, assess_config)
+            results = assess(evidence, assess_config, reference=beside)
         write_audit(results, directory / name)
         print_skipped(results.skipped, console)
+        print_copies(results.copies, console)
         rows.append(compared(results))
     print_comparison(rows, console)
     for written in write_comparison(rows, directory):

@@ -1,11 +1,13 @@
 """Was this model trained on my pictures? For the owner of a collection.
 
   jaxaudit identify_data --target=DIR --published=folder:P --unpublished=folder:U
+  jaxaudit identify_data ... --plan=plan.json                 fixes what will be done; again: does it
+  jaxaudit identify_data ... --previous=OUT/answer.json       asks again, with new pictures
 
 Published pictures may have been used for training; unpublished ones, from the same hand, cannot have been.
 The answer is one page, OUT/answer.html; OUT/evidence/ holds the scores behind it. A killed run goes on where
 it stopped. There is no answer, but a reason, where the two sets differ without the model, overlap, or are too
-small.
+small. --reference names a model that has not seen the published pictures, the surest control there is.
 """
 
 from collections.abc import Sequence
@@ -14,8 +16,10 @@ from absl import flags
 
 from jaxaudit import cli
 from jaxaudit.data import open_source
+from jaxaudit.data.thumbnails import some_thumbnails
 from jaxaudit.reports.answer.page import print_answer
 from jaxaudit.reports.files import write_answer
+from jaxaudit.results import OwnersAnswer, read_results
 
 from . import shared_flags
 from .progress import reported
@@ -29,45 +33,70 @@ with cli.flag_group("What is audited"):
     _SKIP_UNREADABLE = flags.DEFINE_bool(
         "skip_unreadable", False, "Leave out pictures that cannot be used, and list them."
     )
+    _PREVIOUS = flags.DEFINE_string(
+        "previous",
+        None,
+        "The answer.json of the last question about this model, to ask again with other pictures: all "
+        "questions then count as one.",
+    )
+shared_flags.define_reference()
 shared_flags.define_access()
 shared_flags.define_test()
+shared_flags.define_plan()
 shared_flags.define_seed()
 shared_flags.define_devices(batch_size=64)
 with cli.flag_group("Output"):
     _OUT = flags.DEFINE_string("out", None, "Where everything goes; default identifications/TARGET.")
+
+_SHOWN = 12  # pictures of each side in the page
 
 
 def main(argv: Sequence[str]) -> None:
     """Answers the question the flags ask."""
     del argv
     from jaxaudit.audits.collect import CollectConfig
-    from jaxaudit.audits.identify import identify_data
+    from jaxaudit.audits.identify import identify_data, plan_identification
     from jaxaudit.audits.sides import check_sides, check_sizes
 
     flag, console, assess_config = flags.FLAGS, cli.terminal(), shared_flags.assess_config()
     directory = shared_flags.out_folder(_OUT.value, "identifications")
-    published, unpublished = (
-        open_source(spec, skip_unreadable=_SKIP_UNREADABLE.value)
-        for spec in (_PUBLISHED.value, _UNPUBLISHED.value)
+    previous = read_results(_PREVIOUS.value, OwnersAnswer) if _PREVIOUS.value else None
+    plan = shared_flags.read_plan()
+    sides = (
+        open_source(_PUBLISHED.value, skip_unreadable=_SKIP_UNREADABLE.value),
+        open_source(_UNPUBLISHED.value, skip_unreadable=_SKIP_UNREADABLE.value),
     )
     target = shared_flags.load(console)
-    check_sides(target, published, unpublished)
-    check_sizes(target, published, unpublished, assess_config)
+    check_sides(target, *sides)
+    check_sizes(target, *sides, assess_config)
+    config = CollectConfig(access=shared_flags.access(), seed=flag.seed, placement=shared_flags.placement())
+    reference = shared_flags.load_reference(console, target, sides, directory)
+    if flag.plan and plan is None:
+        with reported(console, f"Preparing {target.name}", unit="images") as progress:
+            made = plan_identification(
+                target,
+                *sides,
+                config,
+                assess_config,
+                reference=reference,
+                previous=previous,
+                progress=progress,
+            )
+        shared_flags.write_plan(made, console)
+        return
     with reported(console, f"Preparing {target.name}", unit="images") as progress:
         answer = identify_data(
             target,
-            published,
-            unpublished,
+            *sides,
             directory / "evidence",
-            CollectConfig(
-                access=shared_flags.access(),
-                seed=flag.seed,
-                placement=shared_flags.placement(),
-            ),
+            config,
             assess_config,
+            reference=reference,
+            previous=previous,
+            plan=plan,
             progress=progress,
         )
-    write_answer(answer, directory)
+    write_answer(answer, directory, [some_thumbnails(side, _SHOWN) for side in sides])
     print_answer(answer, console)
     console.print(f"The whole answer: {directory / 'answer.html'}", soft_wrap=True)
 

@@ -14,6 +14,7 @@ from absl import flags
 
 from jaxaudit import cli
 from jaxaudit.data import open_source
+from jaxaudit.data.thumbnails import thumbnails
 from jaxaudit.errors import InputError
 from jaxaudit.reports.files import write_localization
 from jaxaudit.reports.localization.rows import print_localization
@@ -29,7 +30,9 @@ with cli.flag_group("What is audited"):
         "digits:nonmembers",
         "Control: pictures it was not trained on, as many; '' for no control.",
     )
-    _SKIP = flags.DEFINE_bool("skip_unreadable", False, "Leave out pictures that cannot be used.")
+    _SKIP = flags.DEFINE_bool(
+        "skip_unreadable", False, "Leave out pictures that cannot be used, and list them."
+    )
 with cli.flag_group("Measurement"):
     _SUBSETS = flags.DEFINE_list(
         "subsets",
@@ -64,7 +67,7 @@ def main(argv: Sequence[str]) -> None:
     import jax
 
     from jaxaudit.attacks.localization import Views
-    from jaxaudit.audits.localization import LocalizeConfig, localize_memorization, thumbnails
+    from jaxaudit.audits.localization import LocalizeConfig, localize_memorization
     from jaxaudit.audits.sides import check_sides
     from jaxaudit.runtime.processes import initialize_processes
 

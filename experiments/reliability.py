@@ -25,6 +25,11 @@ with cli.flag_group("What is audited"):
     _MEMBERS = flags.DEFINE_string("members", "digits:members", "Pictures they were trained on.")
     _UNSEEN = flags.DEFINE_string("unseen", "digits:nonmembers", "Pictures they were not trained on.")
 with cli.flag_group("Studies"):
+    _STUDIES = flags.DEFINE_list(
+        "studies",
+        ["verdicts", "alternatives"],
+        "verdicts, alternatives (power on simulated scores), unit_control (of UnitMem).",
+    )
     _SCENARIOS = flags.DEFINE_list("scenarios", ["all"], "How sets go wrong; 'none' for members only.")
     _SIZES = flags.DEFINE_list("sizes", [], "Images of P and of U; default those of each scenario.")
     _FOUND = flags.DEFINE_list("found", [30, 50, 100, 200, 300], "Images with which members are to be found.")
@@ -44,7 +49,7 @@ def main(argv: Sequence[str]) -> None:
     del argv
     from jaxaudit.audits.collect import CollectConfig
     from jaxaudit.audits.reliability.scenarios import SCENARIOS
-    from jaxaudit.audits.reliability.study import ReliabilityConfig, study_reliability
+    from jaxaudit.audits.reliability.study import STUDIES, ReliabilityConfig, study_reliability
     from jaxaudit.data import open_source
 
     flag, console, directory = flags.FLAGS, cli.terminal(), check_folder(_OUT.value)
@@ -52,7 +57,11 @@ def main(argv: Sequence[str]) -> None:
     for name in names:
         if name not in SCENARIOS:
             raise unknown_name("scenario", name, [*SCENARIOS, "all", "none"])
+    for name in _STUDIES.value:
+        if name not in STUDIES:
+            raise unknown_name("study", name, STUDIES)
     config = ReliabilityConfig(
+        studies=tuple(_STUDIES.value),
         scenarios=tuple(names),
         sizes=tuple(map(int, _SIZES.value)),
         found=tuple(map(int, _FOUND.value)),

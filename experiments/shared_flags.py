@@ -11,13 +11,15 @@ from rich.console import Console
 from jaxaudit import cli
 from jaxaudit.data import Source, open_source
 from jaxaudit.errors import InputError
-from jaxaudit.outputs import check_folder
+from jaxaudit.outputs import check_file, check_folder
 from jaxaudit.protocols import DEFAULT, PROTOCOLS, VALID_PROCEDURES, get_procedure, get_protocol
 
 from .progress import reported
 
 if TYPE_CHECKING:
     from jaxaudit.audits.assess import AssessConfig
+    from jaxaudit.audits.carry_out import Reference
+    from jaxaudit.results import Plan
     from jaxaudit.runtime.placement import Placement
     from jaxaudit.targets import Target
 
@@ -46,6 +48,76 @@ def define_data() -> None:
     flags.DEFINE_string("nonmembers", "digits:nonmembers", "Pictures it was not trained on, likewise.")
     flags.DEFINE_integer("num_samples", 0, "Pictures drawn from each side; 0 means all.", lower_bound=0)
     flags.DEFINE_bool("skip_unreadable", False, "Leave out pictures that cannot be used, and list them.")
+
+
+@cli.flag_group("What is audited")
+def define_reference() -> None:
+    """Which model stands beside."""
+    flags.DEFINE_string(
+        "reference",
+        None,
+        "A target that has not seen the pictures in question, asked about the same ones: a difference "
+        "between the sets that it shows too is no sign of training.",
+    )
+
+
+def load_reference(
+    console: Console, target: Target, sides: tuple[Source, Source], out: Path
+) -> Reference | None:
+    """The target of --reference, its evidence in OUT/reference; None without the flag.
+
+    Raises:
+      InputError: as `load`, or if it is `target` itself or the labels of a side do not mean its classes.
+    """
+    from jaxaudit.audits.carry_out import Reference
+
+    if FLAGS.reference is None:
+        return None
+    found = Reference(load(console, FLAGS.reference), *sides, out / "reference")
+    found.check(target)
+    return found
+
+
+@cli.flag_group("Statistics")
+def define_plan() -> None:
+    """What was fixed beforehand."""
+    flags.DEFINE_string(
+        "plan",
+        None,
+        "What will be done, fixed beforehand. If there is no such file, it is written, and nothing is "
+        "scored; the same command again carries it out.",
+    )
+
+
+def read_plan() -> Plan | None:
+    """What the file of --plan says; None without the flag, or where the file is still to be written.
+
+    Raises:
+      InputError: as `read_plan`, or if it could not be written.
+    """
+    from jaxaudit.audits.plan import read_plan as read
+    from jaxaudit.runtime.processes import wait_for_all_processes
+
+    if FLAGS.plan is None:
+        return None
+    if (found := read(FLAGS.plan)) is None:
+        check_file(FLAGS.plan)
+    wait_for_all_processes(FLAGS.plan)  # none may find what another writes
+    return found
+
+
+def write_plan(made: Plan, console: Console) -> None:
+    """Writes the plan to --plan, once, and says so."""
+    import jax
+
+    from jaxaudit.audits.plan import write_plan as write
+
+    if jax.process_index() == 0:
+        write(FLAGS.plan, made)
+        console.print(
+            f"Planned: {FLAGS.plan}, fingerprint {made.fingerprint}; the same command again carries it out.",
+            soft_wrap=True,
+        )
 
 
 def open_sources() -> tuple[Source, Source]:
@@ -148,7 +220,7 @@ def define_test() -> None:
     flags.DEFINE_integer(
         "test_seed",
         None,
-        "Seed of the tests, which reports name; without it one follows from the evidence.",
+        "Seed of the tests, which reports name; without it one follows from the plan, or the evidence.",
         lower_bound=0,
     )
     flags.DEFINE_float("power", 0.8, "Share of draws that must reject for a number of samples to be enough.")

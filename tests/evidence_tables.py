@@ -54,6 +54,9 @@ def make_evidence(
         if shard.split == "members":
             scores += shift * np.linspace(0.2, 1, len(names))
         ids = [f"{shard.split}-{i}" for i in range(samples)]
-        columns = {"sample_id": ids, "label": np.arange(samples) % 10, "digest": ids}
+        columns = {
+            **{"sample_id": ids, "label": np.arange(samples) % 10, "digest": ids},
+            **{"cluster": ids, "copy_of": [""] * samples},
+        }
         evidence.write(shard, {**columns, **dict(zip(names, scores.T, strict=True))})
     return evidence

@@ -15,7 +15,9 @@ import numpy as np
 
 from jaxaudit import stats
 from jaxaudit.audits import tested
-from jaxaudit.audits.reference import with_reference
+from jaxaudit.audits.independent import independent, without_copies
+from jaxaudit.audits.plan import planned, remark
+from jaxaudit.audits.reference import check_is_another, with_reference
 from jaxaudit.data.duplicates import check_disjoint
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import SPLITS, Evidence, Table
@@ -27,8 +29,11 @@ from jaxaudit.results import (
     Histogram,
     Identification,
     NullControl,
+    Plan,
+    Planned,
     PowerCurve,
     ScoreFacts,
+    replace,
 )
 
 _HISTOGRAM_BINS = 40
@@ -44,8 +49,8 @@ class AssessConfig:
       power: share of draws that must reject for a number of samples to be enough.
       procedure: how CDI, the dataset inference of diffusion models, holds samples out, unless the protocol
         says so itself; or its name.
-      seed: of splits, permutations and draws; None takes one that follows from the evidence, so that nobody
-        can look for a lucky one.
+      seed: of splits, permutations and draws; None takes one that follows from the plan, or from the evidence
+        where there is none, so that nobody can look for a lucky one.
 
     Raises:
       InputError: for a name of no protocol or procedure.
@@ -66,12 +71,15 @@ class AssessConfig:
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return fields | {"protocol": self.protocol.name, "procedure": self.procedure.name}
 
-    def seeded(self, evidence: Evidence) -> AssessConfig:
-        """This with a seed: as given, else the first 32 bits of the sha256 of what the evidence was asked."""
+    def seeded(self, evidence: Evidence, plan: Planned | None = None) -> AssessConfig:
+        """This with a seed: as given, else the first 32 bits of the fingerprint of the plan that the evidence
+        was collected under, else of the sha256 of what it was asked.
+        """
         if self.seed is not None:
             return self
         asked = json.dumps(evidence.request, sort_keys=True).encode()
-        return dataclasses.replace(self, seed=int(hashlib.sha256(asked).hexdigest()[:8], 16))
+        fixed = plan.fingerprint if plan and plan.beforehand else hashlib.sha256(asked).hexdigest()
+        return dataclasses.replace(self, seed=int(fixed[:8], 16))
 
     @property
     def cdi(self) -> Procedure:
@@ -80,9 +88,16 @@ class AssessConfig:
 
 
 def assess(
-    evidence: Evidence, config: AssessConfig = AssessConfig(), *, reference: Evidence | None = None
+    evidence: Evidence,
+    config: AssessConfig = AssessConfig(),
+    *,
+    reference: Evidence | None = None,
+    plan: Plan | None = None,
 ) -> AuditResults:
     """Membership inference, dataset inference, power and verdict of one audit.
+
+    Protocols that give a verdict leave altered copies across the sides out, and count what hangs together
+    within one as one (`jaxaudit.stats.clusters`); membership inference is of single pictures, all of them.
 
     Args:
       evidence: scores of both sides.
@@ -90,13 +105,18 @@ def assess(
       reference: evidence of the same pictures from a target that has not seen the members. Its scores stand
         among what a picture is without the model in question: the gate compares them, the test adjusts for
         them. Only so a difference between the sets is caught that no feature of the pictures shows.
+      plan: what was fixed beforehand; None if nothing was.
 
     Raises:
       InputError: if the evidence is incomplete or damaged, members and nonmembers share pictures, the
-        reference is of other pictures, a score is not finite, or there are too few samples.
+        reference is of other pictures or the target itself, the plan is another one, a score is not finite,
+        or there are too few samples.
     """
-    protocol, seed_given = config.protocol, config.seed is not None
-    config = config.seeded(evidence)
+    protocol, chosen_seed = config.protocol, config.seed
+    if reference is not None:
+        check_is_another(evidence.request["target"], reference.request["target"])
+    under = None if plan is None else planned(plan, evidence, config.named(), reference=reference)
+    config = config.seeded(evidence, under)
     seed = config.named()["seed"]
     members, nonmembers = evidence.read("members"), evidence.read("nonmembers")
     check_disjoint(_digests(members), _digests(nonmembers))
@@ -108,6 +128,15 @@ def assess(
     if protocol.equal_sizes:
         size, rng = min(len(members), len(nonmembers)), np.random.default_rng(seed)
         members, nonmembers = (_draw(table, size, rng) for table in (members, nonmembers))
+    counted, described = (members, nonmembers), {}
+    if protocol.gives_verdict:
+        copies = dict(zip(SPLITS, map(_copies, counted), strict=True))
+        members, nonmembers = without_copies(members, nonmembers)
+        counted = independent(members, nonmembers)
+        described = {
+            split: {"num_independent": len(table), "copies": copies[split]}
+            for split, table in zip(SPLITS, counted, strict=True)
+        }
     scores = tested.scores(evidence)
     views = _by_view(scores, protocol)
     if not views:
@@ -115,7 +144,10 @@ def assess(
             f"The evidence holds no score for --protocol={protocol.name}: "
             f"{'none' if protocol.published_scores else 'each'} of its scores is a published one (_ref)."
         )
-    found = _infer(members, nonmembers, evidence, config)
+    found = _infer(*counted, evidence, config)
+    if protocol.gives_verdict:
+        words = f"{found['finding'].sentence} {remark(under, seed=chosen_seed)}"
+        found["finding"] = replace(found["finding"], sentence=words)
     candidates = [name for names in views.values() for name in names]
     member_scores, nonmember_scores = _scores(members, nonmembers, candidates, seed)
     membership = stats.membership_inference(
@@ -123,7 +155,8 @@ def assess(
     )
     return AuditResults(
         **config.named(),
-        seed_given=seed_given,
+        seed_given=chosen_seed is not None,
+        plan=under,
         reference=tested.target(reference) if reference is not None else None,
         scores=scores,
         membership=membership,
@@ -131,7 +164,7 @@ def assess(
             name: _histogram(member_scores[name], nonmember_scores[name])
             for name in membership.groups.values()
         },
-        **tested.facts(evidence),
+        **tested.facts(evidence, described),
         **found,
     )
 
@@ -241,6 +274,12 @@ _INFERENCES = {"sum": _sum_of_scores, "cdi": _copyrighted_data_identification}
 
 def _digests(table: Table) -> dict[str, str]:
     return dict(zip(table.sample_ids, table.digests, strict=True))
+
+
+def _copies(table: Table) -> dict[str, str]:
+    """{id: the picture of the other side that it is an altered copy of}."""
+    rows = np.flatnonzero(table.copy_of != "")
+    return dict(zip(table.sample_ids[rows].tolist(), table.copy_of[rows].tolist(), strict=True))
 
 
 def _draw(table: Table, size: int, rng: np.random.Generator) -> Table:

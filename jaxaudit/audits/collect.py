@@ -29,10 +29,11 @@ from jaxaudit.attacks.runner import PendingScores, Scorer
 from jaxaudit.audits.fill import fill
 from jaxaudit.audits.pictures import Pictures, look
 from jaxaudit.audits.request import measurement_request
-from jaxaudit.data import BLIND_NAMES, PictureBatch, Source, batches, check_disjoint
+from jaxaudit.data import BLIND_NAMES, Clusters, PictureBatch, Source, batches, check_disjoint, find_clusters
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import SPLITS, Columns, Evidence, Shard, check_finite
 from jaxaudit.protocols import PROTOCOLS
+from jaxaudit.results import Plan
 from jaxaudit.runtime.parallel import one_in_flight
 from jaxaudit.runtime.placement import Placement
 from jaxaudit.runtime.progress import Progress, silent
@@ -63,6 +64,60 @@ class CollectConfig:
     shard_size: int = 512
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Preparation:
+    """Pictures that were looked at, and what will be asked about them; from `prepare`.
+
+    Attributes:
+      scorer: of the target.
+      pictures: {side: its usable pictures}. clusters: {side: which of them hang together}.
+      request: everything a score will depend on, and what dataset inference will rest on; JSON-able.
+      run: what is recorded of the machine.
+      config: how evidence is collected.
+    """
+
+    scorer: Scorer
+    pictures: dict[str, Pictures]
+    clusters: dict[str, Clusters]
+    request: dict[str, Any]
+    run: dict[str, Any]
+    config: CollectConfig
+
+    @property
+    def target(self) -> Target:
+        """What is audited."""
+        return self.scorer.target
+
+    def score(
+        self, directory: str | os.PathLike, *, plan: Plan | None = None, progress: Progress = silent
+    ) -> Evidence:
+        """Scores the pictures under this plan, and keeps the scores; see `collect_evidence`."""
+        evidence = Evidence.create(
+            directory,
+            self.request,
+            {**self.run, "plan": plan.fingerprint if plan else None},
+            columns=Columns(
+                tuple(name for name in self.scorer.plan.names if name not in self.scorer.plan.fitted),
+                self.scorer.features(),
+                BLIND_NAMES,
+            ),
+            num_rows={split: len(each.source) for split, each in self.pictures.items()},
+            shard_size=self.config.shard_size,
+        )
+
+        def compute(shard: Shard, done: Callable[[int], None]) -> dict[str, Any]:
+            of_split, batch_size = self.pictures[shard.split], self.config.placement.batch_size
+            blind_columns, clusters = evidence.columns.blind_columns, self.clusters[shard.split]
+            return {
+                **_score(self.scorer, of_split, shard.rows, batch_size, blind_columns, done),
+                "cluster": clusters.firsts[shard.start : shard.stop],
+                "copy_of": clusters.copy_of[shard.start : shard.stop],
+            }
+
+        fill(evidence, compute, progress, f"Scoring with {self.target.name}")
+        return evidence
+
+
 def collect_evidence(
     target: Target,
     members: Source,
@@ -85,9 +140,29 @@ def collect_evidence(
       progress: hears of images looked at, and of those this process has scored.
 
     Raises:
+      InputError: as `prepare`, or if the folder holds evidence of another request, or a score is not a finite
+        number.
+    """
+    return prepare(target, members, nonmembers, config, progress=progress).score(directory, progress=progress)
+
+
+def prepare(
+    target: Target,
+    members: Source,
+    nonmembers: Source,
+    config: CollectConfig = CollectConfig(),
+    *,
+    progress: Progress = silent,
+) -> Preparation:
+    """Looks at every picture once and says what will be measured; nothing is scored yet.
+
+    Args:
+      target, members, nonmembers, config: as `collect_evidence`.
+      progress: hears of images looked at.
+
+    Raises:
       InputError: if the scores, access or options do not fit the target, pictures cannot be used, labels do
-        not mean the target's classes or captions are missing, the sources share pictures, the folder holds
-        evidence of another request, or a score is not a finite number.
+        not mean the target's classes or captions are missing, or the sources share pictures.
     """
     resolved = {
         split: resolve_condition(source, target)
@@ -107,26 +182,18 @@ def collect_evidence(
     drawn = {split: _draw(each, config.num_samples, config.seed) for split, each in resolved.items()}
     pictures = {split: look(each, target.preprocessing, progress) for split, each in drawn.items()}
     check_disjoint(pictures["members"].digests, pictures["nonmembers"].digests)
+    progress(0, 0, "Looking for near-duplicates")
+    found = find_clusters(*(pictures[split].seen for split in SPLITS))
+    clusters = dict(zip(SPLITS, found, strict=True))
     progress(0, 0, f"Preparing {target.name}")
-    evidence = Evidence.create(
-        directory,
-        _request(target, pictures, null, scorer, config),
+    return Preparation(
+        scorer,
+        pictures,
+        clusters,
+        _request(target, pictures, clusters, null, scorer, config),
         _run(scorer, pictures, config),
-        columns=Columns(
-            tuple(name for name in scorer.plan.names if name not in scorer.plan.fitted),
-            scorer.features(),
-            BLIND_NAMES,
-        ),
-        num_rows={split: len(each.source) for split, each in pictures.items()},
-        shard_size=config.shard_size,
+        config,
     )
-
-    def compute(shard: Shard, done: Callable[[int], None]) -> dict[str, Any]:
-        of_split, batch_size = pictures[shard.split], config.placement.batch_size
-        return _score(scorer, of_split, shard.rows, batch_size, evidence.columns.blind_columns, done)
-
-    fill(evidence, compute, progress, f"Scoring with {target.name}")
-    return evidence
 
 
 def _draw(source: Source, num_samples: int, seed: int) -> Source:
@@ -175,6 +242,7 @@ def _score(
 def _request(
     target: Target,
     pictures: dict[str, Pictures],
+    clusters: dict[str, Clusters],
     null: np.ndarray | None,
     scorer: Scorer,
     config: CollectConfig,
@@ -183,7 +251,10 @@ def _request(
     plan, options = scorer.plan, scorer.step.options
     return {
         **measurement_request(target, config.seed),
-        **{split: each.request for split, each in pictures.items()},
+        **{
+            split: {**each.request, "clusters_sha256": clusters[split].sha256}
+            for split, each in pictures.items()
+        },
         "null_condition_sha256": None if null is None else hashlib.sha256(null.tobytes()).hexdigest(),
         "scores": list(plan.names),
         "options": dataclasses.asdict(options) if options else {},

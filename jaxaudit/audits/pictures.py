@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from jaxaudit.data import PictureBatch, Preprocessing, Scan, Source, scan
+from jaxaudit.data import PictureBatch, Preprocessing, Scan, Seen, Source, scan
 from jaxaudit.errors import InputError
 from jaxaudit.runtime.progress import Progress
 
@@ -43,6 +43,12 @@ class Pictures:
             "labels_sha256": self.looked.labels,
             "conditions_sha256": self.looked.conditions,
         }
+
+    @property
+    def seen(self) -> Seen:
+        """What tells which of them hang together."""
+        looked = self.looked
+        return Seen(self.source.ids, [*self.digests.values()], looked.prints, looked.groups)
 
     def unchanged(self, batches: Iterable[PictureBatch]) -> Iterator[PictureBatch]:
         """The batches of `source`, as long as they hold what was looked at.

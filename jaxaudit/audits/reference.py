@@ -2,17 +2,36 @@
 
 Whatever makes pictures easy or hard for generators at large moves the scores of a reference model too, while
 training on the members moves those of the target only. The reference's scores therefore stand among what is
-known of a picture without the target, beside the blind features.
+known of a picture without the target, beside the blind features: a difference between P and U that the
+reference shows too is no sign of training.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import Evidence, Table
+
+
+def check_is_another(target: Mapping[str, Any], reference: Mapping[str, Any]) -> None:
+    """Makes sure that the reference is not the target itself.
+
+    Args:
+      target, reference: what requests say of them (`jaxaudit.audits.request.target_request`).
+
+    Raises:
+      InputError: if their weights have one fingerprint.
+    """
+    if reference["fingerprint"] is not None and reference["fingerprint"] == target["fingerprint"]:
+        raise InputError(
+            f"The reference has the weights of the target itself (fingerprint {target['fingerprint'][:16]}); "
+            "take a model that has not seen the members."
+        )
 
 
 def with_reference(table: Table, reference: Evidence, split: str) -> Table:

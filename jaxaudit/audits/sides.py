@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from jaxaudit import stats
 from jaxaudit.attacks.registry import INFERENCE
 from jaxaudit.audits.assess import AssessConfig
-from jaxaudit.data import Source, check_labelled_alike, resolve_labels
+from jaxaudit.data import Clusters, Source, check_labelled_alike, resolve_labels
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import SPLITS
 from jaxaudit.targets import Target
@@ -45,6 +47,25 @@ def check_sizes(
             raise InputError(
                 f"{count} {side} ({source.spec}) are too few for any verdict at alpha={config.alpha:g}: at "
                 f"least {fewest} are needed, and hundreds where models leak little."
+            )
+
+
+def check_independent(target: Target, clusters: Mapping[str, Clusters], config: AssessConfig) -> None:
+    """Refuses sets in which so much hangs together that `jaxaudit.audits.assess` has no test left.
+
+    Raises:
+      InputError: with the number that is needed at least.
+    """
+    if not config.protocol.gives_verdict:
+        return
+    counts = [clusters[side].num_independent for side in SPLITS]
+    for side, count, fewest in zip(SPLITS, counts, _fewest(target, config), strict=True):
+        total = len(clusters[side].firsts)
+        if count < min(fewest, total):
+            raise InputError(
+                f"Of {total} {side} only {count} are independent (copies, and what was declared to belong "
+                f"together, count as one); at least {fewest} are needed for a verdict at "
+                f"alpha={config.alpha:g}."
             )
 
 

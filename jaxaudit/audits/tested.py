@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from jaxaudit.evidence import Evidence
@@ -11,6 +12,7 @@ _ELSEWHERE = (
     "target",
     "scores",
     "access",
+    "plan",
     "provenance",
     "skipped",
     "gflop_per_image",
@@ -40,12 +42,17 @@ def target(evidence: Evidence) -> TargetFacts:
     return TargetFacts(name=evidence.run["target"], **evidence.request["target"])
 
 
-def facts(evidence: Evidence) -> dict[str, Any]:
-    """The fields of `AuditResults` that say what was tested and how its scores were measured."""
+def facts(evidence: Evidence, counted: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The fields of `AuditResults` that say what was tested and how its scores were measured.
+
+    Args:
+      evidence: the scores.
+      counted: {side: fields of `ImageSet` that say what a verdict counts}; may lack sides.
+    """
     request, run = evidence.request, evidence.run
     return {
         "target": target(evidence),
-        **{split: _images(evidence, split) for split in evidence.num_rows},
+        **{split: _images(evidence, split, counted.get(split, {})) for split in evidence.num_rows},
         "collected": Collected(
             scores=tuple(run["scores"]),
             access=run["access"],
@@ -66,11 +73,12 @@ def facts(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _images(evidence: Evidence, split: str) -> ImageSet:
+def _images(evidence: Evidence, split: str, counted: Mapping[str, Any]) -> ImageSet:
     asked = dict(evidence.request[split])
     classes = asked.pop("classes")
     return ImageSet(
         **asked,
+        **counted,
         class_rule=classes["rule"],
         num_images=evidence.num_rows[split],
         skipped=evidence.run["skipped"].get(split, {}),

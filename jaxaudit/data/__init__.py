@@ -6,6 +6,7 @@ for batch in batches(source, range(len(source)), target.preprocessing, 64):
 """
 
 from jaxaudit.data.blind import BLIND_NAMES, blind_features
+from jaxaudit.data.clusters import Clusters, Seen, find_clusters
 from jaxaudit.data.conditions import (
     check_labelled_alike,
     condition_digest,
@@ -13,10 +14,10 @@ from jaxaudit.data.conditions import (
     resolve_labels,
 )
 from jaxaudit.data.duplicates import (
+    Fingerprints,
     check_disjoint,
     difference_hash,
-    fingerprints,
-    near_duplicate_ids,
+    fingerprint,
     near_duplicates,
 )
 from jaxaudit.data.embeddings import NULL_EMBEDDING, Embeddings, open_embeddings
@@ -32,12 +33,15 @@ __all__ = [
     "NULL_EMBEDDING",
     "SCHEMES",
     "UNKNOWN_LABEL",
+    "Clusters",
     "Embeddings",
+    "Fingerprints",
     "Picture",
     "PictureBatch",
     "Preprocessing",
     "Sample",
     "Scan",
+    "Seen",
     "Source",
     "UnusableImageError",
     "batches",
@@ -47,8 +51,8 @@ __all__ = [
     "condition_digest",
     "decode_image",
     "difference_hash",
-    "fingerprints",
-    "near_duplicate_ids",
+    "find_clusters",
+    "fingerprint",
     "near_duplicates",
     "open_embeddings",
     "open_source",

@@ -2,25 +2,35 @@
 
 Two pictures are near-duplicates if at most 8 of the 64 bits of their difference hashes differ and their grey
 levels at 16×16 pixels correlate at 0.995 or more: resized, recompressed or brightened copies do, pictures of
-like things do not. The hash finds candidates among millions; on small or plain pictures it alone says little.
+like things do not. On small or plain pictures either rule alone says little.
 
-Axes: N, M pictures of two sources, K pairs, H height, W width.
+Among millions not all can be compared with all. Of grey levels less their mean, at unit length, a and b,
+
+  |a - b|² = 2 - 2·corr(a, b),                                                                            (1)
+
+so near-duplicates lie within 0.1 of each other, and no further apart in any orthogonal projection. A k-d tree
+of their first principal components finds all that do; of these both rules are asked.
+
+Axes: N pictures, K pairs, H height, W width.
 """
 
+from __future__ import annotations
+
 import dataclasses
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 
 import numpy as np
-from jaxtyping import Float32, Int, UInt8, UInt64
+from jaxtyping import Bool, Float64, Int, UInt8, UInt64
 from PIL import Image
+from scipy.spatial import KDTree
 
-from jaxaudit.data.images import UnusableImageError
-from jaxaudit.data.source import Source
 from jaxaudit.errors import InputError
 
-_BLOCK = 1 << 22  # distances held at once
 _MOST_BITS, _LEAST_CORRELATION, _THUMBNAIL = 8, 0.995, 16
+_RADIUS = np.sqrt(2 - 2 * _LEAST_CORRELATION) + 1e-6  # by (1), and more than rounding takes away
+_COMPONENTS = 6
+_BLOCK = 2048  # pictures whose neighbours are looked up at once
+_CHECKED = 1 << 16  # pairs of thumbnails held at once
 
 
 def check_disjoint(members: Mapping[str, str], nonmembers: Mapping[str, str]) -> None:
@@ -48,21 +58,7 @@ def difference_hash(image: UInt8[np.ndarray, "H W 3"]) -> np.uint64:
 
     Few bits change under resizing, recompression or a change of contrast (Krawetz 2013, "dHash").
     """
-    cells = np.asarray(Image.fromarray(image).convert("L").resize((9, 8), Image.Resampling.BOX))
-    return np.packbits(cells[:, :-1] > cells[:, 1:]).view(">u8")[0].astype(np.uint64)
-
-
-def near_duplicates(
-    hashes: UInt64[np.ndarray, " N"], others: UInt64[np.ndarray, " M"], *, max_distance: int
-) -> Int[np.ndarray, "K 2"]:
-    """All pairs (row of `hashes`, row of `others`) that differ in at most `max_distance` bits, sorted."""
-    pairs = [np.empty((0, 2), np.int64)]
-    step = max(1, _BLOCK // max(1, len(others)))
-    for start in range(0, len(hashes), step):
-        distances = np.bitwise_count(hashes[start : start + step, None] ^ others)
-        row, other = np.nonzero(distances <= max_distance)
-        pairs.append(np.stack([row + start, other], axis=1))
-    return np.concatenate(pairs)
+    return _difference_hash(Image.fromarray(image).convert("L"))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -70,51 +66,83 @@ class Fingerprints:
     """What near-duplicates are found by.
 
     Attributes:
-      ids: N names.
       hashes: [N] uint64, `difference_hash`.
-      thumbnails: [N,256] float32, grey levels at 16×16 pixels less their mean, of unit length; 0 where
-        a picture has no contrast.
+      thumbnails: [N,256] uint8, grey levels at 16×16 pixels.
     """
 
-    ids: tuple[str, ...]
     hashes: UInt64[np.ndarray, " N"]
-    thumbnails: Float32[np.ndarray, "N 256"]
+    thumbnails: UInt8[np.ndarray, "N 256"]
+
+    def __len__(self) -> int:
+        return len(self.hashes)
+
+    def take(self, rows: Int[np.ndarray, " M"]) -> Fingerprints:
+        """Those of these pictures, in this order."""
+        return Fingerprints(self.hashes[rows], self.thumbnails[rows])
 
 
-def fingerprints(source: Source, *, num_threads: int = 16) -> Fingerprints:
-    """The fingerprints of every picture of a source that can be read (`scan` reports the others).
+def fingerprint(image: UInt8[np.ndarray, "H W 3"]) -> tuple[np.uint64, UInt8[np.ndarray, " 256"]]:
+    """A row of `Fingerprints`: hash and thumbnail."""
+    grey = Image.fromarray(image).convert("L")
+    thumbnail = grey.resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BOX)
+    return _difference_hash(grey), np.asarray(thumbnail).ravel()
 
-    Raises:
-      InputError: if none can be read.
+
+def near_duplicates(prints: Fingerprints) -> Iterator[Int[np.ndarray, "K 2"]]:
+    """All pairs of near-duplicates, each once, the earlier row first, in blocks of any size.
+
+    Pictures without contrast correlate with nothing; whether they are the same, their pixels tell.
     """
-
-    def read(index: int) -> tuple[str, np.uint64, np.ndarray] | None:
-        try:
-            return source.ids[index], *_fingerprint(source.load(index).image)
-        except UnusableImageError:
-            return None
-
-    with ThreadPoolExecutor(num_threads) as pool:
-        found = [each for each in pool.map(read, range(len(source))) if each is not None]
-    if not found:
-        raise InputError(f"{source.spec} holds no picture that can be used.")
-    ids, hashes, thumbnails = zip(*found, strict=True)
-    return Fingerprints(ids, np.array(hashes, np.uint64), np.stack(thumbnails))
-
-
-def near_duplicate_ids(prints: Fingerprints, others: Fingerprints | None = None) -> list[tuple[str, str]]:
-    """Pairs of ids of near-duplicates: one of each, or without `others` pairs within one, each pair once."""
-    right = prints if others is None else others
-    pairs = near_duplicates(prints.hashes, right.hashes, max_distance=_MOST_BITS)
-    if others is None:
-        pairs = pairs[pairs[:, 0] < pairs[:, 1]]
-    correlation = np.einsum("kd,kd->k", prints.thumbnails[pairs[:, 0]], right.thumbnails[pairs[:, 1]])
-    return [(prints.ids[i], right.ids[j]) for i, j in pairs[correlation >= _LEAST_CORRELATION]]
+    rows = np.flatnonzero(np.ptp(prints.thumbnails, axis=1))
+    if not rows.size:
+        return
+    points = _projected(prints.thumbnails[rows])
+    tree = KDTree(points)
+    for start in range(0, len(rows), _BLOCK):
+        some = tree.indices[start : start + _BLOCK]  # neighbours of each other
+        found = KDTree(points[some]).sparse_distance_matrix(tree, _RADIUS, output_type="ndarray")
+        left, right = some[found["i"]], found["j"]
+        once = left < right
+        pairs = np.stack([rows[left[once]], rows[right[once]]], axis=1)
+        differing = np.bitwise_count(prints.hashes[pairs[:, 0]] ^ prints.hashes[pairs[:, 1]])
+        pairs = pairs[differing <= _MOST_BITS]
+        yield pairs[_alike(prints.thumbnails, pairs)]
 
 
-def _fingerprint(image: UInt8[np.ndarray, "H W 3"]) -> tuple[np.uint64, Float32[np.ndarray, " 256"]]:
-    grey = Image.fromarray(image).convert("L").resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BOX)
-    levels = np.asarray(grey, np.float32).ravel()
-    levels -= levels.mean()
-    length = np.linalg.norm(levels)
-    return difference_hash(image), levels / length if length > 0 else levels
+def _difference_hash(grey: Image.Image) -> np.uint64:
+    cells = np.asarray(grey.resize((9, 8), Image.Resampling.BOX))
+    return np.packbits(cells[:, :-1] > cells[:, 1:]).view(">u8")[0].astype(np.uint64)
+
+
+def _projected(thumbnails: UInt8[np.ndarray, "N 256"]) -> Float64[np.ndarray, "N D"]:
+    """The thumbnails of (1) in an orthogonal basis of D dimensions, of their principal components."""
+    some = _unit(thumbnails[:: -(-len(thumbnails) // 4096)])
+    basis = np.linalg.eigh(some.T @ some)[1][:, -_COMPONENTS:]  # eigenvalues ascend
+    points = np.empty((len(thumbnails), _COMPONENTS))
+    for start in range(0, len(thumbnails), _CHECKED):
+        points[start : start + _CHECKED] = _unit(thumbnails[start : start + _CHECKED]) @ basis
+    return points
+
+
+def _unit(thumbnails: UInt8[np.ndarray, "N 256"]) -> Float64[np.ndarray, "N 256"]:
+    centred = thumbnails - thumbnails.mean(axis=1, keepdims=True)
+    return centred / np.linalg.norm(centred, axis=1, keepdims=True)
+
+
+def _alike(thumbnails: UInt8[np.ndarray, "N 256"], pairs: Int[np.ndarray, "K 2"]) -> Bool[np.ndarray, " K"]:
+    """Whether the grey levels correlate.
+
+    Sums of 256 products of bytes stay below 2^24, so float32 adds them exactly, in any order, on any machine.
+    """
+    size = thumbnails.shape[1]
+    found = [np.zeros(0, bool)]
+    for start in range(0, len(pairs), _CHECKED):
+        a, b = (thumbnails[rows].astype(np.float32) for rows in pairs[start : start + _CHECKED].T)
+        total_a, total_b = (each.sum(axis=1).astype(np.float64) for each in (a, b))
+
+        def covariance(x: np.ndarray, y: np.ndarray, of_x: np.ndarray, of_y: np.ndarray) -> np.ndarray:
+            return size * np.einsum("kd,kd->k", x, y).astype(np.float64) - of_x * of_y
+
+        spread = np.sqrt(covariance(a, a, total_a, total_a) * covariance(b, b, total_b, total_b))
+        found.append(covariance(a, b, total_a, total_b) >= _LEAST_CORRELATION * spread)
+    return np.concatenate(found)

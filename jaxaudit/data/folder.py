@@ -12,6 +12,10 @@ thumbnails that systems leave behind, do not.
 
 Captions are read from files beside the pictures (`jaxaudit.data.captions`), or from `?captions=FILE`, which
 names pictures by their paths within the folder.
+
+`?group=folder` says that pictures in one sub-folder, the last on their path, belong together; any other
+`?group=COLUMN`, that those do which have one value in this column of metadata.jsonl
+(`jaxaudit.data.captions`).
 """
 
 import os
@@ -19,7 +23,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from jaxaudit.data.captions import find_captions, read_captions
+from jaxaudit.data.captions import find_captions, find_groups, read_captions
 from jaxaudit.data.images import decode_image
 from jaxaudit.data.source import UNKNOWN_LABEL, Picture, Source, parse_label
 from jaxaudit.errors import InputError, unknown_name
@@ -32,6 +36,7 @@ _EXTENSIONS = (
 )
 # fmt: on
 _LEFT_BEHIND = frozenset({"__MACOSX", "@eaDir"})
+_FOLDER = "folder"  # in place of a column
 _SORTED = "sorted"  # in place of a file of class names; one that is called so is ./sorted
 
 
@@ -64,6 +69,7 @@ def open_folder(location: str, options: Mapping[str, str]) -> Source:
         num_classes=num_classes,
         label_rule=rule,
         captions={ids[path]: caption for path, caption in captions.items() if path in ids},
+        groups=_groups(location, paths, options["group"]) if "group" in options else None,
     )
 
 
@@ -90,6 +96,16 @@ def _pictures(folder: str, prefix: str, above: tuple[str, ...]) -> Iterator[str]
             yield from _pictures(entry.path, f"{prefix}{entry.name}/", (*above, here))
         elif entry.name.lower().endswith(_EXTENSIONS):
             yield prefix + entry.name
+
+
+def _groups(folder: str, paths: list[str], column: str) -> list[str]:
+    if column != _FOLDER:
+        return find_groups(folder, paths, column)
+    if beside := [path for path in paths if "/" not in path]:
+        raise InputError(
+            f"?group=folder: {len(beside)} pictures lie in no sub-folder of {folder}, e.g. {beside[0]!r}."
+        )
+    return [path.rpartition("/")[0] for path in paths]
 
 
 def _label(folder: str, paths: list[str], options: Mapping[str, str]) -> tuple[np.ndarray, int | None, str]:

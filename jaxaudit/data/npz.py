@@ -6,6 +6,8 @@ Axes: N samples, H height, W width, T tokens and D channels of a caption's embed
 `labels` [N] integers, the target's class indices; `?label=N` gives one class to all instead.
 `captions` [N] text; or `embeddings` [N,T,D] of captions, floating point, and `null_embedding` [T,D], that of
 the empty caption.
+`?group=NAME` says that pictures with one value in the array of that name, [N] integers or text, belong
+together.
 """
 
 import os
@@ -25,7 +27,8 @@ def open_npz(location: str, options: Mapping[str, str]) -> Source:
       InputError: if the file is missing or broken, or an array has another shape, type or range.
     """
     location = os.path.expanduser(location)
-    arrays = _read(location)
+    group = options.get("group")
+    arrays = _read(location, group)
     images = _check_images(location, arrays["images"])
     if "label" in options:
         labels, rule = np.full(len(images), parse_label(options["label"]), np.int32), "?label"
@@ -42,13 +45,14 @@ def open_npz(location: str, options: Mapping[str, str]) -> Source:
         label_rule=rule,
         captions=_check_captions(location, arrays.get("captions"), len(images)),
         embeddings=_check_embeddings(location, arrays, len(images)),
+        groups=None if group is None else _check_groups(location, group, arrays.get(group), len(images)),
     )
 
 
 _ARRAYS = ("images", "labels", "captions", "embeddings", NULL_EMBEDDING)
 
 
-def _read(path: str) -> dict[str, np.ndarray]:
+def _read(path: str, group: str | None) -> dict[str, np.ndarray]:
     try:
         with open(path, "rb") as file:
             archive = np.load(file, allow_pickle=False)
@@ -60,7 +64,7 @@ def _read(path: str) -> dict[str, np.ndarray]:
                 raise InputError(
                     f"{path} has no array 'images'; it has {', '.join(archive.files) or 'none'}."
                 )
-            return {name: archive[name] for name in _ARRAYS if name in archive.files}
+            return {name: archive[name] for name in {*_ARRAYS, group} if name in archive.files}
     except InputError:
         raise
     except FileNotFoundError as error:
@@ -107,6 +111,17 @@ def _check_captions(path: str, captions: np.ndarray | None, count: int) -> dict[
             f"{path}: 'captions' is {captions.dtype} of shape {captions.shape}; expected {count} texts, [N]."
         )
     return {str(row): str(caption) for row, caption in enumerate(captions)}
+
+
+def _check_groups(path: str, name: str, groups: np.ndarray | None, count: int) -> list[str]:
+    if groups is None:
+        raise InputError(f"{path} has no array {name!r}, which ?group={name} asks for.")
+    if groups.shape != (count,) or groups.dtype.kind not in "iuU":
+        raise InputError(
+            f"{path}: {name!r} is {groups.dtype} of shape {groups.shape}; groups are {count} integers or "
+            "texts, [N]."
+        )
+    return [str(group) for group in groups.tolist()]
 
 
 def _check_embeddings(path: str, arrays: Mapping[str, np.ndarray], count: int) -> Embeddings | None:

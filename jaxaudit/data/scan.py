@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, UInt8
 
 from jaxaudit.data.conditions import condition_digest
+from jaxaudit.data.duplicates import Fingerprints, fingerprint
 from jaxaudit.data.images import UnusableImageError, pixel_digest
 from jaxaudit.data.preprocessing import Preprocessing, check_size
 from jaxaudit.data.source import Source, report_unusable
@@ -30,6 +31,8 @@ class Scan:
       pixels, labels, conditions: sha256 (hex) over the usable pictures in their order, of their names and
         pixels, of their names and classes, and of what they tell the model (`condition_digest`). Sources in
         which all three agree ask a model the same.
+      prints: by which near-duplicates among the usable pictures are found.
+      groups: the group that each of these was declared to be of, None for none.
     """
 
     usable: Bool[np.ndarray, " N"]
@@ -38,6 +41,8 @@ class Scan:
     pixels: str
     labels: str
     conditions: str
+    prints: Fingerprints
+    groups: tuple[str | None, ...]
 
     def keep(self, source: Source) -> Source:
         """The usable pictures of the source that was scanned."""
@@ -64,6 +69,8 @@ def scan(
     indices = range(len(source)) if indices is None else indices
     usable, digests, unusable = np.ones(len(indices), bool), {}, {}
     pixels, labels, conditions = (hashlib.sha256() for _ in range(3))
+    hashes, thumbnails = np.zeros(len(indices), np.uint64), np.zeros((len(indices), 256), np.uint8)
+    groups: list[str | None] = []
     with ThreadPoolExecutor(num_threads) as pool:
         for start in range(0, len(indices), _CHUNK):
             chunk = indices[start : start + _CHUNK]
@@ -80,15 +87,22 @@ def scan(
                     pixels.update(of_row + outcome.pixels.encode())
                     labels.update(of_row + b"%d\0" % outcome.label)
                     conditions.update(outcome.condition)
+                    hashes[place], thumbnails[place] = outcome.hash, outcome.thumbnail
+                    groups.append(outcome.group)
             progress(min(start + _CHUNK, len(indices)), len(indices))
     report_unusable(source, unusable, len(indices))
-    return Scan(usable, unusable, digests, *(each.hexdigest() for each in (pixels, labels, conditions)))
+    hexes = (each.hexdigest() for each in (pixels, labels, conditions))
+    prints = Fingerprints(hashes, thumbnails).take(np.flatnonzero(usable))
+    return Scan(usable, unusable, digests, *hexes, prints, tuple(groups))
 
 
 class _Looked(NamedTuple):
     pixels: str
     label: int
     condition: bytes
+    hash: np.uint64
+    thumbnail: UInt8[np.ndarray, " 256"]
+    group: str | None
 
 
 def _look(source: Source, index: int, preprocessing: Preprocessing) -> _Looked | UnusableImageError:
@@ -98,4 +112,5 @@ def _look(source: Source, index: int, preprocessing: Preprocessing) -> _Looked |
         check_size(height, width, preprocessing)
     except UnusableImageError as error:
         return UnusableImageError(error.reason, source.ids[index])
-    return _Looked(pixel_digest(sample.image), sample.label, condition_digest(sample))
+    pixels, condition = pixel_digest(sample.image), condition_digest(sample)
+    return _Looked(pixels, sample.label, condition, *fingerprint(sample.image), sample.group)

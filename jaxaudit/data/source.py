@@ -21,11 +21,12 @@ UNKNOWN_LABEL = -1
 
 
 class Picture(NamedTuple):
-    """What reading a sample tells: RGB pixels [H,W,3] uint8, and class and caption where only that tells."""
+    """What reading a sample tells: RGB pixels [H,W,3] uint8, and what else only that tells."""
 
     pixels: UInt8[np.ndarray, "H W 3"]
     label: int | None = None
     caption: str | None = None
+    group: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Sample:
       label: its class, or UNKNOWN_LABEL.
       caption: its caption, None if nobody gave one.
       embedding: that of its caption, None if nobody gave one.
+      group: what it was declared to belong to, None if to nothing.
     """
 
     id: str
@@ -45,6 +47,7 @@ class Sample:
     label: int
     caption: str | None = None
     embedding: Float32[np.ndarray, "T D"] | None = None
+    group: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -61,6 +64,8 @@ class Source:
       label_rule: how the labels came about, for messages.
       captions: {id: caption} of the samples that have one; None if only reading a sample tells.
       embeddings: of the captions, None if there are none.
+      groups: N names of what each sample was declared to belong to (a shoot, a series); None if to nothing,
+        or if only reading tells.
       skip_unreadable: leave unusable pictures out instead of raising an error.
       skipped: {id: reason} of the pictures left out so far.
     """
@@ -73,6 +78,7 @@ class Source:
     label_rule: str
     captions: Mapping[str, str] | None = dataclasses.field(default_factory=dict)
     embeddings: Embeddings | None = None
+    groups: Sequence[str] | None = None
     skip_unreadable: bool = False
     skipped: dict[str, str] = dataclasses.field(default_factory=dict)
 
@@ -103,6 +109,7 @@ class Source:
             UNKNOWN_LABEL if label is None else label,
             caption,
             None if self.embeddings is None else self.embeddings.load(name),
+            picture.group if self.groups is None else self.groups[index],
         )
 
     def take(self, rows: Sequence[int]) -> "Source":
@@ -112,6 +119,7 @@ class Source:
             ids=[self.ids[row] for row in rows],
             read=lambda index: self.read(rows[index]),
             labels=None if self.labels is None else self.labels[np.asarray(rows, np.int64)],
+            groups=None if self.groups is None else [self.groups[row] for row in rows],
         )
 
     @functools.cached_property

@@ -31,9 +31,9 @@ from jaxaudit.errors import InputError, unknown_name
 _Opener = Callable[[str, Mapping[str, str]], Source]
 _OPENERS: dict[str, tuple[_Opener, tuple[str, ...]]] = {
     "digits": (open_digits, ()),
-    "folder": (open_folder, ("classes", "label", "captions")),
-    "npz": (open_npz, ("label",)),
-    "tfds": (open_tfds, ("data_dir", "caption")),
+    "folder": (open_folder, ("classes", "label", "captions", "group")),
+    "npz": (open_npz, ("label", "group")),
+    "tfds": (open_tfds, ("data_dir", "caption", "group")),
 }
 SCHEMES = tuple(_OPENERS)
 """The kinds of sources."""

@@ -5,7 +5,7 @@ The stored bytes of a picture are decoded here, by Pillow, like those of every o
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,9 +20,11 @@ def open_tfds(location: str, options: Mapping[str, str]) -> Source:
     `?data_dir=DIR` is where the dataset was prepared (else TFDS_DATA_DIR or ~/tensorflow_datasets). The
     classes are those of its feature `label`, if it has one. `?caption=FEATURE` is the text of its feature of
     that name, within another one as OUTER/INNER (MS-COCO: captions/text); the first, if there are several.
+    `?group=FEATURE` says that pictures with one value of that feature, text or an integer, belong together.
 
     Raises:
-      InputError: if the dataset is not prepared in DIR, or not as array_record, or has no such split or text.
+      InputError: if the dataset is not prepared in DIR, or not as array_record, or has no such split or
+        feature.
     """
     import tensorflow_datasets as tfds
 
@@ -36,7 +38,8 @@ def open_tfds(location: str, options: Mapping[str, str]) -> Source:
     features = builder.info.features
     if "image" not in features or not isinstance(features["image"], tfds.features.Image):
         raise InputError(f"The dataset {name} has no pictures named 'image'; it has {', '.join(features)}.")
-    caption = _caption_reader(tfds, name, features, options.get("caption"))
+    caption = _reader(tfds, name, features, options.get("caption"), _CAPTION)
+    group = _reader(tfds, name, features, options.get("group"), _GROUP)
     records = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
     has_label = "label" in features and isinstance(features["label"], tfds.features.ClassLabel)
 
@@ -46,6 +49,7 @@ def open_tfds(location: str, options: Mapping[str, str]) -> Source:
             decode_image(record["image"]),
             int(record["label"]) if has_label else None,
             None if caption is None else caption(record),
+            None if group is None else group(record),
         )
 
     return Source(
@@ -59,41 +63,69 @@ def open_tfds(location: str, options: Mapping[str, str]) -> Source:
     )
 
 
-def _caption_reader(
-    tfds: Any, name: str, features: Any, path: str | None
+class _Wanted(NamedTuple):
+    """What a feature must be: in words, and whether one (of a sequence, what it holds) is."""
+
+    what: str
+    rule: str
+    fits: Callable[[Any, Any], bool]
+
+
+_CAPTION = _Wanted(
+    "text", "a caption is a text", lambda tfds, one: isinstance(_held(one), tfds.features.Text)
+)
+_GROUP = _Wanted(
+    "text or integer",
+    "a group is a text or an integer",
+    lambda tfds, one: (
+        isinstance(one, tfds.features.Text)
+        or (getattr(one, "shape", None) == () and np.issubdtype(one.np_dtype, np.integer))
+    ),
+)
+
+
+def _reader(
+    tfds: Any, name: str, features: Any, path: str | None, wanted: _Wanted
 ) -> Callable[[Mapping[str, Any]], str | None] | None:
-    """record -> the text at `path`, None where a list of them is empty; None without a path."""
+    """record -> the value at `path` as text, None where a list of them is empty; None without a path."""
     if path is None:
         return None
     parts, feature = path.split("/"), features
     for part in parts:
-        inner = getattr(feature, "feature", feature)  # of a sequence, what it holds
+        inner = _held(feature)
         if not isinstance(inner, tfds.features.FeaturesDict) or part not in inner:
-            raise unknown_name(f"text of {name}", path, _texts(tfds, features) or features)
+            found = _paths(tfds, features, wanted)
+            raise unknown_name(f"{wanted.what} of {name}", path, found or features)
         feature = inner[part]
-    if not isinstance(getattr(feature, "feature", feature), tfds.features.Text):
-        raise InputError(f"The feature {path!r} of {name} is {feature}; a caption is a text.")
+    if not wanted.fits(tfds, feature):
+        raise InputError(f"The feature {path!r} of {name} is {feature}; {wanted.rule}.")
 
     def read(record: Mapping[str, Any]) -> str | None:
         value: Any = record
         for part in parts:
             value = value[part]
-        if not isinstance(value, bytes | str):
+        if np.ndim(value):
             value = next(iter(value), None)
-        return value.decode() if isinstance(value, bytes) else value
+        if value is None:
+            return None
+        return value.decode() if isinstance(value, bytes) else str(value)
 
     return read
 
 
-def _texts(tfds: Any, features: Any, prefix: str = "") -> list[str]:
-    """The paths of the features that hold text."""
+def _held(feature: Any) -> Any:
+    """Of a sequence, what it holds."""
+    return getattr(feature, "feature", feature)
+
+
+def _paths(tfds: Any, features: Any, wanted: _Wanted, prefix: str = "") -> list[str]:
+    """The paths of the features that are what is wanted."""
     found = []
     for name, feature in features.items():
-        inner = getattr(feature, "feature", feature)
-        if isinstance(inner, tfds.features.Text):
+        if wanted.fits(tfds, feature):
             found.append(prefix + name)
-        elif isinstance(inner, tfds.features.FeaturesDict):
-            found += _texts(tfds, inner, f"{prefix}{name}/")
+        elif isinstance(inner := _held(feature), tfds.features.FeaturesDict):
+            found += _paths(tfds, inner, wanted, f"{prefix}{name}/")
     return found
 
 

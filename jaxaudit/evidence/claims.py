@@ -113,9 +113,9 @@ def claim(
         if write_once(path, json.dumps(seal(manifest), indent=1).encode()):
             return Manifest(_Said(wanted, path), (_Said(ours, path),))
     found = read_manifest(directory, contents)
-    if differences := list(_differences(found.request, wanted)):
-        more = [f"and {len(differences) - _SHOWN} more"] if len(differences) > _SHOWN else []
-        named = "; ".join([*differences[:_SHOWN], *more])
+    if differ := list(differences(found.request, wanted)):
+        more = [f"and {len(differ) - _SHOWN} more"] if len(differ) > _SHOWN else []
+        named = "; ".join([*differ[:_SHOWN], *more])
         raise InputError(
             f"{directory} holds {contents.name} of another request ({named}); repeat that request or choose "
             "another folder."
@@ -219,11 +219,11 @@ def _as_json(value: Mapping[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps(value))
 
 
-def _differences(found: Any, wanted: Any, path: str = "") -> Iterator[str]:
-    """What differs, by its place; of hashes only that they do."""
+def differences(found: Any, wanted: Any, path: str = "") -> Iterator[str]:
+    """What differs between two values of JSON, by its place; of hashes only that they do."""
     if isinstance(found, dict) and isinstance(wanted, dict):
         for name in sorted(found.keys() | wanted.keys()):
-            yield from _differences(found.get(name), wanted.get(name), f"{path}.{name}" if path else name)
+            yield from differences(found.get(name), wanted.get(name), f"{path}.{name}" if path else name)
     elif found != wanted and path.endswith(_HASH) and found and wanted:
         yield f"{path.removesuffix(_HASH)} differ"
     elif found != wanted:

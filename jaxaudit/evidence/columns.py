@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 @dataclasses.dataclass(frozen=True)
 class Columns:
-    """Which column is what; `sample_id`, `label` and `digest` are always there.
+    """Which column is what; `sample_id`, `label`, `digest`, `cluster` and `copy_of` are always there.
 
     Attributes:
       scores: the columns that are scores, higher = more likely a member, by their names.

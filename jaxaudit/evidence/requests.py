@@ -39,6 +39,7 @@ class PicturesSaid(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pixels_sha256: str
     labels_sha256: str
     conditions_sha256: str
+    clusters_sha256: str
 
 
 class ScoreSaid(msgspec.Struct, frozen=True):
@@ -89,6 +90,7 @@ class EvidenceRun(msgspec.Struct, frozen=True):
     target: str = ""
     scores: tuple[str, ...] = ()
     access: str = ""
+    plan: str | None = None
     skipped: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
     provenance: dict[str, Any] = msgspec.field(default_factory=dict)
     gflop_per_image: float | None = None

@@ -1,8 +1,10 @@
 """The score table of an audit on disk: one row per image, in the shards of a folder.
 
-Every row has `sample_id`, `label` and `digest` (of the pixels). Which of the other columns is what, the
-manifest says (`Columns`): a score, a feature of a score that is still to be fitted, or a feature of the
-picture alone, for the blind baseline.
+Every row has `sample_id`, `label`, `digest` (of the pixels), `cluster` (the name of the first picture that it
+hangs together with, its own if it stands alone) and `copy_of` (a picture of the other side that it is an
+altered copy of, or ""); of the last two, `jaxaudit.data.clusters` says more. Which of the other columns is
+what, the manifest says (`Columns`): a score, a feature of a score that is still to be fitted, or a feature of
+the picture alone, for the blind baseline.
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ class Table:
 
     Attributes:
       sample_ids: [N] str. labels: [N] int. digests: [N] str, of the decoded pixels.
+      clusters: [N] int, the same number for pictures that hang together.
+      copy_of: [N] str, the name of a picture of the other side that this is an altered copy of; "" for none.
       scores: {name: [N] float}, higher = more likely a member.
       features: {name: [N,F] float} of scores that must be fitted (`jaxaudit.stats.fitted_scores`).
       blind: [N,K] float, features of the picture that never saw the model; blind_names: their K names.
@@ -39,6 +43,8 @@ class Table:
     sample_ids: np.ndarray
     labels: np.ndarray
     digests: np.ndarray
+    clusters: np.ndarray
+    copy_of: np.ndarray
     scores: dict[str, np.ndarray]
     features: dict[str, np.ndarray]
     blind: np.ndarray
@@ -57,6 +63,8 @@ class Table:
             self.sample_ids[rows],
             self.labels[rows],
             self.digests[rows],
+            self.clusters[rows],
+            self.copy_of[rows],
             {name: values[rows] for name, values in self.scores.items()},
             {name: values[rows] for name, values in self.features.items()},
             self.blind[rows],
@@ -64,7 +72,7 @@ class Table:
         )
 
 
-EVIDENCE = Contents("evidence", request=EvidenceRequest, run=EvidenceRun)
+EVIDENCE = Contents("evidence", format=4, request=EvidenceRequest, run=EvidenceRun)
 """What the folder of an audit holds."""
 
 _KINDS = {"U": "text", "iu": "integer", "fiu": "number"}
@@ -155,6 +163,8 @@ class Evidence(ShardFolder):
             sample_ids,
             column("label", "iu"),
             column("digest", "U"),
+            np.unique(column("cluster", "U"), return_inverse=True)[1],
+            column("copy_of", "U"),
             {name: column(name) for name in columns.scores},
             {name: matrix(group) for name, group in columns.feature_columns.items()},
             matrix(columns.blind_columns) if columns.blind else np.zeros((len(sample_ids), 0)),

@@ -15,6 +15,7 @@ from jaxtyping import Float
 
 from jaxaudit.evidence.files import write_atomically
 from jaxaudit.reports.answer.page import render_answer
+from jaxaudit.reports.audit.decision import member_lines
 from jaxaudit.reports.audit.figures import draw_figures
 from jaxaudit.reports.audit.page import render_html
 from jaxaudit.reports.comparison.figure import leakage_figure
@@ -23,6 +24,7 @@ from jaxaudit.reports.extraction.figures import make_extraction_figures
 from jaxaudit.reports.extraction.gallery import gallery
 from jaxaudit.reports.extraction.page import render_extraction
 from jaxaudit.reports.kit import style
+from jaxaudit.reports.kit.rows import csv_table
 from jaxaudit.reports.localization.figures import draw_localization
 from jaxaudit.reports.localization.page import render_localization
 from jaxaudit.reports.mitigation.figure import trade_off
@@ -46,18 +48,33 @@ Directory = str | os.PathLike[str]
 
 
 def write_audit(results: AuditResults, directory: Directory) -> list[Path]:
-    """Writes results.json, figures/ and report.html; returns the files."""
+    """Writes results.json, members.csv (of images tested singly), figures/ and report.html; returns them."""
     directory = _made(directory)
     write_results(directory / "results.json", results)
+    members = _members(results, directory)
     figures = draw_figures(results, directory / "figures")
-    return [directory / "results.json", *figures, _page(directory / "report.html", render_html(results))]
+    page = _page(directory / "report.html", render_html(results))
+    return [directory / "results.json", *members, *figures, page]
 
 
-def write_answer(answer: OwnersAnswer, directory: Directory) -> list[Path]:
-    """Writes answer.json and answer.html; returns them."""
+def write_answer(
+    answer: OwnersAnswer, directory: Directory, pictures: Sequence[Mapping[str, bytes]] = ()
+) -> list[Path]:
+    """Writes answer.json, members.csv (of pictures tested singly) and answer.html; returns the files.
+
+    Args:
+      answer: what was found.
+      directory: created if missing.
+      pictures: {id: PNG file} of some of P and of some of U, to be shown.
+    """
     directory = _made(directory)
     write_results(directory / "answer.json", answer)
-    return [directory / "answer.json", _page(directory / "answer.html", render_answer(answer))]
+    members = _members(answer.audit, directory)
+    return [
+        directory / "answer.json",
+        *members,
+        _page(directory / "answer.html", render_answer(answer, pictures)),
+    ]
 
 
 def write_comparison(targets: Sequence[ComparedTarget], directory: Directory) -> list[Path]:
@@ -143,6 +160,15 @@ def write_reliability(results: ReliabilityResults, directory: Directory) -> list
         directory / "reliability.json",
         _page(directory / "reliability.md", reliability_markdown(results)),
     ]
+
+
+def _members(results: AuditResults, directory: Path) -> list[Path]:
+    """members.csv, a line per image of P, the most likely member first; none of an earlier run is left."""
+    path, found = directory / "members.csv", results.individuals
+    if found is None:
+        path.unlink(missing_ok=True)
+        return []
+    return [_page(path, csv_table(member_lines(found)))]
 
 
 def _made(directory: Directory) -> Path:

@@ -4,17 +4,18 @@ audit          results.json of an audit, answer.json of an owner's question; wit
                individuals
 extraction     results.json of an extraction      localization   results.json of a localisation
 mitigation     results.json of mitigations        studies        files of the studies, benchmark: of that
+plan           what is fixed before an audit
 codec          JSON there and back, with a format that is checked
 
 `read_results(path, AuditResults)` gives the record, or one sentence on why the file is none.
 """
 
 from jaxaudit.results.audit import (
+    Answer,
     AuditResults,
     Collected,
     Finding,
     ImageSet,
-    NearDuplicates,
     OwnersAnswer,
     ScoreFacts,
     Status,
@@ -67,7 +68,8 @@ from jaxaudit.results.mitigation import (
     Measured,
     MitigationResults,
 )
-from jaxaudit.results.reliability import ReliabilityResults, TargetReliability, VerdictRates
+from jaxaudit.results.plan import Plan, Planned
+from jaxaudit.results.reliability import AlternativePower, ReliabilityResults, TargetReliability, VerdictRates
 from jaxaudit.results.studies import (
     FalsePositiveRate,
     NullStudyResults,
@@ -78,6 +80,8 @@ from jaxaudit.results.studies import (
 )
 
 __all__ = [
+    "AlternativePower",
+    "Answer",
     "Attribution",
     "AuditResults",
     "BenchmarkResults",
@@ -105,12 +109,13 @@ __all__ = [
     "Measured",
     "MembershipInference",
     "MitigationResults",
-    "NearDuplicates",
     "NullControl",
     "NullStudyResults",
     "OmittedFpr",
     "Omnibus",
     "OwnersAnswer",
+    "Plan",
+    "Planned",
     "PowerCurve",
     "PowerPoint",
     "PublishedScoreMetrics",

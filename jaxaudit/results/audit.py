@@ -18,6 +18,7 @@ from jaxaudit.results.inference import (
     SetTest,
 )
 from jaxaudit.results.membership import Histogram, MembershipInference
+from jaxaudit.results.plan import Planned
 
 Access = Literal["gray-box", "white-box"]
 Status = Literal["trained_on", "no_evidence", "contradicted", "not_testable", "paper"]
@@ -45,9 +46,14 @@ class ImageSet(Record, frozen=True):
 
     Attributes:
       source: what it was opened from.
-      ids_sha256, conditions_sha256, pixels_sha256, labels_sha256: over every picture, of its name, of what
-        the model is asked with, of name and pixels, of name and class.
+      ids_sha256, conditions_sha256, pixels_sha256, labels_sha256, clusters_sha256: over every picture, of its
+        name, of what the model is asked with, of name and pixels, of name and class, of what it hangs
+        together with.
       num_images: its size.
+      num_independent: what a verdict counts: without `copies`, and of pictures that hang together (copies of
+        each other, or declared to belong together) one. None where there is no verdict.
+      copies: {id: a picture of the other set} that are altered copies of pictures of the other set, and so
+        count for neither.
       class_rule: how the classes came about.
       skipped: {id: reason} of the pictures that could not be used and were left out.
     """
@@ -58,7 +64,10 @@ class ImageSet(Record, frozen=True):
     num_images: int
     pixels_sha256: str = ""
     labels_sha256: str = ""
+    clusters_sha256: str = ""
     class_rule: str = ""
+    num_independent: int | None = None
+    copies: dict[str, str] = msgspec.field(default_factory=dict)
     skipped: dict[str, str] = msgspec.field(default_factory=dict)
 
 
@@ -145,7 +154,9 @@ class AuditResults(Document, frozen=True, kw_only=True):
       finding: in words. gate: the blind gate.
       test, sensitivity, individuals: what the verdict rests on, as in `Verdict`; None under "paper".
       reference: the target whose scores of the same images stood beside; None without.
-      seed_given: whether someone chose `seed`; else it follows from the evidence.
+      seed_given: whether someone chose `seed`; else it follows from the plan, or without one that counts from
+        the evidence.
+      plan: what was fixed before scoring; None if nothing was.
       main_view: the view of the attack tailored to the kind of target.
       null_control: unseen images against unseen ones, by the test of the main view; None where there is none.
       dataset_inference, power_curves: by view; None if the sets could not be tested.
@@ -177,34 +188,35 @@ class AuditResults(Document, frozen=True, kw_only=True):
     null_control: NullControl | None
     dataset_inference: dict[str, DatasetInference | Identification] | None
     power_curves: dict[str, PowerCurve] | None
+    plan: Planned | None = None
 
     @property
     def skipped(self) -> dict[str, dict[str, str]]:
         """{side: {id: reason}} of the pictures that were left out."""
         return {"members": self.members.skipped, "nonmembers": self.nonmembers.skipped}
 
+    @property
+    def copies(self) -> dict[str, dict[str, str]]:
+        """{side: {id: a picture of the other side}} of the altered copies across the sides."""
+        return {"members": self.members.copies, "nonmembers": self.nonmembers.copies}
 
-class NearDuplicates(Record, frozen=True):
-    """Pairs of near-duplicates within each of an owner's two sets."""
 
-    published: int
-    unpublished: int
+Answer = Literal["identified", "not_identified", "contradicted", "too_few", "not_testable"]
 
 
 class OwnersAnswer(Document, frozen=True, kw_only=True):
     """The result of `jaxaudit.audits.identify.identify_data`.
 
     Attributes:
-      status: "too_few" if there are signs of training, p <= 0.05, but not enough pictures to be sure.
-      required: how many pictures it takes; None unless there are such signs.
+      status: "too_few" if there are signs of training, alpha < p <= 0.05, but not enough pictures to be sure.
+        It rests on `asked` if there were questions before, else on the finding of the audit.
+      required: how many pictures one question takes; None unless there are such signs and it is the first.
       asked: this question, and those of earlier answers that were named, with the evidence of all.
-      near_duplicates: within P and within U.
       audit: everything the answer rests on; P are the members, U the nonmembers.
     """
 
     format: Literal[3] = 3
-    status: Literal["identified", "not_identified", "contradicted", "too_few", "not_testable"]
+    status: Answer
     required: Forecast | None
     asked: SequentialEvidence
-    near_duplicates: NearDuplicates
     audit: AuditResults

@@ -6,6 +6,7 @@ from typing import Literal
 
 from jaxaudit.results.codec import Document, Record
 from jaxaudit.results.estimates import Interval
+from jaxaudit.results.unit_control import UnitControlStudy
 
 
 class VerdictRates(Record, frozen=True):
@@ -41,12 +42,32 @@ class TargetReliability(Record, frozen=True):
     found: tuple[VerdictRates, ...]
 
 
+class AlternativePower(Record, frozen=True):
+    """Simulated scores: how often tests reject.
+
+    Attributes:
+      alternative: how P differs from U.
+      num_images: of P, and of U.
+      rejected: {test: share of data sets}.
+      contradicted: share in which the omnibus test rejects, and finds the direction not that of training.
+      repetitions: data sets.
+    """
+
+    alternative: str
+    num_images: int
+    rejected: dict[str, Interval]
+    contradicted: Interval
+    repetitions: int
+
+
 class ReliabilityResults(Document, frozen=True, kw_only=True):
     """The result of `jaxaudit.audits.reliability.verdicts`.
 
     Attributes:
       alpha: significance level. permutations: relabellings of every test. seed: of the draws.
       targets: what was found of each.
+      alternatives: power of the omnibus test on simulated scores.
+      unit_controls: of UnitMem, on the targets that have units.
     """
 
     format: Literal[1] = 1
@@ -54,3 +75,5 @@ class ReliabilityResults(Document, frozen=True, kw_only=True):
     permutations: int
     seed: int
     targets: tuple[TargetReliability, ...]
+    alternatives: tuple[AlternativePower, ...]
+    unit_controls: tuple[UnitControlStudy, ...]

@@ -10,6 +10,7 @@ from jaxaudit.stats.cdi.identification import identify, shapley_values
 from jaxaudit.stats.cdi.null import false_positive_rate
 from jaxaudit.stats.cdi.power import identification_power
 from jaxaudit.stats.cdi.shapley import ShapleyValues
+from jaxaudit.stats.clusters import first_of_clusters, smallest_cluster
 from jaxaudit.stats.combination import COMBINATIONS, combine_p_values
 from jaxaudit.stats.dataset_inference import dataset_inference
 from jaxaudit.stats.effect_size import hedges_g
@@ -36,7 +37,7 @@ from jaxaudit.stats.power import PUBLISHED_GRID, power_curve
 from jaxaudit.stats.published import PublishedMetrics, published_metrics
 from jaxaudit.stats.roc import auc, best_threshold, roc_curve, tpr_at_fpr
 from jaxaudit.stats.sensitivity import sensitivity, sign_test_bound, signed_rank_bound
-from jaxaudit.stats.set_test import FEWEST, Comparison, compare_sets, set_test
+from jaxaudit.stats.set_test import FEWEST, PERMUTATIONS, Comparison, compare_sets, set_test
 from jaxaudit.stats.tpr_interval import tpr_at_fpr_interval
 from jaxaudit.stats.verdict import verdict
 from jaxaudit.stats.welch import fewest_permutable, permutation_p_value, welch
@@ -45,6 +46,7 @@ __all__ = [
     "COMBINATIONS",
     "FEWEST",
     "GATE_LEVEL",
+    "PERMUTATIONS",
     "PUBLISHED_GRID",
     "Comparison",
     "Covariates",
@@ -71,6 +73,7 @@ __all__ = [
     "discover_members",
     "false_positive_rate",
     "fewest_permutable",
+    "first_of_clusters",
     "fitted_scores",
     "forecast_samples",
     "frechet_distance",
@@ -92,6 +95,7 @@ __all__ = [
     "shapley_values",
     "sign_test_bound",
     "signed_rank_bound",
+    "smallest_cluster",
     "tpr_at_fpr",
     "tpr_at_fpr_interval",
     "verdict",

@@ -25,7 +25,7 @@ from jaxaudit.stats.gate import GATE_LEVEL
 from jaxaudit.stats.individuals import discover_members
 from jaxaudit.stats.matching import Covariates
 from jaxaudit.stats.sensitivity import sensitivity
-from jaxaudit.stats.set_test import Comparison, compare_sets, set_test
+from jaxaudit.stats.set_test import PERMUTATIONS, Comparison, compare_sets, set_test
 
 _WORDS = {
     "trained_on": (
@@ -62,7 +62,7 @@ def verdict(
     alpha: float = 0.01,
     level: float = GATE_LEVEL,
     q: float = 0.05,
-    permutations: int = 9_999,
+    permutations: int = PERMUTATIONS,
     seed: int = 0,
 ) -> Verdict:
     """Gate, test, sensitivity and the list of members.

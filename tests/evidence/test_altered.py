@@ -119,7 +119,7 @@ def make_evidence(directory):
             side: {
                 "source": side,
                 "classes": {"rule": "folders", "count": 10},
-                **dict.fromkeys(("ids_sha256", "pixels_sha256", "labels_sha256", "conditions_sha256"), "ab"),
+                **{f"{what}_sha256": "ab" for what in ("ids", "pixels", "labels", "conditions", "clusters")},
             }
             for side in ("members", "nonmembers")
         },
@@ -140,9 +140,8 @@ def make_evidence(directory):
         ids = [f"{shard.split}/{row}" for row in shard.rows]
         names = (*NAMES, "blind/mean")
         numbers = {name: rng.normal(size=len(shard)) for name in names}
-        evidence.write(
-            shard, {"sample_id": ids, "label": np.arange(len(shard)) % 10, "digest": ids, **numbers}
-        )
+        labels, clusters = np.arange(len(shard)) % 10, {"cluster": ids, "copy_of": [""] * len(shard)}
+        evidence.write(shard, {"sample_id": ids, "label": labels, "digest": ids, **clusters, **numbers})
     return directory
 
 
@@ -162,6 +161,8 @@ def tables(directory):
                 "ids": table.sample_ids.tolist(),
                 "labels": table.labels.tolist(),
                 "digests": table.digests.tolist(),
+                "clusters": table.clusters.tolist(),
+                "copies": table.copy_of.tolist(),
                 "scores": {name: values.tolist() for name, values in table.scores.items()},
                 "blind": table.blind.tolist(),
             }

@@ -22,6 +22,8 @@ def columns(shard):
         "sample_id": [f"{shard.split}/{row}" for row in rows],
         "label": rows.astype(np.int32) % 3,
         "digest": [f"{row:x}" for row in rows],
+        "cluster": [f"{shard.split}/{row - row % 2}" for row in rows],
+        "copy_of": ["" if row else "elsewhere" for row in rows],
         "clever/a": rows + 0.5,
         "cond/loss": rows.astype(np.float32) / 7,
         "a/b/c": 2.0 * rows,
@@ -41,6 +43,8 @@ def test_rows_come_back_in_the_order_of_the_source(tmp_path):
     assert list(table.scores) == ["cond/loss", "a/b/c"]
     assert list(table.features) == ["clever"]
     np.testing.assert_array_equal(table.features["clever"], np.arange(10)[:, None] + [-0.5, 0.5])
+    assert table.clusters.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert table.copy_of.tolist() == ["elsewhere"] + [""] * 9
     assert table.blind_names == ("mean", "std")
     np.testing.assert_array_equal(table.blind, np.stack([np.arange(10), -np.arange(10)], axis=1))
     assert len(Evidence.open(tmp_path).read("nonmembers")) == 3
@@ -81,7 +85,7 @@ def test_an_earlier_run_is_continued_whatever_the_machine(tmp_path):
 def test_evidence_of_the_first_format_is_refused_in_one_sentence(tmp_path):
     manifest = '{"request": {"shard_size": 4}, "num_rows": {"members": 4}, "run": {}}'
     (tmp_path / "manifest.json").write_text(manifest)
-    with pytest.raises(InputError, match=r"is of format 1, and this jaxaudit reads format 3 of evidence"):
+    with pytest.raises(InputError, match=r"is of format 1, and this jaxaudit reads format 4 of evidence"):
         Evidence.open(tmp_path)
 
 

@@ -87,6 +87,17 @@ def documents():
         "answer": OwnersAnswer(
             status="identified",
             required=None,
+            asked=records.SequentialEvidence(
+                e_value=50.0,
+                wealth=(50.0,),
+                p_value=0.02,
+                rejected=False,
+                alpha=0.01,
+                plan="",
+                questions=(
+                    records.Question(pictures=("a", "b"), p_value=1e-4, e_value=50.0, fingerprint="c"),
+                ),
+            ),
             near_duplicates=records.NearDuplicates(published=0, unpublished=2),
             audit=audit,
         ),

@@ -7,12 +7,8 @@ DIRECTORY/control    that of as many unseen ones
 from __future__ import annotations
 
 import dataclasses
-import io
 import os
-from collections.abc import Iterable
 from pathlib import Path
-
-from PIL import Image
 
 from jaxaudit.audits.localization.pipeline import LocalizeConfig, localize
 from jaxaudit.audits.localization.running import pool
@@ -24,8 +20,6 @@ from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.stats.inputs import check_fraction
 from jaxaudit.stats.localization import localization
 from jaxaudit.targets import Target
-
-_THUMBNAIL = 168  # pixels, the long side
 
 
 def localize_memorization(
@@ -78,15 +72,3 @@ def localize_memorization(
         versions=request["versions"],
         localization=localization(units, top=top, pooled=pooled),
     )
-
-
-def thumbnails(source: Source, sample_ids: Iterable[str]) -> dict[str, bytes]:
-    """{id: small PNG file} of pictures of a source."""
-    found = {}
-    for sample_id in sample_ids:
-        picture = Image.fromarray(source.load(source.ids.index(sample_id)).image)
-        picture.thumbnail((_THUMBNAIL, _THUMBNAIL))
-        buffer = io.BytesIO()
-        picture.save(buffer, format="PNG")
-        found[sample_id] = buffer.getvalue()
-    return found

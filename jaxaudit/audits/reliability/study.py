@@ -1,4 +1,4 @@
-"""The whole study: every target, scenario and size, and what is found of members."""
+"""The whole study: false accusations and members found, power on simulated scores, UnitMem's control."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from jaxaudit import stats
 from jaxaudit.attacks.registry import INFERENCE, MAIN_VIEW
 from jaxaudit.audits.collect import CollectConfig
-from jaxaudit.audits.reliability.scenarios import SCENARIOS
+from jaxaudit.audits.reliability.alternatives import ALTERNATIVES, alternative_power
+from jaxaudit.audits.reliability.scenarios import SCENARIOS, Scenario
+from jaxaudit.audits.reliability.unit_control import study_unit_control
 from jaxaudit.audits.reliability.unseen import Rows, ScoredPictures, score_pictures
 from jaxaudit.audits.reliability.verdicts import OneView, trained_on, verdict_rates
 from jaxaudit.data import Source
@@ -18,12 +21,15 @@ from jaxaudit.results import ReliabilityResults, TargetReliability, VerdictRates
 from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.targets import Target
 
+STUDIES = ("verdicts", "alternatives", "unit_control")
+
 
 @dataclasses.dataclass(frozen=True)
 class ReliabilityConfig:
     """What is measured.
 
     Attributes:
+      studies: of `STUDIES`.
       scenarios: names of `SCENARIOS`.
       sizes: n of every scenario; none for its own.
       found: n with which members are to be found.
@@ -32,6 +38,7 @@ class ReliabilityConfig:
       collect: how scores are measured.
     """
 
+    studies: tuple[str, ...] = STUDIES
     scenarios: tuple[str, ...] = tuple(SCENARIOS)
     sizes: tuple[int, ...] = ()
     found: tuple[int, ...] = (30, 50, 100, 200, 300)
@@ -40,6 +47,11 @@ class ReliabilityConfig:
     permutations: int = 999
     seed: int = 0
     collect: CollectConfig = dataclasses.field(default_factory=CollectConfig)
+
+    @property
+    def drawn(self) -> dict[str, Any]:
+        """What all studies of draws take."""
+        return {name: getattr(self, name) for name in ("alpha", "repetitions", "permutations", "seed")}
 
 
 def study_reliability(
@@ -61,49 +73,46 @@ def study_reliability(
       progress: hears of pictures and draws.
 
     Raises:
-      InputError: as `score_pictures`, or if sizes do not fit the pictures.
+      InputError: as `score_pictures` and `study_unit_control`, or if sizes do not fit the pictures.
     """
-    found = []
-    for target in targets:
+    found, controls, powers = [], [], []
+    for target in targets if "verdicts" in config.studies else ():
         folder = Path(directory) / Path(target.name).name
         pictures = score_pictures(target, members, unseen, folder, config.collect, progress=progress)
-        found.append(_study(target, pictures, config, progress))
+        found.append(_verdicts(target, pictures, config, progress))
+    for alternative in ALTERNATIVES if "alternatives" in config.studies else ():
+        powers.append(alternative_power(alternative, **config.drawn, progress=progress))
+    for target in targets if "unit_control" in config.studies else ():
+        options = {"num_splits": config.repetitions, "alpha": config.alpha, "seed": config.seed}
+        controls.append(study_unit_control(target, members, unseen, **options, progress=progress))
     return ReliabilityResults(
-        alpha=config.alpha, permutations=config.permutations, seed=config.seed, targets=tuple(found)
+        alpha=config.alpha,
+        permutations=config.permutations,
+        seed=config.seed,
+        targets=tuple(found),
+        alternatives=tuple(powers),
+        unit_controls=tuple(controls),
     )
 
 
-def _study(
+def _verdicts(
     target: Target, pictures: ScoredPictures, config: ReliabilityConfig, progress: Progress
 ) -> TargetReliability:
     one_view = _one_view(target, pictures, config.alpha)
 
-    def rates(scenario, sizes: tuple[int, ...]) -> list[VerdictRates]:
-        return [
-            verdict_rates(
-                pictures,
-                scenario,
-                n,
-                one_view,
-                alpha=config.alpha,
-                repetitions=config.repetitions,
-                permutations=config.permutations,
-                seed=config.seed,
-                progress=progress,
-            )
-            for n in sizes
-        ]
+    def rates(scenario: Scenario, sizes: tuple[int, ...]) -> tuple[VerdictRates, ...]:
+        return tuple(
+            verdict_rates(pictures, scenario, n, one_view, **config.drawn, progress=progress) for n in sizes
+        )
 
-    accused = [
-        each
-        for name in config.scenarios
-        for each in rates(SCENARIOS[name], config.sizes or SCENARIOS[name].sizes)
-    ]
+    scenarios = [SCENARIOS[name] for name in config.scenarios]
     return TargetReliability(
         target=pictures.target,
         num_scores=len(pictures.names),
-        accused=tuple(accused),
-        found=tuple(rates(trained_on(config.found), config.found)),
+        accused=tuple(
+            each for scenario in scenarios for each in rates(scenario, config.sizes or scenario.sizes)
+        ),
+        found=rates(trained_on(config.found), config.found),
     )
 
 

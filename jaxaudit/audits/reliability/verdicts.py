@@ -56,7 +56,9 @@ def verdict_rates(
     found = np.zeros((repetitions, 4), bool)
     for draw in range(repetitions):
         p, u = scenario.draw(pictures, num_images, rng)
-        found[draw] = one_view(p, u, draw), *_verdict(p, u, alpha, permutations, draw)
+        for seed_of_test in range(draw * scenario.seeds, (draw + 1) * scenario.seeds):
+            tests = one_view(p, u, seed_of_test), *_verdict(p, u, alpha, permutations, seed_of_test)
+            found[draw] |= tests
         progress(draw + 1, repetitions, f"{pictures.target}: {scenario.description}, {num_images} images")
     one, plain, adjusted, trained_on = (
         clopper_pearson(int(count), repetitions) for count in found.sum(axis=0)

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from jaxaudit.reports.audit import wording
 from jaxaudit.reports.audit.decision import overturned
 from jaxaudit.reports.kit import formats
 from jaxaudit.reports.kit.markup import (
@@ -19,8 +20,8 @@ from jaxaudit.reports.kit.markup import (
     section,
     table,
 )
-from jaxaudit.reports.kit.skipped import skipped_list
-from jaxaudit.results import AuditResults, Collected, ImageSet
+from jaxaudit.reports.kit.skipped import copies_list, skipped_list
+from jaxaudit.results import AuditResults, Collected, ImageSet, TargetFacts
 
 _PAPERS = {
     "Membership and dataset inference on image autoregressive models; the published procedure": (
@@ -50,10 +51,18 @@ def tested(results: AuditResults) -> Html:
     def described(images: ImageSet) -> Html:
         return join(
             [
-                f"{formats.count(images.num_images)} images of ",
+                f"{wording.counted(images)} of ",
                 code(images.source),
                 element("br"),
-                element("span", "sha256 of their ids ", code(images.ids_sha256), class_="small"),
+                element("span", "sha256 of their names ", code(images.ids_sha256), class_="small"),
+                *(
+                    [
+                        element("br"),
+                        element("span", "and of their pixels ", code(images.pixels_sha256), class_="small"),
+                    ]
+                    if images.pixels_sha256
+                    else []
+                ),
             ]
         )
 
@@ -80,10 +89,12 @@ def tested(results: AuditResults) -> Html:
                 ("Fingerprint of its weights", code(str(target.fingerprint))),
                 ("P, members", described(results.members)),
                 ("U, nonmembers", described(results.nonmembers)),
+                *([("Reference", _reference(results.reference))] if results.reference else []),
                 ("Scores", f"{formats.count(len(results.membership.per_score))} per image"),
             ]
         ),
         skipped_list(results.skipped),
+        copies_list(results.copies),
         details(
             "Origin of the weights, preprocessing, versions and machine",
             definitions(
@@ -100,6 +111,10 @@ def tested(results: AuditResults) -> Html:
             ),
         ),
     )
+
+
+def _reference(reference: TargetFacts) -> Html:
+    return join([code(reference.name), ", fingerprint ", code(str(reference.fingerprint))])
 
 
 def _work(collected: Collected) -> str:
@@ -136,29 +151,35 @@ def limits() -> Html:
     )
 
 
-def reproduction(results: AuditResults) -> Html:
-    """The commands that give the same numbers."""
+def reproduction(results: AuditResults, scoring: tuple[str, Mapping[str, str]] | None = None) -> Html:
+    """The commands that give the same numbers.
+
+    Args:
+      results: of the audit.
+      scoring: the program that scored the images and the flags it alone has; None for `audit`.
+    """
     collected = results.collected
-    audit = {
+    program, own = scoring or ("audit", _flags_of_audit(results))
+    plan = {"plan": "PLAN"} if results.plan else {}
+    measured = {
         "target": results.target.name,
-        "members": results.members.source,
-        "nonmembers": results.nonmembers.source,
-        "num_samples": str(collected.num_samples),
+        **own,
         "seed": str(collected.seed),
         "precision": collected.precision,
-        "shard_size": str(collected.shard_size),
-        "scores": ",".join(collected.scores),
         "access": collected.access,
-        **{name: str(value) for name, value in collected.options.items()},
+        **({"reference": results.reference.name} if results.reference else {}),
+        **plan,
         "out": "DIR",
     }
     assess = {
         "evidence": "DIR/evidence",
+        **({"reference_evidence": "DIR/reference"} if results.reference else {}),
         "protocol": results.protocol,
         "alpha": f"{results.alpha!r}",
         "power": f"{results.power!r}",
         "procedure": results.procedure,
         **({"test_seed": str(results.seed)} if results.seed_given else {}),
+        **plan,
     }
     commit = collected.git_commit
     return section(
@@ -168,14 +189,29 @@ def reproduction(results: AuditResults) -> Html:
             "Score the images again (DIR is any folder; batch size and devices change nothing beyond "
             "rounding):"
         ),
-        element("pre", _command("audit", audit)),
-        paragraph("Repeat the statistics and this report from the scores alone, without the model:"),
+        element("pre", _command(program, measured)),
+        paragraph(
+            "Repeat the statistics from the scores alone, without the model"
+            + (f" (PLAN is the file of the plan {results.plan.fingerprint[:16]}):" if results.plan else ":")
+        ),
         element("pre", _command("verdict", assess)),
         paragraph(
             f"jaxaudit {collected.versions['jaxaudit']}" + (f", commit {commit}" if commit else ""),
             class_="small",
         ),
     )
+
+
+def _flags_of_audit(results: AuditResults) -> dict[str, str]:
+    collected = results.collected
+    return {
+        "members": results.members.source,
+        "nonmembers": results.nonmembers.source,
+        "num_samples": str(collected.num_samples),
+        "shard_size": str(collected.shard_size),
+        "scores": ",".join(collected.scores),
+        **{name: str(value) for name, value in collected.options.items()},
+    }
 
 
 def sources(results: AuditResults) -> Html:

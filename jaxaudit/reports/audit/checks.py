@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from jaxaudit.reports.audit import wording
 from jaxaudit.reports.kit import formats
-from jaxaudit.reports.kit.markup import Html, element, paragraph, section, table
-from jaxaudit.results import AuditResults
+from jaxaudit.reports.kit.markup import Html, code, element, paragraph, section, table
+from jaxaudit.results import AuditResults, TargetFacts
 
 
 def checks(results: AuditResults) -> Html:
@@ -17,8 +17,8 @@ def checks(results: AuditResults) -> Html:
             "If photographs were compared with drawings, any model would treat them differently, "
             "trained on them or not. So a test that never sees the model tries to tell P from U by the "
             "pictures and their labels alone: size, colours, sharpness, orientation, compressibility, the "
-            "mix of classes, whether pictures look like what they are labelled. Finding nothing is no "
-            "proof that the sets are alike."
+            "mix of classes, whether pictures look like what they are labelled. Finding nothing is no proof "
+            "that the sets are alike."
         ),
         paragraph(
             f"{wording.gate_numbers(gate)}. With so many images, a shift of one feature by "
@@ -43,7 +43,23 @@ def checks(results: AuditResults) -> Html:
         ]
     elif not wording.protocol(results).gives_verdict:
         parts.append(paragraph("The published procedure has no such control."))
+    if results.reference:
+        parts += _reference(results.reference)
     return section("checks", "Can the result be trusted?", *parts)
+
+
+def _reference(reference: TargetFacts) -> list[Html]:
+    return [
+        element("h3", "A reference model"),
+        paragraph(
+            "The same images were shown to ",
+            code(reference.name),
+            f" (fingerprint {str(reference.fingerprint)[:16]}), which has not seen P; whoever named it "
+            "vouches for that. Its scores count among what is known of an image without the model in "
+            "question: the gate compares them, and the test adjusts for them. A difference between P and U "
+            "that the reference shows too is no sign of training.",
+        ),
+    ]
 
 
 def _state(state: str) -> Html:

@@ -22,8 +22,8 @@ def decision_lines(results: AuditResults) -> list[tuple[str, str]]:
         return []
     return [
         ("P and U can be compared", _COMPARABILITY[test.comparability]),
-        ("p-value, scores as they are", _p(test, test.plain.p_value)),
-        ("p-value, adjusted for the pictures", _p(test, test.adjusted.p_value)),
+        ("p-value, scores as they are", wording.permuted_p(test, test.plain.p_value)),
+        ("p-value, adjusted for the pictures", wording.permuted_p(test, test.adjusted.p_value)),
         (f"the larger is at most α = {test.alpha:g}", _yes(test.p_value <= test.alpha)),
         ("in the direction of training", "contradicted" if test.contradicted else "not contradicted"),
         ("effect size g, as they are", formats.spread(test.effect, formats.effect)),
@@ -31,6 +31,7 @@ def decision_lines(results: AuditResults) -> list[tuple[str, str]]:
         ("AUC above a blind classifier's", _excess(test)),
         *([("odds a hidden difference needs", _gamma(results))] if results.sensitivity else []),
         *([("images recognised singly", _listed(results.individuals))] if results.individuals else []),
+        ("planned before scoring", wording.plan(results)),
         ("seed of the tests", wording.seed(results)),
     ]
 
@@ -57,6 +58,16 @@ def decision(results: AuditResults) -> Html:
         paragraph(results.sensitivity.sentence) if results.sensitivity else Html(),
         _members(results.individuals) if results.individuals else Html(),
     )
+
+
+def member_lines(found: Individuals) -> list[dict[str, str | float | bool]]:
+    """A line per image of P, the most likely member first: the columns of members.csv."""
+    listed = set(found.discovered)
+    columns = zip(found.ids, found.p_values, found.adjusted_p_values, strict=True)
+    return [
+        {"id": name, "p_value": p, "adjusted_p_value": adjusted, "listed": name in listed}
+        for name, p, adjusted in sorted(columns, key=lambda line: line[1])
+    ]
 
 
 def overturned() -> Html:
@@ -99,11 +110,6 @@ def _members(found: Individuals) -> Html:
         code("members.csv"),
         " has all of them with their p-values.",
     )
-
-
-def _p(test: SetTest, p: float) -> str:
-    least = 1 / (test.permutations + 1)
-    return f"at most {formats.p_value(least)}" if p <= least * (1 + 1e-9) else formats.p_value(p)
 
 
 def _yes(holds: bool) -> str:

@@ -12,7 +12,7 @@ from jaxaudit.reports.audit.decision import decision_lines
 from jaxaudit.reports.audit.rows import INFERENCE_ROWS, inferences, score_rows
 from jaxaudit.reports.kit import formats
 from jaxaudit.reports.kit.rows import read, terminal_table, turned
-from jaxaudit.reports.kit.skipped import print_skipped
+from jaxaudit.reports.kit.skipped import print_copies, print_skipped
 from jaxaudit.results import AuditResults
 
 _TOP_SCORES = 10
@@ -57,9 +57,10 @@ def _target(results: AuditResults, console: Console) -> None:
         ),
     )
     for label, letter, images in (("members", "P", results.members), ("nonmembers", "U", results.nonmembers)):
-        grid.add_row(label, Text(f"{letter}: {formats.count(images.num_images)} images of {images.source}"))
+        grid.add_row(label, Text(f"{letter}: {wording.counted(images)} of {images.source}"))
     console.print(grid)
     print_skipped(results.skipped, console)
+    print_copies(results.copies, console)
 
 
 def _decision(results: AuditResults, console: Console) -> None:

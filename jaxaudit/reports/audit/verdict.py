@@ -73,8 +73,8 @@ def _known_problems(problems: Sequence[str]) -> Html:
     )
 
 
-def tiles(results: AuditResults) -> Html:
-    """The key numbers: of the main test, or of the gate where there was no test."""
+def tiles(results: AuditResults, *more: tuple[str, str, str]) -> Html:
+    """The key numbers: of the main test, or of the gate where there was no test; and some more."""
     gate, tests = results.gate, results.dataset_inference
     if not tests:
         interval = f"95% interval {formats.between(gate.auc, formats.area)}"
@@ -90,7 +90,7 @@ def tiles(results: AuditResults) -> Html:
         test = results.test or tests[results.main_view]
         size = results.test.adjusted_effect if results.test else tests[results.main_view].welch.hedges_g
         tiles = [
-            ("p-value", formats.p_value(test.p_value), f"α = {test.alpha:g}"),
+            ("p-value", _p_value(results), f"α = {test.alpha:g}"),
             (
                 "Effect size g, adjusted" if results.test else "Effect size g",
                 formats.effect(size.estimate),
@@ -103,4 +103,12 @@ def tiles(results: AuditResults) -> Html:
             estimate, _, interval = wording.required_size(curve).partition(" (")
             level = f"{formats.level(curve.confidence)} interval {interval.removesuffix(')')}"
             tiles.append(("Images needed", estimate, level if interval else "no interval"))
-    return key_numbers(tiles)
+    return key_numbers([*tiles, *more])
+
+
+def _p_value(results: AuditResults) -> str:
+    """That of what the verdict rests on."""
+    if results.test:
+        return wording.permuted_p(results.test, results.test.p_value)
+    tests = results.dataset_inference or {}
+    return formats.p_value(tests[results.main_view].p_value)

@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from jaxaudit.protocols import Protocol, get_protocol
 from jaxaudit.reports.kit import formats, style
-from jaxaudit.results import AuditResults, Gate, MembershipInference, NullControl, PowerCurve
+from jaxaudit.results import (
+    AuditResults,
+    Gate,
+    ImageSet,
+    MembershipInference,
+    NullControl,
+    PowerCurve,
+    SetTest,
+)
 
 HEADLINES = {
     "trained_on": "Statistical evidence that the model was trained on these images",
@@ -115,11 +123,34 @@ def gate_numbers(gate: Gate) -> str:
     )
 
 
+def counted(images: ImageSet, what: str = "images") -> str:
+    """ "500 images", with what a verdict counts where that is fewer: "500 images (100 independent ones)"."""
+    size, independent = images.num_images, images.num_independent
+    fewer = "" if independent in (None, size) else f" ({formats.count(independent)} independent ones)"
+    return f"{formats.count(size)} {what}{fewer}"
+
+
 def seed(results: AuditResults) -> str:
     """Which it is, and who chose it."""
     if results.seed_given:
         return f"{results.seed}, chosen by whoever ran the audit"
-    return f"{results.seed}, follows from the evidence"
+    counts = results.plan is not None and results.plan.beforehand
+    return f"{results.seed}, follows from the {'plan' if counts else 'evidence'}"
+
+
+def plan(results: AuditResults) -> str:
+    """Whether there was one that counts."""
+    if results.plan is None:
+        return "no"
+    if results.plan.beforehand:
+        return f"yes, {results.plan.written}, fingerprint {results.plan.fingerprint}"
+    return f"no, scoring was begun without the plan {results.plan.fingerprint}"
+
+
+def permuted_p(test: SetTest, p: float) -> str:
+    """A p-value of relabellings, which allow no smaller one than 1 / (B + 1)."""
+    least = 1 / (test.permutations + 1)
+    return f"at most {formats.p_value(least)}" if p <= least * (1 + 1e-9) else formats.p_value(p)
 
 
 def gate_state(gate: Gate) -> str:

@@ -79,7 +79,7 @@ section {
 .verdict h2 { font-size: 1.55rem; color: var(--accent); }
 .verdict.trained_on { --accent: var(--trained_on); }
 .verdict.no_evidence { --accent: var(--no_evidence); }
-.verdict.not_testable { --accent: var(--not_testable); }
+.verdict.not_testable, .verdict.contradicted { --accent: var(--not_testable); }
 .verdict.paper { --accent: var(--paper); }
 blockquote {
   margin: 1.1rem 0 1rem; padding: 0.9rem 1.1rem; background: var(--tint); border-radius: 8px; max-width: none;
@@ -134,6 +134,8 @@ pre {
   background: var(--tint); border-radius: 8px; padding: 0.9rem 1.1rem; white-space: pre-wrap;
   word-break: break-all; max-height: 24rem; overflow: auto; margin: 0 0 1rem;
 }
+.gallery { display: flex; flex-wrap: wrap; gap: 0.5rem; margin: 0 0 1rem; }
+.gallery img { height: 84px; image-rendering: pixelated; border-radius: 4px; }
 details { margin: 0 0 1rem; }
 summary { cursor: pointer; color: var(--link); }
 details[open] > summary { margin-bottom: 0.6rem; }

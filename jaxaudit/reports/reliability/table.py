@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from jaxaudit.reports.kit import formats
-from jaxaudit.results import Interval, ReliabilityResults, TargetReliability, VerdictRates
+from jaxaudit.results import (
+    AlternativePower,
+    Interval,
+    ReliabilityResults,
+    TargetReliability,
+    VerdictRates,
+)
+from jaxaudit.results.unit_control import UnitControlStudy
 
 _HEADINGS = ("the test of one view", "omnibus, as they are", "omnibus, adjusted", "**verdict**", "at most")
 
 
 def reliability_markdown(results: ReliabilityResults) -> str:
-    """A section per target."""
-    return "\n".join(_target(target, results) for target in results.targets)
+    """A section per target, and one for each of the other studies."""
+    parts = [_target(target, results) for target in results.targets]
+    if results.alternatives:
+        parts.append(_alternatives(results.alternatives))
+    if results.unit_controls:
+        parts.append(_unit_controls(results.unit_controls))
+    return "\n".join(parts)
 
 
 def _target(target: TargetReliability, results: ReliabilityResults) -> str:
@@ -44,6 +56,38 @@ def _table(what: str, rows: Iterable[VerdictRates]) -> str:
         cells += [*map(_rate, rates), formats.percent(row.trained_on.high)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _alternatives(found: Sequence[AlternativePower]) -> str:
+    tests = list(found[0].rejected)
+    lines = [
+        "## Power on simulated scores\n",
+        f"{formats.count(found[0].num_images)} images a side, {formats.count(found[0].repetitions)} data "
+        "sets of each kind: how often each test rejects.\n",
+        f"| P differs by | {' | '.join(tests)} | of the best | contradicted |",
+        "|" + "---|" * (3 + len(tests)),
+    ]
+    for each in found:
+        rates = [rate.estimate for rate in each.rejected.values()]
+        relative = formats.percent(rates[0] / max(rates[1:])) if max(rates[1:]) > 0.1 else ""
+        cells = [*map(formats.percent, rates), relative, formats.percent(each.contradicted.estimate)]
+        lines.append(f"| {each.alternative} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _unit_controls(found: Sequence[UnitControlStudy]) -> str:
+    lines = [
+        "## UnitMem's control\n",
+        "Splits of unseen pictures in which it rejects, either way round, and finds planted units.\n",
+        "| target | top | splits | rejects | swapped | planted |",
+        "|---|---|---|---|---|---|",
+    ]
+    for study in found:
+        for rates in study.rates:
+            shown = [rates.unseen, rates.swapped, rates.planted]
+            cells = [study.target, formats.level(rates.top), formats.count(study.num_splits)]
+            lines.append(f"| {' | '.join([*cells, *map(_rate, shown)])} |")
+    return "\n".join(lines) + "\n"
 
 
 def _rate(rate: Interval) -> str:
