@@ -3,6 +3,7 @@
 import numpy as np
 
 from jaxaudit.evidence import SPLITS, Columns, Evidence
+from jaxaudit.evidence.requests import PicturesSaid
 from tests.stats import simulated
 
 NAMES = (
@@ -12,10 +13,7 @@ NAMES = (
 )
 
 
-PICTURES = {
-    "classes": {"rule": "", "count": 10},
-    **dict.fromkeys(("ids_sha256", "pixels_sha256", "labels_sha256", "conditions_sha256"), ""),
-}
+PICTURES = dict.fromkeys(PicturesSaid.__struct_fields__, "") | {"classes": {"rule": "", "count": 10}}
 SOURCES = "digits:members", "digits:nonmembers"
 
 
