@@ -1,5 +1,7 @@
 """The test behind a verdict: comparability, the classifier's excess over a blind one, and what is refused."""
 
+import sys
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -125,7 +127,7 @@ def test_models_without_labels_and_one_constant_score():
 
 
 def test_of_large_sides_a_subset_is_compared(monkeypatch):
-    monkeypatch.setattr("jaxaudit.stats.set_test._MOST", 45)
+    monkeypatch.setattr(sys.modules[compare_sets.__module__], "_MOST", 45)
     data = sets(60, 40)
     data["p_features"][:, 0] = np.arange(60) + 1e3
     given = compare_sets(**data)
@@ -142,7 +144,7 @@ def test_refused():
         compare_sets(**{name: value[:29] if name[0] == "p" else value for name, value in data.items()})
     with pytest.raises(InputError, match="Labels are given for one of P and U only"):
         compare_sets(**data | {"u_labels": None})
-    with pytest.raises(InputError, match="values of score 'b' in P are NaN"):
+    with pytest.raises(InputError, match="Values of score 'b' in P are NaN"):
         compare_sets(**data | {"p_features": np.full((60, 4), np.nan)}, names=("b", "c", "d", "e"))
     given = compare_sets(**data)
     with pytest.raises(InputError, match="99 permutations cannot give a p-value of 0.001; at least 999"):

@@ -25,7 +25,7 @@ def checks(results: AuditResults) -> Html:
         paragraph(
             f"{wording.gate_numbers(gate)}. With so many images, a shift of one feature by "
             f"{formats.effect(gate.detectable_shift)} standard deviations would have been found four times "
-            "out of five; smaller ones may be there."
+            "out of five; smaller ones may be there. An AUC below one half says that there was nothing to learn."
         ),
         table(["looked at", "p-value"], [[name, formats.p_value(p)] for name, p in gate.p_values.items()]),
     ]
