@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from scipy import special
 from sklearn.linear_model import Ridge
-from sklearn.metrics import roc_auc_score
 
 from jaxaudit.errors import InputError
 from jaxaudit.stats import GATE_LEVEL, blind_gate
@@ -141,7 +140,7 @@ def test_duplicated_rows_raise_no_alarm():
     rows = np.repeat(np.arange(3.0), 20)[:, None]
     gate = blind_gate(rows, rows, permutations=199)
     assert gate.passed
-    assert gate.auc.high < 0.5  # what is left out of a fit speaks against itself, as there is nothing else to say
+    assert gate.auc.high < 0.5  # what is left out of a fit, and nothing else, speaks against itself
 
 
 def test_errors():

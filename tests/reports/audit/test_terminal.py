@@ -89,7 +89,8 @@ def test_dataset_inference_numbers_are_those_of_the_results():
 def test_gate_and_control_are_printed():
     text = flat(printed(make_results()))
     gate, control = make_results().gate, make_results().null_control
-    assert f"blind gate no difference found: p = {formats.p_value(gate.p_value)} at a level of 10%, AUC" in text
+    p_value = formats.p_value(gate.p_value)
+    assert f"blind gate no difference found: p = {p_value} at a level of 10%, AUC" in text
     assert f"{gate.auc.estimate:.3f} ({gate.auc.low:.3f} to {gate.auc.high:.3f})" in text
     assert f"U against U as expected: {formats.spread(control.rejection_rate, formats.percent)}" in text
     assert f"of {control.repetitions:,} random splits" in text
