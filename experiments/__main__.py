@@ -19,6 +19,7 @@ _NAMES = (
     "localize",
     "mitigate",
     "cdi_studies",
+    "reliability",
     "train_target",
     "benchmark",
 )

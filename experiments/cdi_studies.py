@@ -64,13 +64,13 @@ def main(argv: Sequence[str]) -> None:
     """Runs the studies the flags ask for."""
     del argv
     console, directory = cli.terminal(), check_folder(_OUT.value)
-    studies = _studies()
     config = StudiesConfig(
         StudyConfig(get_procedure(_PROCEDURE.value), _ALPHA.value, _REPETITIONS.value, seed=flags.FLAGS.seed),
         _POWER.value,
         tuple(_SCORES.value),
         tuple(_size(text) for text in _SIZES.value),
     )
+    studies = _studies()
     evidence = [Evidence.open(folder) for folder in _EVIDENCE.value]
     everything = _STUDY.value == ["all"]
     for study in studies:

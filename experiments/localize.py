@@ -30,7 +30,9 @@ with cli.flag_group("What is audited"):
         "digits:nonmembers",
         "Control: pictures it was not trained on, as many; '' for no control.",
     )
-    _SKIP = flags.DEFINE_bool("skip_unreadable", False, "Leave out pictures that cannot be used.")
+    _SKIP = flags.DEFINE_bool(
+        "skip_unreadable", False, "Leave out pictures that cannot be used, and list them."
+    )
 with cli.flag_group("Measurement"):
     _SUBSETS = flags.DEFINE_list(
         "subsets",

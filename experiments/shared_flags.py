@@ -9,7 +9,6 @@ from absl import flags
 from rich.console import Console
 
 from jaxaudit import cli
-from jaxaudit.audits.assess import AssessConfig
 from jaxaudit.data import Source, open_source
 from jaxaudit.errors import InputError
 from jaxaudit.outputs import check_file, check_folder
@@ -18,6 +17,7 @@ from jaxaudit.protocols import DEFAULT, PROTOCOLS, VALID_PROCEDURES, get_procedu
 from .progress import reported
 
 if TYPE_CHECKING:
+    from jaxaudit.audits.assess import AssessConfig
     from jaxaudit.audits.carry_out import Reference
     from jaxaudit.results import Plan
     from jaxaudit.runtime.placement import Placement
@@ -166,11 +166,11 @@ def load(console: Console, name: str | None = None) -> Target:
     from jaxaudit.checkpoint import load_target
     from jaxaudit.runtime.mesh import make_mesh, replicated
 
-    name = name or FLAGS.target
+    target: str = name or FLAGS.target
     mesh = make_mesh(FLAGS.num_devices or None)
-    check_target(name)
-    with reported(console, f"Loading {name}"):
-        return load_target(name, dtype=FLAGS.precision, sharding=replicated(mesh))
+    check_target(target)
+    with reported(console, f"Loading {target}"):
+        return load_target(target, dtype=FLAGS.precision, sharding=replicated(mesh))
 
 
 def check_target(name: str) -> None:
@@ -262,6 +262,8 @@ def assess_config() -> AssessConfig:
     Raises:
       InputError: if --power is no share.
     """
+    from jaxaudit.audits.assess import AssessConfig
+
     if not 0 < FLAGS.power < 1:
         raise InputError(f"--power={FLAGS.power} is not between 0 and 1.")
     return AssessConfig(

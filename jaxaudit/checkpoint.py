@@ -411,7 +411,8 @@ def _put_in_place(directory: Path, record: Mapping[str, Any]) -> None:
 
 def _leftovers(directory: Path) -> list[Path]:
     """What saves write to a directory beside its record; some of it may be in use."""
-    patterns = (f"{_PARAMS}-????????", f"{_PARAMS}-????????.orbax-*", f".{_RECORD}.????????.partial")
+    mark = "[0-9a-f]" * 8
+    patterns = (f"{_PARAMS}-{mark}", f"{_PARAMS}-{mark}.orbax-*", f".{_RECORD}.{mark}.partial")
     return [path for pattern in patterns for path in directory.glob(pattern)]
 
 

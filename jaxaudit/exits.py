@@ -11,9 +11,11 @@ wherever a program ends, what it leaves can be gone on with.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import sys
+import textwrap
 import threading
 from collections.abc import Iterator
 from types import FrameType
@@ -30,7 +32,7 @@ _MOMENT = 0.05  # seconds, after which a callback is over
 @contextlib.contextmanager
 def plain_exits() -> Iterator[None]:
     """Ends the program as the module says, whatever its body raises."""
-    with _interruptible() as interrupt:
+    with _interruptible() as interrupt, _quiet_threads():
         try:
             yield
         except SystemExit:
@@ -100,6 +102,21 @@ def _interruptible() -> Iterator[_Interrupt]:
         signal.signal(signal.SIGINT, earlier)
 
 
+@contextlib.contextmanager
+def _quiet_threads() -> Iterator[None]:
+    """What a library's thread raises comes back where the program waits for it; it is not logged before."""
+
+    def keep(record: logging.LogRecord) -> bool:
+        return not record.exc_info or record.threadName == threading.main_thread().name
+
+    logger = logging.getLogger("absl")  # Orbax's
+    logger.addFilter(keep)
+    try:
+        yield
+    finally:
+        logger.removeFilter(keep)
+
+
 def _stop(sentence: str, code: int) -> NoReturn:
     """Ends the program at once: threads of libraries would work on, wait or complain to the last."""
     print(sentence, file=sys.stderr)
@@ -117,6 +134,9 @@ def _sentence(error: BaseException) -> str | None:
             f"{one_line(os.fsdecode(error.filename))}: " if isinstance(error.filename, str | bytes) else ""
         )
         return f"{where}{error.strerror}. What was finished before is kept."
-    if isinstance(error, MemoryError) or str(error).startswith("RESOURCE_EXHAUSTED"):  # XLA's MemoryError
+    exhausted = str(error).startswith("RESOURCE_EXHAUSTED")
+    if isinstance(error, MemoryError) or (exhausted and type(error).__name__ == "JaxRuntimeError"):
         return f"There is not enough memory ({one_line(reason(error))})."
+    if exhausted:  # TensorStore's, which writes the parameters of targets
+        return f"There is no room left on the disk ({textwrap.shorten(one_line(reason(error)), 200)})."
     return None

@@ -5,7 +5,10 @@ in traced functions, at each trace. So nothing of ours may be imported above it.
 
 The workers of a run, and the programs they start, compile into one folder that the run begins empty and
 removes at its end: nothing is compiled twice, and nothing is left over from the code of yesterday. That
-makes it cheap to forget a module's programs when its last test has run, which keeps workers small.
+makes it cheap to forget a module's programs when its last test has run, which keeps workers small. Most of
+them run once and on a few numbers: XLA transforms them as always, but LLVM is not asked to make them fast
+(level 0), which would take longer than running them. The programs started as processes of their own are
+compiled as for everyone.
 """
 
 import atexit
@@ -14,7 +17,13 @@ import os
 import shutil
 import tempfile
 
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+os.environ["XLA_FLAGS"] = " ".join(
+    [
+        os.environ.get("XLA_FLAGS", ""),
+        "--xla_force_host_platform_device_count=8",
+        "--xla_backend_optimization_level=0",
+    ]
+)
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     programs = tempfile.mkdtemp(prefix="jaxaudit-programs-")
@@ -41,6 +50,12 @@ def pytest_xdist_make_scheduler(config, log):
     from xdist.scheduler import LoadScopeScheduling
 
     return LoadScopeScheduling(config, log)
+
+
+def pytest_collection_finish():
+    """What is imported by now stays: no collection of garbage need look at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="module")

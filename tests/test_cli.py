@@ -143,8 +143,10 @@ def test_a_reader_that_leaves_is_no_error():
 
 def test_ctrl_c_is_one_line():
     code = """
-        import time
+        import signal, time
         from jaxaudit import cli
+
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # `&` ignores it
 
         def main(argv):
             print("ready", flush=True)

@@ -1,12 +1,15 @@
 """How programs end where they cannot go on."""
 
+import contextlib
 import errno
+import logging
 import os
 import resource
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 
 import jax
@@ -46,6 +49,10 @@ def ending(error, capfd):
             jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.\nmore"),
             "There is not enough memory (RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes).",
         ),
+        (
+            ValueError("RESOURCE_EXHAUSTED: Error writing a: No space left on device [source]"),
+            "There is no room left on the disk (RESOURCE_EXHAUSTED: Error writing a: No space left on device",
+        ),
     ],
 )
 def test_what_the_system_refuses_is_one_sentence(error, said, capfd):
@@ -59,6 +66,22 @@ def test_what_the_system_refuses_is_one_sentence(error, said, capfd):
 def test_defects_keep_their_traceback(error):
     with pytest.raises(type(error)), plain_exits():
         raise error
+
+
+def test_what_a_thread_raises_is_not_logged_before_it_comes_back(caplog):
+    def work():
+        try:
+            raise ValueError("disk full")
+        except ValueError:
+            logging.getLogger("absl").exception("from a thread")
+
+    for inside in (plain_exits(), contextlib.nullcontext()):
+        with inside:
+            work()
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join()
+    assert [record.threadName == "MainThread" for record in caplog.records] == [True, True, False]
 
 
 def test_a_lost_process_is_not_waited_for(monkeypatch, capfd):
@@ -96,6 +119,8 @@ def test_a_full_disk_leaves_the_old_file_and_no_part_of_the_new_one(tmp_path, ca
 LOST = """
     import signal, sys, time
     from jaxaudit.exits import plain_exits
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # `&` ignores it
 
     class Callback:  # as native code calls back: what is raised can only be reported
         def __del__(self):

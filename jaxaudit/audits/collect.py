@@ -305,7 +305,7 @@ def _run(scorer: Scorer, pictures: dict[str, Pictures], config: CollectConfig) -
         "target": target.name,
         "scores": list(config.scores),
         "access": config.access.removesuffix("-box"),
-        "skipped": {split: each.source.skipped for split, each in pictures.items()},
+        "skipped": {split: each.looked.skipped for split, each in pictures.items()},
         "provenance": dict(target.provenance),
         "gflop_per_image": scorer.flops_per_image() / 1e9,
         "evaluations_per_image": scorer.evaluations(),

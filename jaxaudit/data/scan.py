@@ -26,7 +26,7 @@ class Scan:
     """What a look at every picture found.
 
     Attributes:
-      usable: [N] bool, by position in `indices`.
+      usable: [N] bool, by position in `indices`. skipped: {id: reason} of the others.
       digests: {id: `pixel_digest`} of the usable pictures.
       pixels, labels, conditions: sha256 (hex) over the usable pictures in their order, of their names and
         pixels, of their names and classes, and of what they tell the model (`condition_digest`). Sources in
@@ -36,6 +36,7 @@ class Scan:
     """
 
     usable: Bool[np.ndarray, " N"]
+    skipped: Mapping[str, str]
     digests: Mapping[str, str]
     pixels: str
     labels: str
@@ -91,9 +92,8 @@ def scan(
             progress(min(start + _CHUNK, len(indices)), len(indices))
     report_unusable(source, unusable, len(indices))
     hexes = (each.hexdigest() for each in (pixels, labels, conditions))
-    return Scan(
-        usable, digests, *hexes, Fingerprints(hashes, thumbnails).take(np.flatnonzero(usable)), tuple(groups)
-    )
+    prints = Fingerprints(hashes, thumbnails).take(np.flatnonzero(usable))
+    return Scan(usable, unusable, digests, *hexes, prints, tuple(groups))
 
 
 class _Looked(NamedTuple):

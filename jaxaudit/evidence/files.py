@@ -51,7 +51,8 @@ def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
     """Writes an .npz with a seal, whole or not at all; equal arrays give equal bytes."""
     buffer = io.BytesIO()
     plain = {name: np.asarray(array) for name, array in arrays.items()}
-    np.savez(buffer, **plain, **{SEAL: np.array(arrays_sha256(plain))})
+    sealed: dict[str, Any] = {**plain, SEAL: np.array(arrays_sha256(plain))}
+    np.savez(buffer, **sealed)
     write_atomically(path, buffer.getbuffer())
 
 

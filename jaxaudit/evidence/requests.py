@@ -54,7 +54,6 @@ class ScoreSaid(msgspec.Struct, frozen=True):
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """The request of any measurement of a target."""
 
-    target: TargetSaid | msgspec.UnsetType = msgspec.UNSET
     precision: str = ""
     preprocessing: dict[str, Any] = msgspec.field(default_factory=dict)
     seed: int = 0
@@ -70,6 +69,7 @@ class UnitsRequest(Measured, frozen=True, kw_only=True):
 class EvidenceRequest(Measured, frozen=True, kw_only=True):
     """The request of evidence."""
 
+    target: TargetSaid | msgspec.UnsetType = msgspec.UNSET
     columns: Columns
     num_rows: dict[str, Count]
     shard_size: Annotated[int, msgspec.Meta(ge=1)]

@@ -147,7 +147,8 @@ class ShardFolder:
         if not path.exists():
             raise InputError(f"{path} is missing; run what filled the folder again.")
         try:
-            table = pq.read_table(path, partitioning=None)
+            with pq.ParquetFile(path) as file:
+                table = file.read()
             columns = _columns(table)
         except Exception as error:  # no common type covers what Arrow raises on damaged files
             raise InputError(f"{path} cannot be read: {' '.join(str(error).split()).rstrip('.')}.") from None

@@ -60,6 +60,12 @@ def check_preprocessing(preprocessing: Preprocessing, image_size: int) -> None:
 
 def parameter_shapes(module: nn.Module, *inputs: jax.ShapeDtypeStruct | None) -> Params:
     """Shapes and dtypes of a module's parameters, given those of its inputs; nothing is computed."""
+    return jax.tree.map(lambda leaf: leaf, _parameter_shapes(module, *inputs))  # dicts of the caller's own
+
+
+@functools.lru_cache(maxsize=64)
+def _parameter_shapes(module: nn.Module, *inputs: jax.ShapeDtypeStruct | None) -> Params:
+    """Kept, for many variants have one tokenizer, and to trace it takes a second."""
     key = jax.eval_shape(lambda: jax.random.key(0))
     return jax.eval_shape(module.init, key, *inputs)["params"]
 

@@ -30,6 +30,7 @@ from jaxaudit.reports.localization.page import render_localization
 from jaxaudit.reports.mitigation.figure import trade_off
 from jaxaudit.reports.mitigation.page import render_mitigation
 from jaxaudit.reports.mitigation.rows import mitigation_csv
+from jaxaudit.reports.reliability.table import reliability_markdown
 from jaxaudit.reports.studies.figure import study_csv, study_figure
 from jaxaudit.results import (
     AuditResults,
@@ -38,6 +39,7 @@ from jaxaudit.results import (
     MitigationResults,
     NullStudyResults,
     OwnersAnswer,
+    ReliabilityResults,
     StudyResults,
     write_results,
 )
@@ -148,6 +150,16 @@ def write_study(results: StudyResults | NullStudyResults, directory: Directory) 
     write_results(directory / f"{name}.json", results)
     table = _page(directory / f"{name}.csv", study_csv(results))
     return [directory / f"{name}.json", table, *style.save(study_figure(results), directory, name)]
+
+
+def write_reliability(results: ReliabilityResults, directory: Directory) -> list[Path]:
+    """Writes reliability.json and reliability.md; returns them."""
+    directory = _made(directory)
+    write_results(directory / "reliability.json", results)
+    return [
+        directory / "reliability.json",
+        _page(directory / "reliability.md", reliability_markdown(results)),
+    ]
 
 
 def _members(results: AuditResults, directory: Path) -> list[Path]:

@@ -69,6 +69,7 @@ from jaxaudit.results.mitigation import (
     MitigationResults,
 )
 from jaxaudit.results.plan import Plan, Planned
+from jaxaudit.results.reliability import AlternativePower, ReliabilityResults, TargetReliability, VerdictRates
 from jaxaudit.results.studies import (
     FalsePositiveRate,
     NullStudyResults,
@@ -79,6 +80,7 @@ from jaxaudit.results.studies import (
 )
 
 __all__ = [
+    "AlternativePower",
     "Answer",
     "Attribution",
     "AuditResults",
@@ -119,6 +121,7 @@ __all__ = [
     "PublishedScoreMetrics",
     "Question",
     "Record",
+    "ReliabilityResults",
     "RequiredSize",
     "RocCurve",
     "ScoreFacts",
@@ -133,7 +136,9 @@ __all__ = [
     "StudyPoint",
     "StudyResults",
     "TargetFacts",
+    "TargetReliability",
     "Verdict",
+    "VerdictRates",
     "WelchTest",
     "decode",
     "encode",

@@ -73,16 +73,17 @@ class Control(Record, frozen=True):
 
     Attributes:
       num_members, num_nonmembers: pictures pooled.
-      num_units: top units of the pool.
-      share: of them that are fired by a training picture.
-      chance: of the share, if the pictures of every class are dealt to the two sides at random; the mean, and
-        low, high: the range of 95% of such shares.
-      p_value: one-sided, by permutation of the pictures within their classes.
+      num_units: top units of the pool. num_firing: pictures that fire one.
+      share: of these that are training pictures.
+      chance: its mean if the pictures of every class are dealt to the two sides at random. low, high: the
+        range of 95% of such deals.
+      p_value: one-sided and exact, over all permutations of the pictures within their classes.
     """
 
     num_members: int
     num_nonmembers: int
     num_units: int
+    num_firing: int
     share: float
     chance: float
     low: float

@@ -14,8 +14,8 @@ the wealth
   W_k = e(p_1) ... e(p_k)                                                                                (2)
 
 is ever 1/alpha or more with probability at most alpha (Ville 1939). So an owner may look after every
-question, ask again with more pictures and stop for any reason, and 1/max(W) is a p-value throughout. The blocks of
-pictures of one test combine in the same way.
+question, ask again with more pictures and stop for any reason, and 1/max(W) is a p-value throughout. The
+blocks of pictures of one test combine in the same way.
 
 The price is power: one question alone rejects at alpha = 1% from p = 1.2e-4 (8,110 permutations at least), at
 5% from p = 1.1e-3.

@@ -7,8 +7,8 @@ side a sample is on, so tests of these columns by relabelling stay exact.
   z'   the same less the mean of the sample's class: what differs within classes
 
 Typicality asks whether a picture looks like what it is labelled. With class means mu_c, shrunk by one sample
-at 0, and one covariance S within classes, shrunk halfway to a multiple of the identity, all without the
-sample itself (leave-one-out, in closed form by the Sherman-Morrison formula):
+at 0, and one covariance S within classes, shrunk halfway to a multiple of the identity, all but that multiple
+without the sample itself (leave-one-out, in closed form by the Sherman-Morrison formula):
 
   q_c = -(z - mu_c)' S⁻¹ (z - mu_c) / 2 + log n_c                                                        (2)
   own = q_y,  mixture = log sum_c exp q_c,  label = own - mixture,  ease = max_c q_c - mixture           (3)
@@ -26,9 +26,9 @@ import dataclasses
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy import special
+from scipy import linalg, special
 
-from jaxaudit.stats.relabelling import normal_scores
+from jaxaudit.stats.relabelling import normal_scores, standardised
 
 _SHRINKAGE = 0.5
 _NEIGHBOURS = 3
@@ -36,6 +36,7 @@ _MOST_REFERENCES = 2_000
 _LOWEST = (0.05, 0.1, 0.2, 0.5)
 _COMPONENTS = 20
 _FEWEST_OF_CLASS = 4
+_COLLINEAR = 1e-4  # singular values this much smaller than the largest say nothing of their own
 _CHUNK = 4_000_000  # elements of one block of a distance matrix: 32 MB
 
 
@@ -69,12 +70,11 @@ def covariates(blind: Float[np.ndarray, "N K"], labels: Int[np.ndarray, " N"] | 
     Without labels, or with one class, all samples are of one class.
     """
     varying = blind[:, np.ptp(blind, axis=0) > 0] if len(blind) else blind
-    z = _standardised(normal_scores(varying))
+    z = standardised(normal_scores(varying))
     classes = np.unique(labels, return_inverse=True)[1] if labels is not None else np.zeros(len(z), int)
     if not z.shape[1]:
         return Covariates(z, z, _indicators(classes), np.zeros((len(z), 0)))
-    means = _class_sums(z, classes) / np.bincount(classes)[:, None]
-    return Covariates(z, z - means[classes], _indicators(classes), _typicality(z, classes))
+    return Covariates(z, _within(z, classes), _indicators(classes), _typicality(z, classes))
 
 
 def adjusted(scores: Float[np.ndarray, "N F"], given: Covariates) -> Float[np.ndarray, "N F"]:
@@ -84,17 +84,19 @@ def adjusted(scores: Float[np.ndarray, "N F"], given: Covariates) -> Float[np.nd
     within classes and over all; as many as N allows. Permuting them (Freedman and Lane 1983) is approximately
     exact; a difference between P and U in the covariates only makes the test more cautious.
     """
-    samples = len(scores)
-    columns = [
-        np.ones((samples, 1)),
+    samples, num_classes = given.classes.shape
+    known = [
         given.typicality[:, : samples // 8],
         _components(given.within, min(_COMPONENTS, samples // 8)),
         _components(given.features, min(_COMPONENTS, samples // 16)),
     ]
-    if samples >= 8 * given.classes.shape[1]:
-        columns.append(given.classes)
-    basis = _orthonormal(np.hstack(columns))
-    return scores - basis @ (basis.T @ scores)
+    # Least squares on classes subtracts their means; what else is known follows (Frisch and Waugh).
+    by_class = 0 < num_classes <= samples // 8
+    classes = given.classes.argmax(axis=1) if by_class else np.zeros(samples, int)
+    columns = _within(np.hstack(known), classes)
+    basis = linalg.orth(columns / np.maximum(np.linalg.norm(columns, axis=0), 1e-12), rcond=_COLLINEAR)
+    rest = _within(scores, classes)
+    return rest - basis @ (basis.T @ rest)
 
 
 def _typicality(z: Float[np.ndarray, "N K"], classes: Int[np.ndarray, " N"]) -> Float[np.ndarray, "N T"]:
@@ -105,7 +107,7 @@ def _typicality(z: Float[np.ndarray, "N K"], classes: Int[np.ndarray, " N"]) -> 
         named = named[:, [1, 2]]  # with one class all others follow from these
     tails = [(named <= np.quantile(named, share, axis=0)).astype(float) for share in _LOWEST]
     columns = np.hstack([normal_scores(named), *tails])
-    return _standardised(columns[:, np.ptp(columns, axis=0) > 0])
+    return standardised(columns[:, np.ptp(columns, axis=0) > 0])
 
 
 def _log_densities(
@@ -115,7 +117,7 @@ def _log_densities(
     samples, features = z.shape
     counts = np.bincount(classes).astype(float)
     sums = _class_sums(z, classes)
-    centred = z - (sums / counts[:, None])[classes]
+    centred = _within(z, classes)
     covariance = centred.T @ centred / samples
     level = np.trace(covariance) / features + 1e-12
     shrunk = (1 - _SHRINKAGE) * covariance + _SHRINKAGE * level * np.eye(features)
@@ -168,6 +170,12 @@ def _nearest(
     return same, anyone
 
 
+def _within(z: Float[np.ndarray, "N K"], classes: Int[np.ndarray, " N"]) -> Float[np.ndarray, "N K"]:
+    """z less the mean of its class."""
+    means = _class_sums(z, classes) / np.bincount(classes)[:, None]
+    return z - means[classes]
+
+
 def _class_sums(z: Float[np.ndarray, "N K"], classes: Int[np.ndarray, " N"]) -> Float[np.ndarray, "C K"]:
     sums = np.zeros((classes.max() + 1, z.shape[1]))
     np.add.at(sums, classes, z)
@@ -188,16 +196,3 @@ def _components(z: Float[np.ndarray, "N K"], count: int) -> Float[np.ndarray, "N
     centred = z - z.mean(axis=0)
     _, vectors = np.linalg.eigh(centred.T @ centred)
     return centred @ vectors[:, ::-1][:, :count]
-
-
-def _orthonormal(columns: Float[np.ndarray, "N Q"]) -> Float[np.ndarray, "N R"]:
-    """A basis of what the columns span."""
-    columns = columns / np.maximum(np.linalg.norm(columns, axis=0), 1e-12)
-    values, vectors = np.linalg.eigh(columns.T @ columns)
-    kept = values > 1e-8 * values.max()
-    return columns @ (vectors[:, kept] / np.sqrt(values[kept]))
-
-
-def _standardised(columns: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N K"]:
-    centred = columns - columns.mean(axis=0)
-    return centred / np.maximum(centred.std(axis=0), 1e-12)

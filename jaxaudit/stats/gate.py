@@ -34,15 +34,16 @@ from jaxaudit.errors import InputError
 from jaxaudit.results import Gate
 from jaxaudit.stats import relabelling
 from jaxaudit.stats.covariates import Covariates, covariates
-from jaxaudit.stats.inputs import check_features, check_fraction, feature_matrices
+from jaxaudit.stats.inputs import check_features, check_fraction, class_labels, feature_matrices
 from jaxaudit.stats.intervals import auc_interval
-from jaxaudit.stats.relabelling import Relabelling
+from jaxaudit.stats.relabelling import Relabelling, standardised
 
 GATE_LEVEL = 0.1
 _POWER = 0.8
 _FOURIER = 256
 _FOLDS = 5
 _FOLDINGS = 10
+_MOST_FOLDED = 100_000  # rows over all foldings: one folding of so many decides like any other
 _RIDGE = 0.3
 _RIDGE_WITHIN = 1.0
 
@@ -74,12 +75,10 @@ def blind_gate(
     check_fraction(level, "level")
     p, u, names = feature_matrices(p_blind, u_blind, None)
     check_features(p, u, names, allow_constant=True)
-    if (p_labels is None) != (u_labels is None):
-        raise InputError("Labels are given for one of P and U only; both or none are needed.")
-    labels = None if p_labels is None or u_labels is None else np.concatenate([p_labels, u_labels])
+    classes = class_labels(p_labels, u_labels, len(p), len(u))
     rng = np.random.default_rng(seed)
     labelling = relabelling.relabel_for(level, len(p), len(u), permutations, rng)
-    given = covariates(np.concatenate([p, u]), labels)
+    given = covariates(np.concatenate([p, u]), classes)
     blind = out_of_fold_scores(given.columns, len(p), seed=seed)
     return gate(given, labelling, len(p), blind=blind, level=level, seed=seed)
 
@@ -98,7 +97,7 @@ def gate(
     Raises:
       InputError: if no feature varies.
     """
-    if not given.features.shape[1] and not given.classes.shape[1]:
+    if not given.features.shape[1]:
         raise InputError(
             "Every blind feature is constant over P and U; they cannot test whether P and U differ."
         )
@@ -141,21 +140,24 @@ def out_of_fold_scores(
 ) -> Float[np.ndarray, " N"]:
     """Out-of-fold scores of ridge regression of "is one of the first n" on the columns, higher = P.
 
-    Folds are stratified; scores are averaged over 10 foldings, so that no single one decides.
+    Folds are stratified; scores are averaged over up to 10 foldings, so that no single one decides.
     """
-    labels = (np.arange(len(columns)) < n).astype(float)
-    scores, rng = np.zeros(len(columns)), np.random.default_rng(seed)
-    for _ in range(_FOLDINGS):
-        fold = np.concatenate([rng.permutation(n), rng.permutation(len(columns) - n)]) % _FOLDS
+    z, labels = standardised(columns), (np.arange(len(columns)) < n).astype(float)
+    gram, moments = z.T @ z, z.T @ labels
+    scores, rng = np.zeros(len(z)), np.random.default_rng(seed)
+    foldings = int(np.clip(_MOST_FOLDED // len(z), 1, _FOLDINGS))
+    for _ in range(foldings):
+        fold = np.concatenate([rng.permutation(n), rng.permutation(len(z) - n)]) % _FOLDS
         for k in range(_FOLDS):
-            train, test = fold != k, fold == k
-            centre, spread = columns[train].mean(axis=0), columns[train].std(axis=0)
-            spread[spread == 0] = 1.0
-            fit = (columns[train] - centre) / spread
-            gram = fit.T @ fit + _RIDGE * len(fit) * np.eye(fit.shape[1])
-            weights = np.linalg.solve(gram, fit.T @ (labels[train] - labels[train].mean()))
-            scores[test] += ((columns[test] - centre) / spread) @ weights
-    return scores / _FOLDINGS
+            # Sums over the other folds are sums over all, less those over this one.
+            test, left_out = z[fold == k], labels[fold == k]
+            size = len(z) - len(test)
+            mean, share = -test.sum(axis=0) / size, (n - left_out.sum()) / size
+            fitted = gram - test.T @ test - size * np.outer(mean, mean)
+            fitted[np.diag_indices_from(fitted)] += _RIDGE * size
+            weights = np.linalg.solve(fitted, moments - test.T @ left_out - size * share * mean)
+            scores[fold == k] += (test - mean) @ weights
+    return scores / foldings
 
 
 def _fourier(z: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N 256"]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float, Real
+from jaxtyping import Float, Int, Real
 
 from jaxaudit.errors import InputError
 
@@ -64,6 +64,23 @@ def feature_matrices(
     if names is not None and len(names) != p.shape[1]:
         raise InputError(f"{len(names)} names do not fit {p.shape[1]} features.")
     return p, u, tuple(names) if names is not None else tuple(f"feature {j}" for j in range(p.shape[1]))
+
+
+def class_labels(
+    p: Int[np.ndarray, " n"] | None, u: Int[np.ndarray, " m"] | None, n: int, m: int
+) -> Int[np.ndarray, " N"] | None:
+    """The labels of n samples of P and m of U together; None for models without.
+
+    Raises:
+      InputError: if they are given for one of P and U only, or their number does not fit.
+    """
+    if p is None and u is None:
+        return None
+    if p is None or u is None:
+        raise InputError("Labels are given for one of P and U only; both or none are needed.")
+    if p.shape != (n,) or u.shape != (m,):
+        raise InputError(f"Labels of shapes {p.shape} and {u.shape} do not fit {n} and {m} samples.")
+    return np.concatenate([p, u])
 
 
 def named_features(

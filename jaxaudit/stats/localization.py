@@ -4,17 +4,20 @@ Units that several pictures fire alike (`UnitMap.alone`) single no picture out, 
 and UnitMem is the floored one throughout (`UnitMap.floored`).
 
 A unit can answer to one picture alone because it has memorised it, or because no other picture is like it.
-The control tells the two apart: pool M training pictures with M' that the model has never seen, and count
+The control tells the two apart: pool training pictures with others that the model has never seen, and count
 
-    (1)  c_i  top units of the pool that picture i alone fires
-    (2)  T = Σ over training pictures of c_i
+    (1)  T = training pictures that alone fire a top unit of the pool
 
 If training has nothing to do with it, the training pictures of a class are as good as drawn at random from
-all pictures of the class. So the test draws them again: whole pictures, because the units that one fires come
-and go together, and within classes, because some fire more units than others. It is exact, since neither the
-top units nor c_i depend on which pictures are called training pictures.
+the n_c of the class. So the test draws them again, within classes, because some fire more units than others,
+and whole pictures, because the units that one fires come and go together:
 
-Axes: N pictures, R nested subsets, T stages, K hidden layers, U units of all layers.
+    (2)  T ~ Σ_c Hypergeometric(n_c pictures, of which f_c fire a top unit; m_c drawn)
+
+This is the exact distribution of T over all permutations of the pictures within their classes, since neither
+the top units nor the pictures that fire them depend on which are called training pictures.
+
+Axes: N pictures, M pictures of a pool, R nested subsets, T stages, K hidden layers, U units of all layers.
 """
 
 from __future__ import annotations
@@ -32,12 +35,9 @@ from jaxaudit.results.localization import Agreement, Cells, ClassShare, Control,
 from jaxaudit.stats.inputs import check_fraction
 
 _LISTED_UNITS, _LISTED_PICTURES = 20, 24
-_PERMUTATIONS = 10_000
 
 
-def localization(
-    units: UnitMap, *, top: float = 0.01, pooled: UnitMap | None = None, seed: int = 0
-) -> Localization:
+def localization(units: UnitMap, *, top: float = 0.01, pooled: UnitMap | None = None) -> Localization:
     """Summarises a map of units.
 
     Args:
@@ -46,7 +46,6 @@ def localization(
         highest UnitMem.
       pooled: the map of the same pictures, first, and unseen ones together, as
         `jaxaudit.audits.localization.pool` makes it.
-      seed: of the permutations of the control.
 
     Raises:
       InputError: if `top` is not between 0 and 1, or no unit is fired by one picture alone.
@@ -77,7 +76,7 @@ def localization(
         num_firing=int(np.count_nonzero(counts)),
         classes=_classes(units.labels, counts),
         agreement=_agreement(units, is_top, top),
-        control=None if pooled is None else control(pooled, len(units.ids), top=top, seed=seed),
+        control=None if pooled is None else control(pooled, len(units.ids), top=top),
     )
 
 
@@ -144,18 +143,17 @@ def _agreement(units: UnitMap, is_top: Bool[np.ndarray, "T U"], top: float) -> t
     )
 
 
-def control(pooled: UnitMap, num_members: int, *, top: float = 0.01, seed: int = 0) -> Control:
-    """Whether training pictures fire more of the top units than unseen ones that are pooled with them.
+def control(pooled: UnitMap, num_members: int, *, top: float = 0.01) -> Control:
+    """Whether more training pictures fire a top unit than of unseen ones that are pooled with them.
 
     Args:
       pooled: the map of `num_members` training pictures and then of unseen ones
         (`jaxaudit.audits.localization.pool`).
-      num_members: M.
+      num_members: their number.
       top: as in `localization`.
-      seed: of the permutations.
 
     Returns:
-      The share T of the top units, and how it lies among those of the permutations, one-sided.
+      (1), as a share of the pictures that fire a top unit, and how it lies in (2), one-sided.
 
     Raises:
       InputError: if there are no training or no unseen pictures, or no unit is fired by one picture alone.
@@ -166,34 +164,32 @@ def control(pooled: UnitMap, num_members: int, *, top: float = 0.01, seed: int =
             f"{num_members} of {num_pictures} pooled pictures are training pictures; both must be there."
         )
     is_top = _top(pooled, pooled.floored[-1], top)
-    counts = np.bincount(pooled.argument[is_top], minlength=num_pictures)  # (1)
-    total, found = counts.sum(), counts[:num_members].sum()
-    by_chance = _dealt(counts, pooled.labels, num_members, seed)
-    low, high = np.quantile(by_chance / total, [0.025, 0.975])
+    fires = np.bincount(pooled.argument[is_top], minlength=num_pictures) > 0
+    found, total = int(fires[:num_members].sum()), int(fires.sum())
+    by_chance = _by_chance(fires, pooled.labels, num_members)
+    low, high = np.searchsorted(np.cumsum(by_chance), [0.025, 0.975])
     return Control(
         num_members=num_members,
         num_nonmembers=num_pictures - num_members,
-        num_units=int(total),
-        share=float(found / total),
-        chance=float(by_chance.mean() / total),
-        low=float(low),
-        high=float(high),
-        p_value=float((1 + np.sum(by_chance >= found)) / (1 + _PERMUTATIONS)),
+        num_units=int(np.count_nonzero(is_top)),
+        num_firing=total,
+        share=found / total,
+        chance=float(by_chance @ np.arange(len(by_chance)) / total),
+        low=float(low / total),
+        high=float(high / total),
+        p_value=min(1.0, float(by_chance[found:].sum())),
     )
 
 
-def _dealt(
-    counts: Int[np.ndarray, " M"], labels: Int[np.ndarray, " M"], num_members: int, seed: int
-) -> Int[np.ndarray, " permutations"]:
-    """(2) if the training pictures of every class are drawn at random from those of the class.
-
-    What is drawn of pictures with equal counts is their number, so a permutation is a hypergeometric draw.
-    """
-    generator = np.random.default_rng(seed)
-    found = np.zeros(_PERMUTATIONS, np.int64)
-    for label in np.unique(labels):
+def _by_chance(
+    fires: Bool[np.ndarray, " M"], labels: Int[np.ndarray, " M"], num_members: int
+) -> Float[np.ndarray, " T"]:
+    """(2): the probability of every number of training pictures, of which there are `num_members`."""
+    probability = np.ones(1)
+    for label in np.unique(labels[fires]):
         of_class = labels == label
-        values, pictures = np.unique(counts[of_class], return_counts=True)
+        pictures, firing = np.count_nonzero(of_class), np.count_nonzero(of_class & fires)
         members = np.count_nonzero(of_class[:num_members])
-        found += generator.multivariate_hypergeometric(pictures, members, _PERMUTATIONS) @ values
-    return found
+        drawn = scipy.stats.hypergeom.pmf(np.arange(firing + 1), pictures, firing, members)
+        probability = np.convolve(probability, drawn)
+    return probability

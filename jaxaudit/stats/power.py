@@ -247,7 +247,7 @@ def _required(
     least = z.mean(axis=0) - half
     high = _smallest(points, (least >= goal).tolist())
     if high is None and least[-1] > 0:
-        high = math.ceil(last.n * (goal[-1] / least[-1]) ** 2)
+        high = _two_digits(last.n * (goal[-1] / least[-1]) ** 2)
     reason = None
     if estimate is None:
         rate = last.rejection_rate.estimate
@@ -261,6 +261,12 @@ def _required(
 
 def _smallest(points: Sequence[PowerPoint], enough: Sequence[bool]) -> int | None:
     return next((point.n for point, yes in zip(points, enough, strict=True) if yes), None)
+
+
+def _two_digits(size: float) -> int:
+    """The size, rounded up: a continued curve knows no more digits."""
+    unit = 10 ** max(math.floor(math.log10(size)) - 1, 0)
+    return math.ceil(size / unit) * unit
 
 
 def _spread(z: Float[np.ndarray, "R G"], share: Float[np.ndarray, " G"]) -> Float[np.ndarray, " G"]:

@@ -41,7 +41,7 @@ from jaxaudit.results import Comparability, Gate, Interval, SetTest
 from jaxaudit.stats.covariates import Covariates, adjusted, covariates
 from jaxaudit.stats.effect_size import hedges_g
 from jaxaudit.stats.gate import GATE_LEVEL, gate, out_of_fold_scores
-from jaxaudit.stats.inputs import check_features, check_fraction, feature_matrices
+from jaxaudit.stats.inputs import check_features, check_fraction, class_labels, feature_matrices
 from jaxaudit.stats.intervals import CONFIDENCE
 from jaxaudit.stats.omnibus import omnibus
 from jaxaudit.stats.relabelling import normal_scores, relabel_for
@@ -112,15 +112,18 @@ def compare_sets(
     check_features(p, u, names, allow_constant=True)
     p_seen, u_seen, blind_names = feature_matrices(p_blind, u_blind, None)
     check_features(p_seen, u_seen, blind_names, allow_constant=True)
-    if (p_labels is None) != (u_labels is None):
-        raise InputError("Labels are given for one of P and U only; both or none are needed.")
+    if (len(p_seen), len(u_seen)) != (len(p), len(u)):
+        raise InputError(
+            f"Blind features of {len(p_seen)} and {len(u_seen)} samples do not fit scores of {len(p)} and "
+            f"{len(u)}."
+        )
+    classes = class_labels(p_labels, u_labels, len(p), len(u))
     check_set_sizes(len(p), len(u))
     rng = np.random.default_rng(seed)
     rows_p, rows_u = (np.sort(rng.permutation(len(side))[:_MOST]) for side in (p, u))
     scores = np.concatenate([p[rows_p], u[rows_u]])
-    classes = None
-    if p_labels is not None and u_labels is not None:
-        classes = np.concatenate([p_labels[rows_p], u_labels[rows_u]])
+    if classes is not None:
+        classes = classes[np.concatenate([rows_p, len(p) + rows_u])]
     given = covariates(np.concatenate([p_seen[rows_p], u_seen[rows_u]]), classes)
     return Comparison(
         columns=normal_scores(scores[:, np.ptp(scores, axis=0) > 0]),

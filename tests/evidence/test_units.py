@@ -12,7 +12,7 @@ AXIS = UnitAxis(("block 0", "block 1", "block 2"), (3, 5, 4))
 
 def some_map(class_mem=True):
     rng = np.random.default_rng(0)
-    values = rng.random((6, 2, 12)).astype(np.float32)
+    values = rng.random((9, 2, 12)).astype(np.float32)
     classes = {"class_mem": values[4], "class_argument": rng.integers(0, 2, (2, 12)).astype(np.int32)}
     return UnitMap(
         stages=("scale 1", "scale 2"),
@@ -20,7 +20,9 @@ def some_map(class_mem=True):
         subsets=(0.5, 1.0),
         sizes=(2, 4),
         unit_mem=values[:2],
+        floored=values[5:7],
         maximum=values[2],
+        second=values[7] * values[2],
         rest=values[3] * values[2],
         argument=rng.integers(0, 4, (2, 12)).astype(np.int32),
         **(classes if class_mem else dict.fromkeys(classes)),
@@ -66,9 +68,10 @@ def test_a_map_of_an_earlier_or_later_format_is_refused(tmp_path):
     np.savez(tmp_path / FILE, **without)
     with pytest.raises(InputError, match=r"units.npz has no seal, so it is of an earlier format"):
         UnitMap.load(tmp_path)
-    write_arrays(tmp_path / FILE, without | {"format": np.array(4)})
-    with pytest.raises(InputError, match="has format 4, and this jaxaudit reads format 3"):
-        UnitMap.load(tmp_path)
+    for format_ in (2, 4):
+        write_arrays(tmp_path / FILE, without | {"format": np.array(format_)})
+        with pytest.raises(InputError, match=f"has format {format_}, and this jaxaudit reads format 3"):
+            UnitMap.load(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -112,6 +115,13 @@ def test_a_folder_without_map_or_with_a_broken_one_is_named(tmp_path):
     (tmp_path / FILE).write_bytes((tmp_path / FILE).read_bytes()[:-100])
     with pytest.raises(InputError, match="damaged"):
         UnitMap.load(tmp_path)
+
+
+def test_a_unit_is_fired_alone_unless_another_picture_does_the_same_but_for_rounding():
+    units = some_map()
+    units.maximum[0, :5] = [1, 1, 1, 0.5, 0]
+    units.second[0, :5] = [1, 0.9999, 0.99, 0, 0]
+    assert units.alone[0, :5].tolist() == [False, False, True, True, False]
 
 
 def test_top_units_are_the_highest_and_at_least_one():

@@ -1,9 +1,6 @@
 """The programs on a model of captions: pictures in a folder, embeddings in a file beside it."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -15,13 +12,8 @@ from jaxaudit.data import open_source
 from jaxaudit.evidence import Evidence, UnitMap
 from jaxaudit.results import AuditResults, LocalizationResults
 from tests import tiny
+from tests.experiments.captured import run
 from tests.results.round_trip import read_back
-
-
-def run(program, **flags):
-    command = [sys.executable, "-m", f"experiments.{program}", *(f"--{k}={v}" for k, v in flags.items())]
-    environment = {**os.environ, "COLUMNS": "100", "XLA_FLAGS": ""}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
 
 
 @pytest.fixture(scope="module")

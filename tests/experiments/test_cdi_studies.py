@@ -1,29 +1,18 @@
 """The program of the studies, as people run it."""
 
 import csv
-import os
-import subprocess
-import sys
 
 from jaxaudit.results import StudyResults
 from tests.evidence_tables import make_evidence
+from tests.experiments.captured import run
 from tests.results.round_trip import read_back
-
-
-def run(**flags):
-    return subprocess.run(
-        [sys.executable, "-m", "experiments.cdi_studies", *(f"--{k}={v}" for k, v in flags.items())],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "COLUMNS": "200"},
-        timeout=300,
-    )
 
 
 def test_all_studies_that_fit_leave_json_table_and_figure(tmp_path):
     folder = make_evidence(tmp_path / "evidence").directory
     out = tmp_path / "studies"
-    process = run(evidence=folder, study="all", sizes="20,60", repetitions=20, scores="*loss*", out=out)
+    flags = {"evidence": folder, "sizes": "20,60", "repetitions": 20, "scores": "*loss*", "out": out}
+    process = run("cdi_studies", study="all", **flags)
     assert process.returncode == 0, process.stderr
     assert process.stderr == ""
     assert "access left out: None of the 4 scores is white-box" in process.stdout
@@ -41,6 +30,6 @@ def test_all_studies_that_fit_leave_json_table_and_figure(tmp_path):
 
 
 def test_missing_evidence_is_explained(tmp_path):
-    process = run(out=tmp_path)
+    process = run("cdi_studies", out=tmp_path)
     assert process.returncode == 2
     assert process.stderr.strip() == "--study=p_value needs --evidence=DIR, the evidence folder of an audit."

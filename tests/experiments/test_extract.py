@@ -6,7 +6,7 @@ import pytest
 from jaxaudit.checkpoint import save_target
 from jaxaudit.results import ExtractionResults
 from tests import tiny
-from tests.experiments.test_programs import run
+from tests.experiments.captured import run
 from tests.results.round_trip import read_back
 
 

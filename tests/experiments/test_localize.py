@@ -1,20 +1,11 @@
-import os
-import subprocess
-import sys
-
 import pytest
 
 from jaxaudit.checkpoint import save_target
 from jaxaudit.evidence import UnitMap
 from jaxaudit.results import LocalizationResults
 from tests import tiny
+from tests.experiments.captured import run
 from tests.results.round_trip import read_back
-
-
-def run(**flags):
-    command = [sys.executable, "-m", "experiments.localize", *(f"--{k}={v}" for k, v in flags.items())]
-    environment = {**os.environ, "COLUMNS": "100", "XLA_FLAGS": ""}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +24,7 @@ def target(tmp_path_factory):
 
 
 def test_a_localisation_leaves_units_pictures_figures_and_report(target, tmp_path):
-    process = run(target=target, subsets="0.02,0.05", num_views=2, top=0.1, out=tmp_path)
+    process = run("localize", target=target, subsets="0.02,0.05", num_views=2, top=0.1, out=tmp_path)
     assert process.returncode == 0, process.stderr
     assert process.stderr == ""
     assert "unseen pictures in the pool" in process.stdout
@@ -58,7 +49,7 @@ def test_a_localisation_leaves_units_pictures_figures_and_report(target, tmp_pat
     ],
 )
 def test_wrong_input_is_one_sentence_and_exit_code_2(target, tmp_path, flags, words):
-    process = run(target=target, out=tmp_path, **flags)
+    process = run("localize", target=target, out=tmp_path, **flags)
     assert process.returncode == 2, process.stdout + process.stderr
     assert words in process.stderr
     assert len(process.stderr.strip().splitlines()) == 1

@@ -1,17 +1,11 @@
-import subprocess
-import sys
-
 from jaxaudit.evidence import UNITS, claim
-
-
-def run(**flags):
-    command = [sys.executable, "-m", "experiments.mitigate", *(f"--{k}={v}" for k, v in flags.items())]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+from tests.experiments.captured import run
 
 
 def test_units_are_scaled_by_the_map_of_the_same_target_only(tmp_path):
-    claim(tmp_path, UNITS, {"target": {"fingerprint": "another"}})
-    process = run(units=tmp_path, out=tmp_path / "out")
+    another = {"family": "var", "fingerprint": "another", "num_params": 3, "num_classes": 10}
+    claim(tmp_path, UNITS, {"target": another})
+    process = run("mitigate", units=tmp_path, out=tmp_path / "out")
     assert process.returncode == 2, process.stderr
     assert "the map of another target than digits_var" in process.stderr
     assert len(process.stderr.strip().splitlines()) == 1

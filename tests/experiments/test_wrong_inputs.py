@@ -4,8 +4,10 @@ The programs run in this process (`tests.experiments.in_process`), in an empty f
 Whatever would measure, train or convert raises, so that a refusal that comes late is seen.
 """
 
+import functools
 import warnings
 import zipfile
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+import jaxaudit
 from jaxaudit.checkpoint import save_target
 from tests import tiny
 from tests.evidence_tables import make_evidence
@@ -30,6 +33,9 @@ LATE = (
     "checkpoints_convert.extractors.convert",
 )
 """What the programs do with inputs that are right."""
+
+
+load_target = functools.cache(jaxaudit.load_target)  # most of the corpus asks for the same one
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +109,7 @@ def _archives(folder):
 def _checkpoints(folder):
     weights = {"pos_1LC": torch.zeros(1, 5, 8), "lvl_embed.weight": torch.zeros(3, 8)}
     torch.save(weights, folder / "weights.pth")
-    cyclic = dict(weights)
+    cyclic: dict[str, Any] = dict(weights)
     cyclic["again"] = cyclic
     torch.save(cyclic, folder / "cyclic.pth")
     torch.save({"w": weights["pos_1LC"].to(torch.float8_e4m3fn)}, folder / "float8.pth")
@@ -319,13 +325,13 @@ SOURCES = (
 )
 TOO_FEW = [
     ("audit", {"members": "digits:members[:3]"}, "3 members (digits:members[:3]) are too few"),
-    ("audit", {"nonmembers": "digits:nonmembers[:9]"}, "at least 10 are needed"),
-    ("audit", {"num_samples": 9}, "9 nonmembers"),
-    ("audit", {"num_samples": 9, "alpha": 0.001}, "at least"),
-    ("audit", {"target": "digits_dit", "num_samples": 19}, "at least 20 are needed"),
-    ("compare", {"num_samples": 5}, "5 nonmembers"),
-    ("mitigate", {"num_samples": 5}, "5 nonmembers"),
-    ("identify_data", {"published": "digits:members[:9]"}, "9 published pictures are too few"),
+    ("audit", {"nonmembers": "digits:nonmembers[:29]"}, "at least 30 are needed"),
+    ("audit", {"num_samples": 29}, "29 members"),
+    ("audit", {"num_samples": 4, "protocol": "paper"}, "at least 5 are needed"),
+    ("audit", {"target": "digits_dit", "num_samples": 31, "alpha": 1e-4}, "at least 32 are needed"),
+    ("compare", {"num_samples": 29}, "29 members"),
+    ("mitigate", {"num_samples": 29}, "29 members"),
+    ("identify_data", {"published": "digits:members[:9]"}, "9 members (digits:members[:9]) are too few"),
     ("identify_data", {"unpublished": "digits:nonmembers[:9]"}, "too few"),
     ("localize", {"members": "digits:members[:1]"}, "take a larger subset"),
     ("localize", {"nonmembers": "digits:nonmembers[:1]"}, "is a single picture"),
@@ -371,6 +377,7 @@ def test_wrong_input_is_one_sentence_before_the_work(
 ):
     for name in LATE:
         monkeypatch.setattr(name, _too_late)
+    monkeypatch.setattr("jaxaudit.checkpoint.load_target", load_target)
     monkeypatch.chdir(tmp_path)
     before = _content(here)
     given = {name: value for name, value in {**RIGHT[program], **flags}.items() if value is not None}

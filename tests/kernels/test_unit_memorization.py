@@ -36,6 +36,14 @@ def test_selectivity_is_that_of_the_definition(values):
         assert found[place] == pytest.approx((unit[largest] - rest) / (unit[largest] + rest), abs=1e-7)
 
 
+def test_a_floor_holds_down_units_below_it_alone(values):
+    statistics = observe(no_items((4, 6)), values, np.arange(23))
+    published, both = selectivity(statistics), statistics.maximum + rest_mean(statistics)
+    floor = np.where(np.arange(24).reshape(4, 6) % 2, both / 2, both * 4)
+    np.testing.assert_allclose(selectivity(statistics, floor)[:, 1::2], published[:, 1::2])
+    np.testing.assert_allclose(selectivity(statistics, floor)[:, ::2], published[:, ::2] / 4, rtol=1e-6)
+
+
 def test_order_and_grouping_of_items_change_nothing(values):
     whole = observe(no_items((4, 6)), values, np.arange(23))
     order = np.random.default_rng(1).permutation(23)
@@ -45,6 +53,8 @@ def test_order_and_grouping_of_items_change_nothing(values):
         merged = merge(merged, part)
     assert merged.count == whole.count
     np.testing.assert_array_equal(merged.maximum, whole.maximum)
+    np.testing.assert_array_equal(whole.second, np.sort(values, axis=0)[-2])
+    np.testing.assert_array_equal(merged.second, whole.second)
     np.testing.assert_array_equal(merged.argument, whole.argument)
     np.testing.assert_allclose(merged.total, whole.total, rtol=1e-14)
     assert [each.nbytes for each in merged[1:]] == [each.nbytes for each in parts[0][1:]]
@@ -54,6 +64,7 @@ def test_the_first_of_equal_items_is_named():
     equal = np.ones((3, 2), np.float32)
     later_first = observe(observe(no_items((2,)), equal, np.array([9, 4, 7])), equal, np.array([5, 2, 8]))
     assert later_first.argument.tolist() == [2, 2]
+    assert later_first.second.tolist() == [1, 1]
 
 
 def test_units_that_nothing_activates_memorise_nothing():

@@ -51,18 +51,24 @@ def _results(protocol: Protocol, effect: float, samples: int, gate_shift: float)
         view: tuple(np.stack([side[name] for name in names], axis=1) for side in (members, nonmembers))
         for view, names in views.items()
     }
+    test = sensitivity = individuals = control = None
     if protocol.gives_verdict:
-        verdict = stats.verdict(*features["diff"], p_blind=p_blind, u_blind=u_blind, names=views["diff"])
-        gate, control, testable = verdict.gate, verdict.null_control, verdict.status != "not_testable"
-        finding = Finding(verdict.status, verdict.sentence)
+        p, u = (np.hstack(side) for side in zip(*features.values(), strict=True))
+        names = [name for group in views.values() for name in group]
+        ids = [f"picture {row}" for row in range(samples)]
+        found = stats.verdict(p, u, p_blind=p_blind, u_blind=u_blind, names=names, p_ids=ids)
+        finding, test = found.finding, found.test
+        sensitivity, individuals, gate = found.sensitivity, found.individuals, test.gate
     else:
-        gate, control, testable = stats.blind_gate(p_blind, u_blind), None, True
+        gate = stats.blind_gate(p_blind, u_blind)
         finding = Finding("paper", "This reproduces the published procedure. It is no verdict.")
     tests, curves = {}, {}
-    for view, (p, u) in features.items() if testable else ():
+    for view, (p, u) in features.items() if finding.status != "not_testable" else ():
         options = {"protocol": protocol, "names": views[view]}
         tests[view] = stats.dataset_inference(p, u, **options)
         curves[view] = stats.power_curve(p, u, grid=GRID, repetitions=300, **options)
+    if protocol.gives_verdict and tests:
+        control = stats.null_control(features["diff"][1], num_p=samples, names=views["diff"])
     results = AuditResults(
         protocol=protocol.name,
         procedure=SPLIT.name,
@@ -122,6 +128,11 @@ def _results(protocol: Protocol, effect: float, samples: int, gate_shift: float)
         main_view="diff",
         finding=finding,
         gate=gate,
+        test=test,
+        sensitivity=sensitivity,
+        individuals=individuals,
+        reference=None,
+        seed_given=False,
         null_control=control,
         dataset_inference=tests or None,
         power_curves=curves or None,

@@ -122,7 +122,7 @@ def test_limits_by_hand():
     goal = stats.norm.isf(0.01) + stats.norm.ppf(0.8)
     upper = 0.45 * np.sqrt(80) - 1.96 * np.sqrt(0.8 + 0.2 / 500)  # 2.27: 80 are not sure to be enough
     assert upper < goal < 0.45 * np.sqrt(80)
-    assert required.high == pytest.approx(80 * (goal / upper) ** 2, rel=0.02)
+    assert 80 * (goal / upper) ** 2 == pytest.approx(required.high, rel=0.04)
     assert (required.low, required.estimate) == (40, 80)
 
 

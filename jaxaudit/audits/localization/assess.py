@@ -70,5 +70,5 @@ def localize_memorization(
         mask_ratio=request["mask_ratio"],
         precision=request["precision"],
         versions=request["versions"],
-        localization=localization(units, top=top, pooled=pooled, seed=config.seed),
+        localization=localization(units, top=top, pooled=pooled),
     )

@@ -5,8 +5,8 @@ drawn and go the way of a localisation: statistics, maps, pool, control.
 
     unseen     one side is called training pictures: every rejection is a false accusation
     swapped    the other side is
-    planted    some units, one in a hundred, are made to answer to one picture of the first side each, at ten
-               times their largest activation: this is what the control has to find
+    planted    some units are made to answer to one picture of the first side each, at ten times their
+               largest activation: this is what the control has to find
 
 Axes: N pictures, T stages, U units.
 """
@@ -22,9 +22,9 @@ from jaxtyping import Float, Int
 from jaxaudit.attacks.condition import resolve_condition
 from jaxaudit.attacks.localization import ActivationMeter, Views
 from jaxaudit.audits.localization.pipeline import unit_means
-from jaxaudit.audits.pictures import look
 from jaxaudit.audits.localization.running import RunningUnits, pool, unit_map
 from jaxaudit.audits.localization.subsets import Selection, choose
+from jaxaudit.audits.pictures import look
 from jaxaudit.data import Source
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import UnitMap
@@ -36,7 +36,7 @@ from jaxaudit.stats.localization import control
 from jaxaudit.targets import Target
 from jaxaudit_kernels.unit_memorization import no_items, observe
 
-_PLANTED_SHARE, _PLANTED_TIMES = 0.01, 10.0
+_PLANTED_TIMES = 10.0
 _VIEWS, _PLACEMENT = Views(), Placement(batch_size=32)
 
 
@@ -48,6 +48,7 @@ def study_unit_control(
     tops: tuple[float, ...] = (0.01, 0.05, 0.2),
     num_splits: int = 300,
     size: int = 300,
+    planted: float = 0.01,
     alpha: float = 0.01,
     views: Views = _VIEWS,
     seed: int = 0,
@@ -63,9 +64,10 @@ def study_unit_control(
       members: pictures it was trained on. nonmembers: others, from which the splits are drawn.
       tops: shares of the units that are top, each a control of its own.
       num_splits: random splits; size: pictures on each side of one.
+      planted: share of the units with something planted.
       alpha: level at which a control rejects.
       views: of a picture.
-      seed: of views, splits, planted units and permutations.
+      seed: of views, splits and planted units.
       placement: where batches of pictures run.
       progress: hears of pictures and splits.
 
@@ -90,30 +92,29 @@ def study_unit_control(
     )
     as_map = functools.partial(_map, meter)
     truth = pool(as_map(seen, on_seen), as_map(unseen, on_unseen))
+    num_planted = max(1, round(planted * on_unseen[0].size))
     rejected = np.zeros((3, len(tops)), int)
     generator = np.random.default_rng(seed)
     for split in range(num_splits):
         rows = generator.permutation(len(on_unseen))
         first, second = np.sort(rows[:size]), np.sort(rows[size : 2 * size])
         sides = [as_map(_take(unseen, side), on_unseen[side]) for side in (first, second)]
-        planted = as_map(_take(unseen, first), _plant(on_unseen[first], generator))
-        pools = pool(*sides), pool(*sides[::-1]), pool(planted, sides[1])
-        rejected += [
-            [control(pooled, size, top=top, seed=split).p_value <= alpha for top in tops] for pooled in pools
-        ]
+        altered = as_map(_take(unseen, first), _plant(on_unseen[first], num_planted, generator))
+        pools = pool(*sides), pool(*sides[::-1]), pool(altered, sides[1])
+        rejected += [[control(pooled, size, top=top).p_value <= alpha for top in tops] for pooled in pools]
         progress(split + 1, num_splits, f"Splitting {nonmembers.spec}")
     return UnitControlStudy(
         target=target.name,
         source=nonmembers.spec,
         num_splits=num_splits,
         size=size,
-        num_planted=_num_planted(on_unseen),
+        num_planted=num_planted,
         alpha=alpha,
         rates=tuple(
             ControlRates(
                 top,
                 *(clopper_pearson(int(count), num_splits) for count in counts),
-                members=control(truth, len(on_seen), top=top, seed=seed),
+                members=control(truth, len(on_seen), top=top),
             )
             for top, counts in zip(tops, rejected.T, strict=True)
         ),
@@ -145,16 +146,13 @@ def _map(meter: ActivationMeter, chosen: Selection, means: Float[np.ndarray, "N 
     return unit_map([state], chosen, stages=meter.stages, axis=meter.axis)
 
 
-def _num_planted(means: Float[np.ndarray, "N T U"]) -> int:
-    return max(1, round(_PLANTED_SHARE * means[0].size))
-
-
-def _plant(means: Float[np.ndarray, "N T U"], generator: np.random.Generator) -> Float[np.ndarray, "N T U"]:
+def _plant(
+    means: Float[np.ndarray, "N T U"], num_planted: int, generator: np.random.Generator
+) -> Float[np.ndarray, "N T U"]:
     """The activations with random units that answer to a random picture each."""
-    planted = means.copy()
-    stages, units = np.unravel_index(
-        generator.choice(means[0].size, _num_planted(means), replace=False), means.shape[1:]
-    )
-    pictures = generator.integers(len(means), size=len(units))
-    planted[pictures, stages, units] = _PLANTED_TIMES * means[:, stages, units].max(0)
-    return planted
+    altered = means.copy()
+    places = generator.choice(means[0].size, num_planted, replace=False)
+    stages, units = np.unravel_index(places, means.shape[1:])
+    pictures = generator.integers(len(means), size=num_planted)
+    altered[pictures, stages, units] = _PLANTED_TIMES * means[:, stages, units].max(0)
+    return altered

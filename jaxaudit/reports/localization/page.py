@@ -156,8 +156,9 @@ def _limits() -> Html:
             [
                 "A high UnitMem says that a unit singles out one picture, not that training made it so: an "
                 "unusual picture stands out in models that have never seen it. The control pools training "
-                "pictures with unseen ones, counts which of them fire the top units, and permutes whole "
-                "pictures within their classes; only what goes beyond chance there speaks of memorisation.",
+                "pictures with unseen ones, counts which of them fire a top unit, and deals the pictures of "
+                "every class to the two sides again; only what goes beyond chance there speaks of "
+                "memorisation.",
                 "Units do not act alone. That scaling them down prevents extraction has to be measured, "
                 "with random and merely active units for comparison.",
             ]

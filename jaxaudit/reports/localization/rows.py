@@ -49,8 +49,9 @@ def facts(found: Localization) -> list[tuple[str, str]]:
 
 def _control(control: Control) -> str:
     return (
-        f"with {formats.count(control.num_nonmembers)} unseen pictures in the pool, training pictures fire "
-        f"{formats.percent(control.share)} of the top units (by chance {formats.percent(control.chance)}; "
+        f"with {formats.count(control.num_nonmembers)} unseen pictures in the pool, "
+        f"{formats.count(control.num_firing)} pictures fire a top unit, and {formats.percent(control.share)} "
+        f"of them are training pictures (by chance {formats.percent(control.chance)}; "
         f"95% of random deals {formats.percent(control.low)} to {formats.percent(control.high)}; "
         f"{formats.p_equals(control.p_value)})"
     )

@@ -34,7 +34,6 @@ import dataclasses
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import special
-from sklearn.model_selection import KFold
 
 from jaxaudit.stats.logistic import fit_logistic
 from jaxaudit.stats.welch import welch_statistic
@@ -111,6 +110,8 @@ def published_scores(
     pool: Float[np.ndarray, "M D"], p: Int[np.ndarray, "R n"], u: Int[np.ndarray, "R n"]
 ) -> HeldOut:
     """The published 5-fold scores of equally many samples, in their order: the folds count rows."""
+    from sklearn.model_selection import KFold  # slow to import, and of this procedure only
+
     n = p.shape[1]
     fold = np.empty(n, int)
     for k, (_, test) in enumerate(KFold(FOLDS, shuffle=True, random_state=0).split(fold)):

@@ -114,7 +114,7 @@ def test_processes_share_the_shards(kept, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="Several processes need a directory"):
         rank_candidates(target, source, CONFIG)
     place = tmp_path / "ranking"
-    with pytest.raises(InputError, match="cannot be read"):  # in earnest it would have waited
+    with pytest.raises(InputError, match="is missing; run what filled"):  # in earnest it would have waited
         rank_candidates(target, source, CONFIG, directory=place)
     assert [path.name[:14] for path in sorted(place.glob("*.parquet"))] == [
         "pictures-00000",

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -12,7 +13,17 @@ from jaxaudit.runtime.placement import Placement
 from tests import tiny, uneven
 
 CONFIG = LocalizeConfig(subsets=(0.05, 0.1), views=Views(2), placement=Placement(8, 1), part_size=20)
-FIELDS = ("unit_mem", "maximum", "rest", "argument", "class_mem", "class_argument", "labels")
+FIELDS = (
+    "unit_mem",
+    "floored",
+    "maximum",
+    "second",
+    "rest",
+    "argument",
+    "class_mem",
+    "class_argument",
+    "labels",
+)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +44,8 @@ def test_unit_mem_of_layers_that_differ_in_width_is_that_of_a_slow_count(source,
     (batch,) = batches(source, [source.ids.index(name) for name in found.ids], target.preprocessing, 10_000)
     activations = target.activations(target.encode(batch.images), batch.labels)
     for name, hidden in activations.items():
-        unit_mem, argument = (found.axis.split(each)[name] for each in (found.unit_mem[-1], found.argument))
+        fields = (found.unit_mem[-1], found.argument, found.second, found.alone)
+        unit_mem, argument, second, alone = (found.axis.split(each)[name] for each in fields)
         hidden = np.asarray(hidden, np.float64)
         for scale, tokens in enumerate(scales):
             for unit in range(uneven.WIDTHS[name]):
@@ -43,6 +55,8 @@ def test_unit_mem_of_layers_that_differ_in_width_is_that_of_a_slow_count(source,
                 expected = (largest - rest) / (largest + rest) if largest else 0.0
                 assert unit_mem[scale, unit] == pytest.approx(expected, abs=1e-5)
                 assert means[argument[scale, unit]] == pytest.approx(largest, rel=1e-6)
+                assert second[scale, unit] == pytest.approx(sorted(means)[-2], rel=1e-6)
+                assert alone[scale, unit] == (sum(mean >= 0.999 * largest for mean in means) == 1)
 
 
 def test_unit_mem_is_that_of_a_slow_count(units, source):
@@ -258,6 +272,8 @@ def test_pooling_two_maps_is_measuring_both_sets(units, source, tmp_path):
     together = localize(tiny.rar_target(), both, tmp_path / "both", config)
     pooled = pool(found, other)
     np.testing.assert_allclose(pooled.unit_mem[0], together.unit_mem[0], atol=1e-6)
+    np.testing.assert_allclose(pooled.floored[0], together.floored[0], atol=1e-6)
+    np.testing.assert_array_equal(pooled.second, together.second)
     names, expected = (np.array(each.ids)[each.argument] for each in (pooled, together))
     np.testing.assert_array_equal(names, expected)
 
@@ -266,6 +282,14 @@ def test_another_request_in_the_same_folder_is_refused(units, source):
     directory, _ = units
     with pytest.raises(InputError, match="another request .*ids differ; .*seed is 0, now 1"):
         localize(tiny.rar_target(), source, directory, dataclasses.replace(CONFIG, seed=1))
+
+
+def test_an_unfinished_localisation_of_an_earlier_format_is_refused(source, tmp_path):
+    (tmp_path / "state-0.npz").write_bytes(b"of before")
+    manifest = {"format": 2, "holds": "a map of units", "request": {}, "run": {}}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match="is of format 2, and this jaxaudit reads format 3"):
+        localize(tiny.rar_target(), source, tmp_path, CONFIG)
 
 
 def test_too_small_subsets_are_refused(source, tmp_path):

@@ -48,6 +48,7 @@ def make_results(stages=10, blocks=30, classes=3, subsets=3, **changes):
         high=cells(),
         top_share=cells(4),
         class_mean=cells(),
+        shared=0.4,
         faint=0.25,
         top_units=(unit,),
         pictures=(FiringPicture(picture=unit.picture, label=2, num_units=7),),
@@ -64,7 +65,9 @@ def make_results(stages=10, blocks=30, classes=3, subsets=3, **changes):
             num_members=1000,
             num_nonmembers=500,
             num_units=80,
+            num_firing=70,
             share=0.9,
+            chance=2 / 3,
             low=0.5,
             high=0.8,
             p_value=0.001,
@@ -143,8 +146,9 @@ def test_the_page_shows_units_pictures_control_and_its_limits(png):
         "folder/&lt;b&gt;.png",
         "7 units",
         "data:image/png;base64,",
-        "training pictures fire 90.0% of the top units (by chance 66.7%",
-        "25.0% of the top units never reach",
+        "70 pictures fire a top unit, and 90.0% of them are training pictures (by chance 66.7%",
+        "40.0% of all units: several pictures fire them alike",
+        "25.0% of all units: they hardly fire at all",
         "not that training made it so",
         "2509.00488",
         "x.png: it is torn",
@@ -156,9 +160,9 @@ def test_the_page_shows_units_pictures_control_and_its_limits(png):
 def test_what_was_not_measured_is_left_out(png):
     shape = {"stages": 1, "blocks": 2, "classes": 1, "subsets": 1}
     unit = replace(make_results(**shape).localization.top_units[0], class_mem=None)
-    results = make_results(**shape, control=None, class_mean=None, faint=0.0, top_units=(unit,))
+    results = make_results(**shape, control=None, class_mean=None, shared=0.0, faint=0.0, top_units=(unit,))
     page = render_localization(results, {"folder/<b>.png": png})
-    for words in ("ClassMem is", "unseen pictures in the pool", "never reach", "Would fewer pictures do?"):
+    for words in ("ClassMem is", "unseen pictures in the pool", "of all units:", "Would fewer pictures do?"):
         assert words not in page
 
 

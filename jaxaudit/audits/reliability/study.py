@@ -1,0 +1,135 @@
+"""The whole study: false accusations and members found, power on simulated scores, UnitMem's control."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxaudit import stats
+from jaxaudit.attacks.registry import INFERENCE, MAIN_VIEW
+from jaxaudit.audits.collect import CollectConfig
+from jaxaudit.audits.reliability.alternatives import ALTERNATIVES, alternative_power
+from jaxaudit.audits.reliability.scenarios import SCENARIOS, Scenario
+from jaxaudit.audits.reliability.unit_control import study_unit_control
+from jaxaudit.audits.reliability.unseen import Rows, ScoredPictures, score_pictures
+from jaxaudit.audits.reliability.verdicts import OneView, trained_on, verdict_rates
+from jaxaudit.data import Source
+from jaxaudit.results import ReliabilityResults, TargetReliability, VerdictRates
+from jaxaudit.runtime.progress import Progress, silent
+from jaxaudit.targets import Target
+
+STUDIES = ("verdicts", "alternatives", "unit_control")
+
+
+@dataclasses.dataclass(frozen=True)
+class ReliabilityConfig:
+    """What is measured.
+
+    Attributes:
+      studies: of `STUDIES`.
+      scenarios: names of `SCENARIOS`.
+      sizes: n of every scenario; none for its own.
+      found: n with which members are to be found.
+      alpha: significance level. repetitions: draws of every setting. permutations: relabellings of a test.
+      seed: of the draws.
+      collect: how scores are measured.
+    """
+
+    studies: tuple[str, ...] = STUDIES
+    scenarios: tuple[str, ...] = tuple(SCENARIOS)
+    sizes: tuple[int, ...] = ()
+    found: tuple[int, ...] = (30, 50, 100, 200, 300)
+    alpha: float = 0.01
+    repetitions: int = 200
+    permutations: int = 999
+    seed: int = 0
+    collect: CollectConfig = dataclasses.field(default_factory=CollectConfig)
+
+    @property
+    def drawn(self) -> dict[str, Any]:
+        """What all studies of draws take."""
+        return {name: getattr(self, name) for name in ("alpha", "repetitions", "permutations", "seed")}
+
+
+def study_reliability(
+    targets: Sequence[Target],
+    members: Source,
+    unseen: Source,
+    directory: str | os.PathLike,
+    config: ReliabilityConfig = ReliabilityConfig(),
+    *,
+    progress: Progress = silent,
+) -> ReliabilityResults:
+    """Scores the pictures with every target and counts verdicts.
+
+    Args:
+      targets: models of classes.
+      members, unseen: pictures all of them were, and were not, trained on.
+      directory: keeps the evidence, a folder per target.
+      config: what is measured.
+      progress: hears of pictures and draws.
+
+    Raises:
+      InputError: as `score_pictures` and `study_unit_control`, or if sizes do not fit the pictures.
+    """
+    found, controls, powers = [], [], []
+    for target in targets if "verdicts" in config.studies else ():
+        folder = Path(directory) / Path(target.name).name
+        pictures = score_pictures(target, members, unseen, folder, config.collect, progress=progress)
+        found.append(_verdicts(target, pictures, config, progress))
+    for alternative in ALTERNATIVES if "alternatives" in config.studies else ():
+        powers.append(alternative_power(alternative, **config.drawn, progress=progress))
+    for target in targets if "unit_control" in config.studies else ():
+        options = {"num_splits": config.repetitions, "alpha": config.alpha, "seed": config.seed}
+        controls.append(study_unit_control(target, members, unseen, **options, progress=progress))
+    return ReliabilityResults(
+        alpha=config.alpha,
+        permutations=config.permutations,
+        seed=config.seed,
+        targets=tuple(found),
+        alternatives=tuple(powers),
+        unit_controls=tuple(controls),
+    )
+
+
+def _verdicts(
+    target: Target, pictures: ScoredPictures, config: ReliabilityConfig, progress: Progress
+) -> TargetReliability:
+    one_view = _one_view(target, pictures, config.alpha)
+
+    def rates(scenario: Scenario, sizes: tuple[int, ...]) -> tuple[VerdictRates, ...]:
+        return tuple(
+            verdict_rates(pictures, scenario, n, one_view, **config.drawn, progress=progress) for n in sizes
+        )
+
+    scenarios = [SCENARIOS[name] for name in config.scenarios]
+    return TargetReliability(
+        target=pictures.target,
+        num_scores=len(pictures.names),
+        accused=tuple(
+            each for scenario in scenarios for each in rates(scenario, config.sizes or scenario.sizes)
+        ),
+        found=rates(trained_on(config.found), config.found),
+    )
+
+
+def _one_view(target: Target, pictures: ScoredPictures, alpha: float) -> OneView:
+    """The test of the main view that stood alone before: the sum of its scores, or CDI on a split."""
+    main = MAIN_VIEW[target.kind]
+    columns = [j for j, name in enumerate(pictures.names) if name.rpartition("/")[0] == main]
+
+    def summed(p: Rows, u: Rows, seed: int) -> bool:
+        test = stats.dataset_inference(
+            p.scores[:, columns], u.scores[:, columns], alpha=alpha, permutations=999, seed=seed
+        )
+        return test.rejected
+
+    def learned(p: Rows, u: Rows, seed: int) -> bool:
+        sides = (dict(enumerate(side.scores[:, columns].T)) for side in (p, u))
+        named = ({str(name): values for name, values in side.items()} for side in sides)
+        return stats.identify(*named, alpha=alpha, permutations=999, seed=seed).rejected
+
+    return {"sum": summed, "cdi": learned}[INFERENCE[target.kind]]
