@@ -93,7 +93,7 @@ def find_clusters(one: Seen, other: Seen) -> tuple[Clusters, Clusters]:
     )
 
 
-def connected(count: int, edges: Iterable[Int[np.ndarray, "_ 2"]]) -> Int[np.ndarray, " N"]:
+def connected(count: int, edges: Iterable[Int[np.ndarray, "_ 2"]]) -> Int[np.ndarray, " {count}"]:
     """[N] the smallest row that each of `count` rows is connected to, by pairs of rows in any blocks."""
     smallest = np.arange(count)
     for pairs in edges:

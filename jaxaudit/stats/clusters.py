@@ -28,7 +28,7 @@ def smallest_cluster(*sides: Integer[np.ndarray, " _"]) -> int:
     return min(int(np.unique(clusters, return_counts=True)[1].min()) for clusters in sides)
 
 
-def first_of_clusters(clusters: Integer[np.ndarray, " N"], r: int) -> Int[np.ndarray, "C r"]:
+def first_of_clusters(clusters: Integer[np.ndarray, " N"], r: int) -> Int[np.ndarray, "C {r}"]:
     """[C,r] rows of the first r pictures of every cluster, clusters in the order of their first pictures.
 
     Args:
