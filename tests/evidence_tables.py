@@ -3,6 +3,7 @@
 import numpy as np
 
 from jaxaudit.evidence import SPLITS, Columns, Evidence
+from jaxaudit.evidence.requests import PicturesSaid
 from tests.stats import simulated
 
 NAMES = (
@@ -12,6 +13,7 @@ NAMES = (
 )
 
 
+PICTURES = dict.fromkeys(PicturesSaid.__struct_fields__, "") | {"classes": {"rule": "", "count": 10}}
 SOURCES = "digits:members", "digits:nonmembers"
 
 
@@ -22,7 +24,7 @@ def make_evidence(
     names = [f"{view}/{name}" for name in NAMES]
     white = [name for name in names if "gradient_masking" in name]
     request = {
-        **{side: {"source": source} for side, source in zip(SPLITS, sources, strict=True)},
+        **{side: {**PICTURES, "source": source} for side, source in zip(SPLITS, sources, strict=True)},
         "scores": names,
         "score_info": {
             name: {

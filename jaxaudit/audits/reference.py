@@ -56,14 +56,10 @@ def with_reference(table: Table, reference: Evidence, split: str) -> Table:
             f"The reference was asked about other pixels or another label in {changed.size} of {len(table)} "
             f"{split} ({table.sample_ids[changed[0]]!r}, ...); score the same pictures with it."
         )
-    names = [name for group in _feature_sets(reference).values() for name in group]
+    groups = next(iter(reference.request["feature_sets"].values()))  # of the default protocol, the first
+    names = [name for group in groups.values() for name in group]
     return dataclasses.replace(
         table,
         blind=np.hstack([table.blind, other.matrix(names)]),
         blind_names=(*table.blind_names, *(f"reference/{name}" for name in names)),
     )
-
-
-def _feature_sets(reference: Evidence) -> dict[str, list[str]]:
-    """Those of the default protocol, which comes first."""
-    return next(iter(reference.request["feature_sets"].values()))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Mapping
 
 from jaxaudit import stats
@@ -43,7 +41,7 @@ def check_sizes(
       InputError: with the number that is needed at least.
     """
     counts = [min(len(source), num_samples or len(source)) for source in (members, nonmembers)]
-    needed = _fewest(target, config, counts[1])
+    needed = _fewest(target, config)
     for side, source, count, fewest in zip(SPLITS, (members, nonmembers), counts, needed, strict=True):
         if count < fewest:
             raise InputError(
@@ -61,7 +59,7 @@ def check_independent(target: Target, clusters: Mapping[str, Clusters], config: 
     if not config.protocol.gives_verdict:
         return
     counts = [clusters[side].num_independent for side in SPLITS]
-    for side, count, fewest in zip(SPLITS, counts, _fewest(target, config, counts[1]), strict=True):
+    for side, count, fewest in zip(SPLITS, counts, _fewest(target, config), strict=True):
         total = len(clusters[side].firsts)
         if count < min(fewest, total):
             raise InputError(
@@ -71,20 +69,10 @@ def check_independent(target: Target, clusters: Mapping[str, Clusters], config: 
             )
 
 
-def _fewest(target: Target, config: AssessConfig, num_nonmembers: int) -> tuple[int, int]:
-    """Members and nonmembers with which every test can reject; the null control splits nonmembers in two."""
+def _fewest(target: Target, config: AssessConfig) -> tuple[int, int]:
+    """Members and nonmembers with which every test can reject; CDI's null control halves nonmembers twice."""
     cdi, permutable = INFERENCE[target.kind] == "cdi", stats.fewest_permutable(config.alpha)
     if not config.protocol.gives_verdict:
         fewest = max(_FOLDS if cdi else _TO_SELECT_AND_REPORT, permutable)
         return fewest, fewest
-    held_out = 2 if cdi and config.cdi.halves else 1  # one half trains, the other is tested
-
-    def enough(count: int, others: int) -> bool:
-        count, others = count // held_out, others // held_out
-        return math.comb(count + others, count) * config.alpha >= 1
-
-    some = itertools.count(_TO_SELECT_AND_REPORT)
-    nonmembers = 4 * permutable if cdi else next(m for m in some if enough(m // 2, m - m // 2))
-    some = itertools.count(_TO_SELECT_AND_REPORT)
-    members = next(n for n in some if enough(n, max(num_nonmembers, nonmembers)))
-    return max(members, stats.FEWEST), max(nonmembers, stats.FEWEST)
+    return stats.FEWEST, max(stats.FEWEST, 4 * permutable if cdi else 0)

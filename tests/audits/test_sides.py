@@ -7,7 +7,7 @@ from jaxaudit.audits.assess import AssessConfig
 from jaxaudit.audits.sides import check_sides, check_sizes
 from jaxaudit.data import check_labelled_alike, open_source
 from jaxaudit.errors import InputError
-from jaxaudit.protocols import PERMUTATION, PUBLISHED
+from jaxaudit.protocols import PUBLISHED
 from tests import tiny, tiny_diffusion
 
 DISCRETE, DIFFUSION = "discrete", "diffusion"
@@ -24,11 +24,12 @@ def sides(members, nonmembers):
 @pytest.mark.parametrize(
     ("kind", "config", "members", "nonmembers"),
     [
-        (DISCRETE, AssessConfig(), 4, 9),  # 9 over 4 is 126
-        (DISCRETE, AssessConfig(alpha=0.001), 5, 13),  # 13 over 6 is 1716, 17 over 4 is 2380
+        (DISCRETE, AssessConfig(), 30, 30),
+        (DISCRETE, AssessConfig(alpha=1e-6), 30, 30),
         (DISCRETE, AssessConfig(protocol=PUBLISHED), 5, 5),
-        (DIFFUSION, AssessConfig(), 6, 20),  # 13 over 3 is 286
-        (DIFFUSION, AssessConfig(procedure=PERMUTATION), 4, 20),
+        (DIFFUSION, AssessConfig(protocol=PUBLISHED), 5, 5),
+        (DIFFUSION, AssessConfig(), 30, 30),
+        (DIFFUSION, AssessConfig(alpha=1e-4), 30, 32),  # 16 over 8 is 12870
     ],
 )
 def test_sets_that_no_test_could_reject_with_are_refused(kind, config, members, nonmembers):
@@ -36,6 +37,8 @@ def test_sets_that_no_test_could_reject_with_are_refused(kind, config, members, 
     with pytest.raises(InputError, match=rf"^{members - 1} members .* at least {members} are needed"):
         check_sizes(target(kind), *sides(members - 1, nonmembers), config)
     with pytest.raises(InputError, match=rf"^{nonmembers - 1} nonmembers .* at least {nonmembers} are"):
+        check_sizes(target(kind), *sides(50, nonmembers - 1), config)
+    with pytest.raises(InputError, match="are too few for any verdict"):
         check_sizes(target(kind), *sides(50, 50), config, num_samples=nonmembers - 1)
     check_sizes(target(kind), *sides(50, 50), config, num_samples=nonmembers)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from jaxaudit.reports.audit import wording
 from jaxaudit.reports.kit import formats
 from jaxaudit.reports.kit.markup import Html, code, element, paragraph, section, table
@@ -12,7 +14,11 @@ def checks(results: AuditResults) -> Html:
     """The blind gate, and the test of unseen images against each other, for everyone."""
     gate, control = results.gate, results.null_control
     parts = [
-        element("h3", "Blind gate: are the two sets alike? ", _state(wording.gate_state(gate))),
+        element(
+            "h3",
+            "Blind gate: are the two sets alike? ",
+            _state(wording.gate_state(gate), "passed" if gate.passed else "failed"),
+        ),
         paragraph(
             "If photographs were compared with drawings, any model would treat them differently, "
             "trained on them or not. So a test that never sees the model tries to tell P from U by the "
@@ -23,13 +29,19 @@ def checks(results: AuditResults) -> Html:
         paragraph(
             f"{wording.gate_numbers(gate)}. With so many images, a shift of one feature by "
             f"{formats.effect(gate.detectable_shift)} standard deviations would have been found four times "
-            "out of five; smaller ones may be there."
+            "out of five; smaller ones may be there. An AUC below one half says that there was nothing to "
+            "learn."
         ),
         table(["looked at", "p-value"], [[name, formats.p_value(p)] for name, p in gate.p_values.items()]),
     ]
     if control:
+        expected = control.rejection_rate.low <= control.alpha
         parts += [
-            element("h3", "Unseen against unseen images ", _state(wording.control_state(control))),
+            element(
+                "h3",
+                "Unseen against unseen images ",
+                _state(wording.control_state(control), "passed" if expected else "failed"),
+            ),
             paragraph(
                 "U was split at random into two parts, and the test of the main view applied to them: every "
                 f"rejection is a false alarm, and about {formats.level(control.alpha)} or fewer are as it "
@@ -62,5 +74,5 @@ def _reference(reference: TargetFacts) -> list[Html]:
     ]
 
 
-def _state(state: str) -> Html:
-    return element("span", f"– {state}", class_=f"state {state.partition(' ')[0]}")
+def _state(state: str, colour: Literal["passed", "failed"]) -> Html:
+    return element("span", f"– {state}", class_=f"state {colour}")

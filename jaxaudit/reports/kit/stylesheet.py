@@ -141,7 +141,7 @@ summary { cursor: pointer; color: var(--link); }
 details[open] > summary { margin-bottom: 0.6rem; }
 .state { font-weight: 650; }
 .state.passed { color: var(--passed); }
-.state.failed, .state.above { color: var(--failed); }
+.state.failed { color: var(--failed); }
 @media (max-width: 40rem) {
   section { padding: 1.2rem 1.1rem 0.6rem; }
   dl:not(.tiles) > div { grid-template-columns: 1fr; gap: 0; }
