@@ -94,7 +94,7 @@ def tested_tiles(results: AuditResults) -> list[tuple[str, str, str]]:
     )
     size = results.test.adjusted_effect if results.test else tests[results.main_view].welch.hedges_g
     return [
-        ("p-value", p_value, f"α = {test.alpha:g}"),
+        ("p-value", p_value.replace("at most", "≤"), f"α = {test.alpha:g}"),
         (
             "Effect size g, adjusted" if results.test else "Effect size g",
             formats.effect(size.estimate),
