@@ -219,11 +219,11 @@ def _as_json(value: Mapping[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps(value))
 
 
-def differences(found: Any, wanted: Any, path: str = "") -> Iterator[str]:
+def differences(found: Any, wanted: Any, *, path: str = "") -> Iterator[str]:
     """What differs between two values of JSON, by its place; of hashes only that they do."""
     if isinstance(found, dict) and isinstance(wanted, dict):
         for name in sorted(found.keys() | wanted.keys()):
-            yield from differences(found.get(name), wanted.get(name), f"{path}.{name}" if path else name)
+            yield from differences(found.get(name), wanted.get(name), path=f"{path}.{name}" if path else name)
     elif found != wanted and path.endswith(_HASH) and found and wanted:
         yield f"{path.removesuffix(_HASH)} differ"
     elif found != wanted:

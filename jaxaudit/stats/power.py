@@ -129,7 +129,7 @@ def summarise_draws(
     repetitions, largest = len(p_values), min(samples)
     rejected = (p_values <= alpha) & (t > 0)
     one_sided = np.where(t > 0, p_values / 2, 1 - p_values / 2) if test.two_sided else p_values
-    z = -special.ndtri(np.maximum(one_sided, _SMALLEST_P))
+    z = -special.ndtri(np.clip(one_sided, _SMALLEST_P, np.nextafter(1, 0)))  # finite, also where p is 1
     points = []
     for g, n in enumerate(sizes):
         independent = min(largest // n, repetitions)

@@ -148,7 +148,7 @@ def rest_mean(statistics: UnitStatistics) -> Float[np.ndarray, " *units"]:
 
 
 def selectivity(
-    statistics: UnitStatistics, floor: Float[np.ndarray, " *units"] | float = 0.0
+    statistics: UnitStatistics, *, floor: Float[np.ndarray, " *units"] | float = 0.0
 ) -> Float[np.ndarray, " *units"]:
     """(4), or (5) with a floor: UnitMem of images, ClassMem of classes; 0 for units that no item activates.
 

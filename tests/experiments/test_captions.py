@@ -18,7 +18,7 @@ from tests.results.round_trip import read_back
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Flags: a target, and two flat folders of 24 pictures with the embeddings of their captions."""
+    """Flags: a target, and two flat folders of 36 pictures with the embeddings of their captions."""
     folder = tmp_path_factory.mktemp("captions")
     target = tiny.captioned_target()
     save_target(
@@ -31,10 +31,10 @@ def data(tmp_path_factory):
     )
     flags = {"target": folder / "target"}
     for split in ("members", "nonmembers"):
-        source = open_source(f"digits:{split}[:24]")
+        source = open_source(f"digits:{split}[:36]")
         (folder / split).mkdir()
         lines, embeddings = [], {"null_embedding": tiny.embed([""])[0]}
-        for sample in map(source.load, range(24)):
+        for sample in map(source.load, range(36)):
             name, caption = f"{sample.id.replace('/', '-')}.png", f"a {sample.label} by hand"
             Image.fromarray(sample.image).save(folder / split / name)
             lines.append(json.dumps({"file_name": name, "text": caption}))
@@ -46,7 +46,7 @@ def data(tmp_path_factory):
 
 
 def test_an_audit_ends_with_the_report(data, tmp_path):
-    process = run("audit", **data, scores="multiple_loss_100,clid_100,clid_300", batch_size=24, out=tmp_path)
+    process = run("audit", **data, scores="multiple_loss_100,clid_100,clid_300", batch_size=36, out=tmp_path)
     assert process.returncode == 0, process.stderr
     assert process.stderr == ""
     results = read_back(tmp_path / "results.json", AuditResults)
@@ -59,7 +59,7 @@ def test_a_localisation_ends_with_the_report(data, tmp_path):
     process = run("localize", **data, num_views=2, top=0.1, out=tmp_path)
     assert process.returncode == 0, process.stderr
     assert process.stderr == ""
-    assert len(UnitMap.load(tmp_path / "units").ids) == 24
+    assert len(UnitMap.load(tmp_path / "units").ids) == 36
     found = read_back(tmp_path / "results.json", LocalizationResults).localization
     assert found.pictures[0].picture in (tmp_path / "report.html").read_text()
 

@@ -30,7 +30,7 @@ def evidence(target, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def results(evidence):
-    return assess(evidence)
+    return assess(evidence, AssessConfig(seed=0))
 
 
 def test_it_was_trained_on_the_members_alone(target):
@@ -61,7 +61,7 @@ def test_it_leaks_as_much_as_the_published_models(results):
 
 def test_members_are_identified_and_with_few_of_them(results):
     assert results.finding.status == "trained_on"
-    assert results.gate.passed
+    assert results.test.comparability == "comparable"
     assert results.power_curves["diff"].required.estimate <= 50
 
 

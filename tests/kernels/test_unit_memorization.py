@@ -40,8 +40,8 @@ def test_a_floor_holds_down_units_below_it_alone(values):
     statistics = observe(no_items((4, 6)), values, np.arange(23))
     published, both = selectivity(statistics), statistics.maximum + rest_mean(statistics)
     floor = np.where(np.arange(24).reshape(4, 6) % 2, both / 2, both * 4)
-    np.testing.assert_allclose(selectivity(statistics, floor)[:, 1::2], published[:, 1::2])
-    np.testing.assert_allclose(selectivity(statistics, floor)[:, ::2], published[:, ::2] / 4, rtol=1e-6)
+    np.testing.assert_allclose(selectivity(statistics, floor=floor)[:, 1::2], published[:, 1::2])
+    np.testing.assert_allclose(selectivity(statistics, floor=floor)[:, ::2], published[:, ::2] / 4, rtol=1e-6)
 
 
 def test_order_and_grouping_of_items_change_nothing(values):

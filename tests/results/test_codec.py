@@ -17,6 +17,7 @@ from jaxaudit import results as records
 from jaxaudit.errors import InputError
 from jaxaudit.protocols import PUBLISHED
 from jaxaudit.results import (
+    AlternativePower,
     AuditResults,
     BenchmarkResults,
     Document,
@@ -25,11 +26,15 @@ from jaxaudit.results import (
     KeptMeasurement,
     NullStudyResults,
     OwnersAnswer,
+    Plan,
+    ReliabilityResults,
     SetRoc,
     StageSpeed,
     StudiedTarget,
     StudyPoint,
     StudyResults,
+    TargetReliability,
+    VerdictRates,
     decode,
     encode,
     format_of,
@@ -80,10 +85,20 @@ def documents():
         mean_p=0.5, **null,
     )  # fmt: skip
     measured = record("none", 0.0, 45)
+    rates = VerdictRates(
+        scenario="nothing",
+        description="Nothing was done.",
+        num_images=100,
+        one_view=SHARE,
+        plain=SHARE,
+        adjusted=SHARE,
+        trained_on=SHARE,
+        repetitions=9,
+    )
     return {
         "audit": audit,
         "published": make_audit(PUBLISHED),
-        "not_testable": make_audit(gate_shift=0.5),
+        "not_testable": make_audit(gate_shift=1.0),
         "answer": OwnersAnswer(
             status="identified",
             required=None,
@@ -98,8 +113,37 @@ def documents():
                     records.Question(pictures=("a", "b"), p_value=1e-4, e_value=50.0, fingerprint="c"),
                 ),
             ),
-            near_duplicates=records.NearDuplicates(published=0, unpublished=2),
             audit=audit,
+        ),
+        "plan": Plan(
+            written="2026-01-02T03:04:05Z",
+            request={"scores": ["diff/loss"]},
+            reference=None,
+            protocol="default",
+            procedure="split",
+            alpha=0.01,
+            power=0.8,
+            seed=None,
+            level=0.1,
+            permutations=9_999,
+            previous=None,
+            fingerprint="ab" * 32,
+        ),
+        "reliability": ReliabilityResults(
+            alpha=0.01,
+            permutations=999,
+            seed=0,
+            targets=(TargetReliability(target="one", num_scores=18, accused=(rates,), found=(rates,)),),
+            alternatives=(
+                AlternativePower(
+                    alternative="all",
+                    num_images=100,
+                    rejected={"sum": SHARE},
+                    contradicted=SHARE,
+                    repetitions=9,
+                ),
+            ),
+            unit_controls=(),
         ),
         "extraction": report()[0],
         "unchecked": report(validation=False)[0],
@@ -126,6 +170,8 @@ NAMES = (
     "published",
     "not_testable",
     "answer",
+    "plan",
+    "reliability",
     "extraction",
     "unchecked",
     "localization",
@@ -197,11 +243,11 @@ def test_the_results_of_the_first_release_are_refused_by_their_format():
         (lambda plain: plain["gate"].update(extra=1), "unknown field `extra` - at `$.gate`"),
         (lambda plain: plain.pop("seed"), "missing required field `seed`"),
         (lambda plain: plain["gate"].pop("auc"), "missing required field `auc` - at `$.gate`"),
-        (lambda plain: plain["gate"].update(auc="0.5"), "Expected `float`, got `str` - at `$.gate.auc`"),
+        (lambda plain: plain["gate"].update(level="0.5"), "Expected `float`, got `str` - at `$.gate.level`"),
         (lambda plain: plain.update(seed=0.5), "Expected `int`, got `float` - at `$.seed`"),
         (lambda plain: plain["finding"].update(status="guilty"), "'guilty' - at `$.finding.status`"),
-        (lambda plain: plain["gate"].update(auc=math.nan), "JSON is malformed"),
-        (lambda plain: plain["gate"].update(auc=10**400), "out of range"),
+        (lambda plain: plain["gate"].update(level=math.nan), "JSON is malformed"),
+        (lambda plain: plain["gate"].update(level=10**400), "out of range"),
         (lambda plain: plain["dataset_inference"]["diff"].update(test="new"), "'new' - at"),
     ],
 )
@@ -233,8 +279,8 @@ def test_a_file_that_is_not_there_is_said(tmp_path):
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, np.float64(math.nan)])
 def test_numbers_that_json_cannot_say_are_not_written(value, tmp_path):
     audit = documents()["audit"]
-    broken = replace(audit, gate=replace(audit.gate, auc=value))
-    with pytest.raises(InputError, match=r"AuditResults\.gate\.auc is NaN or infinite"):
+    broken = replace(audit, gate=replace(audit.gate, level=value))
+    with pytest.raises(InputError, match=r"AuditResults\.gate\.level is NaN or infinite"):
         write_results(tmp_path / "results.json", broken)
     assert not list(tmp_path.iterdir())
 
@@ -249,10 +295,10 @@ def test_values_of_another_type_are_not_written():
 
 def test_scalars_of_numpy_are_written_as_pythons():
     audit = documents()["audit"]
-    gate = replace(audit.gate, auc=np.float32(0.5), num_p=np.int64(3), passed=np.bool_(True))
+    gate = replace(audit.gate, level=np.float32(0.5), num_p=np.int64(3), passed=np.bool_(True))
     again = decode(encode(replace(audit, gate=gate)), AuditResults, "memory").gate
-    assert (again.auc, again.num_p, again.passed) == (0.5, 3, True)
-    assert [type(value) for value in (again.auc, again.num_p, again.passed)] == [float, int, bool]
+    assert (again.level, again.num_p, again.passed) == (0.5, 3, True)
+    assert [type(value) for value in (again.level, again.num_p, again.passed)] == [float, int, bool]
 
 
 def test_records_cannot_be_changed():

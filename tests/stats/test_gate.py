@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from scipy import special
 from sklearn.linear_model import Ridge
-from sklearn.metrics import roc_auc_score
 
 from jaxaudit.errors import InputError
 from jaxaudit.stats import GATE_LEVEL, blind_gate
@@ -82,14 +81,14 @@ def test_without_labels_wrong_ones_cannot_be_seen():
 @pytest.mark.parametrize(("n", "m", "kind"), [(30, 30, "pictures"), (15, 60, "heavy tails")])
 def test_alike_sets_fail_at_the_level(n, m, kind):
     rng, failed = np.random.default_rng(4), []
-    for seed in range(300):
+    for seed in range(200):
         if kind == "pictures":
             sets = against(rng, "nothing", n)
         else:
             p, u = (np.round(simulated.features(rng, (size, 6), kind), 1) for size in (n, m))
             sets = {"p_blind": p, "u_blind": u}
         failed.append(not blind_gate(**sets, permutations=99, seed=seed).passed)
-    assert np.mean(failed) == pytest.approx(GATE_LEVEL, abs=2 * np.sqrt(0.1 * 0.9 / 300))
+    assert np.mean(failed) == pytest.approx(GATE_LEVEL, abs=2 * np.sqrt(0.1 * 0.9 / 200))
 
 
 @pytest.mark.parametrize("kind", ["mean", "spread", "heavy tails"])
@@ -105,7 +104,7 @@ def test_visible_differences_are_found(kind):
 def test_separable_sets_fail_beyond_doubt():
     rng = np.random.default_rng(6)
     gate = blind_gate(rng.standard_normal((30, 3)) + np.array([9, 0, 0]), rng.standard_normal((50, 3)))
-    assert gate.auc.estimate > 0.99
+    assert gate.auc.estimate > 0.95
     assert gate.p_value <= 0.002
     assert not gate.passed
     assert (gate.num_p, gate.num_u, gate.num_features) == (30, 50, 3)
@@ -141,7 +140,7 @@ def test_duplicated_rows_raise_no_alarm():
     rows = np.repeat(np.arange(3.0), 20)[:, None]
     gate = blind_gate(rows, rows, permutations=199)
     assert gate.passed
-    assert gate.auc.estimate == pytest.approx(0.5, abs=0.1)
+    assert gate.auc.high < 0.5  # what is left out of a fit, and nothing else, speaks against itself
 
 
 def test_errors():

@@ -162,3 +162,11 @@ def test_errors():
         power_curve(p, u, repetitions=0)
     with pytest.raises(InputError, match="Score 'a' is 0 for all 40"):
         power_curve(p * [0, 1], u * [0, 1], names=("a", "b"))
+
+
+def test_sets_whose_scores_are_far_lower_need_a_number_that_nobody_can_give():
+    rng = np.random.default_rng(12)
+    p, u = rng.standard_normal((200, 3)) - 3, rng.standard_normal((200, 3))
+    required = power_curve(p, u, repetitions=50).required
+    assert (required.estimate, required.high) == (None, None)
+    assert required.reason.endswith("0% of the draws reject.")

@@ -23,7 +23,7 @@ def judge(rng, n, m, *, shift=0.0, blind_shift=0.0, permutations=999, **options)
 
 
 def test_trained_on():
-    one = judge(np.random.default_rng(0), 200, 1000, shift=1, p_ids=[f"p{i}" for i in range(200)])
+    one = judge(np.random.default_rng(8), 200, 1000, shift=1, p_ids=[f"p{i}" for i in range(200)])
     finding, test = one.finding, one.test
     assert finding.status == "trained_on"
     assert finding.sentence.startswith(
@@ -32,7 +32,8 @@ def test_trained_on():
         "p <= 0.001, the larger of 0.001 as they are and 0.001 adjusted for class, typicality and blind "
         "features; alpha = 0.01; effect size g = "
     )
-    assert f"g = {test.effect.estimate:.2f} ({test.effect.low:.2f} to {test.effect.high:.2f})" in finding.sentence
+    effect = test.effect
+    assert f"g = {effect.estimate:.2f} ({effect.low:.2f} to {effect.high:.2f})" in finding.sentence
     assert f"by {test.auc_excess.estimate:.3f}, at least {test.auc_excess.low:.3f}" in finding.sentence
     assert f"no difference found blindly, p = {test.gate.p_value:.2g} at a level of 0.1" in finding.sentence
     assert one.sensitivity.gamma > 1.5
@@ -74,7 +75,10 @@ def test_sets_that_differ_visibly_are_not_testable_whatever_the_scores():
 
 
 def test_a_stricter_verdict_has_no_weaker_gate():
-    gates = [judge(np.random.default_rng(4), 60, 60, blind_shift=0.3, alpha=alpha).test.gate for alpha in (0.05, 0.002)]
+    gates = [
+        judge(np.random.default_rng(4), 60, 60, blind_shift=0.3, alpha=alpha).test.gate
+        for alpha in (0.05, 0.002)
+    ]
     assert gates[0] == gates[1]
     assert gates[0].level == 0.1
 

@@ -125,7 +125,7 @@ def _floored(pictures: UnitStatistics, axis: UnitAxis) -> Float[np.ndarray, "T U
     """(5), with the floor that the layers set."""
     layers = axis.split(pictures.maximum).values()
     floors = [np.broadcast_to(_FLOOR * each.mean(-1, keepdims=True), each.shape) for each in layers]
-    return selectivity(pictures, np.concatenate(floors, axis=-1))
+    return selectivity(pictures, floor=np.concatenate(floors, axis=-1))
 
 
 def pool(first: UnitMap, second: UnitMap) -> UnitMap:

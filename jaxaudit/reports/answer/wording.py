@@ -109,8 +109,8 @@ def changes(answer: OwnersAnswer) -> list[str]:
 
 
 def _compared(answer: OwnersAnswer) -> str:
-    published = wording.counted(answer.audit.members, "published")
-    unpublished = wording.counted(answer.audit.nonmembers, "unpublished pictures")
+    published = wording.counted(answer.audit.members, what="published")
+    unpublished = wording.counted(answer.audit.nonmembers, what="unpublished pictures")
     return f"The model was asked about {published} and {unpublished}, and how it answered was compared."
 
 

@@ -14,7 +14,11 @@ def checks(results: AuditResults) -> Html:
     """The blind gate, and the test of unseen images against each other, for everyone."""
     gate, control = results.gate, results.null_control
     parts = [
-        element("h3", "Blind gate: are the two sets alike? ", _state(wording.gate_state(gate), "passed" if gate.passed else "failed")),
+        element(
+            "h3",
+            "Blind gate: are the two sets alike? ",
+            _state(wording.gate_state(gate), "passed" if gate.passed else "failed"),
+        ),
         paragraph(
             "If photographs were compared with drawings, any model would treat them differently, "
             "trained on them or not. So a test that never sees the model tries to tell P from U by the "
@@ -25,7 +29,8 @@ def checks(results: AuditResults) -> Html:
         paragraph(
             f"{wording.gate_numbers(gate)}. With so many images, a shift of one feature by "
             f"{formats.effect(gate.detectable_shift)} standard deviations would have been found four times "
-            "out of five; smaller ones may be there."
+            "out of five; smaller ones may be there. An AUC below one half says that there was nothing to "
+            "learn."
         ),
         table(["looked at", "p-value"], [[name, formats.p_value(p)] for name, p in gate.p_values.items()]),
     ]

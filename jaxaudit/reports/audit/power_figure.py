@@ -118,7 +118,7 @@ def _rate_panel(
     if control:
         rate = control.rejection_rate
         axes.axhspan(rate.low, rate.high, color=style.SOFT_INK, alpha=0.3, linewidth=0)
-        _level_line(axes, rate.estimate, f"null control\n{formats.percent(rate.estimate)}", "-")
+        _level_line(axes, rate.estimate, f"U against U\n{formats.percent(rate.estimate)}", "-")
 
 
 def _needed_panel(axes: Axes, curves: Curves, colours: dict[str, str], roles: dict[str, str]) -> None:

@@ -123,7 +123,7 @@ def gate_numbers(gate: Gate) -> str:
     )
 
 
-def counted(images: ImageSet, what: str = "images") -> str:
+def counted(images: ImageSet, *, what: str = "images") -> str:
     """ "500 images", with what a verdict counts where that is fewer: "500 images (100 independent ones)"."""
     size, independent = images.num_images, images.num_independent
     fewer = "" if independent in (None, size) else f" ({formats.count(independent)} independent ones)"

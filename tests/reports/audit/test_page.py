@@ -14,7 +14,8 @@ VOID = {"meta", "br"}
 VARIANTS = {
     "trained_on": {},
     "no_evidence": {"effect": 0.0},
-    "not_testable": {"gate_shift": 0.5},
+    "contradicted": {"effect": -0.5},
+    "not_testable": {"gate_shift": 1.0},
     "paper": {"protocol": PUBLISHED},
     "small": {"samples": 90},
 }
@@ -88,7 +89,7 @@ def test_the_same_results_give_the_same_bytes_without_a_date():
     assert not re.search(r"20\d\d-\d\d-\d\d", source)
 
 
-@pytest.mark.parametrize("variant", ["trained_on", "no_evidence", "not_testable", "paper"])
+@pytest.mark.parametrize("variant", ["trained_on", "no_evidence", "contradicted", "not_testable", "paper"])
 def test_the_verdict_comes_first_with_its_sentence(variant):
     results = make_results(**VARIANTS[variant])
     page = Page(render_html(results))
@@ -135,7 +136,10 @@ def test_dataset_inference_numbers_are_those_of_the_results():
         high = size.high or f"more than {curve.points[-1].n}"
         assert cell.replace(",", "") == f"{size.estimate} ({size.low} to {high})"
     gate, control = results.gate, results.null_control
-    assert f"AUC {gate.auc:.3f} (by chance {gate.chance_auc.low:.3f} to " in page.text
+    assert f"classifier {formats.spread(gate.auc, formats.area)}" in page.text
+    assert f"a shift of one feature by {formats.effect(gate.detectable_shift)} standard" in page.text
+    for name, p in gate.p_values.items():
+        assert page.row(name) == [formats.p_value(p)]
     rate = formats.spread(control.rejection_rate, formats.percent)
     assert f"{rate} of 1,000 random splits" in page.text
 
@@ -159,7 +163,7 @@ def test_the_target_and_both_sets_are_named():
 def test_the_commands_carry_the_flags_of_the_request():
     results = make_results()
     members = replace(results.members, source="folder:/my data[:9]")
-    results = replace(results, seed=3, alpha=0.05, members=members)
+    results = replace(results, seed=3, seed_given=True, alpha=0.05, members=members)
     page = Page(render_html(results))
     audit, verdict = (page.text.partition(f"jaxaudit {name} \\\n")[2] for name in ("audit", "verdict"))
     assert "--members='folder:/my data[:9]' \\" in audit
@@ -167,7 +171,8 @@ def test_the_commands_carry_the_flags_of_the_request():
     assert "--scores=all \\" in audit
     assert "--seed=0 \\" in audit
     assert verdict.startswith("  --evidence=DIR/evidence \\\n  --protocol=default \\\n  --alpha=0.05")
-    assert "--seed=3" in verdict
+    assert "--test_seed=3" in verdict
+    assert "--test_seed" not in Page(render_html(replace(results, seed_given=False))).text
 
 
 def test_every_score_is_explained_and_cited():
@@ -190,8 +195,9 @@ def test_scores_of_one_kind_share_a_row():
 
 
 def test_a_failed_gate_is_said_beside_every_number():
-    page = Page(render_html(make_results(gate_shift=0.5)))
-    assert page.text.count("The blind gate failed") == 2
+    page = Page(render_html(make_results(gate_shift=1.0)))
+    assert page.text.count("The blind gate found a difference") == 2
+    assert "difference found" in page.text
     assert "Dataset inference was not carried out" in page.text
     assert "Images needed" not in page.text
 

@@ -23,8 +23,9 @@ def flat(text):
 
 
 def row(text, label):
-    line = next(line for line in text.splitlines() if line.strip().startswith(label))
-    return re.split(r"\s{2,}", line.strip())
+    """The cells of the first line that begins with this one."""
+    lines = (re.split(r"\s{2,}", line.strip()) for line in text.splitlines())
+    return next(cells for cells in lines if cells[0] == label)
 
 
 def test_the_sentence_is_printed_word_for_word():
@@ -32,12 +33,13 @@ def test_the_sentence_is_printed_word_for_word():
     assert results.finding.sentence in flat(printed(results))
 
 
-@pytest.mark.parametrize("status", ["trained_on", "no_evidence", "not_testable", "paper"])
+@pytest.mark.parametrize("status", ["trained_on", "no_evidence", "contradicted", "not_testable", "paper"])
 def test_every_verdict_fits_80_columns_without_colour(status):
     results = {
         "trained_on": make_results(),
         "no_evidence": make_results(effect=0.0),
-        "not_testable": make_results(gate_shift=0.5),
+        "contradicted": make_results(effect=-0.5),
+        "not_testable": make_results(gate_shift=1.0),
         "paper": make_results(PUBLISHED),
     }[status]
     assert results.finding.status == status
@@ -52,7 +54,7 @@ def test_membership_numbers_are_those_of_the_results():
     text = printed(results, width=100)
     membership = results.membership
     names = list(membership.groups.values())
-    assert row(text, "score ")[1:] == names
+    assert row(text, "score")[1:] == names
     metrics = [membership.per_score[name] for name in names]
     assert row(text, "TPR at 1% FPR")[1:] == [
         formats.spread(m.tpr_at_fpr[0.01], formats.percent) for m in metrics
@@ -87,16 +89,42 @@ def test_dataset_inference_numbers_are_those_of_the_results():
 def test_gate_and_control_are_printed():
     text = flat(printed(make_results()))
     gate, control = make_results().gate, make_results().null_control
-    assert f"blind gate passed: AUC {gate.auc:.3f}" in text
+    p_value = formats.p_value(gate.p_value)
+    assert f"blind gate no difference found: p = {p_value} at a level of 10%, AUC" in text
+    assert f"{gate.auc.estimate:.3f} ({gate.auc.low:.3f} to {gate.auc.high:.3f})" in text
+    assert f"U against U as expected: {formats.spread(control.rejection_rate, formats.percent)}" in text
     assert f"of {control.repetitions:,} random splits" in text
-    assert "blind gate failed" in flat(printed(make_results(gate_shift=0.5)))
+    failed = flat(printed(make_results(gate_shift=1.0)))
+    assert "blind gate difference found: p = " in failed
+    assert "U against U" not in failed
+
+
+def test_what_decided_is_printed_before_and_after_adjustment():
+    results = make_results()
+    text, test = printed(results, width=100), results.test
+    assert row(text, "P and U can be compared")[1:] == ["as they are"]
+    assert row(text, "p-value, scores as they are")[1:] == ["at most 1.0 × 10⁻⁴"]
+    assert row(text, "effect size g, as they are")[1:] == [formats.spread(test.effect, formats.effect)]
+    adjusted = formats.spread(test.adjusted_effect, formats.effect)
+    assert row(text, "effect size g, adjusted")[1:] == [adjusted]
+    assert row(text, "in the direction of training")[1:] == ["not contradicted"]
+    assert row(text, "odds a hidden difference needs")[1:] == [f"× {results.sensitivity.gamma:.2f}"]
+    assert row(text, "seed of the tests")[1:] == ["0, follows from the evidence"]
+    contradicted = printed(make_results(effect=-0.5), width=100)
+    assert row(contradicted, "in the direction of training")[1:] == ["contradicted"]
+    assert "What the verdict rests on" not in printed(make_results(PUBLISHED))
+
+
+def test_who_chose_the_seed_is_said():
+    text = printed(replace(make_results(), seed=7, seed_given=True), width=100)
+    assert row(text, "seed of the tests")[1:] == ["7, chosen by whoever ran the audit"]
 
 
 def test_missing_parts_are_left_out():
     results = replace(make_results(), power_curves=None, null_control=None)
     text = printed(results)
     assert "images needed" not in text
-    assert "null control" not in text
+    assert "U against U" not in text
 
 
 def test_markup_in_names_is_plain_text():
