@@ -139,7 +139,7 @@ class Protocol:
 
     @property
     def gives_verdict(self) -> bool:
-        """Whether the outcome is a verdict: after a blind gate, by the omnibus test."""
+        """Whether the outcome is a verdict: gate and omnibus test, with U against U beside it."""
         return self.statement is None
 
     def takes(self, reproduces_published_code: bool) -> bool:

@@ -2,6 +2,8 @@
 
 collect       the scores of every picture                 assess   membership and dataset inference from them
 identify      an owner's question                         studies  how well the method itself does
+asking        what its answers mean, and asking again     plan     what is fixed before scoring
+carry_out     evidence as planned, beside a reference     reference   what that does to the tables
 extraction    training pictures, regenerated
 localization  the units that answer to one picture
 mitigation    what a changed target still gives away

@@ -7,14 +7,7 @@ audit checks (`carry_out`, `assess`) nothing is said where
   - there are fewer pictures than any test could reject with;
   - a picture was asked about before: who asks again brings new ones.
 
-An answer is "identified", "contradicted" (P and U differ, but not in the direction of training),
-"not_testable" (they differ without the model), "too_few" or "not_identified". Of models that have seen
-neither set at most alpha are identified, and at most one in twenty gets "too_few" (p <= 0.05, level of its
-own).
-
-Who asks again names the earlier answer. Then all questions are one test (`jaxaudit.stats.betting`), and
-"identified" is a wealth of 1/alpha or more. A first question is decided by its p-value; who means to ask
-again whatever comes out, and to keep to alpha all the same, goes by the e-value from the first.
+What the answers mean, and how a question adds to earlier ones, says `jaxaudit.audits.asking`.
 """
 
 from __future__ import annotations
@@ -23,29 +16,23 @@ import os
 from collections.abc import Sequence
 
 from jaxaudit import stats
+from jaxaudit.audits.asking import ask, check_new, check_previous, last_question, status_of
 from jaxaudit.audits.assess import AssessConfig, assess
 from jaxaudit.audits.carry_out import Reference, carry_out, plan_audit
 from jaxaudit.audits.collect import CollectConfig, Preparation, prepare
 from jaxaudit.audits.independent import read_independent
-from jaxaudit.audits.request import target_request
 from jaxaudit.data import Clusters, Source
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import Evidence
 from jaxaudit.results import (
-    Answer,
     AuditResults,
     Forecast,
     OwnersAnswer,
     Plan,
-    SequentialEvidence,
-    SetTest,
 )
 from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.targets import Target
 
-SIGNS = 0.05
-"""p-value up to which there are signs of training, where they are not enough for an answer."""
-_UNPLANNED = "unplanned"
 _EXAMPLES = 3
 
 
@@ -91,17 +78,18 @@ def identify_data(
         assess_config,
         reference=reference,
         plan=plan,
-        previous=_last(previous),
+        previous=last_question(previous),
         progress=progress,
     )
     progress(0, 0, "Computing statistics")
     audit = assess(evidence, assess_config, reference=beside, plan=plan)
-    asked = _ask(audit, prepared, previous)
-    status = _status(audit, asked)
-    first = len(asked.questions) == 1
+    asked = ask(audit, prepared, previous)
+    status = status_of(audit, asked)
     return OwnersAnswer(
         status=status,
-        required=_required(audit, evidence, assess_config) if status == "too_few" and first else None,
+        required=_required(audit, evidence, assess_config)
+        if status == "too_few" and previous is None
+        else None,
         asked=asked,
         audit=audit,
     )
@@ -127,7 +115,7 @@ def plan_identification(
     prepared = _look(
         target, published, unpublished, collect_config, assess_config, previous=previous, progress=progress
     )
-    return plan_audit(prepared, assess_config, reference=reference, previous=_last(previous))
+    return plan_audit(prepared, assess_config, reference=reference, previous=last_question(previous))
 
 
 def check_sizes(num_published: int, num_unpublished: int, alpha: float) -> None:
@@ -136,12 +124,12 @@ def check_sizes(num_published: int, num_unpublished: int, alpha: float) -> None:
     Raises:
       InputError: with the number that is needed at least.
     """
-    fewest = 2 * stats.fewest_permutable(alpha)
+    fewest = max(2 * stats.fewest_permutable(alpha), stats.FEWEST)
     for count, what in ((num_published, "published"), (num_unpublished, "unpublished")):
         if count < fewest:
             raise InputError(
-                f"{count} {what} pictures are too few for any answer at alpha={alpha:g}: {fewest} are the "
-                "least with which a test can reject at all; models that leak little need hundreds."
+                f"{count} {what} pictures are too few for any answer at alpha={alpha:g}: at least {fewest} "
+                "are needed, and hundreds where models leak little."
             )
 
 
@@ -180,86 +168,13 @@ def _look(
             f"protocol={assess_config.protocol.name!r} gives no verdict; owners need the default one."
         )
     if previous is not None:
-        _check_previous(previous, target, assess_config.alpha)
+        check_previous(previous, target, assess_config.alpha)
     check_sizes(len(published), len(unpublished), assess_config.alpha)
     prepared = prepare(target, published, unpublished, collect_config or CollectConfig(), progress=progress)
     check_no_copies(prepared.pictures["members"].source.ids, prepared.clusters["members"])
     if previous is not None:
-        _check_new(prepared, previous)
+        check_new(prepared, previous)
     return prepared
-
-
-def _check_previous(previous: OwnersAnswer, target: Target, alpha: float) -> None:
-    """Raises InputError unless the earlier answer is whole, about this model, and at this level."""
-    stats.check_history(previous.asked.questions, plan=previous.asked.plan)
-    before, now = previous.audit.target, target_request(target)
-    if before.fingerprint != now["fingerprint"]:
-        raise InputError(
-            f"The earlier answer is about {before.name} (fingerprint {str(before.fingerprint)[:16]}), not "
-            f"about {target.name} ({str(now['fingerprint'])[:16]}); only questions about one model add up."
-        )
-    if previous.asked.alpha != alpha:
-        raise InputError(
-            f"The earlier answer is at alpha={previous.asked.alpha:g}, not {alpha:g}; all questions have the "
-            "level that was fixed with the first."
-        )
-
-
-def _check_new(prepared: Preparation, previous: OwnersAnswer) -> None:
-    before = {picture for question in previous.asked.questions for picture in question.pictures}
-    again = [
-        name
-        for pictures in prepared.pictures.values()
-        for name, digest in pictures.digests.items()
-        if digest in before
-    ]
-    if again:
-        raise InputError(
-            f"{len(again)} pictures ({again[0]!r}{', ...' if len(again) > 1 else ''}) were asked about "
-            "before; who asks again must bring new pictures, published and unpublished, so that the error "
-            "stays at alpha."
-        )
-
-
-def _last(previous: OwnersAnswer | None) -> str | None:
-    """The fingerprint of the last question of an answer."""
-    return None if previous is None else previous.asked.questions[-1].fingerprint
-
-
-def _ask(audit: AuditResults, prepared: Preparation, previous: OwnersAnswer | None) -> SequentialEvidence:
-    """This question after those before, with the p-value that it may enter with."""
-    if previous is not None:
-        chain, history = previous.asked.plan, previous.asked.questions
-    else:
-        plan = audit.plan
-        chain, history = plan.fingerprint if plan and plan.beforehand else _UNPLANNED, ()
-    pictures = {digest for each in prepared.pictures.values() for digest in each.digests.values()}
-    asked = stats.ask_again(history, sorted(pictures), _p_value(_test(audit)), plan=chain)
-    return stats.combine_history(asked, alpha=audit.alpha, plan=chain)
-
-
-def _p_value(test: SetTest) -> float:
-    """That of the test, but 1 where the test may accuse nobody: also valid, as it is no smaller."""
-    vetoed = test.p_value <= test.alpha and not test.rejected
-    return 1.0 if vetoed or test.contradicted or test.comparability == "different" else test.p_value
-
-
-def _status(audit: AuditResults, asked: SequentialEvidence) -> Answer:
-    """Of a first question by its test, of later ones by all questions together."""
-    first, test = len(asked.questions) == 1, _test(audit)
-    if audit.finding.status == "trained_on" if first else asked.rejected:
-        return "identified"
-    if audit.finding.status == "contradicted" or audit.finding.status == "not_testable":
-        return audit.finding.status
-    p_value = test.p_value if first else asked.p_value
-    signs = test.comparability == "comparable" and not test.contradicted
-    return "too_few" if signs and audit.alpha < p_value <= SIGNS else "not_identified"
-
-
-def _test(audit: AuditResults) -> SetTest:
-    if audit.test is None:
-        raise InputError(f"The protocol {audit.protocol} has no test that an answer could rest on.")
-    return audit.test
 
 
 def _required(audit: AuditResults, evidence: Evidence, config: AssessConfig) -> Forecast:

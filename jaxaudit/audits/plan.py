@@ -122,11 +122,11 @@ def remark(plan: Planned | None, *, seed: int | None) -> str:
     if plan is None:
         words = "Not planned beforehand."
     elif plan.beforehand:
-        words = f"Planned before scoring (fingerprint {plan.fingerprint})."
+        words = f"Planned before scoring (fingerprint {plan.fingerprint[:16]})."
     else:
         words = (
-            f"Not planned beforehand: scoring was begun without the plan {plan.fingerprint}, which does "
-            "not count."
+            f"Not planned beforehand: scoring was begun without the plan {plan.fingerprint[:16]}, which "
+            "does not count."
         )
     return words if seed is None else f"{words} Seed {seed} of the tests was chosen by hand."
 

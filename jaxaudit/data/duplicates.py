@@ -88,7 +88,7 @@ def fingerprint(image: UInt8[np.ndarray, "H W 3"]) -> tuple[np.uint64, UInt8[np.
     return _difference_hash(grey), np.asarray(thumbnail).ravel()
 
 
-def near_duplicates(prints: Fingerprints) -> Iterator[Int[np.ndarray, "K 2"]]:
+def near_duplicates(prints: Fingerprints) -> Iterator[Int[np.ndarray, "_ 2"]]:
     """All pairs of near-duplicates, each once, the earlier row first, in blocks of any size.
 
     Pictures without contrast correlate with nothing; whether they are the same, their pixels tell.

@@ -1,4 +1,4 @@
-"""The same picture on both sides."""
+"""The same picture, or nearly, twice."""
 
 import io
 
@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from jaxaudit.data import (
+    Fingerprints,
     check_disjoint,
     difference_hash,
-    fingerprints,
-    near_duplicate_ids,
+    fingerprint,
     near_duplicates,
     open_source,
     scan,
@@ -57,71 +57,68 @@ def test_the_hash_is_bit_by_bit_is_this_cell_brighter_than_the_next():
     assert int(difference_hash(np.zeros((5, 5, 3), np.uint8))) == 0
 
 
-def test_recompressed_and_resized_copies_stay_near_and_others_far():
-    originals, copies = [], []
-    for seed in range(20):
-        photo = _photo(seed)
-        buffer = io.BytesIO()
-        photo.resize((70, 50), Image.Resampling.LANCZOS).save(buffer, "JPEG", quality=60)
-        originals.append(difference_hash(np.asarray(photo)))
-        copies.append(difference_hash(np.asarray(Image.open(buffer).convert("RGB"))))
-    pairs = near_duplicates(np.array(originals), np.array(copies[::-1]), max_distance=8)
-    assert pairs.tolist() == [[row, 19 - row] for row in range(20)]
+def recompressed(photo, size, quality=60):
+    buffer = io.BytesIO()
+    photo.resize(size, Image.Resampling.LANCZOS).save(buffer, "JPEG", quality=quality)
+    return Image.open(buffer).convert("RGB")
 
 
-@pytest.mark.parametrize("block", [1, 50, 1 << 22])
-def test_pairs_are_those_of_a_loop_over_bits(block, monkeypatch):
-    monkeypatch.setattr("jaxaudit.data.duplicates._BLOCK", block)
-    random = np.random.default_rng(1)
-    hashes = random.integers(0, 2**64, 12, dtype=np.uint64)
-    others = np.concatenate(
-        [hashes[[3, 7]] ^ np.uint64(0b1011), random.integers(0, 2**64, 9, dtype=np.uint64)]
-    )
-    for limit in (2, 3, 28):
-        expected = [
-            [i, j]
-            for i in range(12)
-            for j in range(11)
-            if (int(hashes[i]) ^ int(others[j])).bit_count() <= limit
-        ]
-        found = near_duplicates(hashes, others, max_distance=limit)
-        assert found.tolist() == expected
-    assert near_duplicates(hashes, others[:0], max_distance=64).shape == (0, 2)
-    assert near_duplicates(hashes[:0], others, max_distance=64).shape == (0, 2)
+def prints(images):
+    hashes, thumbnails = zip(*(fingerprint(np.asarray(image)) for image in images), strict=True)
+    return Fingerprints(np.array(hashes), np.stack(thumbnails))
 
 
-def _save(folder, name, image, **options):
-    folder.mkdir(exist_ok=True)
-    image.save(folder / name, **options)
+def found(of):
+    pairs = [pair for block in near_duplicates(of) for pair in block.tolist()]
+    assert len({tuple(pair) for pair in pairs}) == len(pairs)
+    return sorted(pairs)
 
 
-def test_altered_copies_are_near_duplicates_and_other_pictures_are_not(tmp_path):
-    first, second = tmp_path / "first", tmp_path / "second"
-    for seed in range(6):
-        _save(first, f"{seed}.png", _photo(seed))
+def test_altered_copies_are_near_duplicates_and_other_pictures_are_not():
     brighter = Image.fromarray((np.asarray(_photo(0)) * 0.8 + 20).astype(np.uint8))
-    _save(second, "a.jpg", _photo(2), quality=60)
-    _save(second, "b.png", brighter)
-    _save(second, "c.png", _photo(4).resize((60, 50), Image.Resampling.LANCZOS))
-    for seed in range(10, 14):
-        _save(second, f"{seed}.png", _photo(seed))
-    (first / "broken.png").write_bytes(b"")
-    left, right = (
-        fingerprints(open_source(f"folder:{folder}?label=0", skip_unreadable=True))
-        for folder in (first, second)
-    )
-    assert sorted(near_duplicate_ids(left, right)) == [
-        ("0.png", "b.png"),
-        ("2.png", "a.jpg"),
-        ("4.png", "c.png"),
+    shrunk = _photo(4).resize((60, 50), Image.Resampling.LANCZOS)
+    photos = [_photo(seed) for seed in range(20)]
+    assert found(prints([*photos, recompressed(_photo(2), (70, 50)), brighter, shrunk])) == [
+        [0, 21],
+        [2, 20],
+        [4, 22],
     ]
-    assert near_duplicate_ids(left) == near_duplicate_ids(right) == []
-    (first / "2 again.jpg").write_bytes((second / "a.jpg").read_bytes())
-    again = fingerprints(open_source(f"folder:{first}?label=0", skip_unreadable=True))
-    assert near_duplicate_ids(again) == [("2 again.jpg", "2.png")]
 
 
-def test_no_digit_is_a_near_duplicate_of_another_half():
-    members, nonmembers = (fingerprints(open_source(f"digits:{half}")) for half in ("members", "nonmembers"))
-    assert len(near_duplicates(members.hashes, nonmembers.hashes, max_distance=8)) > 1000
-    assert near_duplicate_ids(members, nonmembers) == []
+def test_pictures_without_contrast_are_near_duplicates_of_nothing():
+    plain = [np.full((20, 20, 3), grey, np.uint8) for grey in (0, 0, 9)]
+    assert found(prints(plain)) == []
+    assert found(prints([*plain, _photo(0), _photo(0)])) == [[3, 4]]
+
+
+@pytest.mark.parametrize("block", [1, 7, 2048])
+@pytest.mark.parametrize("kind", ["photos", "digits", "noise"])
+def test_pairs_are_those_of_a_loop_over_all(kind, block, monkeypatch):
+    """Photos with copies around both thresholds, digits, of which many hashes are near, and what is far."""
+    monkeypatch.setattr("jaxaudit.data.duplicates._BLOCK", block)
+    rng = np.random.default_rng(0)
+    if kind == "photos":
+        levels = [np.asarray(_photo(seed), np.float64) for seed in range(25)]
+        noisy = [each + rng.normal(0, 3 * i, each.shape) for i, each in enumerate(levels)]
+        images = [np.clip(each, 0, 255).astype(np.uint8) for each in (*levels, *noisy)]
+    elif kind == "digits":
+        source = open_source("digits:members[:90]")
+        images = [source.load(index).image for index in range(90)]
+        images += [(image * 0.9 + 9).astype(np.uint8) for image in images]
+    else:
+        images = list(rng.integers(0, 256, (40, 16, 16, 3), dtype=np.uint8))
+    of = prints(images)
+    correlation, hashes = np.corrcoef(of.thumbnails.astype(float)), of.hashes.tolist()
+    expected = [
+        [i, j]
+        for i in range(len(images))
+        for j in range(i + 1, len(images))
+        if (hashes[i] ^ hashes[j]).bit_count() <= 8 and correlation[i, j] >= 0.995
+    ]
+    assert found(of) == expected
+    assert len(expected) == {"photos": 11, "digits": 90, "noise": 0}[kind]
+
+
+def test_no_digit_is_a_near_duplicate_of_another():
+    sources = (open_source(f"digits:{half}") for half in ("members", "nonmembers"))
+    assert found(prints([source.load(i).image for source in sources for i in range(len(source))])) == []

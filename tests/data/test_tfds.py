@@ -92,6 +92,23 @@ def test_pictures_and_labels_come_by_row(data_dir):
     assert sorted(found.values()) == list(range(_NUM_EXAMPLES))  # stored in an order of its own
 
 
+@pytest.mark.parametrize(("name", "feature"), [("tiny_pictures", "label"), ("tiny_captioned", "text")])
+def test_groups_are_a_feature_of_text_or_integers(data_dir, name, feature):
+    source = open_source(f"tfds:{name}/train?data_dir={data_dir}&group={feature}&shuffle=1[:5]")
+    for index in range(5):
+        sample = source.load(index)
+        number = sample.image.shape[0] - 4
+        assert sample.group == (str(number % 3) if feature == "label" else f"{number} é")
+
+
+@pytest.mark.parametrize("feature", ["image", "captions", "nobody"])
+def test_features_of_other_kinds_make_no_groups(data_dir, feature):
+    with pytest.raises(
+        InputError, match=r"a group is a text or an integer|No text or integer of tiny|nobody"
+    ):
+        open_source(f"tfds:tiny_captioned/train?data_dir={data_dir}&group={feature}")
+
+
 def test_threads_read_what_one_reads(data_dir):
     source = open_source(f"tfds:tiny_pictures/train?data_dir={data_dir}")
     order = np.random.default_rng(0).integers(0, _NUM_EXAMPLES, 60).tolist()

@@ -20,11 +20,11 @@ from jaxaudit.reports.answer.wording import (
 from jaxaudit.reports.audit import background
 from jaxaudit.reports.audit.checks import checks
 from jaxaudit.reports.audit.decision import decision
-from jaxaudit.reports.audit.power_figure import p_value
-from jaxaudit.reports.audit.verdict import tiles
+from jaxaudit.reports.audit.power_figure import p_value as p_value_figure
+from jaxaudit.reports.audit.verdict import tested_tiles
 from jaxaudit.reports.kit import formats, style
 from jaxaudit.reports.kit.inline import inline_svg
-from jaxaudit.reports.kit.markup import Html, bullets, code, element, paragraph, section, table
+from jaxaudit.reports.kit.markup import Html, bullets, code, element, key_numbers, paragraph, section, table
 from jaxaudit.reports.kit.page import page
 from jaxaudit.reports.kit.skipped import print_skipped
 from jaxaudit.results import OwnersAnswer
@@ -99,6 +99,8 @@ def render_answer(answer: OwnersAnswer, pictures: Sequence[Mapping[str, bytes]] 
 def _answer(answer: OwnersAnswer) -> Html:
     """Headline, plain words, the sentence to quote, key numbers."""
     asked, audit = answer.asked, answer.audit
+    p_value, *others = tested_tiles(audit)
+    needed = f"1/α = {e_value(1 / asked.alpha)} if asked again"
     label = "The finding, to quote"
     if len(asked.questions) > 1:
         label = "What was found in these pictures alone, to quote with the answer above"
@@ -107,14 +109,7 @@ def _answer(answer: OwnersAnswer) -> Html:
         element("h2", HEADLINES[answer.status]),
         *(paragraph(text) for text in plain_words(answer)),
         element("blockquote", paragraph(label, class_="label"), paragraph(audit.finding.sentence)),
-        tiles(
-            audit,
-            (
-                "e-value",
-                e_value(asked.e_value),
-                f"1/α = {e_value(1 / asked.alpha)} if asked again",
-            ),
-        ),
+        key_numbers([p_value, ("e-value", e_value(asked.e_value), needed), *others]),
         id="answer",
         class_=f"verdict {_BOX[answer.status]}",
     )
@@ -173,7 +168,7 @@ def _numbers(answer: OwnersAnswer) -> Html:
     if not answer.audit.power_curves:
         return Html()
     with style.house_style():
-        figure = p_value(answer.audit)
+        figure = p_value_figure(answer.audit)
     return section(
         "numbers",
         "How certain, with how many pictures?",

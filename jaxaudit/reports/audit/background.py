@@ -21,7 +21,7 @@ from jaxaudit.reports.kit.markup import (
     table,
 )
 from jaxaudit.reports.kit.skipped import copies_list, skipped_list
-from jaxaudit.results import AuditResults, Collected, ImageSet, TargetFacts
+from jaxaudit.results import AuditResults, Collected, ImageSet, Planned, TargetFacts
 
 _PAPERS = {
     "Membership and dataset inference on image autoregressive models; the published procedure": (
@@ -90,6 +90,7 @@ def tested(results: AuditResults) -> Html:
                 ("P, members", described(results.members)),
                 ("U, nonmembers", described(results.nonmembers)),
                 *([("Reference", _reference(results.reference))] if results.reference else []),
+                *([("Plan", _plan(results.plan))] if results.plan else []),
                 ("Scores", f"{formats.count(len(results.membership.per_score))} per image"),
             ]
         ),
@@ -115,6 +116,10 @@ def tested(results: AuditResults) -> Html:
 
 def _reference(reference: TargetFacts) -> Html:
     return join([code(reference.name), ", fingerprint ", code(str(reference.fingerprint))])
+
+
+def _plan(plan: Planned) -> Html:
+    return join(["written ", plan.written, ", fingerprint ", code(plan.fingerprint)])
 
 
 def _work(collected: Collected) -> str:

@@ -73,42 +73,41 @@ def _known_problems(problems: Sequence[str]) -> Html:
     )
 
 
-def tiles(results: AuditResults, *more: tuple[str, str, str]) -> Html:
-    """The key numbers: of the main test, or of the gate where there was no test; and some more."""
+def tiles(results: AuditResults) -> Html:
+    """The key numbers, and how many images it takes."""
+    return key_numbers([*tested_tiles(results), *_needed_tiles(results)])
+
+
+def tested_tiles(results: AuditResults) -> list[tuple[str, str, str]]:
+    """The key numbers of the main test, the p-value first, or of the gate where there was no test."""
     gate, tests = results.gate, results.dataset_inference
     if not tests:
         interval = f"95% interval {formats.between(gate.auc, formats.area)}"
-        tiles = [
+        level = f"level {formats.level(gate.level)}"
+        return [
+            ("p-value of the blind gate", formats.p_value(gate.p_value), level),
             ("Blind classifier, AUC", formats.area(gate.auc.estimate), interval),
-            (
-                "p-value of the blind gate",
-                formats.p_value(gate.p_value),
-                f"level {formats.level(gate.level)}",
-            ),
         ]
-    else:
-        test = results.test or tests[results.main_view]
-        size = results.test.adjusted_effect if results.test else tests[results.main_view].welch.hedges_g
-        tiles = [
-            ("p-value", _p_value(results), f"α = {test.alpha:g}"),
-            (
-                "Effect size g, adjusted" if results.test else "Effect size g",
-                formats.effect(size.estimate),
-                f"standard deviations; 95% interval {formats.between(size, formats.effect)}",
-            ),
-            ("Images in question", formats.count(test.num_p), f"against {formats.count(test.num_u)} unseen"),
-        ]
-        if results.power_curves:
-            curve = results.power_curves[results.main_view]
-            estimate, _, interval = wording.required_size(curve).partition(" (")
-            level = f"{formats.level(curve.confidence)} interval {interval.removesuffix(')')}"
-            tiles.append(("Images needed", estimate, level if interval else "no interval"))
-    return key_numbers([*tiles, *more])
+    test = results.test or tests[results.main_view]
+    p_value = (
+        wording.permuted_p(results.test, test.p_value) if results.test else formats.p_value(test.p_value)
+    )
+    size = results.test.adjusted_effect if results.test else tests[results.main_view].welch.hedges_g
+    return [
+        ("p-value", p_value, f"α = {test.alpha:g}"),
+        (
+            "Effect size g, adjusted" if results.test else "Effect size g",
+            formats.effect(size.estimate),
+            f"standard deviations; 95% interval {formats.between(size, formats.effect)}",
+        ),
+        ("Images in question", formats.count(test.num_p), f"against {formats.count(test.num_u)} unseen"),
+    ]
 
 
-def _p_value(results: AuditResults) -> str:
-    """That of what the verdict rests on."""
-    if results.test:
-        return wording.permuted_p(results.test, results.test.p_value)
-    tests = results.dataset_inference or {}
-    return formats.p_value(tests[results.main_view].p_value)
+def _needed_tiles(results: AuditResults) -> list[tuple[str, str, str]]:
+    if not results.dataset_inference or not results.power_curves:
+        return []
+    curve = results.power_curves[results.main_view]
+    estimate, _, interval = wording.required_size(curve).partition(" (")
+    level = f"{formats.level(curve.confidence)} interval {interval.removesuffix(')')}"
+    return [("Images needed", estimate, level if interval else "no interval")]

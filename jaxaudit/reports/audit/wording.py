@@ -143,8 +143,8 @@ def plan(results: AuditResults) -> str:
     if results.plan is None:
         return "no"
     if results.plan.beforehand:
-        return f"yes, {results.plan.written}, fingerprint {results.plan.fingerprint}"
-    return f"no, scoring was begun without the plan {results.plan.fingerprint}"
+        return f"yes, fingerprint {results.plan.fingerprint[:16]}"
+    return f"no, scoring was begun without the plan {results.plan.fingerprint[:16]}"
 
 
 def permuted_p(test: SetTest, p: float) -> str:
