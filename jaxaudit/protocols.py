@@ -172,7 +172,7 @@ PUBLISHED = Protocol(
     statement=(
         "This reproduces the published procedure, for comparison with published tables. It is no verdict: "
         "the best score is picked on the data it is reported on, the test is two-sided, and no blind "
-        "baseline is required to fail."
+        "gate has to be passed."
     ),
     problems=(
         "The best score is picked on the very data it is reported on, which flatters it.",

@@ -9,6 +9,7 @@ import pytest
 from jaxaudit import stats
 from jaxaudit.audits.assess import AssessConfig, assess
 from jaxaudit.audits.collect import CollectConfig, collect_evidence
+from jaxaudit.audits.reference import check_is_another, with_reference
 from jaxaudit.data import open_source
 from jaxaudit.errors import InputError
 from jaxaudit.protocols import PUBLISHED
@@ -39,6 +40,12 @@ def evidence(tmp_path_factory):
 def test_an_untrained_target_shows_no_evidence(evidence, make_target, config):
     results = assess(evidence(make_target, config))
     assert results.finding.status == "no_evidence"
+    assert set(results.test.names) == {
+        name for one in results.dataset_inference.values() for name in one.names
+    }
+    assert results.gate == results.test.gate
+    assert "mix of classes" in results.gate.p_values
+    assert results.individuals.discovered == ()
     view = {"rar": "diff", "mar": "cond"}[results.target.family]
     assert results.main_view == view
     expected = {"rar": ["diff/loss", "diff/min_k_20"], "mar": ["cond/loss", "cond/zlib"]}
@@ -75,3 +82,56 @@ def test_fitted_scores_enter_membership_inference_only(evidence):
     names = [name for test in results.dataset_inference.values() for name in test.names]
     assert not any("prada" in name for name in names)
     assert set(results.histograms) == set(results.membership.groups.values())
+
+
+def test_a_seed_follows_from_the_evidence_unless_it_is_given(evidence):
+    found = evidence(rar_target, DISCRETE)
+    first, again = (assess(found, AssessConfig(alpha=alpha)) for alpha in (0.01, 0.05))
+    assert first.seed == again.seed == first.test.seed
+    assert not first.seed_given
+    other = AssessConfig().seeded(evidence(mar_target, CONTINUOUS))
+    assert other.seed != first.seed
+    given = assess(found, AssessConfig(seed=5))
+    assert (given.seed, given.test.seed, given.seed_given) == (5, 5, True)
+
+
+def test_a_reference_stands_among_what_is_known_without_the_target(evidence):
+    found, reference = evidence(rar_target, DISCRETE), evidence(mar_target, CONTINUOUS)
+    alone, beside = assess(found), assess(found, reference=reference)
+    assert (alone.reference, beside.reference.family) == (None, "mar")
+    assert beside.gate.num_features == alone.gate.num_features + 2
+    assert beside.test.plain == alone.test.plain
+    assert beside.test.adjusted != alone.test.adjusted
+    assert_round_trips(beside)
+
+
+def test_references_are_joined_by_the_ids_of_pictures(evidence):
+    table, reference = evidence(rar_target, DISCRETE).read("members"), evidence(mar_target, CONTINUOUS)
+    order = np.random.default_rng(0).permutation(len(table))[:50]
+    joined = with_reference(table.take(order), reference, "members")
+    assert joined.blind_names == (*table.blind_names, "reference/cond/loss", "reference/cond/zlib")
+    expected = reference.read("members").matrix(["cond/loss", "cond/zlib"])[order]
+    np.testing.assert_array_equal(joined.blind[:, -2:], expected)
+    np.testing.assert_array_equal(joined.blind[:, :-2], table.blind[order])
+
+
+def test_a_reference_of_other_pictures_is_refused(evidence):
+    table, reference = evidence(rar_target, DISCRETE).read("members"), evidence(mar_target, CONTINUOUS)
+    for field, value in (("digests", "other pixels"), ("labels", 11)):
+        changed = getattr(table, field).astype(object)
+        changed[3] = value
+        other = dataclasses.replace(table, **{field: changed})
+        with pytest.raises(InputError, match="other pixels or another label in 1 of 128 members"):
+            with_reference(other, reference, "members")
+    renamed = table.sample_ids.astype(object)
+    renamed[:2] = "elsewhere 1", "elsewhere 2"
+    with pytest.raises(InputError, match=r"lacks 2 of 128 members \('elsewhere 1', ...\)"):
+        with_reference(dataclasses.replace(table, sample_ids=renamed), reference, "members")
+
+
+def test_the_target_is_no_reference_of_itself():
+    request = {"fingerprint": "ab" * 32}
+    check_is_another(request, {"fingerprint": "cd" * 32})
+    check_is_another({"fingerprint": None}, {"fingerprint": None})
+    with pytest.raises(InputError, match="has the weights of the target itself"):
+        check_is_another(request, dict(request))

@@ -28,7 +28,7 @@ from jaxtyping import Float
 
 from jaxaudit.errors import InputError
 from jaxaudit.protocols import SPLIT, Procedure, get_procedure
-from jaxaudit.results import Identification
+from jaxaudit.results import Identification, Interval, WelchTest
 from jaxaudit.stats.cdi import scorer
 from jaxaudit.stats.cdi.shapley import ShapleyValues, linear_shapley
 from jaxaudit.stats.combination import combine_p_values
@@ -79,7 +79,7 @@ def identify(
     p_values = np.array([outcome.p_value for outcome in outcomes])
     p_value = float(combine_p_values(p_values, rule=combination))
     shown = outcomes[np.argsort(p_values, kind="stable")[(splits - 1) // 2]]
-    test = welch(shown.p_scores, shown.u_scores, confidence=confidence)
+    test = _compared(shown.p_scores, shown.u_scores, confidence)
     num_control_p, num_control_u = (_num_control(procedure, samples) for samples in (len(p), len(u)))
     return Identification(
         procedure=procedure.name,
@@ -152,7 +152,7 @@ def _outcomes(
             permutation = permutation_p_value(
                 held_out.p[0], held_out.u[0], permutations=permutations, seed=int(rng.integers(2**63))
             )
-            p_value = max(welch(held_out.p[0], held_out.u[0]).p_value, permutation)
+            p_value = max(_compared(held_out.p[0], held_out.u[0]).p_value, permutation)
         elif procedure.refitted:
             held_out, observed, permuted = scorer.refitted_statistics(
                 pool, np.arange(len(features)) < n, permutations, rng
@@ -160,7 +160,7 @@ def _outcomes(
             p_value = permutation = float(rank_p_value(np.array([observed]), permuted)[0])
         else:
             held_out, permutation = scorer.published_scores(pool, p_rows[None], u_rows[None]), None
-            p_value = welch(held_out.p[0], held_out.u[0]).p_value_two_sided
+            p_value = _compared(held_out.p[0], held_out.u[0]).p_value_two_sided
         p_scores, u_scores = held_out.p[0], held_out.u[0]
         tested_p, tested_u = p_rows[n - len(p_scores) :], u_rows[len(u) - len(u_scores) :]
         shapley = linear_shapley(
@@ -172,6 +172,17 @@ def _outcomes(
             names,
         )
         yield _Outcome(p_value, permutation, p_scores, u_scores, shapley)
+
+
+def _compared(
+    p_scores: Float[np.ndarray, " n"], u_scores: Float[np.ndarray, " m"], confidence: float = CONFIDENCE
+) -> WelchTest:
+    """Welch's test; scores that are all the same, as of features that a scorer never saw vary, give p = 1."""
+    if np.ptp(np.concatenate([p_scores, u_scores])) > 0:
+        return welch(p_scores, u_scores, confidence=confidence)
+    nothing = Interval(0.0, 0.0, 0.0)
+    df = float(len(p_scores) + len(u_scores) - 2)
+    return WelchTest(0.0, df, 1.0, 1.0, mean_difference=nothing, hedges_g=nothing)
 
 
 def _num_control(procedure: Procedure, samples: int) -> int:

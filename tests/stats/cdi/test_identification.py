@@ -322,3 +322,13 @@ def test_impossible_requests_are_refused():
         identify(p, u, alpha=2)
     with pytest.raises(InputError, match="Unknown distribution 'skew'; did you mean skewed"):
         false_positive_rate(SPLIT, kind="skew")
+
+
+@pytest.mark.parametrize("procedure", ["split", "permutation"])
+def test_features_that_hardly_ever_vary_accuse_nobody(procedure):
+    """A scorer that never saw a feature vary gives every sample the same score."""
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        p, u = ((rng.random((20, 1)) < 0.05).astype(float) for _ in range(2))
+        if np.ptp(np.concatenate([p, u])):
+            assert identify(p, u, procedure=procedure, permutations=99).p_value > 0.01
