@@ -32,7 +32,9 @@ with cli.flag_group("Studies"):
     )
     _SCENARIOS = flags.DEFINE_list("scenarios", ["all"], "How sets go wrong; 'none' for members only.")
     _SIZES = flags.DEFINE_list("sizes", [], "Images of P and of U; default those of each scenario.")
-    _FOUND = flags.DEFINE_list("found", [30, 50, 100, 200, 300], "Images with which members are to be found.")
+    _FOUND = flags.DEFINE_list(
+        "found", ["30", "50", "100", "200", "300"], "Images with which members are to be found."
+    )
     _REPETITIONS = flags.DEFINE_integer("repetitions", 200, "Draws of every setting.", lower_bound=1)
     _PERMUTATIONS = flags.DEFINE_integer("permutations", 999, "Relabellings of a test.", lower_bound=99)
 with cli.flag_group("Statistics"):

@@ -144,6 +144,9 @@ def assess(
             f"The evidence holds no score for --protocol={protocol.name}: "
             f"{'none' if protocol.published_scores else 'each'} of its scores is a published one (_ref)."
         )
+    if protocol.gives_verdict:
+        rng = np.random.default_rng(seed)
+        counted = tuple(_draw(table, min(len(table), stats.MOST), rng) for table in counted)
     found = _infer(*counted, evidence, config)
     if protocol.gives_verdict:
         words = f"{found['finding'].sentence} {remark(under, seed=chosen_seed)}"

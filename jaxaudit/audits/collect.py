@@ -184,7 +184,7 @@ def prepare(
     check_disjoint(pictures["members"].digests, pictures["nonmembers"].digests)
     progress(0, 0, "Looking for near-duplicates")
     found = find_clusters(*(pictures[split].seen for split in SPLITS))
-    clusters = dict(zip(SPLITS, found, strict=True))
+    clusters: dict[str, Clusters] = dict(zip(SPLITS, found, strict=True))
     progress(0, 0, f"Preparing {target.name}")
     return Preparation(
         scorer,

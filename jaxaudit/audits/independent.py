@@ -17,11 +17,13 @@ def without_copies(members: Table, nonmembers: Table) -> tuple[Table, Table]:
     Raises:
       InputError: if no picture of a side is left.
     """
-    one, other = (table.take(np.flatnonzero(table.copy_of == "")) for table in (members, nonmembers))
-    for side, table in zip(SPLITS, (one, other), strict=True):
-        if not len(table):
+    left = []
+    for side, table in zip(SPLITS, (members, nonmembers), strict=True):
+        own = table.copy_of == ""
+        if not own.any():
             raise InputError(f"All {side} are altered copies of pictures of the other side; nothing is left.")
-    return one, other
+        left.append(table if own.all() else table.take(np.flatnonzero(own)))
+    return left[0], left[1]
 
 
 def independent(members: Table, nonmembers: Table) -> tuple[Table, Table]:
@@ -45,6 +47,8 @@ def read_independent(evidence: Evidence) -> tuple[Table, Table]:
 
 def _counted(table: Table, r: int) -> Table:
     rows = stats.first_of_clusters(table.clusters, r)
+    if len(rows) == len(table):
+        return table
     firsts = table.take(rows[:, 0])
     if r == 1:
         return firsts

@@ -91,9 +91,16 @@ def scan(
                     groups.append(outcome.group)
             progress(min(start + _CHUNK, len(indices)), len(indices))
     report_unusable(source, unusable, len(indices))
-    hexes = (each.hexdigest() for each in (pixels, labels, conditions))
-    prints = Fingerprints(hashes, thumbnails).take(np.flatnonzero(usable))
-    return Scan(usable, unusable, digests, *hexes, prints, tuple(groups))
+    return Scan(
+        usable,
+        unusable,
+        digests,
+        pixels=pixels.hexdigest(),
+        labels=labels.hexdigest(),
+        conditions=conditions.hexdigest(),
+        prints=Fingerprints(hashes, thumbnails).take(np.flatnonzero(usable)),
+        groups=tuple(groups),
+    )
 
 
 class _Looked(NamedTuple):

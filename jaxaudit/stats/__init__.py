@@ -37,7 +37,7 @@ from jaxaudit.stats.power import PUBLISHED_GRID, power_curve
 from jaxaudit.stats.published import PublishedMetrics, published_metrics
 from jaxaudit.stats.roc import auc, best_threshold, roc_curve, tpr_at_fpr
 from jaxaudit.stats.sensitivity import sensitivity, sign_test_bound, signed_rank_bound
-from jaxaudit.stats.set_test import FEWEST, PERMUTATIONS, Comparison, compare_sets, set_test
+from jaxaudit.stats.set_test import FEWEST, MOST, PERMUTATIONS, Comparison, compare_sets, set_test
 from jaxaudit.stats.tpr_interval import tpr_at_fpr_interval
 from jaxaudit.stats.verdict import verdict
 from jaxaudit.stats.welch import fewest_permutable, permutation_p_value, welch
@@ -46,6 +46,7 @@ __all__ = [
     "COMBINATIONS",
     "FEWEST",
     "GATE_LEVEL",
+    "MOST",
     "PERMUTATIONS",
     "PUBLISHED_GRID",
     "Comparison",

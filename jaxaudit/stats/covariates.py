@@ -36,6 +36,7 @@ _MOST_REFERENCES = 2_000
 _LOWEST = (0.05, 0.1, 0.2, 0.5)
 _COMPONENTS = 20
 _FEWEST_OF_CLASS = 4
+_MOST_CLASSES = 100
 _COLLINEAR = 1e-4  # singular values this much smaller than the largest say nothing of their own
 _CHUNK = 4_000_000  # elements of one block of a distance matrix: 32 MB
 
@@ -60,8 +61,11 @@ class Covariates:
 
     @property
     def columns(self) -> Float[np.ndarray, "N D"]:
-        """All that a blind classifier may use; what is within classes follows from the rest."""
-        return np.hstack([self.features, self.typicality, self.classes])
+        """What a blind classifier may use: what is within classes follows from the rest, and of more than 100
+        classes each is too rare to say much.
+        """
+        classes = self.classes[:, : self.classes.shape[1] if self.classes.shape[1] <= _MOST_CLASSES else 0]
+        return np.hstack([self.features, self.typicality, classes])
 
 
 def covariates(blind: Float[np.ndarray, "N K"], labels: Int[np.ndarray, " N"] | None = None) -> Covariates:
@@ -185,7 +189,7 @@ def _class_sums(z: Float[np.ndarray, "N K"], classes: Int[np.ndarray, " N"]) -> 
 def _indicators(classes: Int[np.ndarray, " N"]) -> Float[np.ndarray, "N C"]:
     counts = np.bincount(classes)
     common = np.flatnonzero(counts >= _FEWEST_OF_CLASS)
-    columns = (classes[:, None] == common).astype(float)
+    columns = (classes[:, None] == common).astype(np.float32)
     if len(common) < len(counts):
         columns = np.column_stack([columns, 1 - columns.sum(axis=1)])
     return columns if columns.shape[1] > 1 else columns[:, :0]

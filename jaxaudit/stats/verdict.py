@@ -131,7 +131,7 @@ def _sensitivity(sets: Comparison, alpha: float) -> Sensitivity:
 def _individuals(sets: Comparison, p_ids: Sequence[str] | None, q: float) -> Individuals:
     """By the mean normal score: it treats P and U alike, so nonmembers of P stay exchangeable with U."""
     n = len(sets.rows_p)
-    ids = [p_ids[row] for row in sets.rows_p] if p_ids is not None else None
+    ids = [str(p_ids[row]) for row in sets.rows_p.tolist()] if p_ids is not None else None
     return discover_members(sets.mean_score[:n], sets.mean_score[n:], q=q, ids=ids)
 
 

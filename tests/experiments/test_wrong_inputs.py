@@ -336,6 +336,25 @@ TOO_FEW = [
     ("localize", {"members": "digits:members[:1]"}, "take a larger subset"),
     ("localize", {"nonmembers": "digits:nonmembers[:1]"}, "is a single picture"),
 ]
+BESIDE = [
+    *(
+        (program, {"plan": "{here}/file"}, "file is no Plan")
+        for program in ("audit", "identify_data", "verdict")
+    ),
+    ("audit", {"plan": BELOW_A_FILE}, "is no folder"),
+    ("verdict", {"plan": "no.json"}, "--plan=no.json is no file"),
+    *(
+        (program, {"reference": "digits_vra"}, "did you mean digits_var")
+        for program in ("audit", "identify_data", "compare")
+    ),
+    *(
+        (program, {"reference": "{here}/target"}, "The reference has the weights of the target itself")
+        for program in ("audit", "identify_data", "compare")
+    ),
+    ("verdict", {"reference_evidence": "{here}/empty"}, "holds no evidence"),
+    ("identify_data", {"previous": "no.json"}, "no.json cannot be read"),
+    ("identify_data", {"previous": "{here}/file"}, "file is no OwnersAnswer"),
+]
 LABELLED = [
     (program, {side: "folder:{here}/flat?label=3"}, "gives all its pictures the label 3, digits:")
     for program, side in (
@@ -365,7 +384,7 @@ CHECKPOINTS = [
     )
 ]
 CORPUS = [
-    *PLACES, *FILES, *OTHER_PLACES, *NUMBERS, *NAMES, *SOURCES, *TOO_FEW, *LABELLED, *CHECKPOINTS,
+    *PLACES, *FILES, *OTHER_PLACES, *NUMBERS, *NAMES, *SOURCES, *TOO_FEW, *BESIDE, *LABELLED, *CHECKPOINTS,
 ]  # fmt: skip
 
 

@@ -168,5 +168,7 @@ def _read(evidence: Evidence, split: str, names: tuple[str, ...]) -> Rows:
 
 def _ease(rows: Rows) -> Float[np.ndarray, " N"]:
     classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1_000))
-    found = cross_val_predict(classifier, rows.blind, rows.labels, cv=5, method="predict_log_proba")
+    found = np.asarray(
+        cross_val_predict(classifier, rows.blind, rows.labels, cv=5, method="predict_log_proba")
+    )
     return found[np.arange(len(rows)), np.searchsorted(np.unique(rows.labels), rows.labels)]

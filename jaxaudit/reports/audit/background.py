@@ -144,8 +144,9 @@ def limits() -> Html:
                 "That the nonmembers were not trained on, and that P and U come from one distribution, is "
                 "asserted by whoever chose the two sets. What the gate and the adjustment do not see, they "
                 "cannot account for.",
-                "Images must be independent of each other: copies and series within a set make p-values and "
-                "intervals too small.",
+                "Images must be independent of each other, but for copies, which were looked for, and those "
+                "that were declared to belong together: such images count as one. Other series within a set "
+                "make p-values and intervals too small.",
                 "The significance level holds for one question asked once. Whoever audits many sets, or "
                 "repeats an audit until it rejects, must correct for it.",
                 "Training on images is not the same as reproducing them, and neither is a legal conclusion: "

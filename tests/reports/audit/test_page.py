@@ -10,7 +10,7 @@ from jaxaudit.reports.kit.markup import Html, element, join
 from jaxaudit.results import replace
 from tests.reports.synthetic import ATTACKS, HOSTILE, make_results
 
-VOID = {"meta", "br"}
+VOID = {"meta", "br", "img"}
 VARIANTS = {
     "trained_on": {},
     "no_evidence": {"effect": 0.0},
