@@ -95,11 +95,12 @@ def test_a_seed_follows_from_the_evidence_unless_it_is_given(evidence):
     assert (given.seed, given.test.seed, given.seed_given) == (5, 5, True)
 
 
-def test_a_reference_stands_among_what_is_known_without_the_target(evidence):
+def test_a_reference_stands_among_what_is_known_without_the_target(evidence, monkeypatch):
     found, reference = evidence(rar_target, DISCRETE), evidence(mar_target, CONTINUOUS)
+    monkeypatch.setitem(reference.request["target"], "fingerprint", "another")
     alone, beside = assess(found), assess(found, reference=reference)
     assert (alone.reference, beside.reference.family) == (None, "mar")
-    assert beside.gate.num_features == alone.gate.num_features + 2
+    assert beside.gate.num_features == alone.gate.num_features + 3
     assert beside.test.plain == alone.test.plain
     assert beside.test.adjusted != alone.test.adjusted
     assert_round_trips(beside)
@@ -109,10 +110,10 @@ def test_references_are_joined_by_the_ids_of_pictures(evidence):
     table, reference = evidence(rar_target, DISCRETE).read("members"), evidence(mar_target, CONTINUOUS)
     order = np.random.default_rng(0).permutation(len(table))[:50]
     joined = with_reference(table.take(order), reference, "members")
-    assert joined.blind_names == (*table.blind_names, "reference/cond/loss", "reference/cond/zlib")
-    expected = reference.read("members").matrix(["cond/loss", "cond/zlib"])[order]
-    np.testing.assert_array_equal(joined.blind[:, -2:], expected)
-    np.testing.assert_array_equal(joined.blind[:, :-2], table.blind[order])
+    names = ["cond/loss", "cond/zlib", "diff/min_k_20"]
+    assert joined.blind_names == (*table.blind_names, *(f"reference/{name}" for name in names))
+    np.testing.assert_array_equal(joined.blind[:, -3:], reference.read("members").matrix(names)[order])
+    np.testing.assert_array_equal(joined.blind[:, :-3], table.blind[order])
 
 
 def test_a_reference_of_other_pictures_is_refused(evidence):

@@ -127,7 +127,7 @@ def test_models_without_labels_and_one_constant_score():
 
 
 def test_of_large_sides_a_subset_is_compared(monkeypatch):
-    monkeypatch.setattr(sys.modules[compare_sets.__module__], "_MOST", 45)
+    monkeypatch.setattr(sys.modules[compare_sets.__module__], "MOST", 45)
     data = sets(60, 40)
     data["p_features"][:, 0] = np.arange(60) + 1e3
     given = compare_sets(**data)
