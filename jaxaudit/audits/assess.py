@@ -146,7 +146,7 @@ def assess(
         )
     if protocol.gives_verdict:
         rng = np.random.default_rng(seed)
-        counted = tuple(_draw(table, min(len(table), stats.MOST), rng) for table in counted)
+        counted = _at_most(counted[0], rng), _at_most(counted[1], rng)
     found = _infer(*counted, evidence, config)
     if protocol.gives_verdict:
         words = f"{found['finding'].sentence} {remark(under, seed=chosen_seed)}"
@@ -287,6 +287,11 @@ def _copies(table: Table) -> dict[str, str]:
 
 def _draw(table: Table, size: int, rng: np.random.Generator) -> Table:
     return table.take(np.sort(rng.choice(len(table), size, replace=False)))
+
+
+def _at_most(table: Table, rng: np.random.Generator) -> Table:
+    """The table, or as many rows of it as are tested."""
+    return _draw(table, min(len(table), stats.MOST), rng)
 
 
 def _by_view(scores: Mapping[str, ScoreFacts], protocol: Protocol) -> dict[str, list[str]]:

@@ -15,10 +15,11 @@ against differences between P and U that were measured, at the price of some pow
   - the direction of training: neither test is contradicted by scores that are lower in P;
   - that the scores tell P from U better than anything blind does: the lower limit, one-sided 95%, of
 
-      AUC(out-of-fold classifier of the scores) - AUC(of the blind columns) > 0                          (2)
+      AUC(out-of-fold classifier of the scores) - max(AUC(of the blind columns), 1/2) > 0                (2)
 
-    by DeLong's paired variance. Had the model seen neither set, its scores would be functions of picture and
-    label, and no function of these tells P from U better than the best blind classifier does.
+    by DeLong's paired variance (out-of-fold scores of nothing have an AUC a little below 1/2). Had the model
+    seen neither set, its scores would be functions of picture and label, and no function of these tells P
+    from U better than the best blind classifier does.
 
 Whether P and U compare (`jaxaudit.stats.gate`): "comparable" if the gate finds no difference;
 "after_adjustment" if it does, but the blind classifier does poorly (upper limit of its AUC <= 0.6), as small
@@ -209,9 +210,10 @@ def _effect(columns: Float[np.ndarray, "N F"], n: int) -> Interval:
 
 def _excess(scores: Float[np.ndarray, " N"], blind: Float[np.ndarray, " N"], n: int) -> Interval:
     """(2) with its one-sided 95% limits, from out-of-fold scores of both classifiers."""
-    over_p, over_u = (
-        score - other for score, other in zip(_placements(scores, n), _placements(blind, n), strict=True)
-    )
+    by_chance = np.full(n, 0.5), np.full(len(scores) - n, 0.5)
+    others = _placements(blind, n)
+    others = others if others[0].mean() > 0.5 else by_chance
+    over_p, over_u = (score - other for score, other in zip(_placements(scores, n), others, strict=True))
     estimate = float(over_p.mean())
     error = np.sqrt(over_p.var(ddof=1) / len(over_p) + over_u.var(ddof=1) / len(over_u))
     half = float(special.ndtri(CONFIDENCE) * error)

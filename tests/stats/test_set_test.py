@@ -69,8 +69,9 @@ def test_three_outcomes_of_comparing(n, blind_shift, comparability):
     assert found.rejected == (comparability != "different")
 
 
-def test_the_excess_is_that_of_delong():
-    data = sets(50, 40, shift=0.7, blind_shift=0.2, seed=3)
+@pytest.mark.parametrize("blind_shift", [0.0, 0.8])
+def test_the_excess_is_that_of_delong_and_over_chance_at_least(blind_shift):
+    data = sets(50, 40, shift=1.2, blind_shift=blind_shift, seed=3)
     given = compare_sets(**data)
     found = set_test(given, alpha=0.05, permutations=99).auc_excess
     scores, labels = out_of_fold_scores(given.columns, 50), np.arange(90) < 50
@@ -79,6 +80,8 @@ def test_the_excess_is_that_of_delong():
         np.array([[np.sign(p - u) / 2 + 0.5 for u in one[50:]] for p in one[:50]])
         for one in (scores, given.blind)
     ]
+    assert (areas[1] > 0.5) == (blind_shift > 0)
+    areas[1], wins[1] = (areas[1], wins[1]) if areas[1] > 0.5 else (0.5, np.full_like(wins[1], 0.5))
     difference = wins[0] - wins[1]
     error = np.sqrt(difference.mean(axis=1).var(ddof=1) / 50 + difference.mean(axis=0).var(ddof=1) / 40)
     assert found.estimate == pytest.approx(areas[0] - areas[1])
