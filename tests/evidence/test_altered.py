@@ -225,14 +225,16 @@ def units(tmp_path_factory):
     directory = tmp_path_factory.mktemp("units")
     target = {"family": "var", "fingerprint": "ab12", "num_params": 3, "num_classes": 10}
     claim(directory, UNITS, {"target": target, "seed": 0})
-    values = np.random.default_rng(0).random((5, 1, 4)).astype(np.float32)
+    values = np.random.default_rng(0).random((7, 1, 4)).astype(np.float32)
     UnitMap(
         stages=("all tokens",),
         axis=UnitAxis(("block 0", "block 1"), (1, 3)),
         subsets=(1.0,),
         sizes=(2,),
         unit_mem=values[:1],
+        floored=values[5:6],
         maximum=values[1],
+        second=values[6] * values[1],
         rest=values[2],
         argument=np.zeros((1, 4), np.int32),
         class_mem=values[3],
