@@ -69,6 +69,7 @@ class SetTest(Record, frozen=True):
       alpha: the significance level.
       rejected: whether the scores of P are those of images trained on.
       p_value: the larger of `plain.p_value` and `adjusted.p_value`.
+      needed_p_value: what `p_value` had to reach: alpha, or less where the gate nearly found a difference.
       contradicted: whether the difference is not in the direction of training.
       plain: of the scores. adjusted: of what covariates leave of them.
       effect: Hedges' g of the mean normal score. adjusted_effect: of what is left of it.
@@ -83,6 +84,7 @@ class SetTest(Record, frozen=True):
     alpha: float
     rejected: bool
     p_value: float
+    needed_p_value: float
     contradicted: bool
     plain: Omnibus
     adjusted: Omnibus

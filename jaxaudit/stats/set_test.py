@@ -12,10 +12,14 @@ on training. The omnibus test (`jaxaudit.stats.omnibus`) of the scores is theref
 If P and U are exchangeable p_plain is exact, so p <= alpha has probability at most alpha; p_adjusted guards
 against differences between P and U that were measured, at the price of some power. A finding further needs
 
+  - the more, the nearer the gate was to finding a difference: with its p-value p_gate,
+
+      p <= alpha min(1, 2 p_gate)   where the gate found none, else p <= alpha                           (2)
+
   - the direction of training: neither test is contradicted by scores that are lower in P;
   - that the scores tell P from U better than anything blind does: the lower limit, one-sided 95%, of
 
-      AUC(out-of-fold classifier of the scores) - max(AUC(of the blind columns), 1/2) > 0                (2)
+      AUC(out-of-fold classifier of the scores) - max(AUC(of the blind columns), 1/2) > 0                (3)
 
     by DeLong's paired variance (out-of-fold scores of nothing have an AUC a little below 1/2). Had the model
     seen neither set, its scores would be functions of picture and label, and no function of these tells P
@@ -164,10 +168,15 @@ def set_test(
     excess = _excess(out_of_fold_scores(sets.columns, n, seed=sets.seed), sets.blind, n)
     compare = _comparability(found_gate)
     p_value = max(plain.p_value, after.p_value)
+    needed = alpha * min(1.0, 2 * found_gate.p_value) if found_gate.passed else alpha
     contradicted = plain.contradicted or after.contradicted
     return SetTest(
         alpha=alpha,
-        rejected=compare != "different" and p_value <= alpha and not contradicted and excess.low > 0,
+        rejected=compare != "different"
+        and p_value <= needed * (1 + 1e-9)
+        and not contradicted
+        and excess.low > 0,
+        needed_p_value=needed,
         p_value=p_value,
         contradicted=contradicted,
         plain=plain,
@@ -209,7 +218,7 @@ def _effect(columns: Float[np.ndarray, "N F"], n: int) -> Interval:
 
 
 def _excess(scores: Float[np.ndarray, " N"], blind: Float[np.ndarray, " N"], n: int) -> Interval:
-    """(2) with its one-sided 95% limits, from out-of-fold scores of both classifiers."""
+    """(3) with its one-sided 95% limits, from out-of-fold scores of both classifiers."""
     by_chance = np.full(n, 0.5), np.full(len(scores) - n, 0.5)
     others = _placements(blind, n)
     others = others if others[0].mean() > 0.5 else by_chance

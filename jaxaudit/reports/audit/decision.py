@@ -24,7 +24,10 @@ def decision_lines(results: AuditResults) -> list[tuple[str, str]]:
         ("P and U can be compared", _COMPARABILITY[test.comparability]),
         ("p-value, scores as they are", wording.permuted_p(test, test.plain.p_value)),
         ("p-value, adjusted for the pictures", wording.permuted_p(test, test.adjusted.p_value)),
-        (f"the larger is at most α = {test.alpha:g}", _yes(test.p_value <= test.alpha)),
+        (
+            f"the larger is at most {formats.p_value(test.needed_p_value)}",
+            _yes(test.p_value <= test.needed_p_value * (1 + 1e-9)),
+        ),
         ("in the direction of training", "contradicted" if test.contradicted else "not contradicted"),
         ("effect size g, as they are", formats.spread(test.effect, formats.effect)),
         ("effect size g, adjusted", formats.spread(test.adjusted_effect, formats.effect)),
