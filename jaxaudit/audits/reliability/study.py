@@ -128,8 +128,9 @@ def _one_view(target: Target, pictures: ScoredPictures, alpha: float) -> OneView
         return test.rejected
 
     def learned(p: Rows, u: Rows, seed: int) -> bool:
-        sides = (dict(enumerate(side.scores[:, columns].T)) for side in (p, u))
-        named = ({str(name): values for name, values in side.items()} for side in sides)
-        return stats.identify(*named, alpha=alpha, permutations=999, seed=seed).rejected
+        test = stats.identify(
+            p.scores[:, columns], u.scores[:, columns], alpha=alpha, permutations=999, seed=seed
+        )
+        return test.rejected
 
     return {"sum": summed, "cdi": learned}[INFERENCE[target.kind]]
