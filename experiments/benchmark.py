@@ -67,7 +67,7 @@ def main(argv: Sequence[str]) -> None:
         check_file(_OUT.value)
     mesh = make_mesh(flag.num_devices or None)
     if _RANDOM.value:
-        target = random_target(flag.target, seed=flag.seed, dtype=flag.precision)
+        target = random_target(flag.target, seed=flag.seed, dtype=flag.precision, attention=flag.attention)
     else:
         target = shared_flags.load(console)
     access = shared_flags.access()

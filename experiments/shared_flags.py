@@ -137,6 +137,13 @@ def define_devices(batch_size: int) -> None:
     flags.DEFINE_enum(
         "precision", "float32", ["float32", "bfloat16"], "Of weights and activations; scores stay float32."
     )
+    flags.DEFINE_enum(
+        "attention",
+        "auto",
+        ["auto", "xla", "cudnn", "pallas"],
+        "What computes attention: 'auto' takes cuDNN on GPUs in bfloat16 and a Pallas kernel on TPUs, where "
+        "they can be used.",
+    )
     flags.DEFINE_integer("num_devices", 0, "Devices of this process to use; 0 means all.", lower_bound=0)
     flags.DEFINE_enum("parallelism", "jit", ["jit", "pmap"], "How rows are spread over devices.")
 
@@ -170,7 +177,9 @@ def load(console: Console, name: str | None = None) -> Target:
     mesh = make_mesh(FLAGS.num_devices or None)
     check_target(target)
     with reported(console, f"Loading {target}"):
-        return load_target(target, dtype=FLAGS.precision, sharding=replicated(mesh))
+        return load_target(
+            target, dtype=FLAGS.precision, sharding=replicated(mesh), attention=FLAGS.attention
+        )
 
 
 def check_target(name: str) -> None:

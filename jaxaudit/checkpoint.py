@@ -39,6 +39,7 @@ from jaxaudit.errors import InputError, unknown_name
 from jaxaudit.families import FAMILIES, get_family
 from jaxaudit.families.contract import Variant
 from jaxaudit.families.random_params import random_params
+from jaxaudit.models.attention_backend import AttentionChoice
 from jaxaudit.seals import SEAL, files_sha256, is_sealed, seal
 from jaxaudit.targets import Params, Target
 
@@ -141,6 +142,7 @@ def load_target(
     dtype: DTypeLike = jnp.float32,
     sharding: jax.sharding.Sharding | None = None,
     verify: bool = True,
+    attention: AttentionChoice = "auto",
 ) -> Target:
     """The built-in target of that name, or the one in that directory.
 
@@ -150,10 +152,12 @@ def load_target(
       dtype: of the floating parameters, which are restored straight into it, and of the computation.
       sharding: of every parameter; default the first device.
       verify: hash every file of the checkpoint (about 1 GB/s for each core) and compare with its record.
+      attention: what computes the generator's attention, as `build_target` takes it.
 
     Raises:
       InputError: if there is no such target (with the nearest names, or for a released model the command
-        that converts it), or it is damaged, unfinished, of another format, or changed since it was written.
+        that converts it), it is damaged, unfinished, of another format, or changed since it was written, or
+        the attention asked for cannot be used.
     """
     directory = _find(name)
     record = _read_record(directory)
@@ -178,6 +182,7 @@ def load_target(
         provenance,
         dtype=jnp.dtype(dtype),
         platform=min(sharding.device_set, key=lambda device: device.id).platform,
+        attention=attention,
     )
 
 
@@ -219,16 +224,19 @@ def reseal_target(directory: str | Path) -> dict[str, Any]:
     return record
 
 
-def random_target(name: str, *, seed: int = 0, dtype: DTypeLike = jnp.float32) -> Target:
+def random_target(
+    name: str, *, seed: int = 0, dtype: DTypeLike = jnp.float32, attention: AttentionChoice = "auto"
+) -> Target:
     """A released model's shape with random weights: for benchmarks, its scores mean nothing.
 
     Args:
       name: a released variant, such as "var_d16".
       seed: of the weights.
       dtype: of weights and computation.
+      attention: what computes the generator's attention, as `build_target` takes it.
 
     Raises:
-      InputError: if no family has such a variant, with the nearest names.
+      InputError: if no family has such a variant, with the nearest names, or the attention cannot be used.
     """
     variants = _variants()
     if name not in variants:
@@ -238,7 +246,13 @@ def random_target(name: str, *, seed: int = 0, dtype: DTypeLike = jnp.float32) -
     params = random_params(abstract, seed=seed)
     provenance = {"random_weights": {"variant": name, "seed": seed}}
     return FAMILIES[family].build_target(
-        f"random {name}", variant.config, params, variant.preprocessing, provenance, dtype=jnp.dtype(dtype)
+        f"random {name}",
+        variant.config,
+        params,
+        variant.preprocessing,
+        provenance,
+        dtype=jnp.dtype(dtype),
+        attention=attention,
     )
 
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxaudit.data.preprocessing import Preprocessing
+from jaxaudit.models.attention_backend import AttentionChoice
 from jaxaudit.targets import Params, Target
 
 
@@ -65,6 +66,7 @@ class Family(Protocol):
         *,
         dtype: DTypeLike = jnp.float32,
         platform: str | None = None,
+        attention: AttentionChoice = "auto",
     ) -> Target:
         """The target with these parameters; equal configs share their functions, hence compiled programs.
 
@@ -76,8 +78,10 @@ class Family(Protocol):
           provenance: where the weights came from.
           dtype: of the computation; parameters keep their own.
           platform: that its functions will be compiled for, "cpu", "gpu" or "tpu"; None: this process's.
+          attention: what computes the generator's attention over whole images; it changes scores by rounding.
 
         Raises:
-          InputError: as `abstract_params`, or if the preprocessing makes pictures of another size.
+          InputError: as `abstract_params`, or if the preprocessing makes pictures of another size, or the
+            attention asked for cannot be used.
         """
         ...

@@ -21,6 +21,7 @@ from jaxaudit.families import wiring
 from jaxaudit.families.contract import Variant
 from jaxaudit.families.noise import configured
 from jaxaudit.models import var
+from jaxaudit.models.attention_backend import AttentionBackend, AttentionChoice, choose_backend
 from jaxaudit.models.variant import ModelVariant
 from jaxaudit.runtime.rows import map_rows, rows_at_once
 from jaxaudit.targets import DiscreteFunctions, DiscreteTarget, HiddenLayers, Params
@@ -37,6 +38,7 @@ def build_target(
     *,
     dtype: DTypeLike = jnp.float32,
     platform: str | None = None,
+    attention: AttentionChoice = "auto",
 ) -> DiscreteTarget:
     """The target with these parameters, {"generator": ..., "tokenizer": ...}.
 
@@ -45,17 +47,21 @@ def build_target(
     parameters keep their own.
 
     Raises:
-      InputError: if the two configs, or the preprocessing, do not fit each other.
+      InputError: if the two configs, or the preprocessing, do not fit each other, or the attention asked for
+        cannot be used.
     """
     generator, tokenizer = _configs(config)
     wiring.check_preprocessing(preprocessing, tokenizer.image_size)
     platform = platform or jax.default_backend()
+    backend = choose_backend(
+        attention, platform=platform, dtype=dtype, head_width=generator.width // generator.num_heads
+    )
     target = DiscreteTarget(
         name=name,
         family="var",
         platform=platform,
         params=params,
-        functions=_functions(generator, tokenizer, jnp.dtype(dtype), rows_at_once(platform)),
+        functions=_functions(generator, tokenizer, jnp.dtype(dtype), backend, rows_at_once(platform)),
         preprocessing=preprocessing,
         num_classes=generator.num_classes,
         vocab_size=generator.vocab_size,
@@ -96,9 +102,10 @@ def _functions(
     generator_config: var.VARConfig,
     tokenizer_config: multiscale_vq.MultiScaleVQConfig,
     dtype: np.dtype,
+    backend: AttentionBackend,
     rows: int | None,
 ) -> DiscreteFunctions:
-    generator = var.VAR(generator_config, dtype)
+    generator = var.VAR(generator_config, dtype, backend)
     tokenizer = multiscale_vq.MultiScaleVQ(tokenizer_config, dtype)
 
     def transformer(params: Params) -> var.VAR:
