@@ -23,7 +23,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import jax
 from einops import rearrange
 from jaxtyping import Array, Key, Shaped
 
