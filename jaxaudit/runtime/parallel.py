@@ -66,18 +66,7 @@ def data_parallel(
       InputError: for another `parallelism`.
     """
     num_devices = mesh.size
-    if parallelism == "pmap":
-        compiled = jax.pmap(function, in_axes=(None, 0), devices=list(mesh.devices.flat))
-    elif parallelism == "jit":
-        rows = PartitionSpec(ROWS_AXIS)
-        of_device = jax.shard_map(
-            function, mesh=mesh, in_specs=(PartitionSpec(), rows), out_specs=rows, check_vma=False
-        )
-        compiled = jax.jit(
-            of_device, in_shardings=(replicated(mesh), spread(mesh)), out_shardings=spread(mesh)
-        )
-    else:
-        raise InputError(f"parallelism={parallelism!r} is unknown; use 'jit' or 'pmap'.")
+    program = _program(function, mesh, parallelism)
 
     def run(params: Any, batch: Any, padded_size: int) -> Pending:
         num_rows = len(jax.tree.leaves(batch)[0])
@@ -85,9 +74,51 @@ def data_parallel(
         batch = jax.tree.map(lambda array: _fill(np.asarray(array), size), batch)
         if parallelism == "pmap":
             batch = jax.tree.map(lambda array: rearrange(array, "(d b) ... -> d b ...", d=num_devices), batch)
-        return Pending(compiled(params, batch), num_rows, merge_devices=parallelism == "pmap")
+        return Pending(program(params, batch), num_rows, merge_devices=parallelism == "pmap")
 
     return run
+
+
+def lower_rows(
+    function: Callable[[Any, Any], Any],
+    params: Any,
+    batch: Any,
+    mesh: Mesh,
+    *,
+    parallelism: Parallelism = "jit",
+    platform: str | None = None,
+) -> jax.stages.Lowered:
+    """The program that `data_parallel` would run for these shapes, to be compiled.
+
+    Args:
+      function, mesh, parallelism: as `data_parallel`; the devices may be ones that this machine does not have.
+      params, batch: as what it returns takes them, or `jax.ShapeDtypeStruct`s.
+      platform: "tpu", "cuda" or "cpu", to lower for another platform than that of `mesh`, with "jit".
+    """
+
+    def shape(array: Any) -> jax.ShapeDtypeStruct:
+        rows, *others = array.shape
+        rows = -(-rows // mesh.size) * mesh.size
+        leading = (mesh.size, rows // mesh.size) if parallelism == "pmap" else (rows,)
+        return jax.ShapeDtypeStruct((*leading, *others), array.dtype)
+
+    program, shapes = _program(function, mesh, parallelism), jax.tree.map(shape, batch)
+    if platform is None:
+        return program.lower(params, shapes)
+    return program.trace(params, shapes).lower(lowering_platforms=(platform,))
+
+
+def _program(function: Callable[[Any, Any], Any], mesh: Mesh, parallelism: Parallelism) -> Any:
+    """The jitted function of (params, batch)."""
+    if parallelism == "pmap":
+        return jax.pmap(function, in_axes=(None, 0), devices=list(mesh.devices.flat))
+    if parallelism != "jit":
+        raise InputError(f"parallelism={parallelism!r} is unknown; use 'jit' or 'pmap'.")
+    rows = PartitionSpec(ROWS_AXIS)
+    of_device = jax.shard_map(
+        function, mesh=mesh, in_specs=(PartitionSpec(), rows), out_specs=rows, check_vma=False
+    )
+    return jax.jit(of_device, in_shardings=(replicated(mesh), spread(mesh)), out_shardings=spread(mesh))
 
 
 def _fill(array: np.ndarray, size: int) -> np.ndarray:
