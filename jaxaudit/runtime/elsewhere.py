@@ -10,11 +10,11 @@ import os
 
 import jax
 from jax.experimental import topologies
-from jax.sharding import AxisType, Mesh
+from jax.sharding import Mesh
 
 from jaxaudit.errors import InputError, reason
 from jaxaudit.runtime.devices import Device
-from jaxaudit.runtime.mesh import ROWS_AXIS
+from jaxaudit.runtime.mesh import mesh_over
 
 _PLUGINS = {"tpu": ("libtpu",), "cuda": ("jax_plugins.xla_cuda13", "jax_plugins.xla_cuda12")}
 """The packages that bring the compilers, by the extra of jaxaudit that asks for them."""
@@ -38,11 +38,12 @@ def has_compiler(device: Device) -> bool:
     return any(_installed(name) for name in _PLUGINS[device.chip.extra])
 
 
-def mesh_elsewhere(device: Device, num_devices: int = 1) -> Mesh:
-    """A mesh of that many such devices, to compile for.
+def mesh_elsewhere(device: Device, num_devices: int = 1, *, split: int = 1) -> Mesh:
+    """A mesh of that many such devices, `split` of them along "model", to compile for.
 
     Raises:
-      InputError: if the compiler is not installed or knows no so many devices.
+      InputError: if the compiler is not installed or knows no so many devices, or `split` does not divide
+        them.
     """
     if not has_compiler(device):
         raise InputError(
@@ -55,7 +56,7 @@ def mesh_elsewhere(device: Device, num_devices: int = 1) -> Mesh:
         if isinstance(error, InputError):
             raise
         raise InputError(f"The compiler for {device.title} does not start ({reason(error)}).") from error
-    return jax.make_mesh((num_devices,), (ROWS_AXIS,), devices=found, axis_types=(AxisType.Auto,))
+    return mesh_over(found, split=split)
 
 
 def _installed(name: str) -> bool:
