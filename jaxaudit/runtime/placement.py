@@ -91,6 +91,6 @@ class Placement:
         }
 
 
-def _memory(device: jax.Device) -> int | None:
+def _memory(device: Any) -> int | None:
     """Bytes that JAX may use of the device's memory, None where it does not say."""
     return (device.memory_stats() or {}).get("bytes_limit")
