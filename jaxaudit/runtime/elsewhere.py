@@ -47,8 +47,8 @@ def mesh_elsewhere(device: Device, num_devices: int = 1, *, split: int = 1) -> M
     """
     if not has_compiler(device):
         raise InputError(
-            f"The compiler for {device.title} is not installed; `pip install 'jaxaudit[{device.chip.extra}]'` "
-            "brings it, and needs no such device."
+            f"The compiler for {device.title} is not installed; "
+            f"`pip install 'jaxaudit[{device.chip.extra}]'` brings it, and needs no such device."
         )
     try:
         found = topologies.get_topology_desc(**device.chip.topology(num_devices)).devices[:num_devices]
