@@ -5,6 +5,7 @@ audit          results.json of an audit, answer.json of an owner's question; wit
 extraction     results.json of an extraction      localization   results.json of a localisation
 mitigation     results.json of mitigations        studies        files of the studies, benchmark: of that
 plan           what is fixed before an audit
+compiled       what compilers make of scoring steps
 codec          JSON there and back, with a format that is checked
 
 `read_results(path, AuditResults)` gives the record, or one sentence on why the file is none.
@@ -34,6 +35,7 @@ from jaxaudit.results.codec import (
     to_plain,
     write_results,
 )
+from jaxaudit.results.compiled import CompiledStep, CompiledSteps, StepMemory, StepSetting
 from jaxaudit.results.estimates import Interval, MeanStd
 from jaxaudit.results.extraction import ExtractionCounts, ExtractionResults
 from jaxaudit.results.individuals import Individuals, Question, Sensitivity, SequentialEvidence
@@ -89,6 +91,8 @@ __all__ = [
     "ChangedTarget",
     "Collected",
     "Comparability",
+    "CompiledStep",
+    "CompiledSteps",
     "DatasetInference",
     "Document",
     "ExtractionCounts",
@@ -132,6 +136,8 @@ __all__ = [
     "SetTest",
     "StageSpeed",
     "Status",
+    "StepMemory",
+    "StepSetting",
     "StudiedTarget",
     "StudyPoint",
     "StudyResults",

@@ -17,6 +17,9 @@ _GIB = 2**30
 class Chip(Protocol):
     """What a compiler is told about a device."""
 
+    platform: str
+    """What JAX calls such devices, "gpu" or "tpu"."""
+
     extra: str
     """The extra of jaxaudit that brings the compiler."""
 
@@ -40,6 +43,7 @@ class TpuChip:
 
     version: str
     slices: dict[int, str]
+    platform: str = "tpu"
     extra: str = "tpu"
 
     def topology(self, num_devices: int) -> dict[str, Any]:
@@ -76,6 +80,7 @@ class Gpu:
     clock: float
     memory: int
     bandwidth: float
+    platform: str = "gpu"
     extra: str = "cuda"
 
     def topology(self, num_devices: int) -> dict[str, Any]:

@@ -5,7 +5,8 @@ A mesh of such devices holds no arrays and runs nothing; programs are compiled f
 
 from __future__ import annotations
 
-import importlib.util
+import contextlib
+import importlib.metadata
 import os
 
 import jax
@@ -16,7 +17,7 @@ from jaxaudit.errors import InputError, reason
 from jaxaudit.runtime.devices import Device
 from jaxaudit.runtime.mesh import ROWS_AXIS
 
-_PLUGINS = {"tpu": ("libtpu",), "cuda": ("jax_plugins.xla_cuda13", "jax_plugins.xla_cuda12")}
+_PACKAGES = {"tpu": ("libtpu",), "cuda": ("jax-cuda13-plugin", "jax-cuda12-plugin")}
 """The packages that bring the compilers, by the extra of jaxaudit that asks for them."""
 
 
@@ -33,9 +34,12 @@ def compile_for_others() -> None:
     jax.config.update("jax_platforms", "cpu")
 
 
-def has_compiler(device: Device) -> bool:
-    """Whether the compiler for this device is installed."""
-    return any(_installed(name) for name in _PLUGINS[device.chip.extra])
+def compiler_version(device: Device) -> str | None:
+    """The package that brings the compiler for this device, with its version; None if there is none."""
+    for name in _PACKAGES[device.chip.extra]:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            return f"{name} {importlib.metadata.version(name)}"
+    return None
 
 
 def mesh_elsewhere(device: Device, num_devices: int = 1) -> Mesh:
@@ -44,10 +48,10 @@ def mesh_elsewhere(device: Device, num_devices: int = 1) -> Mesh:
     Raises:
       InputError: if the compiler is not installed or knows no so many devices.
     """
-    if not has_compiler(device):
+    if compiler_version(device) is None:
         raise InputError(
-            f"The compiler for {device.title} is not installed; `pip install 'jaxaudit[{device.chip.extra}]'` "
-            "brings it, and needs no such device."
+            f"The compiler for {device.title} is not installed; "
+            f"`pip install 'jaxaudit[{device.chip.extra}]'` brings it, and needs no such device."
         )
     try:
         found = topologies.get_topology_desc(**device.chip.topology(num_devices)).devices[:num_devices]
@@ -56,10 +60,3 @@ def mesh_elsewhere(device: Device, num_devices: int = 1) -> Mesh:
             raise
         raise InputError(f"The compiler for {device.title} does not start ({reason(error)}).") from error
     return jax.make_mesh((num_devices,), (ROWS_AXIS,), devices=found, axis_types=(AxisType.Auto,))
-
-
-def _installed(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:  # nor is the package above it
-        return False

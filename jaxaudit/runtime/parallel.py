@@ -91,7 +91,7 @@ def lower_rows(
     """The program that `data_parallel` would run for these shapes, to be compiled.
 
     Args:
-      function, mesh, parallelism: as `data_parallel`; the devices may be ones that this machine does not have.
+      function, mesh, parallelism: as `data_parallel`; the devices need not be here.
       params, batch: as what it returns takes them, or `jax.ShapeDtypeStruct`s.
       platform: "tpu", "cuda" or "cpu", to lower for another platform than that of `mesh`, with "jit".
     """

@@ -1,0 +1,9 @@
+"""What an audit asks of hardware that is not here: compiled for it, or estimated.
+
+setting ──► the target's shapes ──► its scoring step ──► the compiler: memory, kernels, seconds to compile
+"""
+
+from jaxaudit.audits.capacity.compiling import compile_setting
+from jaxaudit.audits.capacity.table import TABLE, compile_missing, table_settings
+
+__all__ = ["TABLE", "compile_missing", "compile_setting", "table_settings"]

@@ -1,0 +1,55 @@
+"""One step, compiled for an accelerator that need not be here."""
+
+from __future__ import annotations
+
+import time
+
+import jax
+
+from jaxaudit.audits.capacity.shapes import abstract_step
+from jaxaudit.errors import reason
+from jaxaudit.results import CompiledStep, StepMemory, StepSetting
+from jaxaudit.runtime.ahead_of_time import Compiled, compile_ahead
+from jaxaudit.runtime.devices import get_device
+from jaxaudit.runtime.elsewhere import compiler_version, mesh_elsewhere
+from jaxaudit.targets import Target
+
+
+def compile_setting(setting: StepSetting) -> CompiledStep:
+    """Compiles the scoring step of a setting, as an audit on these devices would run it.
+
+    Weights need not be here. A step that does not fit the devices is refused by some compilers (TPU) and not
+    by others (CUDA), whose memory tells.
+
+    Raises:
+      InputError: if the device's compiler is not installed, or as `abstract_step`.
+    """
+    device = get_device(setting.device)
+    mesh = mesh_elsewhere(device, setting.num_devices)
+    target, step, (inputs, batch) = abstract_step(setting)
+    start, compiled, refused = time.perf_counter(), None, None
+    try:
+        compiled = compile_ahead(step, inputs, batch, mesh)
+    except jax.errors.JaxRuntimeError as error:
+        refused = reason(error)
+    seconds = time.perf_counter() - start
+    return CompiledStep(
+        setting=setting,
+        num_params=target.num_params,
+        compiler=compiler_version(device),
+        memory=_memory(compiled) if compiled else None,
+        refused=refused,
+        kernels=compiled.kernels() if compiled else {},
+        logits=_logits(compiled, target, setting) if compiled and target.kind == "discrete" else None,
+        cpu_seconds=compiled.cpu_seconds if compiled else seconds,
+        wall_seconds=seconds,
+    )
+
+
+def _memory(compiled: Compiled) -> StepMemory:
+    return StepMemory(compiled.arguments, compiled.outputs, compiled.temporaries)
+
+
+def _logits(compiled: Compiled, target: Target, setting: StepSetting) -> list[list[int]]:
+    positions = setting.batch_size // setting.num_devices * target.num_tokens
+    return [list(shape) for shape in compiled.logits(target.vocab_size, positions)]

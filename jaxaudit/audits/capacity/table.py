@@ -1,0 +1,77 @@
+"""Many steps, compiled one after the other into a file that a killed run goes on with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from jaxaudit.audits.capacity.compiling import compile_setting
+from jaxaudit.families import FAMILIES, Family
+from jaxaudit.results import CompiledStep, CompiledSteps, StepSetting, read_results, replace, write_results
+
+SIZES = ("smallest", "largest")
+TABLE: dict[str, Sequence[str]] = {
+    "v5e": SIZES,
+    "h100": SIZES,
+    "v5p": SIZES[:1],
+    "v6e": SIZES[:1],
+}
+"""The table of the documentation: {device: which released model of every family}."""
+
+
+def table_settings(targets: Iterable[str], devices: Iterable[str], *, like: StepSetting) -> list[StepSetting]:
+    """A setting for each target on each device, small models first.
+
+    Args:
+      targets: names; "smallest" and "largest" stand for one released model of every family.
+      devices: names.
+      like: what they have in common.
+    """
+    names = dict.fromkeys(name for target in targets for name in _named(target))
+    sizes = {name: sum(v.num_params.values()) for f in FAMILIES.values() for name, v in f.VARIANTS.items()}
+    ordered = sorted(names, key=lambda name: sizes.get(name, 0))
+    return [replace(like, target=name, device=device) for name in ordered for device in devices]
+
+
+def compile_missing(
+    path: str | os.PathLike[str],
+    settings: Sequence[StepSetting],
+    *,
+    done: Callable[[CompiledStep], None] = lambda step: None,
+    compile_one: Callable[[StepSetting], CompiledStep] = compile_setting,
+) -> CompiledSteps:
+    """Compiles what the file does not hold yet; each step is in the file as soon as it is compiled.
+
+    Args:
+      path: a `CompiledSteps` document, made if it is missing. One process at a time writes to it.
+      settings: in order.
+      done: hears of each.
+      compile_one: what makes a step of a setting.
+
+    Returns:
+      What the file holds now.
+
+    Raises:
+      InputError: if the file holds something else, or as `compile_setting`.
+    """
+    known = read_results(path, CompiledSteps) if os.path.lexists(path) else CompiledSteps(steps=[])
+    found = {step.setting: step for step in known.steps}
+    for setting in settings:
+        if setting not in found:
+            found[setting] = compile_one(setting)
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            write_results(path, CompiledSteps(steps=list(found.values())))
+            done(found[setting])
+    return CompiledSteps(steps=list(found.values()))
+
+
+def _named(target: str) -> list[str]:
+    chosen = {"smallest": min, "largest": max}.get(target)
+    if chosen is None:
+        return [target]
+    return [chosen(family.VARIANTS, key=lambda name: _size(family, name)) for family in FAMILIES.values()]
+
+
+def _size(family: Family, name: str) -> int:
+    return sum(family.VARIANTS[name].num_params.values())
