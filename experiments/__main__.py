@@ -23,6 +23,7 @@ _NAMES = (
     "train_target",
     "benchmark",
     "compile",
+    "plan",
 )
 PROGRAMS = {
     **{name: f"{__package__}.{name}" for name in _NAMES},

@@ -5,7 +5,7 @@ audit          results.json of an audit, answer.json of an owner's question; wit
 extraction     results.json of an extraction      localization   results.json of a localisation
 mitigation     results.json of mitigations        studies        files of the studies, benchmark: of that
 plan           what is fixed before an audit
-compiled       what compilers make of scoring steps
+compiled       what compilers make of scoring steps     capacity    what an audit asks of hardware
 codec          JSON there and back, with a format that is checked
 
 `read_results(path, AuditResults)` gives the record, or one sentence on why the file is none.
@@ -24,6 +24,7 @@ from jaxaudit.results.audit import (
     Verdict,
 )
 from jaxaudit.results.benchmark import BenchmarkResults, StageSpeed
+from jaxaudit.results.capacity import Assumptions, CapacityPlan, DiskSpace
 from jaxaudit.results.codec import (
     Document,
     Record,
@@ -84,9 +85,11 @@ from jaxaudit.results.studies import (
 __all__ = [
     "AlternativePower",
     "Answer",
+    "Assumptions",
     "Attribution",
     "AuditResults",
     "BenchmarkResults",
+    "CapacityPlan",
     "ChangeFacts",
     "ChangedTarget",
     "Collected",
@@ -94,6 +97,7 @@ __all__ = [
     "CompiledStep",
     "CompiledSteps",
     "DatasetInference",
+    "DiskSpace",
     "Document",
     "ExtractionCounts",
     "ExtractionResults",

@@ -42,6 +42,7 @@ class CompiledStep(Record, frozen=True):
       setting: of what.
       num_params: of the target.
       compiler: with its version.
+      modelled: what a model of the compiler would have said (`jaxaudit.runtime.memory`).
       memory: None where the compiler refused.
       refused: why, None where it did not.
       kernels: {name: calls} of what is not XLA's own code.
@@ -52,6 +53,7 @@ class CompiledStep(Record, frozen=True):
     setting: StepSetting
     num_params: int
     compiler: str
+    modelled: StepMemory
     memory: StepMemory | None
     refused: str | None
     kernels: dict[str, int]

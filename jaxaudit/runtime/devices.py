@@ -20,6 +20,9 @@ class Chip(Protocol):
     platform: str
     """What JAX calls such devices, "gpu" or "tpu"."""
 
+    usable: float
+    """The share of the memory that JAX lets programs have."""
+
     extra: str
     """The extra of jaxaudit that brings the compiler."""
 
@@ -44,6 +47,7 @@ class TpuChip:
     version: str
     slices: dict[int, str]
     platform: str = "tpu"
+    usable: float = 0.98
     extra: str = "tpu"
 
     def topology(self, num_devices: int) -> dict[str, Any]:
@@ -81,6 +85,7 @@ class Gpu:
     memory: int
     bandwidth: float
     platform: str = "gpu"
+    usable: float = 0.75  # unless XLA_PYTHON_CLIENT_MEM_FRACTION says more
     extra: str = "cuda"
 
     def topology(self, num_devices: int) -> dict[str, Any]:

@@ -32,6 +32,7 @@ def compile_for_others() -> None:
     if "xla_gpu_enable_triton_gemm" not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_enable_triton_gemm=false".strip()
     jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_enable_compilation_cache", False)  # seconds are those of compiling
 
 
 def compiler_version(device: Device) -> str | None:

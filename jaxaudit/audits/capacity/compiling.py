@@ -6,6 +6,8 @@ import time
 
 import jax
 
+from jaxaudit.attacks.batch import batch_spec
+from jaxaudit.audits.capacity.modelled import modelled_memory
 from jaxaudit.audits.capacity.shapes import abstract_step
 from jaxaudit.errors import reason
 from jaxaudit.results import CompiledStep, StepMemory, StepSetting
@@ -27,6 +29,9 @@ def compile_setting(setting: StepSetting) -> CompiledStep:
     device = get_device(setting.device)
     mesh = mesh_elsewhere(device, setting.num_devices)
     target, step, (inputs, batch) = abstract_step(setting)
+    of_device = batch_spec(
+        target, -(-setting.batch_size // setting.num_devices), null_context="null" in batch
+    )
     start, compiled, refused = time.perf_counter(), None, None
     try:
         compiled = compile_ahead(step, inputs, batch, mesh)
@@ -36,7 +41,8 @@ def compile_setting(setting: StepSetting) -> CompiledStep:
     return CompiledStep(
         setting=setting,
         num_params=target.num_params,
-        compiler=compiler_version(device),
+        compiler=compiler_version(device) or "",
+        modelled=modelled_memory(step, (inputs, of_device), device.chip.platform)[0],
         memory=_memory(compiled) if compiled else None,
         refused=refused,
         kernels=compiled.kernels() if compiled else {},

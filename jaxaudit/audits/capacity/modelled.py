@@ -1,0 +1,39 @@
+"""The memory of a step without its compiler: what is known exactly, and a model of the rest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+
+from jaxaudit.attacks.step import Step
+from jaxaudit.audits.capacity.shapes import Shapes
+from jaxaudit.results import StepMemory
+from jaxaudit.runtime.memory import memory_use
+
+_TEMPORARIES = {"gpu": 1.0, "tpu": 1.6}
+"""Bytes that a compiler allocates for each byte of the model; TPUs pad arrays to tiles."""
+
+MEMORY_ERROR = 0.25
+"""By how much, as a share, the memory of a step differs at most from the compilers' in docs/compiled.json."""
+
+
+def modelled_memory(step: Step, shapes: Shapes, platform: str) -> tuple[StepMemory, int]:
+    """What a compiler would allocate on a device for a step whose rows are all on it, and the bytes it moves.
+
+    Args:
+      step, shapes: from `jaxaudit.audits.capacity.shapes.abstract_step`.
+      platform: compiled for, "gpu" or "tpu".
+    """
+    inputs, batch = shapes
+    use = memory_use(step, inputs, batch)
+    memory = StepMemory(
+        arguments=_bytes((inputs, batch)),
+        outputs=_bytes(jax.eval_shape(step, inputs, batch)),
+        temporaries=round(_TEMPORARIES[platform] * use.peak),
+    )
+    return memory, use.traffic
+
+
+def _bytes(tree: Any) -> int:
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
