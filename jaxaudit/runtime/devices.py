@@ -17,14 +17,20 @@ _GIB = 2**30
 class Chip(Protocol):
     """What a compiler is told about a device."""
 
-    platform: str
-    """What JAX calls such devices, "gpu" or "tpu"."""
+    @property
+    def platform(self) -> str:
+        """What JAX calls such devices, "gpu" or "tpu"."""
+        ...
 
-    usable: float
-    """The share of the memory that JAX lets programs have."""
+    @property
+    def extra(self) -> str:
+        """The extra of jaxaudit that brings the compiler."""
+        ...
 
-    extra: str
-    """The extra of jaxaudit that brings the compiler."""
+    @property
+    def usable(self) -> float:
+        """The share of the memory that JAX lets programs have."""
+        ...
 
     def topology(self, num_devices: int) -> dict[str, Any]:
         """Arguments of `jax.experimental.topologies.get_topology_desc` for that many devices or a few more.
