@@ -50,14 +50,13 @@ with cli.flag_group("Output"):
 def main(argv: Sequence[str]) -> None:
     """Compiles what the flags name."""
     del argv
-    from jaxaudit.runtime.elsewhere import compile_for_others
-
-    compile_for_others()
     from jaxaudit.audits.capacity import compile_missing
+    from jaxaudit.runtime.elsewhere import compile_for_others
 
     console = cli.terminal()
     check_file(_OUT.value)
     settings = _settings(console)
+    compile_for_others()
     with reported(console, "Compiling", unit="steps") as progress:
         ended = 0
 

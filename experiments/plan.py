@@ -69,10 +69,8 @@ with cli.flag_group("Output"):
 def main(argv: Sequence[str]) -> None:
     """Estimates what the flags name."""
     del argv
-    from jaxaudit.runtime.elsewhere import compile_for_others
-
-    compile_for_others()
     from jaxaudit.audits.capacity import CapacityConfig, plan_capacity
+    from jaxaudit.runtime.elsewhere import compile_for_others
 
     console = cli.terminal()
     if _OUT.value:
@@ -92,6 +90,8 @@ def main(argv: Sequence[str]) -> None:
         price_per_hour=_PRICE.value,
         compiled=_COMPILE.value,
     )
+    if config.compiled:
+        compile_for_others()
     with reported(console, f"Tracing {_TARGET.value}") as progress:
         found = plan_capacity(setting, _NUM_IMAGES.value, config, progress=progress)
     if _OUT.value:

@@ -57,13 +57,13 @@ class Compiled:
         return {tuple(map(int, shape.split(","))) for line in lines for shape in _FLOAT32.findall(line)}
 
     def logits(self, vocab_size: int, num_positions: int) -> list[tuple[int, ...]]:
-        """Shapes of float32 arrays that could be the logits of at least `num_positions` (B L) tokens at once.
+        """Shapes of float32 arrays that could be the logits of `num_positions` (B L) tokens, in all views.
 
         Logits are float32 whatever the precision. In float32, hidden units of an MLP that is as wide as the
         vocabulary look the same.
         """
-        least = num_positions * vocab_size
-        return sorted(s for s in self.float32_arrays() if vocab_size in s and math.prod(s) >= least)
+        size = num_positions * vocab_size
+        return sorted(s for s in self.float32_arrays() if vocab_size in s and math.prod(s) % size == 0)
 
 
 def compile_ahead(

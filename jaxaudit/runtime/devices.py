@@ -7,13 +7,14 @@ of one device (one chip of a TPU), bandwidth that of its memory.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from jaxaudit.errors import InputError, unknown_name
 
 _GIB = 2**30
 
 
+@runtime_checkable
 class Chip(Protocol):
     """What a compiler is told about a device."""
 

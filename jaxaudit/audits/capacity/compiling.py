@@ -29,9 +29,8 @@ def compile_setting(setting: StepSetting) -> CompiledStep:
     device = get_device(setting.device)
     mesh = mesh_elsewhere(device, setting.num_devices)
     target, step, (inputs, batch) = abstract_step(setting)
-    of_device = batch_spec(
-        target, -(-setting.batch_size // setting.num_devices), null_context="null" in batch
-    )
+    rows = -(-setting.batch_size // setting.num_devices)
+    of_device = batch_spec(target, rows, null_context="null" in batch)
     start, compiled, refused = time.perf_counter(), None, None
     try:
         compiled = compile_ahead(step, inputs, batch, mesh)
@@ -46,7 +45,7 @@ def compile_setting(setting: StepSetting) -> CompiledStep:
         memory=_memory(compiled) if compiled else None,
         refused=refused,
         kernels=compiled.kernels() if compiled else {},
-        logits=_logits(compiled, target, setting) if compiled and target.kind == "discrete" else None,
+        logits=_logits(compiled, target, rows) if compiled else None,
         cpu_seconds=compiled.cpu_seconds if compiled else seconds,
         wall_seconds=seconds,
     )
@@ -56,6 +55,9 @@ def _memory(compiled: Compiled) -> StepMemory:
     return StepMemory(compiled.arguments, compiled.outputs, compiled.temporaries)
 
 
-def _logits(compiled: Compiled, target: Target, setting: StepSetting) -> list[list[int]]:
-    positions = setting.batch_size // setting.num_devices * target.num_tokens
-    return [list(shape) for shape in compiled.logits(target.vocab_size, positions)]
+def _logits(compiled: Compiled, target: Target, rows: int) -> list[list[int]] | None:
+    """As `CompiledStep.logits`; `rows` are those of a device."""
+    vocab_size = getattr(target, "vocab_size", None)
+    if vocab_size is None:
+        return None
+    return [list(shape) for shape in compiled.logits(vocab_size, rows * target.num_tokens)]
