@@ -51,11 +51,14 @@ def main(argv: Sequence[str]) -> None:
     """Compiles what the flags name."""
     del argv
     from jaxaudit.audits.capacity import compile_missing
-    from jaxaudit.runtime.elsewhere import compile_for_others
+    from jaxaudit.runtime.devices import get_device
+    from jaxaudit.runtime.elsewhere import check_compiler, compile_for_others
 
     console = cli.terminal()
     check_file(_OUT.value)
     settings = _settings(console)
+    for name in {setting.device for setting in settings}:
+        check_compiler(get_device(name))
     compile_for_others()
     with reported(console, "Compiling", unit="steps") as progress:
         ended = 0

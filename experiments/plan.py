@@ -70,7 +70,8 @@ def main(argv: Sequence[str]) -> None:
     """Estimates what the flags name."""
     del argv
     from jaxaudit.audits.capacity import CapacityConfig, plan_capacity
-    from jaxaudit.runtime.elsewhere import compile_for_others
+    from jaxaudit.runtime.devices import get_device
+    from jaxaudit.runtime.elsewhere import check_compiler, compile_for_others
 
     console = cli.terminal()
     if _OUT.value:
@@ -91,6 +92,7 @@ def main(argv: Sequence[str]) -> None:
         compiled=_COMPILE.value,
     )
     if config.compiled:
+        check_compiler(get_device(setting.device))
         compile_for_others()
     with reported(console, f"Tracing {_TARGET.value}") as progress:
         found = plan_capacity(setting, _NUM_IMAGES.value, config, progress=progress)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
@@ -24,15 +27,27 @@ def abstract_target(name: str, *, dtype: DTypeLike = jnp.float32, platform: str 
     Raises:
       InputError: if there is no such target, with the nearest names, or its record is damaged.
     """
-    dtype, variants = jnp.dtype(dtype), released()
+    family, config, preprocessing = _described(name)
+    params = cast(get_family(family).abstract_params(config), jnp.dtype(dtype), None)
+    return get_family(family).build_target(
+        name, config, params, preprocessing, {}, dtype=jnp.dtype(dtype), platform=platform
+    )
+
+
+def check_known(name: str) -> None:
+    """Makes sure that there is a target, or a released model, of that name; quickly.
+
+    Raises:
+      InputError: as `abstract_target`.
+    """
+    _described(name)
+
+
+def _described(name: str) -> tuple[str, Mapping[str, Any], Preprocessing]:
+    """Family, config, preprocessing."""
+    variants = released()
     if name in variants and name not in builtin_names():
         family, variant = variants[name]
-        config, preprocessing = variant.config, variant.preprocessing
-    else:
-        record = read_record(name)
-        family, config = record["family"], record["config"]
-        preprocessing = Preprocessing(**record["preprocessing"])
-    params = cast(get_family(family).abstract_params(config), dtype, None)
-    return get_family(family).build_target(
-        name, config, params, preprocessing, {}, dtype=dtype, platform=platform
-    )
+        return family, variant.config, variant.preprocessing
+    record = read_record(name)
+    return record["family"], record["config"], Preprocessing(**record["preprocessing"])

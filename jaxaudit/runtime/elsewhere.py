@@ -43,17 +43,22 @@ def compiler_version(device: Device) -> str | None:
     return None
 
 
+def check_compiler(device: Device) -> None:
+    """Raises InputError, with the command that brings it, if the compiler is not installed."""
+    if compiler_version(device) is None:
+        raise InputError(
+            f"The compiler for {device.title} is not installed; "
+            f"`pip install 'jaxaudit[{device.chip.extra}]'` brings it, and needs no such device."
+        )
+
+
 def mesh_elsewhere(device: Device, num_devices: int = 1) -> Mesh:
     """A mesh of that many such devices, to compile for.
 
     Raises:
       InputError: if the compiler is not installed or knows no so many devices.
     """
-    if compiler_version(device) is None:
-        raise InputError(
-            f"The compiler for {device.title} is not installed; "
-            f"`pip install 'jaxaudit[{device.chip.extra}]'` brings it, and needs no such device."
-        )
+    check_compiler(device)
     try:
         found = topologies.get_topology_desc(**device.chip.topology(num_devices)).devices[:num_devices]
     except (RuntimeError, NotImplementedError, ValueError) as error:

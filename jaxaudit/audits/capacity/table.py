@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from jaxaudit.audits.capacity.compiling import compile_setting
+from jaxaudit.checkpoint import check_known
 from jaxaudit.families import FAMILIES, Family
 from jaxaudit.results import CompiledStep, CompiledSteps, StepSetting, read_results, replace, write_results
 
@@ -27,8 +28,13 @@ def table_settings(targets: Iterable[str], devices: Iterable[str], *, like: Step
       targets: names; "smallest" and "largest" stand for one released model of every family.
       devices: names.
       like: what they have in common.
+
+    Raises:
+      InputError: if there is no such target, with the nearest names.
     """
     names = dict.fromkeys(name for target in targets for name in _named(target))
+    for name in names:
+        check_known(name)
     sizes = {name: sum(v.num_params.values()) for f in FAMILIES.values() for name, v in f.VARIANTS.items()}
     ordered = sorted(names, key=lambda name: sizes.get(name, 0))
     return [replace(like, target=name, device=device) for name in ordered for device in devices]
