@@ -61,14 +61,7 @@ def main(argv: Sequence[str]) -> None:
         check_compiler(get_device(name))
     compile_for_others()
     with reported(console, "Compiling", unit="steps") as progress:
-        ended = 0
-
-        def done(step: CompiledStep) -> None:
-            nonlocal ended
-            ended += 1
-            progress(ended, 0, f"Compiling after {step.setting.target} for {step.setting.device}")
-
-        table = compile_missing(_OUT.value, settings, done=done)
+        table = compile_missing(_OUT.value, settings, progress=progress)
     _print([step for step in table.steps if step.setting in set(settings)], console)
 
 

@@ -10,17 +10,6 @@ STEPS = Path(__file__).parents[1] / "compiled.json"
 _COLUMNS = (
     "target | parameters | device | batch | arguments | temporaries | share | model | compiled in | kernels"
 )
-    "target",
-    "parameters",
-    "device",
-    "batch",
-    "arguments",
-    "temporaries",
-    "share",
-    "model",
-    "compiling",
-    "kernels",
-]
 
 
 def on_page_markdown(markdown: str, page: Any, **kwargs: Any) -> str:

@@ -52,7 +52,7 @@ def check_compiler(device: Device) -> None:
         )
 
 
-def mesh_elsewhere(device: Device, num_devices: int = 1) -> Mesh:
+def mesh_elsewhere(device: Device, num_devices: int) -> Mesh:
     """A mesh of that many such devices, to compile for.
 
     Raises:

@@ -43,4 +43,4 @@ def test_an_unknown_device_is_one_sentence_with_the_nearest():
 def test_a_missing_compiler_is_one_sentence_with_the_command(name, extra, monkeypatch):
     monkeypatch.setattr(elsewhere, "_PACKAGES", {extra: ("no-such-package",)})
     with pytest.raises(InputError, match=rf"is not installed; `pip install 'jaxaudit\[{extra}\]'` brings it"):
-        mesh_elsewhere(get_device(name))
+        mesh_elsewhere(get_device(name), 1)

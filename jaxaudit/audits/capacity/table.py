@@ -6,10 +6,13 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+import jax
+
 from jaxaudit.audits.capacity.compiling import compile_setting
 from jaxaudit.checkpoint import check_known
 from jaxaudit.families import FAMILIES, Family
 from jaxaudit.results import CompiledStep, CompiledSteps, StepSetting, read_results, replace, write_results
+from jaxaudit.runtime.progress import Progress, silent
 
 SIZES = ("smallest", "largest")
 TABLE: dict[str, Sequence[str]] = {
@@ -44,16 +47,16 @@ def compile_missing(
     path: str | os.PathLike[str],
     settings: Sequence[StepSetting],
     *,
-    done: Callable[[CompiledStep], None] = lambda step: None,
     compile_one: Callable[[StepSetting], CompiledStep] = compile_setting,
+    progress: Progress = silent,
 ) -> CompiledSteps:
     """Compiles what the file does not hold yet; each step is in the file as soon as it is compiled.
 
     Args:
       path: a `CompiledSteps` document, made if it is missing. One process at a time writes to it.
       settings: in order.
-      done: hears of each.
       compile_one: what makes a step of a setting.
+      progress: hears which is being compiled.
 
     Returns:
       What the file holds now.
@@ -63,12 +66,13 @@ def compile_missing(
     """
     known = read_results(path, CompiledSteps) if os.path.lexists(path) else CompiledSteps(steps=[])
     found = {step.setting: step for step in known.steps}
-    for setting in settings:
+    for ended, setting in enumerate(settings):
         if setting not in found:
+            progress(ended, len(settings), f"Compiling {setting.target} for {setting.device}")
             found[setting] = compile_one(setting)
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             write_results(path, CompiledSteps(steps=list(found.values())))
-            done(found[setting])
+            jax.clear_caches()  # traces of large models, which nothing needs again
     return CompiledSteps(steps=list(found.values()))
 
 
