@@ -103,7 +103,7 @@ def main(argv: Sequence[str]) -> None:
 
 def _print(plan: CapacityPlan, console: Console) -> None:
     setting, memory, given = plan.setting, plan.memory, plan.assumptions
-    error = "" if plan.memory_error is None else f", within {plan.memory_error:.0%}"
+    error = "" if plan.memory_error is None else f", temporaries within {plan.memory_error:.0%}"
     rows = {
         "time": f"{plan.hours:,.2f} hours for {plan.num_images:,} pictures",
         "speed": f"{plan.images_per_s:,.4g} pictures/s, bounded by {plan.limit}",

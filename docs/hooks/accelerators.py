@@ -44,7 +44,7 @@ def _row(step: Any) -> str:
             _gib(memory.arguments),
             _gib(memory.temporaries),
             f"{total / device.memory:.0%}",
-            f"{_total(step.modelled) / total - 1:+.0%}",
+            f"{step.modelled.temporaries / memory.temporaries - 1:+.0%}",
             _minutes(step),
             _kernels(step),
         ]

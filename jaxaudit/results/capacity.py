@@ -46,8 +46,8 @@ class CapacityPlan(Document, frozen=True, kw_only=True):
       images_per_s: of all devices. limit: what bounds it.
       hours: of scoring, loading beside it.
       memory: of one device. memory_from: the compiler, or a model of it.
-      memory_error: how far off that model was at most where it was compared with a compiler, as a share; None
-        from the compiler.
+      memory_error: by how much, as a share, the temporaries of that model differed at most where they were
+        compared with a compiler's; None from the compiler.
       cores: that loading keeps busy, over all hosts.
       price_per_hour: of one device. price: of all hours and devices. Both None if no rate was given.
     """

@@ -28,7 +28,7 @@ class StepSetting(Record, frozen=True):
 
 
 class StepMemory(Record, frozen=True):
-    """Bytes that the compiler allocates on each device, constants among the temporaries."""
+    """Bytes on each device: parameters and pictures, what comes back, and what is needed in between."""
 
     arguments: int
     outputs: int

@@ -31,6 +31,7 @@ def compile_setting(setting: StepSetting) -> CompiledStep:
     target, step, (inputs, batch) = abstract_step(setting)
     rows = -(-setting.batch_size // setting.num_devices)
     of_device = batch_spec(target, rows, null_context="null" in batch)
+    modelled, _ = modelled_memory(step, (inputs, of_device), device.chip.platform)
     start, compiled, refused = time.perf_counter(), None, None
     try:
         compiled = compile_ahead(step, inputs, batch, mesh)
@@ -41,8 +42,8 @@ def compile_setting(setting: StepSetting) -> CompiledStep:
         setting=setting,
         num_params=target.num_params,
         compiler=compiler_version(device) or "",
-        modelled=modelled_memory(step, (inputs, of_device), device.chip.platform)[0],
-        memory=_memory(compiled) if compiled else None,
+        modelled=modelled,
+        memory=_memory(compiled, modelled) if compiled else None,
         refused=refused,
         kernels=compiled.kernels() if compiled else {},
         logits=_logits(compiled, target, rows) if compiled else None,
@@ -51,8 +52,10 @@ def compile_setting(setting: StepSetting) -> CompiledStep:
     )
 
 
-def _memory(compiled: Compiled) -> StepMemory:
-    return StepMemory(compiled.arguments, compiled.outputs, compiled.temporaries)
+def _memory(compiled: Compiled, modelled: StepMemory) -> StepMemory:
+    """The device also holds parameters that the step does not read, a decoder's; compilers drop them."""
+    arguments = max(compiled.arguments, modelled.arguments)
+    return StepMemory(arguments, compiled.outputs, compiled.temporaries)
 
 
 def _logits(compiled: Compiled, target: Target, rows: int) -> list[list[int]] | None:

@@ -117,7 +117,7 @@ def plan_capacity(
         hours=hours,
         memory=memory,
         memory_from="compiler" if config.compiled else "model",
-        memory_error=None if config.compiled else MEMORY_ERROR,
+        memory_error=None if config.compiled else MEMORY_ERROR[device.chip.platform],
         cores=math.ceil(rate / config.images_per_core),  # (3)
         disk=DiskSpace(
             evidence=num_images * (4 * numbers + _NAMES),

@@ -1,9 +1,13 @@
+from pathlib import Path
+
 import pytest
 
 from jaxaudit.audits.capacity import TABLE, compile_missing, table_settings
+from jaxaudit.audits.capacity.modelled import MEMORY_ERROR
 from jaxaudit.errors import InputError
 from jaxaudit.families import FAMILIES
 from jaxaudit.results import CompiledStep, CompiledSteps, StepMemory, StepSetting, read_results
+from jaxaudit.runtime.devices import get_device
 from tests.results.round_trip import assert_round_trips
 
 LIKE = StepSetting("", "", 1, 8, "bfloat16", ("all",), "gray-box")
@@ -55,3 +59,13 @@ def test_a_file_of_something_else_is_refused(tmp_path):
     (tmp_path / "other.json").write_text('{"format": 1, "target": "x"}')
     with pytest.raises(InputError, match="is no CompiledSteps"):
         compile_missing(tmp_path / "other.json", [], compile_one=compiled)
+
+
+def test_the_documented_table_bears_out_the_error_that_plans_state():
+    """Who compiles the table again and fails here states the new error, or mends the model."""
+    steps = read_results(Path(__file__).parents[3] / "docs" / "compiled.json", CompiledSteps).steps
+    for step in steps:
+        if step.memory is not None:
+            error = abs(step.modelled.temporaries / step.memory.temporaries - 1)
+            assert error <= MEMORY_ERROR[get_device(step.setting.device).chip.platform], step.setting
+    assert steps
