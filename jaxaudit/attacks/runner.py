@@ -28,6 +28,7 @@ from jaxaudit.errors import InputError
 from jaxaudit.runtime.ahead_of_time import Compiled, compile_ahead
 from jaxaudit.runtime.mesh import mesh_of, replicated
 from jaxaudit.runtime.parallel import Parallelism, Pending, data_parallel
+from jaxaudit.runtime.partition import place
 from jaxaudit.targets import AnyArray, Given, Target
 
 
@@ -124,7 +125,8 @@ class Scorer:
     Attributes:
       plan: the scores, in order.
       step: what is computed for a batch; its `kind` is that of the target, its `options` those in use.
-      params: the parameters, on every device of the mesh.
+      mesh: the devices.
+      params: the parameters on them, whole or split as the target says.
 
     Raises:
       InputError: for unknown names, scores that cannot be had, or options that do not fit the target.
@@ -145,9 +147,9 @@ class Scorer:
         self.target = target
         self.step = make_step(target, names, options, access=access, null_context=null_context is not None)
         self.plan = ScorePlan(self.step.scores)
-        self._mesh = mesh = mesh or mesh_of(target.params)
+        self.mesh = mesh = mesh or mesh_of(target.params)
         self._parallelism: Parallelism = parallelism
-        self.params = jax.device_put(target.params, replicated(mesh))
+        self.params = place(target.params, target.partition, mesh)
         self._key = jax.device_put(jax.random.key(0) if key is None else key, replicated(mesh))
         self._null_context = null_context
         self._run = data_parallel(self.step, mesh, parallelism=parallelism)
@@ -176,7 +178,7 @@ class Scorer:
         given = self._null_context is not None
         batch = batch_spec(self.target, batch_size, null_context=given)
         inputs = (self.params, self._key)
-        return compile_ahead(self.step, inputs, batch, self._mesh, parallelism=self._parallelism)
+        return compile_ahead(self.step, inputs, batch, self.mesh, parallelism=self._parallelism)
 
     def evaluations(self) -> dict[str, dict[str, int]] | None:
         """How often a diffusion model's network looks at one image; None for other kinds of target.

@@ -213,7 +213,7 @@ def _scorer(
         options=config.options,
         access=config.access,
         null_context=null,
-        mesh=config.placement.mesh(),
+        mesh=config.placement.mesh(target.params, target.partition),
         parallelism=config.placement.parallelism,
     ), null
 
@@ -331,5 +331,5 @@ def _run(scorer: Scorer, pictures: dict[str, Pictures], config: CollectConfig) -
         "provenance": dict(target.provenance),
         "gflop_per_image": scorer.flops_per_image() / 1e9,
         "evaluations_per_image": scorer.evaluations(),
-        **config.placement.record(),
+        **config.placement.record(scorer.mesh),
     }

@@ -12,7 +12,8 @@ class StepSetting(Record, frozen=True):
 
     Attributes:
       target: a released model, a built-in target or a folder.
-      device: name of the accelerator. num_devices: that one step runs on.
+      device: name of the accelerator. num_devices: that one step runs on. split: of these, how many hold a
+        piece each of every parameter; 1 where all hold the whole.
       batch_size: pictures, over all of these devices.
       precision: of weights and activations.
       scores: names and patterns. access: "gray-box" leaves scores that need gradients out of patterns.
@@ -25,6 +26,7 @@ class StepSetting(Record, frozen=True):
     precision: str
     scores: tuple[str, ...]
     access: Literal["gray-box", "white-box"]
+    split: int = 1
 
 
 class StepMemory(Record, frozen=True):

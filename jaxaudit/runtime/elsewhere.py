@@ -11,11 +11,11 @@ import os
 
 import jax
 from jax.experimental import topologies
-from jax.sharding import AxisType, Mesh
+from jax.sharding import Mesh
 
 from jaxaudit.errors import InputError, reason
 from jaxaudit.runtime.devices import Device
-from jaxaudit.runtime.mesh import ROWS_AXIS
+from jaxaudit.runtime.mesh import mesh_over
 
 _PACKAGES = {"tpu": ("libtpu",), "cuda": ("jax-cuda13-plugin", "jax-cuda12-plugin")}
 """The packages that bring the compilers, by the extra of jaxaudit that asks for them."""
@@ -52,11 +52,12 @@ def check_compiler(device: Device) -> None:
         )
 
 
-def mesh_elsewhere(device: Device, num_devices: int) -> Mesh:
-    """A mesh of that many such devices, to compile for.
+def mesh_elsewhere(device: Device, num_devices: int, *, split: int = 1) -> Mesh:
+    """A mesh of that many such devices, `split` of them along "model", to compile for.
 
     Raises:
-      InputError: if the compiler is not installed or knows no so many devices.
+      InputError: if the compiler is not installed or knows no so many devices, or `split` does not divide
+        them.
     """
     check_compiler(device)
     try:
@@ -65,4 +66,4 @@ def mesh_elsewhere(device: Device, num_devices: int) -> Mesh:
         if isinstance(error, InputError):
             raise
         raise InputError(f"The compiler for {device.title} does not start ({reason(error)}).") from error
-    return jax.make_mesh((num_devices,), (ROWS_AXIS,), devices=found, axis_types=(AxisType.Auto,))
+    return mesh_over(found, split=split)

@@ -5,7 +5,8 @@ setting ──► the target's shapes ──► its scoring step ──► the c
 """
 
 from jaxaudit.audits.capacity.compiling import compile_setting
-from jaxaudit.audits.capacity.estimate import CapacityConfig, plan_capacity, total_bytes
+from jaxaudit.audits.capacity.estimate import CapacityConfig, plan_capacity
+from jaxaudit.audits.capacity.modelled import total_bytes
 from jaxaudit.audits.capacity.table import TABLE, compile_missing, table_settings
 
 __all__ = [

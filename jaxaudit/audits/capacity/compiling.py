@@ -9,11 +9,14 @@ import jax
 from jaxaudit.attacks.batch import batch_spec
 from jaxaudit.audits.capacity.modelled import modelled_memory
 from jaxaudit.audits.capacity.shapes import abstract_step
+from jaxaudit.checkpoint.parameters import sharded
 from jaxaudit.errors import reason
 from jaxaudit.results import CompiledStep, StepMemory, StepSetting
 from jaxaudit.runtime.ahead_of_time import Compiled, compile_ahead
 from jaxaudit.runtime.devices import get_device
 from jaxaudit.runtime.elsewhere import compiler_version, mesh_elsewhere
+from jaxaudit.runtime.mesh import ROWS_AXIS
+from jaxaudit.runtime.partition import param_shardings
 from jaxaudit.targets import Target
 
 
@@ -27,11 +30,12 @@ def compile_setting(setting: StepSetting) -> CompiledStep:
       InputError: if the device's compiler is not installed, or as `abstract_step`.
     """
     device = get_device(setting.device)
-    mesh = mesh_elsewhere(device, setting.num_devices)
-    target, step, (inputs, batch) = abstract_step(setting)
-    rows = -(-setting.batch_size // setting.num_devices)
-    of_device = batch_spec(target, rows, null_context="null" in batch)
-    modelled, _ = modelled_memory(step, (inputs, of_device), device.chip.platform)
+    mesh = mesh_elsewhere(device, setting.num_devices, split=setting.split)
+    target, step, ((params, key), batch) = abstract_step(setting)
+    rows = -(-setting.batch_size // mesh.shape[ROWS_AXIS])
+    of_device = ((params, key), batch_spec(target, rows, null_context="null" in batch))
+    modelled, _ = modelled_memory(target, step, of_device, split=setting.split)
+    inputs = sharded(params, param_shardings(params, target.partition, mesh)), key
     start, compiled, refused = time.perf_counter(), None, None
     try:
         compiled = compile_ahead(step, inputs, batch, mesh)

@@ -22,7 +22,7 @@ import jax
 
 from jaxaudit.attacks.registry import ScorePlan
 from jaxaudit.audits.capacity.compiling import compile_setting
-from jaxaudit.audits.capacity.modelled import MEMORY_ERROR, modelled_memory
+from jaxaudit.audits.capacity.modelled import MEMORY_ERROR, modelled_memory, total_bytes
 from jaxaudit.audits.capacity.shapes import abstract_step
 from jaxaudit.data import BLIND_NAMES
 from jaxaudit.errors import InputError
@@ -145,8 +145,7 @@ def _fitting(
 
     def measured(rows: int) -> tuple[StepMemory, float]:
         alone = replace(setting, batch_size=rows, num_devices=1)
-        _, step, shapes = abstract_step(alone)
-        memory, traffic = modelled_memory(step, shapes, device.chip.platform)
+        memory, traffic = modelled_memory(*abstract_step(alone))
         if config.compiled:
             progress(0, 0, f"Compiling {setting.target} for {rows} images on {device.title}")
             compiled = compile_setting(alone).memory
@@ -171,12 +170,6 @@ def _fitting(
 def _guess(setting: StepSetting, device: Device, room: float) -> int:
     """The power of two that fits if temporaries grow with the batch as they do up to a few images."""
     few = 4
-    _, step, shapes = abstract_step(replace(setting, batch_size=few))
-    memory, _ = modelled_memory(step, shapes, device.chip.platform)
+    memory, _ = modelled_memory(*abstract_step(replace(setting, batch_size=few)))
     rows = (room - memory.arguments) / (memory.temporaries + memory.outputs) * few
     return min(2 ** math.floor(math.log2(rows)), _LARGEST_BATCH) if rows > 1 else 1
-
-
-def total_bytes(memory: StepMemory) -> int:
-    """What a step takes of a device."""
-    return memory.arguments + memory.outputs + memory.temporaries

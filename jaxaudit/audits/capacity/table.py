@@ -9,10 +9,14 @@ from pathlib import Path
 import jax
 
 from jaxaudit.audits.capacity.compiling import compile_setting
+from jaxaudit.audits.capacity.modelled import total_bytes
 from jaxaudit.checkpoint import check_known
 from jaxaudit.families import FAMILIES, Family
 from jaxaudit.results import CompiledStep, CompiledSteps, StepSetting, read_results, replace, write_results
+from jaxaudit.runtime.devices import get_device
 from jaxaudit.runtime.progress import Progress, silent
+
+_MOST_PIECES = 8
 
 SIZES = ("smallest", "largest")
 TABLE: dict[str, Sequence[str]] = {
@@ -52,6 +56,8 @@ def compile_missing(
 ) -> CompiledSteps:
     """Compiles what the file does not hold yet; each step is in the file as soon as it is compiled.
 
+    What does not fit is compiled again for twice the devices, each parameter split over them, up to eight.
+
     Args:
       path: a `CompiledSteps` document, made if it is missing. One process at a time writes to it.
       settings: in order.
@@ -67,13 +73,28 @@ def compile_missing(
     known = read_results(path, CompiledSteps) if os.path.lexists(path) else CompiledSteps(steps=[])
     found = {step.setting: step for step in known.steps}
     for ended, setting in enumerate(settings):
-        if setting not in found:
-            progress(ended, len(settings), f"Compiling {setting.target} for {setting.device}")
-            found[setting] = compile_one(setting)
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            write_results(path, CompiledSteps(steps=list(found.values())))
-            jax.clear_caches()  # traces of large models, which nothing needs again
+        wanted: StepSetting | None = setting
+        while wanted is not None:
+            if wanted not in found:
+                progress(ended, len(settings), f"Compiling {wanted.target} for {wanted.device}")
+                found[wanted] = compile_one(wanted)
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
+                write_results(path, CompiledSteps(steps=list(found.values())))
+                jax.clear_caches()  # traces of large models, which nothing needs again
+            wanted = None if fits(found[wanted]) else _split_more(wanted)
     return CompiledSteps(steps=list(found.values()))
+
+
+def fits(step: CompiledStep) -> bool:
+    """Whether a device has room for the step."""
+    device = get_device(step.setting.device)
+    return step.memory is not None and total_bytes(step.memory) <= device.chip.usable * device.memory
+
+
+def _split_more(setting: StepSetting) -> StepSetting | None:
+    if setting.split >= _MOST_PIECES:
+        return None
+    return replace(setting, num_devices=2 * setting.num_devices, split=2 * setting.split)
 
 
 def _named(target: str) -> list[str]:

@@ -6,7 +6,7 @@ from jaxaudit.audits.capacity import TABLE, compile_missing, table_settings
 from jaxaudit.audits.capacity.modelled import MEMORY_ERROR
 from jaxaudit.errors import InputError
 from jaxaudit.families import FAMILIES
-from jaxaudit.results import CompiledStep, CompiledSteps, StepMemory, StepSetting, read_results
+from jaxaudit.results import CompiledStep, CompiledSteps, StepMemory, StepSetting, read_results, replace
 from jaxaudit.runtime.devices import get_device
 from tests.results.round_trip import assert_round_trips
 
@@ -53,6 +53,19 @@ def test_a_killed_run_goes_on_with_what_is_missing(tmp_path):
     assert [step.setting for step in table.steps] == settings
     assert read_results(path, CompiledSteps) == table
     assert_round_trips(table)
+
+
+def test_what_does_not_fit_is_split_over_more_devices(tmp_path):
+    room = get_device("v5e").memory
+
+    def compile_one(setting):
+        memory = StepMemory(room // setting.split, room // 3, 0)
+        return replace(compiled(setting), memory=None if setting.split == 1 else memory)
+
+    setting = replace(LIKE, target="rar_b", device="v5e")
+    table = compile_missing(tmp_path / "steps.json", [setting], compile_one=compile_one)
+    assert [(step.setting.num_devices, step.setting.split) for step in table.steps] == [(1, 1), (2, 2)]
+    assert compile_missing(tmp_path / "steps.json", [setting], compile_one=compile_one) == table
 
 
 def test_a_file_of_something_else_is_refused(tmp_path):
