@@ -22,6 +22,8 @@ _NAMES = (
     "reliability",
     "train_target",
     "benchmark",
+    "compile",
+    "plan",
 )
 PROGRAMS = {
     **{name: f"{__package__}.{name}" for name in _NAMES},

@@ -5,6 +5,7 @@ audit          results.json of an audit, answer.json of an owner's question; wit
 extraction     results.json of an extraction      localization   results.json of a localisation
 mitigation     results.json of mitigations        studies        files of the studies, benchmark: of that
 plan           what is fixed before an audit
+compiled       what compilers make of scoring steps     capacity    what an audit asks of hardware
 codec          JSON there and back, with a format that is checked
 
 `read_results(path, AuditResults)` gives the record, or one sentence on why the file is none.
@@ -23,6 +24,7 @@ from jaxaudit.results.audit import (
     Verdict,
 )
 from jaxaudit.results.benchmark import BenchmarkResults, StageSpeed
+from jaxaudit.results.capacity import Assumptions, CapacityPlan, DiskSpace
 from jaxaudit.results.codec import (
     Document,
     Record,
@@ -34,6 +36,7 @@ from jaxaudit.results.codec import (
     to_plain,
     write_results,
 )
+from jaxaudit.results.compiled import CompiledStep, CompiledSteps, StepMemory, StepSetting
 from jaxaudit.results.estimates import Interval, MeanStd
 from jaxaudit.results.extraction import ExtractionCounts, ExtractionResults
 from jaxaudit.results.individuals import Individuals, Question, Sensitivity, SequentialEvidence
@@ -82,14 +85,19 @@ from jaxaudit.results.studies import (
 __all__ = [
     "AlternativePower",
     "Answer",
+    "Assumptions",
     "Attribution",
     "AuditResults",
     "BenchmarkResults",
+    "CapacityPlan",
     "ChangeFacts",
     "ChangedTarget",
     "Collected",
     "Comparability",
+    "CompiledStep",
+    "CompiledSteps",
     "DatasetInference",
+    "DiskSpace",
     "Document",
     "ExtractionCounts",
     "ExtractionResults",
@@ -132,6 +140,8 @@ __all__ = [
     "SetTest",
     "StageSpeed",
     "Status",
+    "StepMemory",
+    "StepSetting",
     "StudiedTarget",
     "StudyPoint",
     "StudyResults",
