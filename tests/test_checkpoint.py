@@ -205,7 +205,7 @@ def dead(*arguments, **options):
 
 
 STEPS = {
-    "save the parameters": (saving.ocp.StandardCheckpointer, "save"),
+    "save the parameters": (saving, "write"),
     "hash the files": (saving, "described"),
     "rename the record": (os, "replace"),
 }
@@ -216,9 +216,9 @@ def killed_save(directory, monkeypatch, step, *, after, **changes):
     place, name = STEPS[step]
     original = getattr(place, name)
 
-    def kill(*arguments):
+    def kill(*arguments, **options):
         if after:
-            original(*arguments)
+            original(*arguments, **options)
         patch.setattr(saving, "remove_leftovers", dead)
         raise Killed
 

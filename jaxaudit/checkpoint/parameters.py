@@ -65,14 +65,21 @@ def check_shapes(wanted: Params, found: Any, sentence: str) -> None:
         raise InputError(f"{sentence}: {'; '.join(sorted(problems)[:5])}{more}.")
 
 
-def fingerprint(record: Mapping[str, Any], params: Params) -> str:
-    """SHA-256 (hex) of family, config, preprocessing and every parameter."""
-    described = {field: record[field] for field in ("family", "config", "preprocessing")}
-    digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
-    for path, leaf in sorted(traverse_util.flatten_dict(params, sep="/").items()):
-        digest.update(f"{path} {leaf.dtype} {leaf.shape}".encode())
-        digest.update(np.ascontiguousarray(leaf).view(np.uint8).data)
-    return digest.hexdigest()
+class Fingerprint:
+    """SHA-256 of family, config, preprocessing and every parameter, which are added in the order of paths."""
+
+    def __init__(self, record: Mapping[str, Any]):
+        described = {field: record[field] for field in ("family", "config", "preprocessing")}
+        self._digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
+
+    def add(self, path: str, values: np.ndarray) -> None:
+        """Adds the parameter at that path ("/" between levels)."""
+        self._digest.update(f"{path} {values.dtype} {values.shape}".encode())
+        self._digest.update(np.ascontiguousarray(values).view(np.uint8).data)
+
+    def hexdigest(self) -> str:
+        """The hexadecimal digest of what was added."""
+        return self._digest.hexdigest()
 
 
 def _spec(stored: Any) -> jax.ShapeDtypeStruct:
