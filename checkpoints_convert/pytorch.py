@@ -9,10 +9,11 @@ from __future__ import annotations
 import argparse
 import functools
 import pickle
+import struct
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import ml_dtypes
 import numpy as np
@@ -22,9 +23,6 @@ from jaxaudit.errors import InputError, reason
 
 if TYPE_CHECKING:
     import torch
-
-_Read = Callable[[], np.ndarray]
-_Reader = Callable[["torch.Tensor", Path, str], _Read]
 
 _DTYPES = {
     name: np.dtype(name)
@@ -43,8 +41,7 @@ def read(path: Path, *, archive: bool) -> dict[str, Any]:
       InputError: if the file is truncated or damaged, was written on a big-endian machine, or holds pickled
         objects other than tensors; or if PyTorch is missing or too old.
     """
-    if archive:
-        _check_archive(path)
+    records = _records(path) if archive else {}
     try:
         import torch
     except ImportError as error:
@@ -68,7 +65,7 @@ def read(path: Path, *, archive: bool) -> dict[str, Any]:
     if not isinstance(content, Mapping):
         raise InputError(f"{path} holds a {type(content).__name__}, not a dict of tensors.")
     try:
-        return _stored(content, path, _in_archive if archive else _in_memory)
+        return _stored(content, path, records)
     except RecursionError as error:
         raise InputError(f"{path} holds dicts within dicts without end, not a dict of tensors.") from error
 
@@ -81,13 +78,17 @@ def unread(path: Path, name: str, dtype: str) -> InputError:
     )
 
 
-def _check_archive(path: Path) -> None:
-    """Reads every record and compares its CRC-32; PyTorch's reader takes what is there."""
+def _records(path: Path) -> dict[int, int]:
+    """Where each record of the archive begins, and its size, in bytes.
+
+    Every record is read and its CRC-32 compared; PyTorch's reader takes what is there.
+    """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(path) as archive, path.open("rb") as file:
             damaged = archive.testzip()
-            orders = {archive.read(name) for name in archive.namelist() if name.endswith("/byteorder")}
-            packed = any(record.compress_type != zipfile.ZIP_STORED for record in archive.infolist())
+            entries, orders = archive.infolist(), [n for n in archive.namelist() if n.endswith("/byteorder")]
+            little = all(archive.read(name) == b"little" for name in orders)
+            starts = [_start(file, entry) for entry in entries]
     except Exception as error:  # damaged archives raise nearly anything
         raise InputError(f"{path} is not a complete PyTorch checkpoint: {reason(error)}.") from error
     if damaged is not None:
@@ -95,18 +96,27 @@ def _check_archive(path: Path) -> None:
             f"{path} is damaged: the bytes of its record {damaged} are not those that were written (CRC-32). "
             "Download or copy it again."
         )
-    if packed:
-        raise InputError(f"{path} was compressed; load it with PyTorch and save it again with torch.save.")
-    if orders - {b"little"}:
+    if not little:
         raise InputError(f"{path} was written on a big-endian machine; save it again on another.")
+    return {
+        start: entry.file_size
+        for start, entry in zip(starts, entries, strict=True)
+        if entry.compress_type == zipfile.ZIP_STORED
+    }
 
 
-def _stored(value: Any, path: Path, reader: _Reader, name: str = "") -> Any:
+def _start(file: BinaryIO, entry: zipfile.ZipInfo) -> int:
+    """Where the bytes of an entry begin: after a header of 30 bytes, its name and its extra field."""
+    file.seek(entry.header_offset + 26)
+    return entry.header_offset + 30 + sum(struct.unpack("<HH", file.read(4)))
+
+
+def _stored(value: Any, path: Path, records: Mapping[int, int], name: str = "") -> Any:
     """The same content with `StoredArray`s for tensors."""
     import torch
 
     if isinstance(value, Mapping):
-        return {str(key): _stored(item, path, reader, f"{name}/{key}") for key, item in value.items()}
+        return {str(key): _stored(item, path, records, f"{name}/{key}") for key, item in value.items()}
     if not isinstance(value, torch.Tensor):
         return value
     if value.layout != torch.strided or value.is_quantized:
@@ -114,10 +124,12 @@ def _stored(value: Any, path: Path, reader: _Reader, name: str = "") -> Any:
     kind = str(value.dtype).removeprefix("torch.")
     if kind not in _DTYPES or value.is_neg():
         raise unread(path, name[1:], kind)
-    return StoredArray(tuple(value.shape), _DTYPES[kind], reader(value.detach(), path, name[1:]))
+    value = value.detach()
+    read = _in_archive(value, path, records) if value.is_meta else functools.partial(_in_memory, value)
+    return StoredArray(tuple(value.shape), _DTYPES[kind], read)
 
 
-def _in_archive(tensor: torch.Tensor, path: Path, name: str) -> _Read:
+def _in_archive(tensor: torch.Tensor, path: Path, records: Mapping[int, int]) -> Callable[[], np.ndarray]:
     """How the values of a tensor are read that `torch.load` has left in the archive."""
     storage, first = tensor.untyped_storage(), tensor.storage_offset()
     start = getattr(storage, "_checkpoint_offset", None)
@@ -126,8 +138,9 @@ def _in_archive(tensor: torch.Tensor, path: Path, name: str) -> _Read:
             f'Reading {path} needs PyTorch 2.10 or newer: pip install --upgrade "jaxaudit[convert]".'
         )
     last = first + sum((size - 1) * step for size, step in zip(tensor.shape, tensor.stride(), strict=True))
-    if tensor.numel() and (last + 1) * tensor.itemsize > storage.nbytes():
-        raise InputError(f"{path} is damaged: the tensor {name} does not fit into its record.")
+    # PyTorch computes where a record begins from those before, which is wrong in archives others have packed.
+    if tensor.numel() and not (last + 1) * tensor.itemsize <= storage.nbytes() == records.get(start):
+        raise InputError(f"{path} was not packed by PyTorch; load it with torch.load and save it again.")
     return functools.partial(
         mapped,
         path,
@@ -138,11 +151,10 @@ def _in_archive(tensor: torch.Tensor, path: Path, name: str) -> _Read:
     )
 
 
-def _in_memory(tensor: torch.Tensor, path: Path, name: str) -> _Read:
-    """How the values of a tensor are read that `torch.load` has read."""
-    del path, name
+def _in_memory(tensor: torch.Tensor) -> np.ndarray:
+    """The values of a tensor that `torch.load` has read."""
     import torch
 
     if tensor.dtype == torch.bfloat16:
-        return lambda: tensor.view(torch.uint16).numpy().view(ml_dtypes.bfloat16)
-    return tensor.numpy
+        return tensor.view(torch.uint16).numpy().view(ml_dtypes.bfloat16)
+    return tensor.numpy()

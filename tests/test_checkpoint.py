@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import weakref
 from pathlib import Path
 
 import jax
@@ -21,6 +22,7 @@ from jaxaudit.checkpoint import (
     read_record,
     reseal_target,
     save_target,
+    writing,
 )
 from jaxaudit.checkpoint import save as saving
 from jaxaudit.data.preprocessing import Preprocessing
@@ -142,6 +144,40 @@ def test_the_fingerprint_tells_targets_apart(tmp_path):
     changes = [{"params": moved}, {"params": half}, {"preprocessing": other}]
     prints = [save(tmp_path / f"d{i}", **change)["fingerprint"] for i, change in enumerate(changes)]
     assert len({original, *prints}) == 4
+
+
+def test_the_fingerprint_of_a_target_of_before_is_that_of_today():
+    record, target = read_record("digits_rar"), load_target("digits_rar")
+    assert parameters.fingerprint(record, target.params) == record["fingerprint"]
+    assert "dtypes" not in record
+
+
+class Unread:
+    """An array that is made when it is asked for, and counted as long as somebody holds it."""
+
+    def __init__(self, values, held, peak):
+        self.shape, self.dtype, self.size, self.nbytes = values.shape, values.dtype, values.size, values.nbytes
+        self.values, self.held, self.peak = values, held, peak
+
+    def __array__(self, dtype=None, copy=None):
+        array = self.values.copy()
+        self.held[id(array)] = self.nbytes
+        weakref.finalize(array, self.held.pop, id(array))
+        self.peak.append(sum(self.held.values()))
+        return array
+
+
+def test_saving_holds_a_few_parameters_at_a_time(tmp_path, saved, monkeypatch):
+    limit, held, peak = 4000, {}, []
+    monkeypatch.setattr(writing, "_GROUP", limit)
+    params = jax.tree.map(lambda leaf: Unread(leaf, held, peak), PARAMS)
+    record = save(tmp_path / "new", params=params)
+    largest, total = (f(leaf.nbytes for leaf in jax.tree.leaves(PARAMS)) for f in (max, sum))
+    assert len(peak) == len(jax.tree.leaves(PARAMS))  # each is read once
+    assert max(peak) <= max(limit, largest) < total / 4
+    assert not held
+    assert record["fingerprint"] == read_record(saved)["fingerprint"]
+    assert equal(load_target(tmp_path / "new").params, PARAMS)
 
 
 def test_an_existing_target_is_replaced_only_on_demand(copy):

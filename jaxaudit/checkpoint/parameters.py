@@ -65,8 +65,16 @@ def check_shapes(wanted: Params, found: Any, sentence: str) -> None:
         raise InputError(f"{sentence}: {'; '.join(sorted(problems)[:5])}{more}.")
 
 
+def fingerprint(record: Mapping[str, Any], params: Params) -> str:
+    """SHA-256 (hex) of family, config, preprocessing and every parameter."""
+    digest = Fingerprint(record)
+    for path, leaf in sorted(traverse_util.flatten_dict(params, sep="/").items()):
+        digest.add(path, np.asarray(leaf))
+    return digest.hexdigest()
+
+
 class Fingerprint:
-    """SHA-256 of family, config, preprocessing and every parameter, which are added in the order of paths."""
+    """The same, where parameters are not at hand all at once: they are added in the order of their paths."""
 
     def __init__(self, record: Mapping[str, Any]):
         described = {field: record[field] for field in ("family", "config", "preprocessing")}

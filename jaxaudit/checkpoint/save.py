@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
-from flax import traverse_util
 
 from jaxaudit.checkpoint.files import (
     PARAMS,
@@ -25,7 +23,7 @@ from jaxaudit.checkpoint.files import (
     sync,
     sync_folder,
 )
-from jaxaudit.checkpoint.parameters import Fingerprint, check_shapes, restore
+from jaxaudit.checkpoint.parameters import Fingerprint, check_shapes, fingerprint, restore
 from jaxaudit.checkpoint.record import FORMAT, put_in_place
 from jaxaudit.checkpoint.writing import write
 from jaxaudit.data.preprocessing import Preprocessing
@@ -80,7 +78,7 @@ def save_target(
         "num_params": sum(leaf.size for leaf in jax.tree.leaves(params)),
         "dtypes": sorted({str(leaf.dtype) for leaf in jax.tree.leaves(params)}),
     }
-    fingerprint = Fingerprint(record)
+    digest = Fingerprint(record)
     kept = set(os.listdir(directory)) if directory.is_dir() else set()
     replaces, new = RECORD in kept, directory / f"{PARAMS}-{uuid.uuid4().hex[:8]}"
     try:
@@ -90,8 +88,8 @@ def save_target(
             raise InputError(
                 f"{directory} needs {needed / 1e9:.2f} GB; its disk has {free / 1e9:.2f} GB free."
             )
-        write(new, params, each=fingerprint.add)
-        record["fingerprint"] = fingerprint.hexdigest()
+        write(new, params, each=digest.add)
+        record["fingerprint"] = digest.hexdigest()
         sync_folder(new)
         sync(directory)
         record = seal({**record, "params": new.name, "files": described(directory, new)})
@@ -135,10 +133,7 @@ def reseal_target(directory: str | Path) -> dict[str, Any]:
             raise InputError(f"{path} has format {record['format']!r}; only format 1 is without seals.")
         abstract = get_family(record["family"]).abstract_params(record["config"])
         params = restore(directory / PARAMS, abstract, None, None)
-        fingerprint = Fingerprint(record)
-        for path, leaf in sorted(traverse_util.flatten_dict(params, sep="/").items()):
-            fingerprint.add(path, np.asarray(leaf))
-        if fingerprint.hexdigest() != record["fingerprint"]:
+        if fingerprint(record, params) != record["fingerprint"]:
             raise InputError(f"{directory} is damaged: its parameters are not those of its fingerprint.")
         files = described(directory, directory / PARAMS)
         record = seal({**record, "format": FORMAT, "params": PARAMS, "files": files})

@@ -66,12 +66,21 @@ class _InGroups(type_handlers.NumpyHandler):
         args = args or [type_handlers.SaveArgs()] * len(values)
         paths = ["/".join(str(key.key) for key in info.keypath) for info in infos]
         for group in _groups(sorted(range(len(paths)), key=paths.__getitem__), values):
-            arrays = [np.asarray(values[i].leaf, order="C") for i in group]
-            for i, array in zip(group, arrays, strict=True):
-                self._each(paths[i], array)
-            for commit in await super().serialize(arrays, [infos[i] for i in group], [args[i] for i in group]):
-                commit.result()
+            await self._write(*([each[i] for i in group] for each in (paths, values, infos, args)))
         return []
+
+    async def _write(
+        self,
+        paths: Sequence[str],
+        values: Sequence[_Parameter],
+        infos: Sequence[type_handlers.ParamInfo],
+        args: Sequence[type_handlers.SaveArgs],
+    ) -> None:
+        arrays = [np.asarray(value.leaf, order="C") for value in values]
+        for path, array in zip(paths, arrays, strict=True):
+            self._each(path, array)
+        for commit in await super().serialize(arrays, infos, args):
+            commit.result()
 
 
 def _groups(order: Iterable[int], values: Sequence[_Parameter]) -> Iterator[list[int]]:
