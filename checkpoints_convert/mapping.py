@@ -161,7 +161,7 @@ def _fit(tensor: Any, transform: Transform, want: jax.ShapeDtypeStruct) -> Any:
             _shape(tensor) if shape == tuple(tensor.shape) else f"{_shape(tensor)}, turned into {list(shape)}"
         )
         raise _Problem("tensors of the wrong shape", f"{found}, not {_shape(want)}")
-    floating = np.issubdtype(want.dtype, np.floating)
+    floating = jnp.issubdtype(want.dtype, np.floating)
     if floating != jnp.issubdtype(tensor.dtype, np.floating):
         raise _Problem("tensors of the wrong type", f"{tensor.dtype}, not {want.dtype}")
     if isinstance(tensor, jax.ShapeDtypeStruct):
