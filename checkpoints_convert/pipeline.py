@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import DTypeLike
 
 from checkpoints_convert import CONVERSIONS
@@ -30,8 +29,8 @@ class Converted:
     Attributes:
       family: name of the family.
       config: its config dict, read from the shapes.
-      params: {"generator": ..., "tokenizer": ...}, nested dicts of arrays that are read from the files, one at
-        a time, when they are saved (`np.asarray` reads one).
+      params: {"generator": ..., "tokenizer": ...}, nested dicts of arrays that stay in the files until they
+        are saved (`np.asarray` reads one).
       preprocessing: how a picture becomes the target's input.
       provenance: "variant" and "licence" (None where not stated) and "sources": for each part the name,
         address (None where not known), sha256 and nesting of its file.

@@ -1,8 +1,8 @@
 """Checkpoint files as nested dicts of arrays, in the precision they are stored in.
 
-PyTorch files (`.pth`, `.pt`, `.bin`, `.ckpt`) need PyTorch, safetensors files and TorchScript archives do not.
-What a file is, is told from its content, not from its name. Opening a file reads names and shapes; values stay
-in it until they are asked for, so a checkpoint need not fit into memory.
+PyTorch files (`.pth`, `.pt`, `.bin`, `.ckpt`) need PyTorch, safetensors files and TorchScript archives do
+not. What a file is, is told from its content, not from its name. Values stay in it until they are asked for,
+so that a checkpoint need not fit into memory.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ _ZIP, _PICKLE = b"PK\x03\x04", b"\x80\x02"
 def read(path: str | Path) -> dict[str, Any]:
     """The content of a checkpoint file: a dict, possibly nested, whose tensors are `StoredArray`s.
 
-    They keep their stored dtype (bfloat16 as `ml_dtypes.bfloat16`). Files of before PyTorch 1.6 and TorchScript
-    archives are read at once. Values that are not tensors (step counters, options) stay as they are.
+    They keep their stored dtype (bfloat16 as `ml_dtypes.bfloat16`). Files of before PyTorch 1.6 and
+    TorchScript archives are read whole. What is no tensor (step counters, options) stays as it is.
 
     Raises:
       InputError: if the file does not exist, is truncated, is not a checkpoint, or holds pickled objects

@@ -156,7 +156,8 @@ class Unread:
     """An array that is made when it is asked for, and counted as long as somebody holds it."""
 
     def __init__(self, values, held, peak):
-        self.shape, self.dtype, self.size, self.nbytes = values.shape, values.dtype, values.size, values.nbytes
+        self.shape, self.dtype = values.shape, values.dtype
+        self.size, self.nbytes = values.size, values.nbytes
         self.values, self.held, self.peak = values, held, peak
 
     def __array__(self, dtype=None, copy=None):
@@ -221,6 +222,16 @@ def test_a_save_that_fails_leaves_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(saving, "sync", disk_full)
     with pytest.raises(InputError, match=r"Cannot write .*new: No space left on device"):
+        save(tmp_path / "new")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_fills_up_meanwhile(tmp_path, monkeypatch):
+    def refused(*arguments):
+        raise ValueError("RESOURCE_EXHAUSTED: Error writing a/0.0: No space left on device [source]")
+
+    monkeypatch.setattr(writing.ocp.Checkpointer, "save", refused)
+    with pytest.raises(InputError, match=r"^Cannot write .*new: No space left on device\.$"):
         save(tmp_path / "new")
     assert list(tmp_path.iterdir()) == []
 

@@ -1,8 +1,10 @@
-"""Parameters to an Orbax checkpoint, a few at a time: saving needs the memory of a few, not of all of them."""
+"""Parameters to an Orbax checkpoint, a few at a time, so that saving takes the memory of a few."""
 
 from __future__ import annotations
 
 import dataclasses
+import errno
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from orbax.checkpoint import type_handlers
 from jaxaudit.targets import Params
 
 _GROUP = 2**28
-"""Bytes that are written side by side. What is written at once shares a file; one a parameter would be many."""
+"""Bytes that are written side by side: these share files, and one file a parameter would be many."""
 
 
 def write(folder: Path, params: Params, *, each: Callable[[str, np.ndarray], None]) -> None:
@@ -23,8 +25,8 @@ def write(folder: Path, params: Params, *, each: Callable[[str, np.ndarray], Non
 
     Args:
       folder: where to; it does not exist.
-      params: nested dict of arrays, or of whatever has shape, dtype and nbytes and `np.asarray` reads. Each is
-        read once and let go when it is written.
+      params: nested dict of arrays, or of whatever has nbytes and `np.asarray` reads. Each is read once, and
+        let go when it is written.
       each: is called with path ("/" between levels) and values of every parameter, in the order of the paths.
 
     Raises:
@@ -35,19 +37,25 @@ def write(folder: Path, params: Params, *, each: Callable[[str, np.ndarray], Non
         (jax.Array, type_handlers.ArrayHandler()),  # no parameter is one; Orbax warns where it is missing
     )
     handler = ocp.PyTreeCheckpointHandler(type_handler_registry=registry)
-    with ocp.Checkpointer(handler) as checkpointer:
-        checkpointer.save(folder, jax.tree.map(_Parameter, params))
+    try:
+        with ocp.Checkpointer(handler) as checkpointer:
+            checkpointer.save(folder, jax.tree.map_with_path(_parameter, params))
+    except ValueError as error:
+        if str(error).startswith("RESOURCE_EXHAUSTED"):  # what TensorStore makes of a full disk
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+        raise
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Parameter:
-    """A parameter that has not been read."""
+    """A parameter that has not been read, and its path."""
 
+    path: str
     leaf: Any
 
-    @property
-    def nbytes(self) -> int:
-        return self.leaf.nbytes
+
+def _parameter(keys: tuple[Any, ...], leaf: Any) -> _Parameter:
+    return _Parameter(jax.tree_util.keystr(keys, simple=True, separator="/"), leaf)
 
 
 class _InGroups(type_handlers.NumpyHandler):
@@ -64,33 +72,32 @@ class _InGroups(type_handlers.NumpyHandler):
         args: Sequence[type_handlers.SaveArgs] | None = None,
     ) -> Sequence[Any]:
         args = args or [type_handlers.SaveArgs()] * len(values)
-        paths = ["/".join(str(key.key) for key in info.keypath) for info in infos]
-        for group in _groups(sorted(range(len(paths)), key=paths.__getitem__), values):
-            await self._write(*([each[i] for i in group] for each in (paths, values, infos, args)))
+        entries = sorted(zip(values, infos, args, strict=True), key=lambda entry: entry[0].path)
+        for group in _groups(entries):
+            await self._write(group)
         return []
 
-    async def _write(
-        self,
-        paths: Sequence[str],
-        values: Sequence[_Parameter],
-        infos: Sequence[type_handlers.ParamInfo],
-        args: Sequence[type_handlers.SaveArgs],
-    ) -> None:
+    async def _write(self, group: Sequence[_Entry]) -> None:
+        values, infos, args = zip(*group, strict=True)
         arrays = [np.asarray(value.leaf, order="C") for value in values]
-        for path, array in zip(paths, arrays, strict=True):
-            self._each(path, array)
-        for commit in await super().serialize(arrays, infos, args):
+        for value, array in zip(values, arrays, strict=True):
+            self._each(value.path, array)
+        for commit in await super().serialize(arrays, infos, args) or ():
             commit.result()
 
 
-def _groups(order: Iterable[int], values: Sequence[_Parameter]) -> Iterator[list[int]]:
-    """The indexes in their order, in lists of at most `_GROUP` bytes or one parameter."""
+_Entry = tuple[_Parameter, type_handlers.ParamInfo, type_handlers.SaveArgs]
+
+
+def _groups(entries: Iterable[_Entry]) -> Iterator[list[_Entry]]:
+    """The entries in their order, in lists of at most `_GROUP` bytes or of one."""
     group, size = [], 0
-    for i in order:
-        if group and size + values[i].nbytes > _GROUP:
+    for entry in entries:
+        nbytes = entry[0].leaf.nbytes
+        if group and size + nbytes > _GROUP:
             yield group
             group, size = [], 0
-        group.append(i)
-        size += values[i].nbytes
+        group.append(entry)
+        size += nbytes
     if group:
         yield group

@@ -1,6 +1,6 @@
 """Files of `torch.save` in the layout of released ones, with random values, however large, in little memory.
 
-    python -m tests.convert.recipe var_d36 var_d36.pth
+python -m tests.convert.recipe var_d36 var_d36.pth
 """
 
 import json
@@ -41,7 +41,8 @@ def write_checkpoint(path, specs):
                     continue  # with it PyTorch trusts that records stand where it would have put them
                 with archive.open(record, "w", force_zip64=True) as file:
                     if "/data/" in record:
-                        file.write(_values(*next(tensors), block).data)
+                        key, spec = next(tensors)
+                        file.write(_values(key, spec, block).data)
                     else:
                         file.write(source.read(record))
     return path

@@ -161,7 +161,9 @@ def test_the_other_byte_order(tmp_path):
 @pytest.mark.parametrize("dtype", [torch.complex64, torch.float8_e4m3fn])
 def test_types_that_are_not_read(tmp_path, dtype):
     torch.save({"model": {"w": torch.ones(3).to(dtype)}}, tmp_path / "model.pth")
-    with pytest.raises(InputError, match=rf"model/w of .* is {str(dtype)[6:]}, which this converter does not"):
+    with pytest.raises(
+        InputError, match=rf"model/w of .* is {str(dtype)[6:]}, which this converter does not"
+    ):
         read(tmp_path / "model.pth")
 
 
