@@ -123,6 +123,21 @@ def test_the_default_device_is_the_first(saved):
     }
 
 
+def test_a_large_parameter_is_less_than_what_may_be_read_at_once(saved, monkeypatch):
+    granted, original = [], parameters.ocp.StandardCheckpointer
+
+    def checkpointer(*, restore_concurrent_gb):
+        granted.append(restore_concurrent_gb)
+        return original(restore_concurrent_gb=restore_concurrent_gb)
+
+    monkeypatch.setattr(parameters.ocp, "StandardCheckpointer", checkpointer)
+    load_target(saved)
+    large = {"kernel": jax.ShapeDtypeStruct((40_000, 50_000), jnp.float32)}
+    with pytest.raises(InputError, match="kernel is missing"):
+        parameters.restore(saved / read_record(saved)["params"], large, None, None)
+    assert granted == [2, 18]
+
+
 def test_only_floating_parameters_change_dtype():
     specs = {
         "count": jax.ShapeDtypeStruct((2,), jnp.int32),

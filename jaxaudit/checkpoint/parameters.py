@@ -28,7 +28,7 @@ def restore(
     """
     sharding = sharding or jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     try:
-        with ocp.StandardCheckpointer() as checkpointer:
+        with ocp.StandardCheckpointer(restore_concurrent_gb=_gigabytes_at_once(abstract)) as checkpointer:
             stored = checkpointer.metadata(folder).item_metadata.tree
             check_shapes(abstract, stored, f"{folder.parent} does not fit its config")
             wanted = abstract if dtype else jax.tree.map(_spec, stored)
@@ -88,6 +88,11 @@ class Fingerprint:
     def hexdigest(self) -> str:
         """The hexadecimal digest of what was added."""
         return self._digest.hexdigest()
+
+
+def _gigabytes_at_once(abstract: Params) -> int:
+    """How much Orbax may have read that is not yet in its place: at least one parameter, however wide."""
+    return 2 + max(leaf.size * 8 for leaf in jax.tree.leaves(abstract)) // 10**9
 
 
 def _spec(stored: Any) -> jax.ShapeDtypeStruct:
