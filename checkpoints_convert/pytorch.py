@@ -86,9 +86,9 @@ def _records(path: Path) -> dict[int, int]:
     try:
         with zipfile.ZipFile(path) as archive, path.open("rb") as file:
             damaged = archive.testzip()
-            entries, orders = archive.infolist(), [n for n in archive.namelist() if n.endswith("/byteorder")]
-            little = all(archive.read(name) == b"little" for name in orders)
+            entries = archive.infolist()
             starts = [_start(file, entry) for entry in entries]
+            orders = [archive.read(name) for name in archive.namelist() if name.endswith("/byteorder")]
     except Exception as error:  # damaged archives raise nearly anything
         raise InputError(f"{path} is not a complete PyTorch checkpoint: {reason(error)}.") from error
     if damaged is not None:
@@ -96,7 +96,7 @@ def _records(path: Path) -> dict[int, int]:
             f"{path} is damaged: the bytes of its record {damaged} are not those that were written (CRC-32). "
             "Download or copy it again."
         )
-    if not little:
+    if b"big" in orders:
         raise InputError(f"{path} was written on a big-endian machine; save it again on another.")
     return {
         start: entry.file_size
@@ -124,12 +124,15 @@ def _stored(value: Any, path: Path, records: Mapping[int, int], name: str = "") 
     kind = str(value.dtype).removeprefix("torch.")
     if kind not in _DTYPES or value.is_neg():
         raise unread(path, name[1:], kind)
-    value = value.detach()
-    read = _in_archive(value, path, records) if value.is_meta else functools.partial(_in_memory, value)
-    return StoredArray(tuple(value.shape), _DTYPES[kind], read)
+    tensor, dtype = value.detach(), _DTYPES[kind]
+    in_archive = tensor.is_meta
+    read = _in_archive(tensor, dtype, path, records) if in_archive else functools.partial(_in_memory, tensor)
+    return StoredArray(tuple(tensor.shape), dtype, read)
 
 
-def _in_archive(tensor: torch.Tensor, path: Path, records: Mapping[int, int]) -> Callable[[], np.ndarray]:
+def _in_archive(
+    tensor: torch.Tensor, dtype: np.dtype[Any], path: Path, records: Mapping[int, int]
+) -> Callable[[], np.ndarray]:
     """How the values of a tensor are read that `torch.load` has left in the archive."""
     storage, first = tensor.untyped_storage(), tensor.storage_offset()
     start = getattr(storage, "_checkpoint_offset", None)
@@ -139,13 +142,13 @@ def _in_archive(tensor: torch.Tensor, path: Path, records: Mapping[int, int]) ->
         )
     last = first + sum((size - 1) * step for size, step in zip(tensor.shape, tensor.stride(), strict=True))
     # PyTorch computes where a record begins from those before, which is wrong in archives others have packed.
-    if tensor.numel() and not (last + 1) * tensor.itemsize <= storage.nbytes() == records.get(start):
+    if tensor.numel() and not (last + 1) * dtype.itemsize <= storage.nbytes() == records.get(start):
         raise InputError(f"{path} was not packed by PyTorch; load it with torch.load and save it again.")
     return functools.partial(
         mapped,
         path,
-        offset=start + first * tensor.itemsize,
-        dtype=_DTYPES[str(tensor.dtype).removeprefix("torch.")],
+        offset=start + first * dtype.itemsize,
+        dtype=dtype,
         shape=tuple(tensor.shape),
         strides=tensor.stride(),
     )

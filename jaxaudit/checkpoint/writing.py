@@ -82,8 +82,21 @@ class _InGroups(type_handlers.NumpyHandler):
         arrays = [np.asarray(value.leaf, order="C") for value in values]
         for value, array in zip(values, arrays, strict=True):
             self._each(value.path, array)
-        for commit in await super().serialize(arrays, infos, args) or ():
-            commit.result()
+        commits = []
+        for array, info, arg in zip(arrays, infos, args, strict=True):
+            # Each alone, so that one that fails leaves the others be.
+            commits += await super().serialize([array], [info], [arg]) or ()
+        if failures := [error for commit in commits if (error := _failure(commit)) is not None]:
+            raise failures[0]
+
+
+def _failure(commit: Any) -> Exception | None:
+    """What a write ended with, when it has ended."""
+    try:
+        commit.result()
+    except Exception as error:
+        return error
+    return None
 
 
 _Entry = tuple[_Parameter, type_handlers.ParamInfo, type_handlers.SaveArgs]
