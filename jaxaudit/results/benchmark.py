@@ -13,13 +13,17 @@ class StageSpeed(Record, frozen=True):
     Attributes:
       images_per_s: None for the matrix product.
       gflop_per_image, gflop_per_s: 10⁹ floating-point operations; None for work outside JAX.
-      share_of_matmul: speed over that of the matrix product of the same round, median.
+      share_of_matmul: speed over that of the matrix products before and after it, median over rounds.
+      share_of_matmul_cpu: the same by processor seconds, which other programs on the machine take less of.
+      first_call_s: seconds of the first call, which compiles.
     """
 
     images_per_s: float | None
     gflop_per_image: float | None
     gflop_per_s: float | None
     share_of_matmul: float | None
+    share_of_matmul_cpu: float | None = None
+    first_call_s: float | None = None
 
 
 class BenchmarkResults(Document, frozen=True, kw_only=True):
