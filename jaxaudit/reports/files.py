@@ -18,6 +18,8 @@ from jaxaudit.reports.answer.page import render_answer
 from jaxaudit.reports.audit.decision import member_lines
 from jaxaudit.reports.audit.figures import draw_figures
 from jaxaudit.reports.audit.page import render_html
+from jaxaudit.reports.benchmark.figure import suite_figure
+from jaxaudit.reports.benchmark.table import suite_markdown
 from jaxaudit.reports.comparison.figure import leakage_figure
 from jaxaudit.reports.comparison.rows import ComparedTarget, comparison_csv, comparison_latex
 from jaxaudit.reports.extraction.figures import make_extraction_figures
@@ -41,6 +43,7 @@ from jaxaudit.results import (
     OwnersAnswer,
     ReliabilityResults,
     StudyResults,
+    SuiteResults,
     write_results,
 )
 
@@ -160,6 +163,14 @@ def write_reliability(results: ReliabilityResults, directory: Directory) -> list
         directory / "reliability.json",
         _page(directory / "reliability.md", reliability_markdown(results)),
     ]
+
+
+def write_suite(results: SuiteResults, directory: Directory) -> list[Path]:
+    """Writes results.json, benchmarks.md and the figure; returns the files."""
+    directory = _made(directory)
+    write_results(directory / "results.json", results)
+    table = _page(directory / "benchmarks.md", suite_markdown(results))
+    return [directory / "results.json", table, *style.save(suite_figure(results), directory, "benchmarks")]
 
 
 def _members(results: AuditResults, directory: Path) -> list[Path]:

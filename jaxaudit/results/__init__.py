@@ -22,7 +22,14 @@ from jaxaudit.results.audit import (
     TargetFacts,
     Verdict,
 )
-from jaxaudit.results.benchmark import BenchmarkResults, StageSpeed
+from jaxaudit.results.benchmark import (
+    BenchmarkResults,
+    Machine,
+    StageSpeed,
+    SuiteResults,
+    TaskCost,
+    YardstickSpeed,
+)
 from jaxaudit.results.codec import (
     Document,
     Record,
@@ -105,6 +112,7 @@ __all__ = [
     "KeptMeasurement",
     "Localization",
     "LocalizationResults",
+    "Machine",
     "MeanStd",
     "Measured",
     "MembershipInference",
@@ -135,11 +143,14 @@ __all__ = [
     "StudiedTarget",
     "StudyPoint",
     "StudyResults",
+    "SuiteResults",
     "TargetFacts",
     "TargetReliability",
+    "TaskCost",
     "Verdict",
     "VerdictRates",
     "WelchTest",
+    "YardstickSpeed",
     "decode",
     "encode",
     "format_of",

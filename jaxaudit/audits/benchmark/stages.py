@@ -42,14 +42,10 @@ _TIMESTEP = 500
 def check_benchmark(target: Target) -> None:
     """Raises InputError if there are no stages for such a target."""
     if target.context_shape:
-        raise InputError(
-            f"{target.name} reads captions, and a benchmark has none; take a target of classes."
-        )
+        raise InputError(f"{target.name} reads captions, and a benchmark has none; take a target of classes.")
 
 
-def scoring_stages(
-    scorer: Scorer, folder: Path, *, batch_size: int, seed: int = 0
-) -> dict[str, Stage]:
+def scoring_stages(scorer: Scorer, folder: Path, *, batch_size: int, seed: int = 0) -> dict[str, Stage]:
     """Every stage of scoring a batch of drawn pictures, then the whole step.
 
     Args:

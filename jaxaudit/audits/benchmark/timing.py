@@ -56,9 +56,7 @@ def matrix_product(side: int, dtype: DTypeLike, *, seed: int = 0) -> Stage:
     """Two square matrices of `dtype`, multiplied with sums in float32."""
     matrix = jax.random.normal(jax.random.key(seed), (side, side), dtype)
     return Stage.of(
-        functools.partial(
-            jnp.matmul, precision=matmul_precision(dtype), preferred_element_type=jnp.float32
-        ),
+        functools.partial(jnp.matmul, precision=matmul_precision(dtype), preferred_element_type=jnp.float32),
         matrix,
         matrix,
     )
@@ -94,6 +92,20 @@ def time_in_turn(
             for name, stage in stages.items()
         },
     }
+
+
+def time_side_by_side(
+    ours: Callable[[], Any], other: Callable[[], Any], *, rounds: int
+) -> tuple[list[Lap], list[Lap]]:
+    """The laps of two programs, called alternately; a first call of each is not counted."""
+    pair = Stage(ours), Stage(other)
+    laps: tuple[list[Lap], list[Lap]] = [], []
+    for number in range(rounds + 1):
+        for stage, of_stage in zip(pair, laps, strict=True):
+            found = lap(stage)
+            if number:
+                of_stage.append(found)
+    return laps
 
 
 def lap(stage: Stage) -> Lap:
