@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from jaxaudit.results.codec import Document, Record
 
 
@@ -103,6 +105,6 @@ class SuiteResults(Document, frozen=True, kw_only=True):
 
     format: Literal[1] = 1
     machine: Machine
-    scoring: dict[str, BenchmarkResults] = {}
-    tasks: dict[str, TaskCost] = {}
-    yardstick: dict[str, YardstickSpeed] = {}
+    scoring: dict[str, BenchmarkResults] = msgspec.field(default_factory=dict)
+    tasks: dict[str, TaskCost] = msgspec.field(default_factory=dict)
+    yardstick: dict[str, YardstickSpeed] = msgspec.field(default_factory=dict)

@@ -6,7 +6,9 @@ import dataclasses
 import resource
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -14,7 +16,8 @@ from jaxaudit.attacks.registry import Access
 from jaxaudit.attacks.runner import Scorer
 from jaxaudit.audits.benchmark.stages import check_benchmark, compute_dtype, scoring_stages
 from jaxaudit.audits.benchmark.timing import matrix_product, time_in_turn
-from jaxaudit.checkpoint import builtin_names, load_target, random_target
+from jaxaudit.checkpoint import builtin_names, load_target, random_target, read_record
+from jaxaudit.families import FAMILIES
 from jaxaudit.results import BenchmarkResults
 from jaxaudit.runtime.placement import Placement
 from jaxaudit.targets import Target
@@ -45,6 +48,13 @@ def benchmark_target(name: str, precision: str = "float32") -> Target:
     if name in builtin_names():
         return load_target(name, dtype=precision)
     return random_target(name, dtype=precision)
+
+
+def benchmark_config(name: str) -> Mapping[str, Any]:
+    """The shape of `benchmark_target`, {"generator": fields of its config, "tokenizer": likewise}."""
+    if name in builtin_names():
+        return read_record(name)["config"]
+    return next(family.VARIANTS[name].config for family in FAMILIES.values() if name in family.VARIANTS)
 
 
 def measure_scoring(

@@ -2,12 +2,11 @@
 
     load          files → pictures in the target's range, on the host's threads
     discrete      tokenise; forward, of label and null label as one batch; statistics of both, and scores
-    continuous    encode; forward, of label and null label as one batch; the losses of every hidden token and noise
+    continuous    encode; forward, of both labels as one batch; losses of every hidden token and noise
     diffusion     encode; forward, one evaluation of the network; gradient, one with that of its input
     whole step    the compiled program that scores a batch, from pictures to scores
 
-Axes: B batch, L tokens, M hidden tokens, R noises, D channels of a token or of a hidden state, V views (label,
-null label).
+Axes: B batch, L tokens, M hidden tokens, R noises, D channels, V views (label, null label).
 """
 
 from __future__ import annotations

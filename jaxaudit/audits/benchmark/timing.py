@@ -13,8 +13,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -106,6 +106,12 @@ def time_side_by_side(
             if number:
                 of_stage.append(found)
     return laps
+
+
+def speedup(ours: Sequence[Lap], other: Sequence[Lap], clock: Literal["wall", "cpu"]) -> float:
+    """The other's seconds over ours, median over rounds."""
+    pairs = zip(ours, other, strict=True)
+    return float(np.median([getattr(theirs, clock) / getattr(mine, clock) for mine, theirs in pairs]))
 
 
 def lap(stage: Stage) -> Lap:

@@ -19,7 +19,7 @@ def suite_figure(results: SuiteResults) -> Figure:
     style.title(
         figure,
         "Speed of scoring, as a share of a matrix product",
-        f"bars: the whole step; dots: its stages · {machine.processor}, {machine.cores} cores, {machine.date}",
+        f"bar: whole step, dots: its stages; {machine.processor}, {machine.cores} cores, {machine.date}",
     )
     axes = figure.add_axes((0.26, 0.5 / height, 0.70, 1 - 1.2 / height))
     bar, dot = style.VIEW_COLOURS[:2]
