@@ -22,6 +22,7 @@ _NAMES = (
     "reliability",
     "train_target",
     "benchmark",
+    "precision",
 )
 PROGRAMS = {
     **{name: f"{__package__}.{name}" for name in _NAMES},

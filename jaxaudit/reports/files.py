@@ -32,6 +32,7 @@ from jaxaudit.reports.localization.page import render_localization
 from jaxaudit.reports.mitigation.figure import trade_off
 from jaxaudit.reports.mitigation.page import render_mitigation
 from jaxaudit.reports.mitigation.rows import mitigation_csv
+from jaxaudit.reports.precision.table import precision_markdown
 from jaxaudit.reports.reliability.table import reliability_markdown
 from jaxaudit.reports.studies.figure import study_csv, study_figure
 from jaxaudit.results import (
@@ -41,6 +42,7 @@ from jaxaudit.results import (
     MitigationResults,
     NullStudyResults,
     OwnersAnswer,
+    PrecisionStudy,
     ReliabilityResults,
     StudyResults,
     SuiteResults,
@@ -171,6 +173,13 @@ def write_suite(results: SuiteResults, directory: Directory) -> list[Path]:
     write_results(directory / "results.json", results)
     table = _page(directory / "benchmarks.md", suite_markdown(results))
     return [directory / "results.json", table, *style.save(suite_figure(results), directory, "benchmarks")]
+
+
+def write_precision(results: PrecisionStudy, directory: Directory) -> list[Path]:
+    """Writes precision.json and precision.md; returns them."""
+    directory = _made(directory)
+    write_results(directory / "precision.json", results)
+    return [directory / "precision.json", _page(directory / "precision.md", precision_markdown(results))]
 
 
 def _members(results: AuditResults, directory: Path) -> list[Path]:

@@ -76,6 +76,12 @@ from jaxaudit.results.mitigation import (
     MitigationResults,
 )
 from jaxaudit.results.plan import Plan, Planned
+from jaxaudit.results.precision import (
+    JudgedPrecision,
+    PrecisionChange,
+    PrecisionStudy,
+    TargetPrecision,
+)
 from jaxaudit.results.reliability import AlternativePower, ReliabilityResults, TargetReliability, VerdictRates
 from jaxaudit.results.studies import (
     FalsePositiveRate,
@@ -109,6 +115,7 @@ __all__ = [
     "ImageSet",
     "Individuals",
     "Interval",
+    "JudgedPrecision",
     "KeptMeasurement",
     "Localization",
     "LocalizationResults",
@@ -126,6 +133,8 @@ __all__ = [
     "Planned",
     "PowerCurve",
     "PowerPoint",
+    "PrecisionChange",
+    "PrecisionStudy",
     "PublishedScoreMetrics",
     "Question",
     "Record",
@@ -145,6 +154,7 @@ __all__ = [
     "StudyResults",
     "SuiteResults",
     "TargetFacts",
+    "TargetPrecision",
     "TargetReliability",
     "TaskCost",
     "Verdict",

@@ -5,11 +5,13 @@
     ranking      n pictures ranked as candidates of extraction
     units        UnitMem of every hidden unit over n pictures
 
-Each is done for one batch first, which compiles, then for all.
+Each is done for one batch first (statistics: for as many pictures as a verdict needs), which compiles, then
+for all.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,10 +27,23 @@ from jaxaudit.audits.localization.pipeline import LocalizeConfig, localize
 from jaxaudit.data import Source, open_source
 from jaxaudit.results import TaskCost
 from jaxaudit.runtime.placement import Placement
+from jaxaudit.stats import FEWEST
 from jaxaudit.targets import Target
 
 Work = Callable[[], object]
-Setup = Callable[[Target, Source, Path, Placement], Work]
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A piece of an audit.
+
+    Attributes:
+      setup: (target, source, folder, placement) -> what is timed.
+      fewest: pictures it can do with.
+    """
+
+    setup: Callable[[Target, Source, Path, Placement], Work]
+    fewest: int = 2
 
 
 def measure_task(
@@ -37,9 +52,8 @@ def measure_task(
     """What a task of `TASKS` costs for `num_images` drawn pictures."""
     generator = np.random.default_rng(seed)
     with tempfile.TemporaryDirectory() as folder:
-        first = _seconds(
-            _work(task, target, placement.batch_size, placement, Path(folder) / "first", generator)
-        )
+        few = max(placement.batch_size, TASKS[task].fewest)
+        first = _seconds(_work(task, target, few, placement, Path(folder) / "first", generator))
         work = _work(task, target, num_images, placement, Path(folder) / "all", generator)
         wall, cpu = _seconds(work)
     return TaskCost(
@@ -58,12 +72,11 @@ def _work(
     task: str, target: Target, count: int, placement: Placement, folder: Path, generator: np.random.Generator
 ) -> Work:
     folder.mkdir()
-    size, most = target.preprocessing.image_size, 64
-    # A source of a few big pictures, or of many small ones.
-    pixels = generator.integers(0, 256, (count, min(size, most), min(size, most), 3), np.uint8)
+    side = target.preprocessing.image_size
+    pixels = generator.integers(0, 256, (count, side, side, 3), np.uint8)
     labels = np.arange(count) % max(target.num_classes, 1)
     np.savez(folder / "pictures.npz", images=pixels, labels=labels)
-    return TASKS[task](target, open_source(f"npz:{folder / 'pictures.npz'}"), folder, placement)
+    return TASKS[task].setup(target, open_source(f"npz:{folder / 'pictures.npz'}"), folder, placement)
 
 
 def _seconds(work: Work) -> tuple[float, float]:
@@ -94,10 +107,10 @@ def _units(target: Target, source: Source, folder: Path, placement: Placement) -
     return lambda: localize(target, source, folder / "units", config)
 
 
-TASKS: dict[str, Setup] = {
-    "audit": _audit,
-    "statistics": _statistics,
-    "ranking": _ranking,
-    "units": _units,
+TASKS: dict[str, Task] = {
+    "audit": Task(_audit),
+    "statistics": Task(_statistics, 2 * FEWEST),
+    "ranking": Task(_ranking),
+    "units": Task(_units),
 }
-"""{name: (target, source, folder, placement) -> what is timed}."""
+"""By name."""
