@@ -20,6 +20,7 @@ from jaxaudit import cli
 from jaxaudit.audits.benchmark.scoring import TimingConfig, measure_scoring
 from jaxaudit.audits.benchmark.suite import SUITES, run_suite
 from jaxaudit.checkpoint import random_target
+from jaxaudit.errors import InputError
 from jaxaudit.outputs import check_file, check_folder
 from jaxaudit.reports.benchmark.terminal import print_benchmark
 from jaxaudit.reports.files import write_suite
@@ -57,6 +58,8 @@ def main(argv: Sequence[str]) -> None:
     del argv
     if _SUITE.value:
         _suite()
+    elif _YARDSTICK.value:
+        raise InputError("--yardstick adds rows to a suite; say --suite=full or --suite=quick.")
     else:
         _target()
 
@@ -65,8 +68,10 @@ def _suite() -> None:
     console, directory = cli.terminal(), check_folder(_OUT.value or "benchmarks")
     rows = SUITES[_SUITE.value]
     if _YARDSTICK.value:
-        from .yardstick.pairs import PAIRS
-
+        try:
+            from .yardstick.pairs import PAIRS
+        except ModuleNotFoundError as error:
+            raise InputError(f"--yardstick needs {error.name}: pip install 'jaxaudit[convert]'.") from error
         rows = (*rows, *PAIRS[_SUITE.value])
     with reported(console, "Measuring", unit="rows") as progress:
         results = run_suite(rows, directory, progress=progress)

@@ -3,7 +3,8 @@
 audit          results.json of an audit, answer.json of an owner's question; with membership, inference and
                individuals
 extraction     results.json of an extraction      localization   results.json of a localisation
-mitigation     results.json of mitigations        studies        files of the studies, benchmark: of that
+mitigation     results.json of mitigations        studies        files of the studies
+benchmark      files of the benchmark             precision      file of the study of bfloat16
 plan           what is fixed before an audit
 codec          JSON there and back, with a format that is checked
 

@@ -143,6 +143,7 @@ RIGHT = {
     "mitigate": {"target": "{here}/target", "criteria": "", "noise": "1"},
     "train_target": {"out": "trained"},
     "benchmark": {"target": "{here}/target", "gemm": "128"},
+    "precision": {"targets": "{here}/target"},
     "verdict": {"evidence": "{here}/evidence"},
     "cdi_studies": {"evidence": "{here}/evidence", "sizes": "5", "repetitions": "2"},
     "convert": {
@@ -187,6 +188,9 @@ NUMBERS = [
     ("train_target", {"seed": 2**64}, "--seed"),
     ("benchmark", {"gemm": 10**30}, "--gemm"),
     ("benchmark", {"batch_size": 0}, "--batch_size"),
+    ("benchmark", {"yardstick": "true"}, "--yardstick adds rows to a suite"),
+    ("precision", {"bound": "nan"}, "--bound=nan is no finite number"),
+    ("precision", {"repetitions": 1}, "--repetitions"),
     ("audit", {"num_devices": 64}, "num_devices=64, but this process has"),
     ("audit", {"num_samples": -1}, "--num_samples"),
     ("audit", {"mask_ratio": "nan"}, "--mask_ratio=nan is no finite number"),

@@ -52,6 +52,7 @@ def test_a_fall_of_every_member_is_found():
     assert tpr.high <= 0 > tpr.estimate
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_other_pictures_are_refused():
     first, second = measurements()
     with pytest.raises(InputError, match="40 members and 60 nonmembers cannot be paired with 39 and 60"):
