@@ -56,23 +56,23 @@ with cli.flag_group("Output"):
 def main(argv: Sequence[str]) -> None:
     """Times what the flags name."""
     del argv
-    if _SUITE.value:
-        _suite()
+    if suite := _SUITE.value:
+        _suite(suite)
     elif _YARDSTICK.value:
         raise InputError("--yardstick adds rows to a suite; say --suite=full or --suite=quick.")
     else:
         _target()
 
 
-def _suite() -> None:
+def _suite(name: str) -> None:
     console, directory = cli.terminal(), check_folder(_OUT.value or "benchmarks")
-    rows = SUITES[_SUITE.value]
+    rows = SUITES[name]
     if _YARDSTICK.value:
         try:
             from .yardstick.pairs import PAIRS
         except ModuleNotFoundError as error:
             raise InputError(f"--yardstick needs {error.name}: pip install 'jaxaudit[convert]'.") from error
-        rows = (*rows, *PAIRS[_SUITE.value])
+        rows = (*rows, *PAIRS[name])
     with reported(console, "Measuring", unit="rows") as progress:
         results = run_suite(rows, directory, progress=progress)
     for written in write_suite(results, directory):

@@ -64,7 +64,8 @@ def main(argv: Sequence[str]) -> None:
         repetitions=_REPETITIONS.value,
     )
     sources = open_source(_MEMBERS.value), open_source(_NONMEMBERS.value)
-    targets = [tuple(load_target(name, dtype=dtype) for dtype in PRECISIONS) for name in _TARGETS.value]
+    full, half = PRECISIONS
+    targets = [(load_target(name, dtype=full), load_target(name, dtype=half)) for name in _TARGETS.value]
     with reported(console, "Measuring", unit="images") as progress:
         results = study_precision(targets, *sources, directory, config, progress=progress)
     for written in write_precision(results, directory):

@@ -197,6 +197,11 @@ def _autoencoder(tokenizer: Mapping[str, Any] | None) -> nn.Module:
     """Pictures to latents; None for models of pixels."""
     if tokenizer is None:
         return nn.Identity()
-    shape = (tokenizer[name] for name in ("ch", "ch_mult", "num_res_blocks"))
-    channels, levels = tokenizer["latent_channels"], tokenizer["encoder_attention_levels"]
-    return nn.Sequential(Encoder(*shape, 2 * channels, attention_levels=levels), _Mean())
+    encoder = Encoder(
+        tokenizer["ch"],
+        tokenizer["ch_mult"],
+        tokenizer["num_res_blocks"],
+        2 * tokenizer["latent_channels"],
+        attention_levels=tokenizer["encoder_attention_levels"],
+    )
+    return nn.Sequential(encoder, _Mean())

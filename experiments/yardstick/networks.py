@@ -34,7 +34,6 @@ class Block(nn.Module):
         self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
         self.modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 6 * width)) if modulated else None
-        self.skip = nn.Linear(2 * width, width) if skip else None
 
     def forward(self, x: Tensor, condition: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         """x [B,L,C]; condition [B,1,C] or [B,L,C]; mask [L,L] is added to the logits."""
@@ -60,10 +59,12 @@ class Skipping(nn.Module):
 
     def __init__(self, width: int, heads: int, hidden: int, depth: int):
         super().__init__()
-        plain = {"modulated": False}
-        self.first = nn.ModuleList(Block(width, heads, hidden, **plain) for _ in range(depth // 2))
-        self.middle = Block(width, heads, hidden, **plain)
-        self.last = nn.ModuleList(Block(width, heads, hidden, skip=True, **plain) for _ in range(depth // 2))
+
+        def blocks(count: int) -> nn.ModuleList:
+            return nn.ModuleList(Block(width, heads, hidden, modulated=False) for _ in range(count))
+
+        self.first, self.middle, self.last = blocks(depth // 2), blocks(1), blocks(depth // 2)
+        self.joined = nn.ModuleList(nn.Linear(2 * width, width) for _ in self.last)
 
     def forward(self, x: Tensor) -> Tensor:
         """x [B,L,C]."""
@@ -71,9 +72,10 @@ class Skipping(nn.Module):
         for block in self.first:
             x = block(x)
             kept.append(x)
-        x = self.middle(x)
-        for block in self.last:
-            x = block(block.skip(torch.cat([x, kept.pop()], dim=-1)))
+        for block in self.middle:
+            x = block(x)
+        for block, join in zip(self.last, self.joined, strict=True):
+            x = block(join(torch.cat([x, kept.pop()], dim=-1)))
         return x
 
 
@@ -138,10 +140,10 @@ class Encoder(nn.Module):
                 layers.append(
                     nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(inside, inside, 3, stride=2))
                 )
-        middle = [ResBlock(inside, inside), ResBlock(inside, inside)]
+        layers.append(ResBlock(inside, inside))
         if attention:
-            middle.insert(1, PixelAttention(inside))
-        layers += [*middle, nn.GroupNorm(_groups(inside), inside), nn.SiLU()]
+            layers.append(PixelAttention(inside))
+        layers += [ResBlock(inside, inside), nn.GroupNorm(_groups(inside), inside), nn.SiLU()]
         self.layers = nn.Sequential(*layers, nn.Conv2d(inside, out_channels, 3, padding=1))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -160,7 +162,7 @@ class Timed(nn.Module):
         """t [B] to [B,C]."""
         frequencies = torch.exp(-9.2 * torch.arange(128) / 128)
         angles = t[:, None].float() * frequencies
-        return self.mlp(torch.cat([angles.cos(), angles.sin()], dim=-1).to(self.mlp[0].weight.dtype))
+        return self.mlp(torch.cat([angles.cos(), angles.sin()], dim=-1))
 
 
 def _groups(channels: int) -> int:

@@ -62,7 +62,7 @@ class TokenPipeline(nn.Module):
         length = sum(steps)
         last = np.repeat(np.cumsum(steps), steps)
         hides = torch.tensor(np.arange(length) >= last[:, None])
-        self.register_buffer("mask", torch.zeros(length, length).masked_fill(hides, -torch.inf))
+        self.length, self.mask = length, torch.zeros(length, length).masked_fill(hides, -torch.inf)
         self.positions = nn.Parameter(torch.randn(1, length, width) * 0.02)
         self.blocks = nn.ModuleList(
             Block(width, generator["num_heads"], hidden, modulated=True, cosine=not per_token)
@@ -81,9 +81,8 @@ class TokenPipeline(nn.Module):
     def tokenise(self, images: Tensor) -> Tensor:
         """[B,L]: the nearest code of each feature; those of the last step stand for all steps."""
         features = self.encoder(images).flatten(2).transpose(1, 2)
-        length = self.mask.shape[0]
-        repeats = -(-length // features.shape[1])
-        features = features.repeat(1, repeats, 1)[:, :length]
+        repeats = -(-self.length // features.shape[1])
+        features = features.repeat(1, repeats, 1)[:, : self.length]
         codes = self.codes.weight
         distances = features.square().sum(-1, keepdim=True) - 2 * features @ codes.T + codes.square().sum(-1)
         return distances.argmin(-1)
@@ -95,7 +94,7 @@ class TokenPipeline(nn.Module):
         if self.per_token:
             condition = condition + self.positions
         for block in self.blocks:
-            x = block(x, condition, self.mask.to(x.dtype))
+            x = block(x, condition, self.mask)
         return self.head(self.norm(x))
 
     def scores(self, logits: Tensor, tokens: Tensor, losses: Tensor) -> Tensor:

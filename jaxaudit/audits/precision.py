@@ -96,7 +96,7 @@ def _compare(name: str, measured: dict[str, Evidence], config: PrecisionConfig) 
         num_members=len(members),
         num_nonmembers=len(nonmembers),
         scores={
-            score: _change([tuple(table.scores[score] for table in sides) for sides in tables], config)
+            score: _change([(p.scores[score], u.scores[score]) for p, u in tables], config)
             for score in members.scores
         },
         verdicts={precision: _judge(each, config.seed) for precision, each in measured.items()},

@@ -83,8 +83,8 @@ def _areas(
     """(2), by the nonmembers below each member: sums of v in the order of y."""
     order = np.argsort(y)
     below = np.pad(np.cumsum(v[:, order], axis=1), ((0, 0), (1, 0)))
-    places = (np.searchsorted(y[order], x, side) for side in ("left", "right"))
-    return sum(np.einsum("rn,rn->r", w, below[:, place]) for place in places) / (2 * len(x) * len(y))
+    less, at_most = (below[:, np.searchsorted(y[order], x, side)] for side in ("left", "right"))
+    return np.einsum("rn,rn->r", w, less + at_most) / (2 * len(x) * len(y))
 
 
 def _rates(

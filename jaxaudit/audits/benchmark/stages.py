@@ -97,7 +97,7 @@ def _discrete_stages(
 ) -> dict[str, Stage]:
     functions, params, plan = target.functions, scorer.params, scorer.plan
     tokens = target.encode(images)
-    views = side_by_side(tokens, tokens), side_by_side(labels, jnp.full_like(labels, target.null_label))
+    views = side_by_side(tokens, tokens), side_by_side(labels, jnp.full_like(labels, target.num_classes))
     hidden = rearrange(jax.jit(functions.hidden)(params, *views), "(b v) l d -> b v l d", v=2)
 
     def statistics(params: Any, hidden: jax.Array, tokens: jax.Array) -> dict[str, jax.Array]:

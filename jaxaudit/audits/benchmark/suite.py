@@ -32,6 +32,7 @@ from jaxaudit.results import (
     SuiteResults,
     TaskCost,
     read_results,
+    replace,
     write_results,
 )
 from jaxaudit.runtime.placement import Placement
@@ -167,8 +168,10 @@ def run_suite(
         progress(done, len(rows), f"Measuring {row.name}")
         path = directory / "rows" / f"{row.name}.json"
         if not path.exists():
-            measured = _in_a_process(row) if apart else row.measure(**row.arguments)
-            write_results(path, SuiteResults(machine=this_machine(), **{row.part: {row.name: measured}}))
+            measured: Any = _in_a_process(row) if apart else row.measure(**row.arguments)
+            write_results(
+                path, replace(SuiteResults(machine=this_machine()), **{row.part: {row.name: measured}})
+            )
         found.append(read_results(path, SuiteResults))
     progress(len(rows), len(rows), "Measuring")
     return SuiteResults(

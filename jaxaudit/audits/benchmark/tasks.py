@@ -25,6 +25,7 @@ from jaxaudit.audits.collect import CollectConfig, collect_evidence
 from jaxaudit.audits.extraction import ExtractionConfig, rank_candidates
 from jaxaudit.audits.localization.pipeline import LocalizeConfig, localize
 from jaxaudit.data import Source, open_source
+from jaxaudit.evidence import Evidence
 from jaxaudit.results import TaskCost
 from jaxaudit.runtime.placement import Placement
 from jaxaudit.stats import FEWEST
@@ -85,7 +86,7 @@ def _seconds(work: Work) -> tuple[float, float]:
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
-def _audit(target: Target, source: Source, folder: Path, placement: Placement) -> Work:
+def _audit(target: Target, source: Source, folder: Path, placement: Placement) -> Callable[[], Evidence]:
     half = len(source) // 2
     sides = source.take(range(half)), source.take(range(half, 2 * half))
     config = CollectConfig(placement=placement)
