@@ -24,6 +24,7 @@ _NAMES = (
     "benchmark",
     "compile",
     "plan",
+    "precision",
 )
 PROGRAMS = {
     **{name: f"{__package__}.{name}" for name in _NAMES},

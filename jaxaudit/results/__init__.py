@@ -3,7 +3,8 @@
 audit          results.json of an audit, answer.json of an owner's question; with membership, inference and
                individuals
 extraction     results.json of an extraction      localization   results.json of a localisation
-mitigation     results.json of mitigations        studies        files of the studies, benchmark: of that
+mitigation     results.json of mitigations        studies        files of the studies
+benchmark      files of the benchmark             precision      file of the study of bfloat16
 plan           what is fixed before an audit
 compiled       what compilers make of scoring steps     capacity    what an audit asks of hardware
 codec          JSON there and back, with a format that is checked
@@ -23,7 +24,14 @@ from jaxaudit.results.audit import (
     TargetFacts,
     Verdict,
 )
-from jaxaudit.results.benchmark import BenchmarkResults, StageSpeed
+from jaxaudit.results.benchmark import (
+    BenchmarkResults,
+    Machine,
+    StageSpeed,
+    SuiteResults,
+    TaskCost,
+    YardstickSpeed,
+)
 from jaxaudit.results.capacity import Assumptions, CapacityPlan, DiskSpace
 from jaxaudit.results.codec import (
     Document,
@@ -72,6 +80,12 @@ from jaxaudit.results.mitigation import (
     MitigationResults,
 )
 from jaxaudit.results.plan import Plan, Planned
+from jaxaudit.results.precision import (
+    JudgedPrecision,
+    PrecisionChange,
+    PrecisionStudy,
+    TargetPrecision,
+)
 from jaxaudit.results.reliability import AlternativePower, ReliabilityResults, TargetReliability, VerdictRates
 from jaxaudit.results.studies import (
     FalsePositiveRate,
@@ -110,9 +124,11 @@ __all__ = [
     "ImageSet",
     "Individuals",
     "Interval",
+    "JudgedPrecision",
     "KeptMeasurement",
     "Localization",
     "LocalizationResults",
+    "Machine",
     "MeanStd",
     "Measured",
     "MembershipInference",
@@ -126,6 +142,8 @@ __all__ = [
     "Planned",
     "PowerCurve",
     "PowerPoint",
+    "PrecisionChange",
+    "PrecisionStudy",
     "PublishedScoreMetrics",
     "Question",
     "Record",
@@ -145,11 +163,15 @@ __all__ = [
     "StudiedTarget",
     "StudyPoint",
     "StudyResults",
+    "SuiteResults",
     "TargetFacts",
+    "TargetPrecision",
     "TargetReliability",
+    "TaskCost",
     "Verdict",
     "VerdictRates",
     "WelchTest",
+    "YardstickSpeed",
     "decode",
     "encode",
     "format_of",

@@ -145,6 +145,7 @@ RIGHT = {
     "benchmark": {"target": "{here}/target", "gemm": "128"},
     "plan": {"target": "digits_rar", "device": "v5e", "num_images": "10"},
     "compile": {"targets": "digits_rar", "devices": "v5e", "out": "compiled.json"},
+    "precision": {"targets": "{here}/target"},
     "verdict": {"evidence": "{here}/evidence"},
     "cdi_studies": {"evidence": "{here}/evidence", "sizes": "5", "repetitions": "2"},
     "convert": {
@@ -194,6 +195,9 @@ NUMBERS = [
     ("plan", {"share_of_peak": "nan"}, "--share_of_peak=nan is no finite number"),
     ("plan", {"share_of_peak": 2}, "share_of_peak=2.0 is no share"),
     ("compile", {"batch_size": 0}, "--batch_size"),
+    ("benchmark", {"yardstick": "true"}, "--yardstick adds rows to a suite"),
+    ("precision", {"bound": "nan"}, "--bound=nan is no finite number"),
+    ("precision", {"repetitions": 1}, "--repetitions"),
     ("audit", {"num_devices": 64}, "num_devices=64, but this process has"),
     ("audit", {"shard_params": "some"}, "--shard_params=some is not 'auto', 'never' or a number of devices"),
     ("audit", {"shard_params": 3}, "Parameters cannot be split 3 ways over 8 device(s)"),
