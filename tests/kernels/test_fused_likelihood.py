@@ -134,8 +134,8 @@ def test_logits_of_a_batch_are_in_no_program(platform):
     hidden, kernel = (spec(s, jnp.bfloat16) for s in [(batch, length, channels), (channels, vocabulary)])
     head = kernel, spec((vocabulary,), jnp.float32), spec((batch, length), jnp.int32)
     for function, arguments in [
-        (jax.jit(chunked_token_statistics), (hidden, *head)),
-        (jax.jit(guided_token_statistics), (hidden, hidden, *head)),
+        (chunked_token_statistics, (hidden, *head)),
+        (guided_token_statistics, (hidden, hidden, *head)),
     ]:
         text = lowered(function, *arguments, platform=platform)
         assert text.count(KERNELS[platform]) == 1
