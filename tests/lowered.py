@@ -3,14 +3,19 @@
 import math
 import re
 
+import jax
+
 PLATFORMS = ("tpu", "cuda")
-KERNELS = {"tpu": "tpu_custom_call", "cuda": "__gpu$xla.gpu.triton"}
-"""By what a program calls Pallas kernels."""
 
 
 def lowered(function, *arguments, platform):
-    """StableHLO of a jitted function of arrays of these shapes."""
-    return function.trace(*arguments).lower(lowering_platforms=(platform,)).as_text()
+    """StableHLO of a function of arrays of these shapes."""
+    return jax.jit(function).trace(*arguments).lower(lowering_platforms=(platform,)).as_text()
+
+
+def kernels(text):
+    """Names of the Pallas kernels that StableHLO calls, as often as it does."""
+    return re.findall(r'name = "(\w+)"', text)
 
 
 def arrays_over(text, *, rows, vocabulary):

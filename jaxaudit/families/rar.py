@@ -24,6 +24,7 @@ from jaxaudit.models.attention_backend import AttentionBackend, AttentionChoice,
 from jaxaudit.models.forward import forward
 from jaxaudit.models.variant import ModelVariant
 from jaxaudit.runtime.partition import by_columns, by_features, by_rows
+from jaxaudit.runtime.rows import map_rows, rows_at_once
 from jaxaudit.targets import DiscreteFunctions, DiscreteTarget, HiddenLayers, Params
 from jaxaudit.tokenizers import maskgit_vq
 
@@ -67,7 +68,7 @@ def build_target(
         family="rar",
         platform=platform,
         params=params,
-        functions=_functions(generator, tokenizer, jnp.dtype(dtype), backend),
+        functions=_functions(generator, tokenizer, jnp.dtype(dtype), backend, rows_at_once(platform)),
         preprocessing=preprocessing,
         num_classes=generator.num_classes,
         vocab_size=generator.vocab_size,
@@ -109,19 +110,29 @@ def _functions(
     tokenizer_config: maskgit_vq.MaskGITVQConfig,
     dtype: np.dtype,
     backend: AttentionBackend,
+    rows: int | None,
 ) -> DiscreteFunctions:
     generator = rar.RAR(generator_config, dtype, backend)
     tokenizer = maskgit_vq.MaskGITVQ(tokenizer_config, dtype)
 
     def encode(params: Params, images: Float[Array, "B H W 3"]) -> Int[Array, "B L"]:
-        return forward(tokenizer, params["tokenizer"], images, method="encode")
+        def some(images: Array) -> Array:
+            return forward(tokenizer, params["tokenizer"], images, method="encode")
+
+        return map_rows(some, images, rows=rows)
 
     def decode(params: Params, tokens: Int[Array, "B L"]) -> Float[Array, "B H W 3"]:
-        return forward(tokenizer, params["tokenizer"], tokens, method="decode")
+        def some(tokens: Array) -> Array:
+            return forward(tokenizer, params["tokenizer"], tokens, method="decode")
+
+        return map_rows(some, tokens, rows=rows)
 
     # The last token predicts nothing, so it is not read.
     def hidden(params: Params, tokens: Int[Array, "B L"], labels: Int[Array, " B"]) -> Float[Array, "B L C"]:
-        return forward(generator, params["generator"], tokens[:, :-1], labels, method="hidden")
+        def some(tokens: Array, labels: Array) -> Array:
+            return forward(generator, params["generator"], tokens[:, :-1], labels, method="hidden")
+
+        return map_rows(some, tokens, labels, rows=rows)
 
     def head(params: Params) -> tuple[Float[Array, "C V"], Float[Array, " V"]]:
         linear = params["generator"]["lm_head"]
@@ -130,8 +141,13 @@ def _functions(
     def activations(
         params: Params, tokens: Int[Array, "B L"], labels: Int[Array, " B"]
     ) -> dict[str, Float[Array, "B L _"]]:
-        inputs, layers = (tokens[:, :-1], labels), _hidden_layers(generator_config)
-        units = wiring.hidden_units(generator, params["generator"], *inputs, layers=layers, method="hidden")
+        def some(tokens: Array, labels: Array) -> dict[str, Array]:
+            inputs, layers = (tokens[:, :-1], labels), _hidden_layers(generator_config)
+            return wiring.hidden_units(
+                generator, params["generator"], *inputs, layers=layers, method="hidden"
+            )
+
+        units = map_rows(some, tokens, labels, rows=rows)
         return {name: hidden[:, 1:] for name, hidden in units.items()}  # positions: start, condition, tokens
 
     def complete(

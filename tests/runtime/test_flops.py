@@ -47,6 +47,14 @@ def test_a_loop_counts_as_often_as_it_runs():
     )
 
 
+def test_of_branches_for_platforms_the_one_for_all_counts():
+    def program(x):
+        return jax.lax.platform_dependent(x, tpu=lambda x: x @ x @ x, default=lambda x: x @ x)
+
+    spec = SPEC((8, 8), "float32")
+    assert count_flops(jax.jit(program), spec) == count_flops(lambda x: x @ x, spec)
+
+
 def test_a_loop_of_unknown_length_is_refused():
     def program(x):
         return jax.lax.while_loop(lambda y: y[0, 0] < 10, lambda y: y @ y, x)
