@@ -33,7 +33,6 @@ from jaxaudit.errors import InputError
 from jaxaudit.outputs import check_file
 from jaxaudit.results import BenchmarkResults, StageSpeed, write_results
 from jaxaudit.runtime.flops import count_flops
-from jaxaudit.runtime.mesh import make_mesh
 from jaxaudit.targets import DiffusionTarget, DiscreteTarget, Kind, Target
 from jaxaudit_kernels.gradient_masking import denoised_and_gradient
 from jaxaudit_kernels.likelihood import guided_token_statistics
@@ -65,13 +64,19 @@ def main(argv: Sequence[str]) -> None:
     flag, console = flags.FLAGS, cli.terminal()
     if _OUT.value:
         check_file(_OUT.value)
-    mesh = make_mesh(flag.num_devices or None)
+    placement = shared_flags.placement()
     if _RANDOM.value:
-        target = random_target(flag.target, seed=flag.seed, dtype=flag.precision, attention=flag.attention)
+        target = random_target(
+            flag.target,
+            seed=flag.seed,
+            dtype=flag.precision,
+            placement=placement,
+            attention=flag.attention,
+        )
     else:
         target = shared_flags.load(console)
     access = shared_flags.access()
-    scorer = Scorer(target, _SCORES.value, access=access, mesh=mesh, parallelism=flag.parallelism)
+    scorer = Scorer(target, _SCORES.value, access=access, parallelism=flag.parallelism)
     with tempfile.TemporaryDirectory() as folder, reported(console, "Compiling and timing"):
         stages = _stages(target, scorer, Path(folder), flag.batch_size, flag.seed)
         seconds = _time(stages)
@@ -89,7 +94,7 @@ def main(argv: Sequence[str]) -> None:
     results = BenchmarkResults(
         target=target.name,
         device=jax.local_devices()[0].device_kind,
-        num_devices=mesh.size,
+        num_devices=scorer.mesh.size,
         batch_size=flag.batch_size,
         precision=flag.precision,
         evaluations_per_image=scorer.evaluations(),

@@ -146,13 +146,27 @@ def define_devices(batch_size: int) -> None:
     )
     flags.DEFINE_integer("num_devices", 0, "Devices of this process to use; 0 means all.", lower_bound=0)
     flags.DEFINE_enum("parallelism", "jit", ["jit", "pmap"], "How rows are spread over devices.")
+    flags.DEFINE_string(
+        "shard_params",
+        "auto",
+        "Over how many devices each parameter is split, a divisor of their number: 'never', a number, or "
+        "'auto', which takes more than one only where a device is too small for the model.",
+    )
 
 
 def placement() -> Placement:
-    """Where batches run, as the flags of `define_devices` say."""
+    """Where batches run, as the flags of `define_devices` say.
+
+    Raises:
+      InputError: if --shard_params is none of what it may be.
+    """
     from jaxaudit.runtime.placement import Placement
 
-    return Placement(FLAGS.batch_size, FLAGS.num_devices, FLAGS.parallelism)
+    asked = "1" if FLAGS.shard_params == "never" else FLAGS.shard_params
+    if asked != "auto" and not (asked.isascii() and asked.isdecimal()):
+        raise InputError(f"--shard_params={asked} is not 'auto', 'never' or a number of devices.")
+    split = "auto" if asked == "auto" else int(asked)
+    return Placement(FLAGS.batch_size, FLAGS.num_devices, FLAGS.parallelism, split)
 
 
 def out_folder(out: str | None, room: str) -> Path:
@@ -171,15 +185,12 @@ def load(console: Console, name: str | None = None) -> Target:
       InputError: as `check_target` and `load_target`.
     """
     from jaxaudit.checkpoint import load_target
-    from jaxaudit.runtime.mesh import make_mesh, replicated
 
     target: str = name or FLAGS.target
-    mesh = make_mesh(FLAGS.num_devices or None)
+    devices = placement()
     check_target(target)
     with reported(console, f"Loading {target}"):
-        return load_target(
-            target, dtype=FLAGS.precision, sharding=replicated(mesh), attention=FLAGS.attention
-        )
+        return load_target(target, dtype=FLAGS.precision, placement=devices, attention=FLAGS.attention)
 
 
 def check_target(name: str) -> None:

@@ -28,6 +28,7 @@ from jaxaudit.errors import InputError
 from jaxaudit.families import var
 from jaxaudit.families.random_params import random_params
 from jaxaudit.runtime.mesh import make_mesh, replicated
+from jaxaudit.runtime.placement import Placement
 from jaxaudit.seals import json_sha256, seal
 
 CONFIG = {
@@ -113,7 +114,7 @@ def test_attention_that_the_platform_does_not_have_is_refused(saved):
 def test_restored_straight_into_a_sharding_over_eight_devices_and_bfloat16(saved):
     mesh = make_mesh()
     assert mesh.size == 8
-    target = load_target(saved, dtype="bfloat16", sharding=replicated(mesh))
+    target = load_target(saved, dtype="bfloat16", placement=Placement())
     for leaf, whole in zip(jax.tree.leaves(target.params), jax.tree.leaves(PARAMS), strict=True):
         assert leaf.dtype == jnp.bfloat16
         assert leaf.sharding == NamedSharding(mesh, PartitionSpec())
@@ -132,7 +133,7 @@ def test_only_floating_parameters_change_dtype():
         "count": jax.ShapeDtypeStruct((2,), jnp.int32),
         "kernel": jax.ShapeDtypeStruct((2,), jnp.float32),
     }
-    cast = parameters.cast(specs, jnp.dtype("bfloat16"), None)
+    cast = parameters.cast(specs, jnp.dtype("bfloat16"))
     assert (cast["count"].dtype, cast["kernel"].dtype) == (jnp.int32, jnp.bfloat16)
 
 

@@ -176,7 +176,7 @@ def prepare(
         options=config.options,
         access=config.access,
         null_context=null,
-        mesh=config.placement.mesh(),
+        mesh=config.placement.mesh(target.params, target.partition),
         parallelism=config.placement.parallelism,
     )
     drawn = {split: _draw(each, config.num_samples, config.seed) for split, each in resolved.items()}
@@ -309,5 +309,5 @@ def _run(scorer: Scorer, pictures: dict[str, Pictures], config: CollectConfig) -
         "provenance": dict(target.provenance),
         "gflop_per_image": scorer.flops_per_image() / 1e9,
         "evaluations_per_image": scorer.evaluations(),
-        **config.placement.record(),
+        **config.placement.record(scorer.mesh),
     }

@@ -19,20 +19,21 @@ from jaxaudit.targets import Params
 
 
 def restore(
-    folder: Path, abstract: Params, dtype: np.dtype | None, sharding: jax.sharding.Sharding | None
+    folder: Path, abstract: Params, dtype: np.dtype | None, shardings: Params | jax.sharding.Sharding
 ) -> Params:
-    """The parameters in a folder, straight into a dtype (None: their own) and sharding (None: first device).
+    """The parameters in a folder, straight into a dtype (None: their own) and a tree of shardings, or one.
+
+    Every device reads its own pieces; none ever holds more.
 
     Raises:
       InputError: if they have other shapes than `abstract`, or cannot be read.
     """
-    sharding = sharding or jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     try:
         with ocp.StandardCheckpointer() as checkpointer:
             stored = checkpointer.metadata(folder).item_metadata.tree
             check_shapes(abstract, stored, f"{folder.parent} does not fit its config")
             wanted = abstract if dtype else jax.tree.map(_spec, stored)
-            return checkpointer.restore(folder, cast(wanted, dtype, sharding))
+            return checkpointer.restore(folder, sharded(cast(wanted, dtype), shardings))
     except InputError:
         raise
     except Exception as error:  # no common type covers what Orbax and TensorStore raise on damaged files
@@ -40,14 +41,24 @@ def restore(
         raise InputError(f"Cannot restore the parameters of {folder.parent}: {reason}.") from error
 
 
-def cast(abstract: Params, dtype: np.dtype | None, sharding: jax.sharding.Sharding | None) -> Params:
+def cast(abstract: Params, dtype: np.dtype | None) -> Params:
     """The same shapes, with `dtype` for floating leaves, if there is one."""
 
     def leaf(spec: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
         kind = dtype if dtype and jnp.issubdtype(spec.dtype, jnp.floating) else spec.dtype
-        return jax.ShapeDtypeStruct(spec.shape, kind, sharding=sharding)
+        return jax.ShapeDtypeStruct(spec.shape, kind)
 
     return jax.tree.map(leaf, abstract)
+
+
+def sharded(abstract: Params, shardings: Params | jax.sharding.Sharding) -> Params:
+    """The same shapes and dtypes, with a tree of shardings, or one for all."""
+
+    def leaf(spec: jax.ShapeDtypeStruct, sharding: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(spec.shape, spec.dtype, sharding=sharding)
+
+    whole = jax.tree.broadcast(shardings, abstract)
+    return jax.tree.map(leaf, abstract, whole)
 
 
 def check_shapes(wanted: Params, found: Any, sentence: str) -> None:

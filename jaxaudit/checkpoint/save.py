@@ -131,7 +131,8 @@ def reseal_target(directory: str | Path) -> dict[str, Any]:
         if record["format"] != 1:
             raise InputError(f"{path} has format {record['format']!r}; only format 1 is without seals.")
         abstract = get_family(record["family"]).abstract_params(record["config"])
-        params = restore(directory / PARAMS, abstract, None, None)
+        first = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+        params = restore(directory / PARAMS, abstract, None, first)
         if fingerprint(record, params) != record["fingerprint"]:
             raise InputError(f"{directory} is damaged: its parameters are not those of its fingerprint.")
         files = described(directory, directory / PARAMS)

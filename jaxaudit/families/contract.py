@@ -11,6 +11,7 @@ from jax.typing import DTypeLike
 
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.models.attention_backend import AttentionChoice
+from jaxaudit.runtime.partition import Rules
 from jaxaudit.targets import Params, Target
 
 
@@ -44,9 +45,11 @@ class Family(Protocol):
 
     Attributes:
       VARIANTS: the released targets by name.
+      PARTITION: how the parameters are split where one device is too small for them; also the target's.
     """
 
     VARIANTS: dict[str, Variant]
+    PARTITION: Rules
 
     def abstract_params(self, config: Mapping[str, Any]) -> Params:
         """Shapes and dtypes of the parameters, {"generator": ..., "tokenizer": ...}; nothing is computed.

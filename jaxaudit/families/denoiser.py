@@ -31,6 +31,7 @@ from jaxaudit.families.contract import Variant
 from jaxaudit.models.attention_backend import AttentionBackend, AttentionChoice, choose_backend
 from jaxaudit.models.forward import forward
 from jaxaudit.models.variant import ModelVariant
+from jaxaudit.runtime.partition import Rules
 from jaxaudit.runtime.rows import map_rows, rows_at_once
 from jaxaudit.targets import Condition, DiffusionFunctions, DiffusionTarget, Params
 from jaxaudit.tokenizers.kl_autoencoder import KLAutoencoder, KLAutoencoderConfig
@@ -70,12 +71,14 @@ class DenoiserFamily:
       config: the network's config class, a dataclass and a `NetworkConfig`.
       network: (config, dtype, attention backend) -> module that maps (x [B,h,w,c], time [B], condition) to
         what the process says that it predicts, and the learned variance, if there is one.
+      partition: how its parameters are split.
       process: declares the one the models are trained on, unless their config names another.
     """
 
     name: str
     config: type
     network: Callable[..., nn.Module]
+    partition: Rules
     process: Mapping[str, Any]
 
     def build_target(
@@ -122,6 +125,7 @@ class DenoiserFamily:
             context_shape=generator.context_shape,
             process=process,
             hidden_layers=wiring.mlp_layers(generator.blocks),
+            partition=self.partition,
             provenance=provenance,
         )
 

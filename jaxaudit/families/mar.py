@@ -25,12 +25,20 @@ from jaxaudit.models.attention_backend import AttentionBackend, AttentionChoice,
 from jaxaudit.models.forward import forward
 from jaxaudit.models.patches import patchify, unpatchify
 from jaxaudit.models.variant import ModelVariant
+from jaxaudit.runtime.partition import by_columns, by_features, by_rows
 from jaxaudit.targets import ContinuousFunctions, ContinuousTarget, HiddenLayers, Params
 from jaxaudit.tokenizers import kl_autoencoder
 from jaxaudit_kernels.processes import respace
 
 _GENERATION_STEPS = 64
 _SAMPLING_STEPS = 100
+
+PARTITION = (
+    *by_columns("qkv", "fc1", "adaLN_modulation_1", "mlp_0"),
+    *by_rows("attn/proj", "fc2", "mlp_2"),
+    *by_features("class_emb/embedding"),
+)
+"""How the parameters are split; in the head, mlp_0 and mlp_2 are the MLPs of its blocks and of the time."""
 
 
 def build_target(
@@ -74,6 +82,7 @@ def build_target(
         num_timesteps=mar_head.TRAINING.num_levels,
         tokens_per_step=tuple(int(n) for n in -np.diff(counts)),
         hidden_layers=_hidden_layers(generator),
+        partition=PARTITION,
         provenance=provenance,
     )
     return configured(target, config)

@@ -23,8 +23,16 @@ from jaxaudit.models import rar
 from jaxaudit.models.attention_backend import AttentionBackend, AttentionChoice, choose_backend
 from jaxaudit.models.forward import forward
 from jaxaudit.models.variant import ModelVariant
+from jaxaudit.runtime.partition import by_columns, by_features, by_rows
 from jaxaudit.targets import DiscreteFunctions, DiscreteTarget, HiddenLayers, Params
 from jaxaudit.tokenizers import maskgit_vq
+
+PARTITION = (
+    *by_columns("qkv", "fc1", "adaLN_modulation_1", "lm_head"),
+    *by_rows("attn/proj", "fc2"),
+    *by_features("embeddings/embedding"),
+)
+"""How the parameters are split."""
 
 
 def build_target(
@@ -65,6 +73,7 @@ def build_target(
         vocab_size=generator.vocab_size,
         tokens_per_step=(1,) * generator.num_tokens,
         hidden_layers=_hidden_layers(generator),
+        partition=PARTITION,
         provenance=provenance,
     )
     return configured(target, config)

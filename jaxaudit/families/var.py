@@ -23,10 +23,18 @@ from jaxaudit.families.noise import configured
 from jaxaudit.models import var
 from jaxaudit.models.attention_backend import AttentionBackend, AttentionChoice, choose_backend
 from jaxaudit.models.variant import ModelVariant
+from jaxaudit.runtime.partition import by_columns, by_features, by_rows
 from jaxaudit.runtime.rows import map_rows, rows_at_once
 from jaxaudit.targets import DiscreteFunctions, DiscreteTarget, HiddenLayers, Params
 from jaxaudit.tokenizers import multiscale_vq
 from jaxaudit_kernels.precision import matmul_precision
+
+PARTITION = (
+    *by_columns("mat_qkv", "fc1", r"(shared_)?ada_lin_\d+", "head"),
+    *by_rows("attn/proj", "fc2"),
+    *by_features("class_emb/embedding", "[qv]_bias"),
+)
+"""How the parameters are split."""
 
 
 def build_target(
@@ -67,6 +75,7 @@ def build_target(
         vocab_size=generator.vocab_size,
         tokens_per_step=generator.steps,
         hidden_layers=_hidden_layers(generator),
+        partition=PARTITION,
         provenance=provenance,
     )
     return configured(target, config)

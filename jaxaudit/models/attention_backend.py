@@ -56,6 +56,22 @@ def _obstacle(backend: AttentionBackend, platform: str, dtype: DTypeLike, head_w
     return _cudnn_obstacle(jnp.dtype(dtype), head_width) if backend == "cudnn" else None
 
 
+def choice_for_pieces(choice: AttentionChoice, pieces: int) -> AttentionChoice:
+    """The choice for a network that the compiler splits over devices into so many pieces; 1: it does not.
+
+    Raises:
+      InputError: if that is a kernel, for it would have to look into it.
+    """
+    if pieces == 1:
+        return choice
+    if choice not in ("auto", "xla"):
+        raise InputError(
+            f"attention={choice!r}: there is none where parameters are split over devices ({pieces}); use "
+            "'auto' or 'xla'."
+        )
+    return "xla"
+
+
 @functools.cache
 def _cudnn_obstacle(dtype: np.dtype, head_width: int) -> str | None:
     """Why cuDNN refuses such heads; None if it takes them. JAX knows what the installed one takes."""

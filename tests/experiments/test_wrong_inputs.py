@@ -188,6 +188,8 @@ NUMBERS = [
     ("benchmark", {"gemm": 10**30}, "--gemm"),
     ("benchmark", {"batch_size": 0}, "--batch_size"),
     ("audit", {"num_devices": 64}, "num_devices=64, but this process has"),
+    ("audit", {"shard_params": "some"}, "--shard_params=some is not 'auto', 'never' or a number of devices"),
+    ("audit", {"shard_params": 3}, "Parameters cannot be split 3 ways over 8 device(s)"),
     ("audit", {"num_samples": -1}, "--num_samples"),
     ("audit", {"mask_ratio": "nan"}, "--mask_ratio=nan is no finite number"),
     ("audit", {"mask_ratio": 0.5}, "discrete"),
