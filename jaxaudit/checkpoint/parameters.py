@@ -29,7 +29,7 @@ def restore(
       InputError: if they have other shapes than `abstract`, or cannot be read.
     """
     try:
-        with ocp.StandardCheckpointer() as checkpointer:
+        with ocp.StandardCheckpointer(restore_concurrent_gb=_gigabytes_at_once(abstract)) as checkpointer:
             stored = checkpointer.metadata(folder).item_metadata.tree
             check_shapes(abstract, stored, f"{folder.parent} does not fit its config")
             wanted = abstract if dtype else jax.tree.map(_spec, stored)
@@ -78,12 +78,32 @@ def check_shapes(wanted: Params, found: Any, sentence: str) -> None:
 
 def fingerprint(record: Mapping[str, Any], params: Params) -> str:
     """SHA-256 (hex) of family, config, preprocessing and every parameter."""
-    described = {field: record[field] for field in ("family", "config", "preprocessing")}
-    digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
+    digest = Fingerprint(record)
     for path, leaf in sorted(traverse_util.flatten_dict(params, sep="/").items()):
-        digest.update(f"{path} {leaf.dtype} {leaf.shape}".encode())
-        digest.update(np.ascontiguousarray(leaf).view(np.uint8).data)
+        digest.add(path, np.asarray(leaf))
     return digest.hexdigest()
+
+
+class Fingerprint:
+    """The same, where parameters are not at hand all at once: they are added in the order of their paths."""
+
+    def __init__(self, record: Mapping[str, Any]):
+        described = {field: record[field] for field in ("family", "config", "preprocessing")}
+        self._digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
+
+    def add(self, path: str, values: np.ndarray) -> None:
+        """Adds the parameter at that path ("/" between levels)."""
+        self._digest.update(f"{path} {values.dtype} {values.shape}".encode())
+        self._digest.update(np.ascontiguousarray(values).view(np.uint8).data)
+
+    def hexdigest(self) -> str:
+        """The hexadecimal digest of what was added."""
+        return self._digest.hexdigest()
+
+
+def _gigabytes_at_once(abstract: Params) -> int:
+    """How much Orbax may have read that is not yet in its place: at least one parameter, however wide."""
+    return 2 + max(leaf.size * 8 for leaf in jax.tree.leaves(abstract)) // 10**9
 
 
 def _spec(stored: Any) -> jax.ShapeDtypeStruct:

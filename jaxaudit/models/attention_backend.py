@@ -56,20 +56,18 @@ def _obstacle(backend: AttentionBackend, platform: str, dtype: DTypeLike, head_w
     return _cudnn_obstacle(jnp.dtype(dtype), head_width) if backend == "cudnn" else None
 
 
-def choice_for_pieces(choice: AttentionChoice, pieces: int) -> AttentionChoice:
-    """The choice for a network that the compiler splits over devices into so many pieces; 1: it does not.
+def check_pieces(choice: AttentionChoice, pieces: int) -> None:
+    """Raises InputError if a kernel is asked for where the compiler splits the network over devices.
 
-    Raises:
-      InputError: if that is a kernel, for it would have to look into it.
+    Args:
+      choice: what is asked for.
+      pieces: into how many; 1: it does not.
     """
-    if pieces == 1:
-        return choice
-    if choice not in ("auto", "xla"):
+    if pieces > 1 and choice not in ("auto", "xla"):
         raise InputError(
-            f"attention={choice!r}: there is none where parameters are split over devices ({pieces}); use "
+            f"attention={choice!r}: there is none where parameters are split over {pieces} devices; use "
             "'auto' or 'xla'."
         )
-    return "xla"
 
 
 @functools.cache

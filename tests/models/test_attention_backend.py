@@ -12,7 +12,7 @@ from jaxaudit.errors import InputError
 from jaxaudit.families import FAMILIES
 from jaxaudit.models import attention_backend
 from jaxaudit.models.attention import block_causal_attention
-from jaxaudit.models.attention_backend import choice_for_pieces, choose_backend
+from jaxaudit.models.attention_backend import check_pieces, choose_backend
 from jaxaudit.runtime.flops import count_flops
 
 SCALES = tuple(side * side for side in (1, 2, 3, 4, 5, 6, 8, 10, 13, 16))
@@ -155,10 +155,10 @@ def test_what_cannot_be_used_is_one_sentence(cudnn, choice, platform, dtype, wid
 
 
 def test_networks_in_pieces_have_no_kernels():
-    assert [choice_for_pieces(choice, 2) for choice in ("auto", "xla")] == ["xla", "xla"]
-    assert [choice_for_pieces(choice, 1) for choice in ("auto", "pallas")] == ["auto", "pallas"]
-    with pytest.raises(InputError, match=r"'cudnn'.* split over devices \(2\)"):
-        choice_for_pieces("cudnn", 2)
+    for choice, pieces in (("auto", 2), ("xla", 2), ("cudnn", 1)):
+        check_pieces(choice, pieces)
+    with pytest.raises(InputError, match="'cudnn': there is none where parameters are split over 2 devices"):
+        check_pieces("cudnn", 2)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
