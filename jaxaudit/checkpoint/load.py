@@ -18,7 +18,8 @@ from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError, unknown_name
 from jaxaudit.families import FAMILIES, get_family
 from jaxaudit.families.random_params import random_params
-from jaxaudit.models.attention_backend import AttentionChoice
+from jaxaudit.models.attention_backend import AttentionChoice, check_pieces
+from jaxaudit.runtime.mesh import MODEL_AXIS
 from jaxaudit.runtime.partition import param_shardings
 from jaxaudit.runtime.placement import Placement
 from jaxaudit.targets import Target
@@ -48,8 +49,8 @@ def load_target(
 
     Raises:
       InputError: if there is no such target (with the nearest names, or for a released model the command
-        that converts it), it is damaged, unfinished, of another format, or changed since it was written, or
-        it does not fit the devices, or the attention asked for cannot be used.
+        that converts it), it is damaged, unfinished, of another format, or changed since it was written, it
+        does not fit the devices, or the attention asked for cannot be used.
     """
     directory = find(name)
     record = read_sealed(directory)
@@ -64,6 +65,7 @@ def load_target(
     except Exception as error:  # whatever a network makes of a config that describes none
         raise InputError(f"{directory / RECORD} does not describe such a target: {error!r}.") from error
     mesh = placement.mesh(cast(abstract, jnp.dtype(dtype)), family.PARTITION)
+    check_pieces(attention, mesh.shape[MODEL_AXIS])
     shardings = param_shardings(abstract, family.PARTITION, mesh)
     params = restore(directory / record["params"], abstract, jnp.dtype(dtype), shardings)
     provenance = {**record["provenance"], "fingerprint": record["fingerprint"]}
@@ -116,6 +118,7 @@ def random_target(
     family = FAMILIES[of_family]
     abstract = cast(family.abstract_params(variant.config), jnp.dtype(dtype))
     mesh = placement.mesh(abstract, family.PARTITION)
+    check_pieces(attention, mesh.shape[MODEL_AXIS])
     params = random_params(sharded(abstract, param_shardings(abstract, family.PARTITION, mesh)), seed=seed)
     return family.build_target(
         f"random {name}",

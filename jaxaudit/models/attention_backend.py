@@ -56,6 +56,20 @@ def _obstacle(backend: AttentionBackend, platform: str, dtype: DTypeLike, head_w
     return _cudnn_obstacle(jnp.dtype(dtype), head_width) if backend == "cudnn" else None
 
 
+def check_pieces(choice: AttentionChoice, pieces: int) -> None:
+    """Raises InputError if a kernel is asked for where the compiler splits the network over devices.
+
+    Args:
+      choice: what is asked for.
+      pieces: into how many; 1: it does not.
+    """
+    if pieces > 1 and choice not in ("auto", "xla"):
+        raise InputError(
+            f"attention={choice!r}: there is none where parameters are split over {pieces} devices; use "
+            "'auto' or 'xla'."
+        )
+
+
 @functools.cache
 def _cudnn_obstacle(dtype: np.dtype, head_width: int) -> str | None:
     """Why cuDNN refuses such heads; None if it takes them. JAX knows what the installed one takes."""

@@ -140,7 +140,9 @@ def test_gradients_of_one_image_are_those_in_a_batch_and_in_a_vmap():
 
 def test_all_rows_at_once_give_what_one_by_one_do():
     rows, inputs, io = golden()
-    target = dit.build_target("whole", CONFIG, rows.params, PREPROCESSING, {}, platform="tpu")
+    target = dit.build_target(
+        "whole", CONFIG, rows.params, PREPROCESSING, {}, platform="tpu", attention="xla"
+    )
     close(target.predict_noise(inputs["x"], inputs["t"], inputs["y"]), nhwc(io["out"])[..., :4])
     images = np.random.default_rng(0).uniform(-1, 1, (2, 8, 8, 3)).astype(np.float32)
     keys = jax.random.split(jax.random.key(0), 2)

@@ -12,7 +12,7 @@ from jaxaudit.errors import InputError
 from jaxaudit.families import FAMILIES
 from jaxaudit.models import attention_backend
 from jaxaudit.models.attention import block_causal_attention
-from jaxaudit.models.attention_backend import choose_backend
+from jaxaudit.models.attention_backend import check_pieces, choose_backend
 from jaxaudit.runtime.flops import count_flops
 
 SCALES = tuple(side * side for side in (1, 2, 3, 4, 5, 6, 8, 10, 13, 16))
@@ -152,6 +152,13 @@ def test_without_cudnn_installed_xla_is_chosen():
 def test_what_cannot_be_used_is_one_sentence(cudnn, choice, platform, dtype, width, message):
     with pytest.raises(InputError, match=message):
         choose_backend(choice, platform=platform, dtype=dtype, head_width=width)
+
+
+def test_networks_in_pieces_have_no_kernels():
+    for choice, pieces in (("auto", 2), ("xla", 2), ("cudnn", 1)):
+        check_pieces(choice, pieces)
+    with pytest.raises(InputError, match="'cudnn': there is none where parameters are split over 2 devices"):
+        check_pieces("cudnn", 2)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
