@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from jaxaudit.audits.assess import AssessConfig
     from jaxaudit.audits.carry_out import Reference
     from jaxaudit.results import Plan
+    from jaxaudit.runtime.ahead_of_time import Compiled
     from jaxaudit.runtime.placement import Placement
     from jaxaudit.targets import Target
 
@@ -152,6 +154,28 @@ def define_devices(batch_size: int) -> None:
         "Over how many devices each parameter is split, a divisor of their number: 'never', a number, or "
         "'auto', which takes more than one only where a device is too small for the model.",
     )
+
+
+@cli.flag_group("Machine")
+def define_compile_only() -> None:
+    """Whether anything is scored at all."""
+    flags.DEFINE_bool(
+        "compile_only",
+        False,
+        "Compile what scoring will run, say what memory it takes, and stop: the next start finds the program "
+        "in JAX's compilation cache.",
+    )
+
+
+def print_compiled(steps: Mapping[str, Compiled], console: Console) -> None:
+    """What --compile_only has done: {target: its step}."""
+    for name, step in steps.items():
+        console.print(
+            f"{name}: a batch of {FLAGS.batch_size} takes {step.memory / 2**30:.2f} GiB on each device "
+            f"({step.arguments / 2**30:.2f} of it parameters and pictures); compiled in "
+            f"{step.wall_seconds:.1f} s.",
+            soft_wrap=True,
+        )
 
 
 def placement() -> Placement:

@@ -107,6 +107,12 @@ def test_what_is_saved_comes_back(saved):
     assert [path.name for path in saved.parent.iterdir()] == ["tiny"]
 
 
+def test_attention_that_the_platform_does_not_have_is_refused(saved):
+    with pytest.raises(InputError, match="attention='pallas': there is none on a cpu; use 'auto' or 'xla'"):
+        load_target(saved, attention="pallas")
+    assert load_target(saved, attention="xla").functions is load_target(saved).functions
+
+
 def test_restored_straight_into_a_sharding_over_eight_devices_and_bfloat16(saved):
     mesh = make_mesh()
     assert mesh.size == 8

@@ -52,9 +52,7 @@ def make_batch(
     return batch
 
 
-def batch_spec(
-    target: Target, count: int = 1, *, null_context: bool = False
-) -> dict[str, jax.ShapeDtypeStruct]:
+def batch_spec(target: Target, count: int, *, null_context: bool = False) -> dict[str, jax.ShapeDtypeStruct]:
     """`make_batch` of `count` images, as shapes and dtypes.
 
     `null_context` says whether the embedding of the empty caption is known.

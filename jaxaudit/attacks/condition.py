@@ -105,7 +105,7 @@ def condition_arrays(
 
 
 def condition_spec(
-    target: Target, count: int = 1, *, null_context: bool = False
+    target: Target, count: int, *, null_context: bool = False
 ) -> dict[str, jax.ShapeDtypeStruct]:
     """`condition_arrays` of `count` pictures, as shapes and dtypes."""
     if target.context_shape:

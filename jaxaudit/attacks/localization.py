@@ -183,7 +183,7 @@ class ActivationMeter:
         batch = {
             "images": spec((1, self._side, self._side, 3), np.float32),
             "ids": spec((1,), np.uint32),
-            **condition_spec(target),
+            **condition_spec(target, 1),
         }
         self.shape = jax.eval_shape(step, self._inputs, batch).shape[1:]
         if self.shape[-1] != self.axis.num_units:

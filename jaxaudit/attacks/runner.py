@@ -159,7 +159,7 @@ class Scorer:
 
         Where their number depends on the image, the least: see `Cost` and `evaluations`.
         """
-        arguments = jax.eval_shape(lambda *given: given, (self.params, self._key), batch_spec(self.target))
+        arguments = jax.eval_shape(lambda *given: given, (self.params, self._key), batch_spec(self.target, 1))
         leaves, tree = jax.tree.flatten(arguments)
         return _flops(self.step, tree, tuple(leaves))
 
@@ -167,7 +167,7 @@ class Scorer:
         """{fitted score: the names of its features}; nothing is computed."""
         if not self.plan.fitted:
             return {}
-        outputs = jax.eval_shape(self.step, (self.params, self._key), batch_spec(self.target))
+        outputs = jax.eval_shape(self.step, (self.params, self._key), batch_spec(self.target, 1))
         return {name: tuple(outputs["features"][name]) for name in self.plan.fitted}
 
     def compile(self, batch_size: int) -> Compiled:

@@ -35,6 +35,7 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxaudit.models.attention_backend import AttentionBackend
 from jaxaudit.models.layers import Dense
 from jaxaudit_kernels.fused_attention import fused_attention
+from jaxaudit_kernels.partitioning import left_to_compiler
 from jaxaudit_kernels.precision import matmul_precision
 
 KeysValues = tuple[Float[Array, "B H _ d"], Float[Array, "B H _ d"]]
@@ -105,13 +106,15 @@ def block_causal_attention(
       layout: where their heads and positions are.
       scale: s.
       group_size: static; any value gives the same result.
-      backend: what computes a group; `choose_backend` knows what can be used.
+      backend: what computes a group, XLA where the compiler splits parameters over devices; `choose_backend`
+        knows what can be used.
     """
     axis = layout.split().index("l")
     past = k.shape[axis] - q.shape[axis]
     scale = q.shape[-1] ** -0.5 if scale is None else scale
+    group = _GROUP["xla" if left_to_compiler() else backend]
     outputs = [
-        _GROUP[backend](jax.lax.slice_in_dim(q, begin, end, axis=axis), k, v, seen, layout, scale)
+        group(jax.lax.slice_in_dim(q, begin, end, axis=axis), k, v, seen, layout, scale)
         for begin, end, seen in _groups(blocks, past, group_size)
     ]
     return outputs[0] if len(outputs) == 1 else jnp.concatenate(outputs, axis=axis)

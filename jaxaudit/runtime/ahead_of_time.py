@@ -1,6 +1,6 @@
 """Compiling a program without running it, and what the compiler made of it.
 
-Axes: B rows of a batch.
+Axes: B rows of a batch, L tokens of a row.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from jaxaudit.runtime.parallel import Parallelism, lower_rows
 _CALL = re.compile(r'custom_call_target="([^"]+)"')
 _COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) .*\{$")
 _FUSED = re.compile(r"fusion\(.*calls=%?([\w.\-]+)")
-_ARRAY = re.compile(r"\b[a-z]+\d+[a-z0-9]*\[([\d,]+)\]")
+_FLOAT32 = re.compile(r"\bf32\[([\d,]+)\]")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,11 +50,20 @@ class Compiled:
         """{name: calls} of what is not XLA's own code: libraries ("__cudnn$...") and Pallas kernels."""
         return dict(sorted(collections.Counter(_CALL.findall(self.text)).items()))
 
-    def arrays(self) -> set[tuple[int, ...]]:
-        """The shapes of arrays that exist in memory; those inside of a fusion never do."""
+    def float32_arrays(self) -> set[tuple[int, ...]]:
+        """The shapes of float32 arrays that exist in memory; those inside of a fusion never do."""
         fused = set(_FUSED.findall(self.text))
         lines = (line for name, line in _lines(self.text) if name not in fused)
-        return {tuple(map(int, shape.split(","))) for line in lines for shape in _ARRAY.findall(line)}
+        return {tuple(map(int, shape.split(","))) for line in lines for shape in _FLOAT32.findall(line)}
+
+    def logits(self, vocab_size: int, num_positions: int) -> list[tuple[int, ...]]:
+        """Shapes of float32 arrays that could be the logits of `num_positions` (B L) tokens, in all views.
+
+        Logits are float32 whatever the precision. In float32, hidden units of an MLP that is as wide as the
+        vocabulary look the same.
+        """
+        size = num_positions * vocab_size
+        return sorted(s for s in self.float32_arrays() if vocab_size in s and math.prod(s) % size == 0)
 
 
 def compile_ahead(
@@ -87,17 +96,6 @@ def compile_ahead(
         cpu_seconds=cpu,
         wall_seconds=wall,
         text=compiled.as_text() or "",
-    )
-
-
-def logits_in_memory(
-    arrays: set[tuple[int, ...]], vocab_size: int, num_positions: int
-) -> list[tuple[int, ...]]:
-    """The shapes among `arrays` that are the logits of at least `num_positions` (B·L) tokens at once."""
-    return sorted(
-        shape
-        for shape in arrays
-        if vocab_size in shape and math.prod(shape) >= num_positions * vocab_size and len(shape) > 1
     )
 
 

@@ -7,18 +7,31 @@ of one device (one chip of a TPU), bandwidth that of its memory.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from jaxaudit.errors import InputError, unknown_name
 
 _GIB = 2**30
 
 
+@runtime_checkable
 class Chip(Protocol):
     """What a compiler is told about a device."""
 
-    extra: str
-    """The extra of jaxaudit that brings the compiler."""
+    @property
+    def platform(self) -> str:
+        """What JAX calls such devices, "gpu" or "tpu"."""
+        ...
+
+    @property
+    def extra(self) -> str:
+        """The extra of jaxaudit that brings the compiler."""
+        ...
+
+    @property
+    def usable(self) -> float:
+        """The share of the memory that JAX lets programs have."""
+        ...
 
     def topology(self, num_devices: int) -> dict[str, Any]:
         """Arguments of `jax.experimental.topologies.get_topology_desc` for that many devices or a few more.
@@ -40,6 +53,8 @@ class TpuChip:
 
     version: str
     slices: dict[int, str]
+    platform: str = "tpu"
+    usable: float = 0.98
     extra: str = "tpu"
 
     def topology(self, num_devices: int) -> dict[str, Any]:
@@ -76,6 +91,8 @@ class Gpu:
     clock: float
     memory: int
     bandwidth: float
+    platform: str = "gpu"
+    usable: float = 0.75  # unless XLA_PYTHON_CLIENT_MEM_FRACTION says more
     extra: str = "cuda"
 
     def topology(self, num_devices: int) -> dict[str, Any]:

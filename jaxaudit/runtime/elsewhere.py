@@ -5,7 +5,8 @@ A mesh of such devices holds no arrays and runs nothing; programs are compiled f
 
 from __future__ import annotations
 
-import importlib.util
+import contextlib
+import importlib.metadata
 import os
 
 import jax
@@ -16,7 +17,7 @@ from jaxaudit.errors import InputError, reason
 from jaxaudit.runtime.devices import Device
 from jaxaudit.runtime.mesh import mesh_over
 
-_PLUGINS = {"tpu": ("libtpu",), "cuda": ("jax_plugins.xla_cuda13", "jax_plugins.xla_cuda12")}
+_PACKAGES = {"tpu": ("libtpu",), "cuda": ("jax-cuda13-plugin", "jax-cuda12-plugin")}
 """The packages that bring the compilers, by the extra of jaxaudit that asks for them."""
 
 
@@ -31,25 +32,34 @@ def compile_for_others() -> None:
     if "xla_gpu_enable_triton_gemm" not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_enable_triton_gemm=false".strip()
     jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_enable_compilation_cache", False)  # seconds are those of compiling
 
 
-def has_compiler(device: Device) -> bool:
-    """Whether the compiler for this device is installed."""
-    return any(_installed(name) for name in _PLUGINS[device.chip.extra])
+def compiler_version(device: Device) -> str | None:
+    """The package that brings the compiler for this device, with its version; None if there is none."""
+    for name in _PACKAGES[device.chip.extra]:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            return f"{name} {importlib.metadata.version(name)}"
+    return None
 
 
-def mesh_elsewhere(device: Device, num_devices: int = 1, *, split: int = 1) -> Mesh:
+def check_compiler(device: Device) -> None:
+    """Raises InputError, with the command that brings it, if the compiler is not installed."""
+    if compiler_version(device) is None:
+        raise InputError(
+            f"The compiler for {device.title} is not installed; "
+            f"`pip install 'jaxaudit[{device.chip.extra}]'` brings it, and needs no such device."
+        )
+
+
+def mesh_elsewhere(device: Device, num_devices: int, *, split: int = 1) -> Mesh:
     """A mesh of that many such devices, `split` of them along "model", to compile for.
 
     Raises:
       InputError: if the compiler is not installed or knows no so many devices, or `split` does not divide
         them.
     """
-    if not has_compiler(device):
-        raise InputError(
-            f"The compiler for {device.title} is not installed; `pip install 'jaxaudit[{device.chip.extra}]'` "
-            "brings it, and needs no such device."
-        )
+    check_compiler(device)
     try:
         found = topologies.get_topology_desc(**device.chip.topology(num_devices)).devices[:num_devices]
     except (RuntimeError, NotImplementedError, ValueError) as error:
@@ -57,10 +67,3 @@ def mesh_elsewhere(device: Device, num_devices: int = 1, *, split: int = 1) -> M
             raise
         raise InputError(f"The compiler for {device.title} does not start ({reason(error)}).") from error
     return mesh_over(found, split=split)
-
-
-def _installed(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:  # nor is the package above it
-        return False

@@ -122,7 +122,12 @@ def _program(function: Callable[[Any, Any], Any], mesh: Mesh, parallelism: Paral
     if parallelism != "jit":
         raise InputError(f"parallelism={parallelism!r} is unknown; use 'jit' or 'pmap'.")
     if mesh.shape[MODEL_AXIS] > 1:
-        return jax.jit(function, in_shardings=(None, spread(mesh)), out_shardings=spread(mesh))
+
+        def over_mesh(params: Any, batch: Any) -> Any:
+            with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):  # what is traced can tell
+                return function(params, batch)
+
+        return jax.jit(over_mesh, in_shardings=(None, spread(mesh)), out_shardings=spread(mesh))
     rows = PartitionSpec(ROWS_AXIS)
     of_device = jax.shard_map(
         function, mesh=mesh, in_specs=(PartitionSpec(), rows), out_specs=rows, check_vma=False

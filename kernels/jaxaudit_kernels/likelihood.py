@@ -35,6 +35,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxaudit_kernels import fused_likelihood
 from jaxaudit_kernels.chunks import map_chunks
+from jaxaudit_kernels.partitioning import left_to_compiler
 from jaxaudit_kernels.vocabulary_parts import Part
 
 
@@ -170,10 +171,8 @@ def _fused_kernels(
     Triton has no tensor cores for float32; cuBLAS is faster there. Where an axis of the mesh is left to the
     compiler, which could not split a kernel, there is none.
     """
-    mesh = jax.sharding.get_abstract_mesh()
-    for size, kind in zip(mesh.axis_sizes, mesh.axis_types, strict=True):
-        if size > 1 and kind != jax.sharding.AxisType.Manual:
-            return {}
+    if left_to_compiler():
+        return {}
     kernels = {}
     if fused_likelihood.fits_mosaic(conditions, channels, dtype):
         kernels["tpu"] = functools.partial(_fused, fused_likelihood.mosaic)
