@@ -82,7 +82,7 @@ def convert_files(
     released = home.VARIANTS[variant] if variant is not None else None
     if variant is not None and released is not None:
         _check_variant(variant, released, config)
-    abstract = cast(home.abstract_params(config), jnp.dtype(dtype), None)
+    abstract = cast(home.abstract_params(config), jnp.dtype(dtype))
     params, problems = {}, []
     for name, part in conversion.parts.items():
         try:

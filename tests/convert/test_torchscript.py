@@ -44,7 +44,7 @@ def test_equals_pytorch(archive):
     assert set(found) == set(expected)
     for key, value in expected.items():
         assert found[key].shape == tuple(value.shape)
-        np.testing.assert_array_equal(found[key].astype(np.float32), value.float().numpy())
+        np.testing.assert_array_equal(np.asarray(found[key], np.float32), value.float().numpy())
     assert str(found["brain"].dtype) == "bfloat16"
 
 
