@@ -27,12 +27,7 @@ def abstract_step(setting: StepSetting) -> tuple[Target, Step, Shapes]:
       InputError: for unknown names, or scores that the target or the access does not allow.
     """
     platform = get_device(setting.device).chip.platform
-    target = abstract_target(
-        setting.target,
-        dtype=setting.precision,
-        platform=platform,
-        attention="auto" if setting.split == 1 else "xla",  # the compiler does not cut kernels into pieces
-    )
+    target = abstract_target(setting.target, dtype=setting.precision, platform=platform)
     captions = target.context_shape is not None
     step = make_step(target, setting.scores, access=setting.access, null_context=captions)
     batch = batch_spec(target, setting.batch_size, null_context=captions)
