@@ -94,7 +94,7 @@ def test_the_null_label_is_evaluated_only_for_scores_that_need_it():
 
 def test_all_images_at_once_give_the_scores_of_one_at_a_time():
     target, (images, labels) = mar_target(), batch()
-    step = make_step(target, MAR_SCORES, MAR_OPTIONS)
+    step = make_step(target, "diff/loss", MAR_OPTIONS)
     assert step.rows == 1  # on a CPU
     inputs = {"images": images, "condition": labels, "ids": np.arange(11, dtype=np.uint32)}
     one, every = (

@@ -110,7 +110,7 @@ def _units(target: Target, source: Source, folder: Path, placement: Placement) -
 
 TASKS: dict[str, Task] = {
     "audit": Task(_audit),
-    "statistics": Task(_statistics, 2 * FEWEST),
+    "statistics": Task(_statistics, 4 * FEWEST),
     "ranking": Task(_ranking),
     "units": Task(_units),
 }
