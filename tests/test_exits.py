@@ -16,8 +16,8 @@ import jax
 import pytest
 
 from jaxaudit.errors import InputError, LostProcessError
-from jaxaudit.evidence.files import write_atomically
 from jaxaudit.exits import plain_exits
+from jaxaudit.files import write_atomically
 
 
 def ending(error, capfd):

@@ -21,7 +21,7 @@ from jaxaudit import stats
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import Evidence
 from jaxaudit.evidence.claims import differences
-from jaxaudit.evidence.files import write_once
+from jaxaudit.files import write_once
 from jaxaudit.results import Plan, Planned, encode, read_results, replace, to_plain
 from jaxaudit.seals import json_sha256
 

@@ -34,7 +34,7 @@ from typing import Any
 import msgspec
 
 from jaxaudit.errors import InputError
-from jaxaudit.evidence.files import remove_partials, write_atomically, write_once
+from jaxaudit.files import remove_partials, write_atomically, write_once
 from jaxaudit.seals import SEAL, is_sealed, seal
 
 _MANIFEST = "manifest.json"

@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 
 from jaxaudit.errors import InputError
 from jaxaudit.evidence.claims import Contents, Manifest, claim
-from jaxaudit.evidence.files import write_atomically
+from jaxaudit.files import write_atomically
 from jaxaudit.seals import SEAL, arrays_sha256, json_sha256
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from jaxaudit.evidence.files import write_atomically
+from jaxaudit.files import write_atomically
 from jaxaudit.reports.answer.page import render_answer
 from jaxaudit.reports.audit.decision import member_lines
 from jaxaudit.reports.audit.figures import draw_figures

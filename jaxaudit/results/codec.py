@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 
 from jaxaudit.errors import InputError
-from jaxaudit.evidence.files import write_atomically
+from jaxaudit.files import write_atomically
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

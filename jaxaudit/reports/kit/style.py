@@ -18,7 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from jaxaudit.evidence.files import write_atomically
+from jaxaudit.files import write_atomically
 from jaxaudit.reports.kit.formats import Format
 
 INK = "#1f2a37"
