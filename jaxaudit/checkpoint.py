@@ -167,10 +167,17 @@ def load_target(
         raise
     except Exception as error:  # whatever a network makes of a config that describes none
         raise InputError(f"{directory / _RECORD} does not describe such a target: {error!r}.") from error
+    sharding = sharding or jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     params = _restore(directory / record["params"], abstract, jnp.dtype(dtype), sharding)
     provenance = {**record["provenance"], "fingerprint": record["fingerprint"]}
     return family.build_target(
-        str(name), record["config"], params, preprocessing, provenance, dtype=jnp.dtype(dtype)
+        str(name),
+        record["config"],
+        params,
+        preprocessing,
+        provenance,
+        dtype=jnp.dtype(dtype),
+        platform=min(sharding.device_set, key=lambda device: device.id).platform,
     )
 
 

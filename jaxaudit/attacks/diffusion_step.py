@@ -9,7 +9,7 @@ Beside what every step reads (`jaxaudit.attacks.step`) a batch may hold
     condition             classes [B] or embeddings of captions [B,T,D]; none for an unconditional model
     null    [B,T,D]       the embedding of the empty caption, for a model of captions
 
-On a CPU all of it is done for one image per device at a time (`jaxaudit.runtime.rows`).
+On a CPU all of it is done for one image at a time (`jaxaudit.runtime.rows`).
 
 Axes: B batch, H and W pixels, h and w latent pixels, c channels, R noises, T tokens of a caption, D their
 channels.
@@ -55,6 +55,7 @@ class DiffusionStep(Step):
     latent_shape: tuple[int, int, int]
     null_label: int | None
     scores: tuple[Score, ...]
+    rows: int | None
     options: None = None
 
     @classmethod
@@ -72,7 +73,8 @@ class DiffusionStep(Step):
                 f"{target.name} has {target.process.num_levels} noise levels; scores need "
                 f"{_FEWEST_LEVELS}, to tell their timesteps apart."
             )
-        return cls(target.functions, target.process, target.latent_shape, target.null_label, scores)
+        rows = rows_at_once(target.platform)
+        return cls(target.functions, target.process, target.latent_shape, target.null_label, scores, rows)
 
     @staticmethod
     def refuse(target: DiffusionTarget, score: Score, *, null_context: bool) -> str | None:
@@ -102,7 +104,7 @@ class DiffusionStep(Step):
         results = map_rows(
             lambda *rows: self._results(inputs, dict(zip(names, rows, strict=True))),
             *batch.values(),
-            rows=rows_at_once(),
+            rows=self.rows,
         )
         return {"tokens": None, **results}
 

@@ -64,6 +64,7 @@ class Family(Protocol):
         provenance: Mapping[str, Any],
         *,
         dtype: DTypeLike = jnp.float32,
+        platform: str | None = None,
     ) -> Target:
         """The target with these parameters; equal configs share their functions, hence compiled programs.
 
@@ -74,6 +75,7 @@ class Family(Protocol):
           preprocessing: how a picture becomes the target's input.
           provenance: where the weights came from.
           dtype: of the computation; parameters keep their own.
+          platform: that its functions will be compiled for, "cpu", "gpu" or "tpu"; None: this process's.
 
         Raises:
           InputError: as `abstract_params`, or if the preprocessing makes pictures of another size.

@@ -83,6 +83,7 @@ class DenoiserFamily:
         provenance: Mapping[str, Any],
         *,
         dtype: DTypeLike = jnp.float32,
+        platform: str | None = None,
     ) -> DiffusionTarget:
         """The target with these parameters, {"generator": ..., "tokenizer": ...}.
 
@@ -98,11 +99,15 @@ class DenoiserFamily:
         process = self._process(config)
         image_size = tokenizer.image_size if tokenizer else generator.latent_size
         wiring.check_preprocessing(preprocessing, image_size)
+        platform = platform or jax.default_backend()
         return DiffusionTarget(
             name=name,
             family=self.name,
+            platform=platform,
             params=params,
-            functions=_functions(self, generator, tokenizer, process, jnp.dtype(dtype), rows_at_once()),
+            functions=_functions(
+                self, generator, tokenizer, process, jnp.dtype(dtype), rows_at_once(platform)
+            ),
             preprocessing=preprocessing,
             latent_shape=(generator.latent_size, generator.latent_size, generator.latent_channels),
             num_classes=generator.num_classes,

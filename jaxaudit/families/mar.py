@@ -40,6 +40,7 @@ def build_target(
     provenance: Mapping[str, Any],
     *,
     dtype: DTypeLike = jnp.float32,
+    platform: str | None = None,
 ) -> ContinuousTarget:
     """The target with these parameters, {"generator": ..., "tokenizer": ...}.
 
@@ -53,10 +54,12 @@ def build_target(
     """
     generator, tokenizer = _configs(config)
     wiring.check_preprocessing(preprocessing, tokenizer.image_size)
+    platform = platform or jax.default_backend()
     counts = mar_generation.hidden_counts(generator.num_tokens, _generation_steps(generator))
     target = ContinuousTarget(
         name=name,
         family="mar",
+        platform=platform,
         params=params,
         functions=_functions(generator, tokenizer, jnp.dtype(dtype)),
         preprocessing=preprocessing,

@@ -34,6 +34,7 @@ def build_target(
     provenance: Mapping[str, Any],
     *,
     dtype: DTypeLike = jnp.float32,
+    platform: str | None = None,
 ) -> DiscreteTarget:
     """The target with these parameters, {"generator": ..., "tokenizer": ...}.
 
@@ -46,9 +47,11 @@ def build_target(
     """
     generator, tokenizer = _configs(config)
     wiring.check_preprocessing(preprocessing, tokenizer.image_size)
+    platform = platform or jax.default_backend()
     target = DiscreteTarget(
         name=name,
         family="rar",
+        platform=platform,
         params=params,
         functions=_functions(generator, tokenizer, jnp.dtype(dtype)),
         preprocessing=preprocessing,

@@ -36,6 +36,7 @@ def build_target(
     provenance: Mapping[str, Any],
     *,
     dtype: DTypeLike = jnp.float32,
+    platform: str | None = None,
 ) -> DiscreteTarget:
     """The target with these parameters, {"generator": ..., "tokenizer": ...}.
 
@@ -48,11 +49,13 @@ def build_target(
     """
     generator, tokenizer = _configs(config)
     wiring.check_preprocessing(preprocessing, tokenizer.image_size)
+    platform = platform or jax.default_backend()
     target = DiscreteTarget(
         name=name,
         family="var",
+        platform=platform,
         params=params,
-        functions=_functions(generator, tokenizer, jnp.dtype(dtype), rows_at_once()),
+        functions=_functions(generator, tokenizer, jnp.dtype(dtype), rows_at_once(platform)),
         preprocessing=preprocessing,
         num_classes=generator.num_classes,
         vocab_size=generator.vocab_size,

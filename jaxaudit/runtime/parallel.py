@@ -12,10 +12,10 @@ from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 import jax
 import numpy as np
 from einops import rearrange
-from jax.sharding import Mesh
+from jax.sharding import Mesh, PartitionSpec
 
 from jaxaudit.errors import InputError
-from jaxaudit.runtime.mesh import replicated, spread
+from jaxaudit.runtime.mesh import ROWS_AXIS, replicated, spread
 
 Parallelism = Literal["jit", "pmap"]
 Item = TypeVar("Item")
@@ -45,11 +45,15 @@ def data_parallel(
 ) -> Callable[..., Pending]:
     """Compiles `function(params, batch)` so that the rows of `batch` are spread over the devices of `mesh`.
 
+    `function` is compiled for the rows of one device (`jax.shard_map`), so what it calls need not be
+    partitioned by the compiler: kernels that it cannot look into work there as on a single device.
+
     Equal functions on equal meshes share their compiled program, so a function that is a value (a frozen
     dataclass) is compiled once, however often it is built.
 
     Args:
-      function: row by row independent: every leaf of `batch` and of the output is [B, ...]. Hashable.
+      function: row by row independent: every leaf of `batch` and of the output is [B, ...], of which it is
+        given those of a device. Hashable.
       mesh: from `make_mesh`.
       parallelism: "jit" (jit with NamedSharding) or "pmap"; both give the same numbers.
 
@@ -65,8 +69,12 @@ def data_parallel(
     if parallelism == "pmap":
         compiled = jax.pmap(function, in_axes=(None, 0), devices=list(mesh.devices.flat))
     elif parallelism == "jit":
+        rows = PartitionSpec(ROWS_AXIS)
+        of_device = jax.shard_map(
+            function, mesh=mesh, in_specs=(PartitionSpec(), rows), out_specs=rows, check_vma=False
+        )
         compiled = jax.jit(
-            function, in_shardings=(replicated(mesh), spread(mesh)), out_shardings=spread(mesh)
+            of_device, in_shardings=(replicated(mesh), spread(mesh)), out_shardings=spread(mesh)
         )
     else:
         raise InputError(f"parallelism={parallelism!r} is unknown; use 'jit' or 'pmap'.")

@@ -42,6 +42,7 @@ class BaseTarget:
       kind: what attacks, units and reports go by.
       name: the built-in name or the directory it was loaded from.
       family: the model family, for people and files only.
+      platform: that its functions are to be compiled for, "cpu", "gpu" or "tpu".
       params: the parameters of the generator and of its tokenizer, if it has one, one tree.
       functions: the pure functions over `params`.
       preprocessing: how a picture becomes the `images` of `encode`.
@@ -71,6 +72,7 @@ class BaseTarget:
     tokens_per_step: tuple[int, ...] = ()
     hidden_layers: HiddenLayers = dataclasses.field(default_factory=dict)
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    platform: str = dataclasses.field(default_factory=jax.default_backend)
 
     @property
     def num_tokens(self) -> int:

@@ -12,7 +12,7 @@ from checkpoints_convert.mapping import convert
 from jaxaudit.configs import from_dict
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
-from jaxaudit.families import denoiser, dit, get_family
+from jaxaudit.families import dit, get_family
 from jaxaudit.families.random_params import random_params
 from jaxaudit.tokenizers.kl_autoencoder import KLAutoencoder, KLAutoencoderConfig
 from jaxaudit_kernels.learned_variance import noise_losses
@@ -138,14 +138,13 @@ def test_gradients_of_one_image_are_those_in_a_batch_and_in_a_vmap():
     assert np.all(np.abs(each).max(axis=(1, 2, 3)) > 0)
 
 
-def test_a_batch_may_be_worked_through_row_by_row(monkeypatch):
-    monkeypatch.setattr(denoiser, "rows_at_once", lambda: 1)
-    whole, inputs, io = golden()
-    target = dit.build_target("rows", CONFIG, whole.params, PREPROCESSING, {})
+def test_all_rows_at_once_give_what_one_by_one_do():
+    rows, inputs, io = golden()
+    target = dit.build_target("whole", CONFIG, rows.params, PREPROCESSING, {}, platform="tpu")
     close(target.predict_noise(inputs["x"], inputs["t"], inputs["y"]), nhwc(io["out"])[..., :4])
     images = np.random.default_rng(0).uniform(-1, 1, (2, 8, 8, 3)).astype(np.float32)
     keys = jax.random.split(jax.random.key(0), 2)
-    close(target.encode(images, keys), whole.encode(images, keys), atol=1e-5)
+    close(target.encode(images, keys), rows.encode(images, keys), atol=1e-5)
 
 
 def test_one_level_serves_all_images():

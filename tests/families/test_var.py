@@ -144,9 +144,8 @@ def test_a_full_prefix_is_kept():
     np.testing.assert_array_equal(small().complete(tokens, np.array([0, 1]), 3), tokens)
 
 
-def test_a_score_does_not_depend_on_the_rest_of_the_batch(monkeypatch):
+def test_a_score_does_not_depend_on_the_rest_of_the_batch():
     """One image at a time, tokens and logits are bit-identical alone, in a batch, and a second time."""
-    monkeypatch.setattr(var, "rows_at_once", lambda: 1)
     target = var.build_target("small", SMALL, small().params, DIGITS, {})
     images = np.random.default_rng(0).uniform(-1, 1, (3, 8, 8, 3)).astype(np.float32)
     labels = np.array([0, 3, 2])

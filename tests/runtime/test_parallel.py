@@ -30,7 +30,7 @@ def test_uneven_batches_come_back_whole(batch, parallelism, num_devices, padded_
     np.testing.assert_array_equal(result["n"], np.arange(11) + 1)
 
 
-def test_rows_are_spread_over_all_devices(batch):
+def test_a_device_sees_its_own_rows(batch):
     seen = []
 
     def where(params, batch):
@@ -40,7 +40,7 @@ def test_rows_are_spread_over_all_devices(batch):
     run = data_parallel(where, make_mesh(8))
     pending = run(jnp.float32(2), {"x": np.ones((16, 4), np.float32)}, 16)
     assert len(pending._outputs.sharding.device_set) == 8
-    assert seen == [(16, 4)]
+    assert seen == [(2, 4)]
 
 
 def test_too_many_devices_is_an_error():

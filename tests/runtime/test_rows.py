@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jaxaudit.runtime.rows import map_rows, rows_at_once
 
@@ -26,16 +25,6 @@ def test_only_that_many_rows_are_seen_at_a_time():
     assert set(shapes) == {(3, 2)}
 
 
-def test_one_row_per_cpu_device():
-    assert rows_at_once() == jax.device_count() == 8
-
-
-def test_a_sharded_batch_needs_no_communication():
-    mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
-    batch = NamedSharding(mesh, PartitionSpec("data"))
-    x = jax.device_put(np.arange(48, dtype=np.float32).reshape(24, 2), batch)
-    compiled = jax.jit(lambda x: map_rows(jnp.tanh, x, rows=8), out_shardings=batch).lower(x).compile()
-    assert not any(
-        word in compiled.as_text() for word in ("all-gather", "all-reduce", "all-to-all", "permute")
-    )
-    np.testing.assert_allclose(compiled(x), np.tanh(x), rtol=1e-6)
+@pytest.mark.parametrize(("platform", "rows"), [("cpu", 1), ("gpu", None), ("tpu", None)])
+def test_accelerators_take_all_rows_at_once(platform, rows):
+    assert rows_at_once(platform) == rows
