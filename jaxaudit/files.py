@@ -36,6 +36,10 @@ def write_once(path: Place, content: bytes | memoryview | Any) -> bool:
             path.fs.pipe_file(path.path, bytes(content), mode="create")
         except FileExistsError:
             return False
+        except OSError:
+            if path.exists():  # S3 has another answer where several write at once
+                return False
+            raise
         return True
     partial = _written_beside(path, content)
     try:

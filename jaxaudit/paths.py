@@ -24,7 +24,7 @@ Location = str | os.PathLike[str] | UPath
 _EXTRAS = {"gs": "gcs", "gcs": "gcs", "s3": "s3"}
 
 
-def place(location: Location) -> Place:
+def as_place(location: Location) -> Place:
     """The place of that name; a bucket's begins with its scheme, gs://BUCKET/NAME.
 
     Listings of buckets are never remembered: other processes write to them.
@@ -53,6 +53,11 @@ def place(location: Location) -> Place:
 def in_bucket(where: Place) -> TypeIs[UPath]:
     """Whether this is no path of a disk."""
     return not isinstance(where, Path)
+
+
+def is_there(where: Place) -> bool:
+    """Whether something of that name is there, be it a link that leads nowhere."""
+    return where.exists() if in_bucket(where) else os.path.lexists(where)
 
 
 def make_folder(folder: Place) -> Place:

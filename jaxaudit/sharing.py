@@ -38,6 +38,7 @@ def share(
     work: Callable[[str], None],
     *,
     first: int = 0,
+    whole: str | None = None,
     heard: Callable[[Collection[str]], None] = lambda left: None,
     patience: float = PATIENCE,
 ) -> None:
@@ -48,22 +49,24 @@ def share(
       names: of the files that are the results; an item is done when its file is there.
       work: computes the item of that name and writes its file.
       first: the place in `names` to begin at; processes that begin at different ones meet less often.
+      whole: of the file that is made of all items, after which they may be gone; where it is, none is left.
       heard: hears now and then which items are left.
       patience: seconds without a sign of life after which a process is dead.
     """
     others, order = _Others(make_folder(folder), patience), [*names[first:], *names[:first]]
-    while left := _left(folder, order):
+    while left := _left(folder, order, whole):
         heard(left)
         idle = True
         for name in left:
-            if (folder / name).exists():
+            if _is_done(folder, name, whole):
                 continue
             with others.take(name) as mine:
-                if mine and not (folder / name).exists():  # done before it was taken
-                    work(name)
-                    idle = False
-            if not idle:
-                heard(_left(folder, order))
+                if not mine or _is_done(folder, name, whole):  # it may have been, before it was taken
+                    continue
+                work(name)
+            idle = False
+            if remaining := _left(folder, order, whole):
+                heard(remaining)
         if idle:
             time.sleep(patience / _LOOKS)
     heard(())
@@ -89,6 +92,21 @@ def once(folder: Place, name: str, work: Callable[[], None], *, patience: float 
                 return True
         met = True
         time.sleep(patience / _LOOKS)
+
+
+@contextlib.contextmanager
+def held(folder: Place, name: str, *, patience: float = PATIENCE) -> Iterator[bool]:
+    """Takes what only one process may have, for as long as the body runs, if no living one has it.
+
+    Args:
+      folder, patience: as in `share`.
+      name: of what is taken.
+
+    Yields:
+      Whether it could be had.
+    """
+    with _Others(make_folder(folder), patience).take(name) as mine:
+        yield mine
 
 
 class _Owner(msgspec.Struct, frozen=True):
@@ -155,13 +173,10 @@ class _Others:
         path, us = self._path(name), _Owner(_HOST, os.getpid(), _PROCESS, uuid.uuid4().hex)
         state = self.look(name)
         if state is _State.FREE:
-            mine = write_once(path, msgspec.json.encode(us))
+            write_once(path, msgspec.json.encode(us))
         elif state is _State.DEAD:
             write_atomically(path, msgspec.json.encode(us))
-            mine = _is_owner(path, us)  # of several that take over at once, the last
-        else:
-            mine = False
-        if not mine:
+        if not _is_owner(path, us):  # of several that take over at once, the last is
             yield False
             return
         ended = threading.Event()
@@ -206,6 +221,10 @@ def _decoded(content: bytes) -> _Owner | None:
         return None
 
 
-def _left(folder: Place, names: Sequence[str]) -> list[str]:
+def _left(folder: Place, names: Sequence[str], whole: str | None) -> list[str]:
     there = names_in(folder)
-    return [name for name in names if name not in there]
+    return [] if whole in there else [name for name in names if name not in there]
+
+
+def _is_done(folder: Place, name: str, whole: str | None) -> bool:
+    return (folder / name).exists() or (whole is not None and (folder / whole).exists())

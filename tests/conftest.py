@@ -79,7 +79,7 @@ def unchecked(monkeypatch):
 @pytest.fixture
 def bucket(monkeypatch):
     """A bucket in memory: whole objects, one writer at a time; no folders, no renaming, no appending."""
-    from jaxaudit.paths import place
+    from jaxaudit.paths import as_place
 
     writing, put = threading.Lock(), MemoryFileSystem.pipe_file
 
@@ -93,7 +93,7 @@ def bucket(monkeypatch):
     monkeypatch.setattr(MemoryFileSystem, "pipe_file", pipe_file)
     for name in ("mkdir", "makedirs", "mv", "cp_file", "rmdir", "touch"):
         monkeypatch.setattr(MemoryFileSystem, name, refuse)
-    where = place(f"memory://{uuid.uuid4().hex}")
+    where = as_place(f"memory://{uuid.uuid4().hex}")
     yield where
     for name in list(where.fs.store):
         if name.startswith(where.path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 
 from jaxaudit.audits.assess import AssessConfig
 from jaxaudit.audits.collect import Preparation, collect_evidence
@@ -13,6 +12,7 @@ from jaxaudit.audits.request import target_request
 from jaxaudit.audits.sides import check_independent, check_sides
 from jaxaudit.data import Source
 from jaxaudit.evidence import Evidence
+from jaxaudit.paths import Location
 from jaxaudit.results import Plan
 from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.targets import Target
@@ -31,7 +31,7 @@ class Reference:
     target: Target
     members: Source
     nonmembers: Source
-    directory: str | os.PathLike
+    directory: Location
 
     def check(self, audited: Target) -> None:
         """Makes sure that it can stand beside the target that is audited.
@@ -71,7 +71,7 @@ def plan_audit(
 
 def carry_out(
     prepared: Preparation,
-    directory: str | os.PathLike,
+    directory: Location,
     config: AssessConfig,
     *,
     reference: Reference | None = None,

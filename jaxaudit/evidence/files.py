@@ -6,17 +6,17 @@ import io
 import zipfile
 import zlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jaxaudit.errors import InputError
 from jaxaudit.files import write_atomically
+from jaxaudit.paths import Place
 from jaxaudit.seals import SEAL, arrays_sha256
 
 
-def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+def write_arrays(path: Place, arrays: Mapping[str, Any]) -> None:
     """Writes an .npz with a seal, whole or not at all; equal arrays give equal bytes."""
     buffer = io.BytesIO()
     plain = {name: np.asarray(array) for name, array in arrays.items()}
@@ -25,7 +25,7 @@ def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
     write_atomically(path, buffer.getbuffer())
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
+def read_arrays(path: Place) -> dict[str, np.ndarray]:
     """What `write_arrays` wrote.
 
     Raises:
@@ -33,7 +33,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         seals.
     """
     try:
-        with open(path, "rb") as opened, np.load(opened) as file:
+        with np.load(io.BytesIO(path.read_bytes())) as file:
             arrays = dict(file)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from jaxaudit.errors import InputError
 from jaxaudit.runtime.mesh import make_mesh
 from jaxaudit.runtime.parallel import Parallelism
+from jaxaudit.runtime.processes import ALONE, Process
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Placement:
       batch_size: rows per step over all devices.
       num_devices: devices of this process; 0 takes all.
       parallelism: how rows are spread over them, "jit" or "pmap".
+      process: which of those that share the work this is.
 
     Raises:
       InputError: if a number is out of range.
@@ -30,6 +32,7 @@ class Placement:
     batch_size: int = 64
     num_devices: int = 0
     parallelism: Parallelism = "jit"
+    process: Process = ALONE
 
     def __post_init__(self):
         for name, least in (("batch_size", 1), ("num_devices", 0)):
@@ -51,7 +54,7 @@ class Placement:
             "platform": devices[0].platform,
             "device": devices[0].device_kind,
             "num_devices": self.num_devices or len(devices),
-            "num_processes": jax.process_count(),
+            "num_processes": self.process.count,
             "parallelism": self.parallelism,
             "batch_size": self.batch_size,
             "python": platform.python_version(),
