@@ -45,6 +45,7 @@ shared_flags.define_test()
 shared_flags.define_plan()
 shared_flags.define_seed()
 shared_flags.define_devices(batch_size=64)
+shared_flags.define_processes()
 with cli.flag_group("Output"):
     _OUT = flags.DEFINE_string("out", None, "Where everything goes; default identifications/TARGET.")
 
@@ -61,7 +62,8 @@ def main(argv: Sequence[str]) -> None:
     flag, console, assess_config = flags.FLAGS, cli.terminal(), shared_flags.assess_config()
     directory = shared_flags.out_folder(_OUT.value, "identifications")
     previous = read_results(_PREVIOUS.value, OwnersAnswer) if _PREVIOUS.value else None
-    plan = shared_flags.read_plan()
+    placement = shared_flags.placement()
+    plan = shared_flags.read_plan(placement.process)
     sides = (
         open_source(_PUBLISHED.value, skip_unreadable=_SKIP_UNREADABLE.value),
         open_source(_UNPUBLISHED.value, skip_unreadable=_SKIP_UNREADABLE.value),
@@ -69,7 +71,7 @@ def main(argv: Sequence[str]) -> None:
     target = shared_flags.load(console)
     check_sides(target, *sides)
     check_sizes(target, *sides, assess_config)
-    config = CollectConfig(access=shared_flags.access(), seed=flag.seed, placement=shared_flags.placement())
+    config = CollectConfig(access=shared_flags.access(), seed=flag.seed, placement=placement)
     reference = shared_flags.load_reference(console, target, sides, directory)
     if flag.plan and plan is None:
         with reported(console, f"Preparing {target.name}", unit="images") as progress:
@@ -96,9 +98,13 @@ def main(argv: Sequence[str]) -> None:
             plan=plan,
             progress=progress,
         )
-    write_answer(answer, directory, [some_thumbnails(side, _SHOWN) for side in sides])
-    print_answer(answer, console)
-    console.print(f"The whole answer: {directory / 'answer.html'}", soft_wrap=True)
+
+    def report() -> None:
+        write_answer(answer, directory, [some_thumbnails(side, _SHOWN) for side in sides])
+        print_answer(answer, console)
+        console.print(f"The whole answer: {directory / 'answer.html'}", soft_wrap=True)
+
+    shared_flags.report_once(directory, report, console)
 
 
 def run() -> None:

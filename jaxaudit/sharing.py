@@ -198,7 +198,7 @@ class _Others:
 def _give_signs(path: Place, us: _Owner, pause: float, ended: threading.Event) -> None:
     """Says every so often that the owner is at work, until it is not or another has taken over."""
     while not ended.wait(pause):
-        with contextlib.suppress(OSError):  # the next sign may come through
+        with contextlib.suppress(Exception):  # a bucket out of reach: the next sign may come through
             if not _is_owner(path, us):
                 return
             us = msgspec.structs.replace(us, sign=us.sign + 1)

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import Shard, ShardFolder
-from jaxaudit.runtime.processes import Process
+from jaxaudit.runtime.processes import ALONE, Process
 from jaxaudit.runtime.progress import Progress
 from jaxaudit.sharing import share
 
@@ -19,7 +19,9 @@ Compute = Callable[[Shard, Callable[[int], None]], Columns]
 """Computes the columns of a shard, telling now and then how many of its rows are done."""
 
 
-def fill(folder: ShardFolder, compute: Compute, progress: Progress, what: str, *, process: Process) -> None:
+def fill(
+    folder: ShardFolder, compute: Compute, progress: Progress, what: str, *, process: Process = ALONE
+) -> None:
     """Returns when every shard is there, computed by this process or by another that fills the folder.
 
     `progress` hears of `what` in rows, those of all processes. A shard that is there and cannot be read is

@@ -1,11 +1,12 @@
 """The programs as people run them: with flags, files and exit codes; audits in a process of their own."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from jaxaudit.audits.pictures import look
@@ -35,6 +36,15 @@ def start(program, **flags):
     )
 
 
+ASKED = {
+    "members": "digits:members[:128]",
+    "nonmembers": "digits:nonmembers[:101]",
+    "shard_size": 24,
+    "batch_size": 32,
+}
+"""Sides that are uneven, and shards that do not divide them."""
+
+
 @pytest.fixture(scope="module")
 def target(tmp_path_factory):
     directory = tmp_path_factory.mktemp("targets") / "tiny"
@@ -52,9 +62,9 @@ def target(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def audit(target, tmp_path_factory):
-    """An audit of 128 pictures by each side, and what it printed."""
+    """An audit of 128 pictures and of 101 others, and what it printed."""
     out = tmp_path_factory.mktemp("audit") / "out"
-    return out, start("audit", target=target, num_samples=128, shard_size=32, batch_size=32, out=out)
+    return out, start("audit", target=target, **ASKED, out=out)
 
 
 def test_an_audit_leaves_table_evidence_results_figures_and_report(audit):
@@ -85,27 +95,52 @@ def test_a_verdict_needs_nothing_but_the_evidence(audit, tmp_path):
     assert read_back(tmp_path / "paper" / "results.json", AuditResults).finding.status == "paper"
 
 
-def test_a_killed_audit_ends_with_the_same_evidence(audit, target, tmp_path):
+def test_processes_share_an_audit_though_one_is_killed(audit, target, tmp_path):
+    """Two begin, one is killed, the other finishes, and a third resumes: the evidence is that of one alone."""
     whole, _ = audit
-    flags = {"target": target, "num_samples": 128, "shard_size": 32, "batch_size": 32, "out": tmp_path}
-    process = subprocess.Popen(
-        command("audit", **flags), env={**os.environ, "XLA_FLAGS": ""}, stdout=subprocess.DEVNULL
+    flags = {"target": target, **ASKED, "out": tmp_path}
+    options = {"env": {**os.environ, "COLUMNS": "100", "XLA_FLAGS": ""}, "text": True}
+    first, second = (
+        subprocess.Popen(
+            command("audit", **flags, process=f"{index}/2"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            **options,
+        )
+        for index in range(2)
     )
     deadline = time.monotonic() + 300
-    while not list(tmp_path.glob("evidence/*.parquet")) and time.monotonic() < deadline:
+    while not list(tmp_path.glob("evidence/members*.parquet")) and time.monotonic() < deadline:
         time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    first.kill()
+    first.communicate()
     kept = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("evidence/*.parquet")}
-    assert kept
-    assert not (tmp_path / "results.json").exists()
-    assert start("audit", **flags).returncode == 0
-    for path in (whole / "evidence").glob("*.parquet"):
-        assert (tmp_path / "evidence" / path.name).read_bytes() == path.read_bytes()
-    assert (
-        kept.items()
-        <= {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("evidence/*.parquet")}.items()
-    )
+    assert 0 < len(kept) < 11
+    said, complained = second.communicate(timeout=300)
+    assert (second.returncode, complained) == (0, "")
+    assert "report.html" in said
+    evidence = {path.name: path.read_bytes() for path in (whole / "evidence").glob("*.parquet")}
+    assert len(evidence) == 11
+    for name, content in evidence.items():
+        assert (tmp_path / "evidence" / name).read_bytes() == content
+    after = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("evidence/*.parquet")}
+    assert kept.items() <= after.items()
+
+    lost = sorted(evidence)[-2:]
+    (tmp_path / "evidence" / lost[0]).unlink()
+    (tmp_path / "evidence" / lost[1]).write_bytes(evidence[lost[1]][:-40])
+    third = run("audit", **flags, process="7/9")
+    assert third.returncode == 0, third.stderr
+    assert sum(path.stat().st_mtime_ns != after[path.name] for path in tmp_path.glob("evidence/*.pa*")) == 2
+    for name in lost:
+        theirs, ours = (pq.read_table(each / "evidence" / name) for each in (whole, tmp_path))
+        assert theirs.schema.equals(ours.schema)
+        for column in theirs.column_names:  # compiled otherwise here, so rounding differs
+            expected, found = (np.array(each[column].to_pylist()) for each in (theirs, ours))
+            if expected.dtype.kind == "f":
+                np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4, err_msg=column)
+            else:
+                np.testing.assert_array_equal(found, expected)
 
 
 def test_the_list_of_scores_cites_its_sources():
