@@ -213,15 +213,14 @@ def test_parts_that_two_processes_have_measured_count_once(alone, tmp_path, conf
 @pytest.mark.parametrize("damage", [lambda content: content[:-50], lambda content: b"x" + content[1:]])
 def test_a_damaged_state_is_measured_again(alone, tmp_path, damage):
     pictures, _, expected = alone
-    said = []
+    state, said = tmp_path / "state-0.npz", []
 
     def kill(done, total, what):
-        if what.startswith("Measuring"):
+        if state.exists():
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         localize(uneven.target(), pictures, tmp_path, UNEVEN, progress=kill)
-    state = tmp_path / "state-0.npz"
     state.write_bytes(damage(state.read_bytes()))
     localize(uneven.target(), pictures, tmp_path, UNEVEN, progress=lambda *now: said.append(now[2]))
     assert any("state-0.npz is damaged" in what and "measured again" in what for what in said)
