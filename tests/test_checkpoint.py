@@ -11,8 +11,18 @@ import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
-from jaxaudit import checkpoint
-from jaxaudit.checkpoint import load_target, random_target, read_record, reseal_target, save_target
+from jaxaudit.checkpoint import (
+    builtin_names,
+    files,
+    finding,
+    load_target,
+    parameters,
+    random_target,
+    read_record,
+    reseal_target,
+    save_target,
+)
+from jaxaudit.checkpoint import save as saving
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
 from jaxaudit.families import var
@@ -116,7 +126,7 @@ def test_only_floating_parameters_change_dtype():
         "count": jax.ShapeDtypeStruct((2,), jnp.int32),
         "kernel": jax.ShapeDtypeStruct((2,), jnp.float32),
     }
-    cast = checkpoint._cast(specs, jnp.dtype("bfloat16"), None)
+    cast = parameters.cast(specs, jnp.dtype("bfloat16"), None)
     assert (cast["count"].dtype, cast["kernel"].dtype) == (jnp.int32, jnp.bfloat16)
 
 
@@ -173,7 +183,7 @@ def test_a_save_that_fails_leaves_nothing(tmp_path, monkeypatch):
     def disk_full(path):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "_sync", disk_full)
+    monkeypatch.setattr(saving, "sync", disk_full)
     with pytest.raises(InputError, match=r"Cannot write .*new: No space left on device"):
         save(tmp_path / "new")
     assert list(tmp_path.iterdir()) == []
@@ -195,8 +205,8 @@ def dead(*arguments, **options):
 
 
 STEPS = {
-    "save the parameters": (checkpoint.ocp.StandardCheckpointer, "save"),
-    "hash the files": (checkpoint, "_described"),
+    "save the parameters": (saving.ocp.StandardCheckpointer, "save"),
+    "hash the files": (saving, "described"),
     "rename the record": (os, "replace"),
 }
 
@@ -209,7 +219,7 @@ def killed_save(directory, monkeypatch, step, *, after, **changes):
     def kill(*arguments):
         if after:
             original(*arguments)
-        patch.setattr(checkpoint, "_remove_leftovers", dead)
+        patch.setattr(saving, "remove_leftovers", dead)
         raise Killed
 
     with monkeypatch.context() as patch:
@@ -281,7 +291,7 @@ def test_every_flipped_bit_of_a_file_is_noticed(copy):
 
 
 def test_files_need_not_be_hashed(copy, monkeypatch):
-    monkeypatch.setattr(checkpoint, "files_sha256", dead)
+    monkeypatch.setattr(files, "files_sha256", dead)
     assert equal(load_target(copy, verify=False).params, PARAMS)
     with pytest.raises(Killed):
         load_target(copy)
@@ -341,11 +351,11 @@ def test_a_target_without_seals_is_sealed_if_its_weights_are_what_it_says(copy):
 
 
 def test_the_built_in_targets_are_sealed():
-    for name in checkpoint.builtin_names():
+    for name in builtin_names():
         record = read_record(name)
         assert record["files"]
         assert record["sha256"] == json_sha256({key: record[key] for key in record if key != "sha256"})
-        checkpoint._check_files(checkpoint._builtin_folder() / name, record["files"], verify=True)
+        files.check_files(finding.builtin_folder() / name, record["files"], verify=True)
 
 
 @pytest.mark.parametrize(
@@ -383,9 +393,9 @@ def test_damaged_records(copy, text):
 
 
 def test_builtin_names_come_first(saved, tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoint, "_builtin_folder", lambda: saved.parent)
+    monkeypatch.setattr(finding, "builtin_folder", lambda: saved.parent)
     monkeypatch.chdir(tmp_path)
-    assert checkpoint.builtin_names() == ["tiny"]
+    assert builtin_names() == ["tiny"]
     target = load_target("tiny")
     assert (target.name, target.num_classes) == ("tiny", 3)
     save("tiny", params=jax.tree.map(np.zeros_like, PARAMS))

@@ -10,6 +10,7 @@ T tokens of a caption, c channels of a latent, R noises.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ from jaxaudit.attacks.batch import check_images, make_batch
 from jaxaudit.attacks.condition import condition_spec
 from jaxaudit.attacks.continuous import MaskedLossConfig
 from jaxaudit.attacks.registry import Access, ScorePlan
+from jaxaudit.attacks.step import Step
 from jaxaudit.attacks.step_by_kind import make_step
 from jaxaudit.errors import InputError
 from jaxaudit.runtime.mesh import mesh_of, replicated
@@ -82,6 +84,11 @@ def score(
         )
     scorer = Scorer(target, kept, key=key, options=options, access=access, null_context=null_context)
     return scorer.submit(images, labels, latents=latents, noise=noise, ids=ids).result()
+
+
+@functools.lru_cache(maxsize=64)  # counting traces the whole step
+def _flops(step: Step, tree: Any, leaves: tuple[jax.ShapeDtypeStruct, ...]) -> int:
+    return step.flops(*jax.tree.unflatten(tree, leaves))
 
 
 class PendingScores:
@@ -149,7 +156,9 @@ class Scorer:
 
         Where their number depends on the image, the least: see `Cost` and `evaluations`.
         """
-        return self.step.flops((self.params, self._key), self._abstract_batch())
+        arguments = jax.eval_shape(lambda *given: given, (self.params, self._key), self._abstract_batch())
+        leaves, tree = jax.tree.flatten(arguments)
+        return _flops(self.step, tree, tuple(leaves))
 
     def features(self) -> dict[str, tuple[str, ...]]:
         """{fitted score: the names of its features}; nothing is computed."""
