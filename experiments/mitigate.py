@@ -15,7 +15,7 @@ from absl import flags
 
 from jaxaudit import cli
 from jaxaudit.errors import InputError
-from jaxaudit.paths import as_place
+from jaxaudit.paths import as_place, in_bucket
 
 from . import shared_flags
 from .progress import reported
@@ -85,6 +85,8 @@ def main(argv: Sequence[str]) -> None:
     )
     changes = _changes()
     directory = shared_flags.out_folder(_OUT.value, "mitigations")
+    if _SAVE.value and in_bucket(directory):
+        raise InputError(f"--save writes targets to folders; --out={directory} is in a bucket.")
     members, nonmembers = shared_flags.open_sources()
     target = shared_flags.load(console)
     check_sides(target, members, nonmembers)

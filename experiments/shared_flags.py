@@ -207,9 +207,9 @@ def define_processes() -> None:
     flags.DEFINE_string(
         "process",
         "",
-        "Several hosts, which share --out (a folder all of them see, or gs://..., s3://...) and nothing else: "
-        "which of them this is, I/N from 0/N, or 'auto' (SLURM, MPI or the TPU pod says). Each takes what is "
-        "left, and what a dead one had begun.",
+        "Several hosts, which share --out (a folder that all see, or gs://..., s3://...) and nothing else: "
+        "which of them this is, I/N from 0/N, or 'auto' (SLURM, MPI or the TPU pod says). Each takes what "
+        "is left, and what a dead one had begun.",
     )
     flags.DEFINE_alias("distributed", "process")
 

@@ -69,6 +69,8 @@ def share(
                 heard(remaining)
         if idle:
             time.sleep(patience / _LOOKS)
+    for left_behind in names_in(folder) & {_mark(name) for name in names}:  # by who died with the item done
+        (folder / left_behind).unlink(missing_ok=True)
     heard(())
 
 
@@ -192,7 +194,11 @@ class _Others:
                 path.unlink(missing_ok=True)
 
     def _path(self, name: str) -> Place:
-        return self._folder / f".{name}.taken"
+        return self._folder / _mark(name)
+
+
+def _mark(name: str) -> str:
+    return f".{name}.taken"
 
 
 def _give_signs(path: Place, us: _Owner, pause: float, ended: threading.Event) -> None:

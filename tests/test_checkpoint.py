@@ -290,6 +290,26 @@ def test_every_flipped_bit_of_a_file_is_noticed(copy):
     load_target(copy)
 
 
+def test_a_target_in_a_bucket_is_read_like_one_on_disk(saved, bucket):
+    directory = saved[0] if isinstance(saved, tuple) else saved
+    for path in directory.rglob("*"):
+        if path.is_file():
+            (bucket / "small" / str(path.relative_to(directory))).write_bytes(path.read_bytes())
+    found, expected = load_target(bucket / "small"), load_target(directory)
+    assert found.name == str(bucket / "small")
+    assert read_record(str(bucket / "small")) == read_record(directory)
+    jax.tree.map(np.testing.assert_array_equal, found.params, expected.params)
+    name = next(name for name in read_record(directory)["files"] if "d/" in name)
+    (bucket / "small" / name).write_bytes(b"x" * (directory / name).stat().st_size)
+    with pytest.raises(InputError, match=f"^{bucket}/small is damaged: {name} is not what was written"):
+        load_target(bucket / "small")
+    (bucket / "small" / name).unlink()
+    with pytest.raises(InputError, match=f"^{bucket}/small is damaged: {name} is missing"):
+        load_target(bucket / "small")
+    with pytest.raises(InputError, match=f"^{bucket}/none is no target: it has no target.json"):
+        load_target(bucket / "none")
+
+
 def test_files_need_not_be_hashed(copy, monkeypatch):
     monkeypatch.setattr(files, "files_sha256", dead)
     assert equal(load_target(copy, verify=False).params, PARAMS)

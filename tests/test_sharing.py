@@ -57,16 +57,18 @@ def test_what_is_there_is_not_computed_again(folder):
         computed.append(name)
         (folder / name).write_bytes(b"second")
 
+    taken_by(folder, ITEMS[1])  # and died before it could say that it had done it
     share(folder, ITEMS[:5], work, first=3, heard=lambda left: heard.append(len(left)), patience=PATIENCE)
     assert computed == ITEMS[3:5]
     assert heard == [2, 1, 0]
     assert (folder / ITEMS[0]).read_bytes() == b"first"
+    assert names_in(folder) == set(ITEMS[:5])
 
 
 def taken_by(folder, name, **changes):
     """The `.taken` file of a process elsewhere, or of one that was here."""
     owner = {"host": "elsewhere", "pid": 1, "process": "theirs", "claim": "theirs", "sign": 0, **changes}
-    (folder / f".{name}.taken").write_text(json.dumps(owner))
+    (folder / f".{name}.taken").write_bytes(json.dumps(owner).encode())
 
 
 @pytest.mark.parametrize("content", ["owner", "", "cut of"])

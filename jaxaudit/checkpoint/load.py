@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -11,6 +10,7 @@ import jax.numpy as jnp
 import msgspec
 from jax.typing import DTypeLike
 
+from jaxaudit.checkpoint.bucket import copied
 from jaxaudit.checkpoint.files import RECORD, check_files
 from jaxaudit.checkpoint.finding import find, released
 from jaxaudit.checkpoint.parameters import cast, restore
@@ -19,11 +19,12 @@ from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError, unknown_name
 from jaxaudit.families import FAMILIES, get_family
 from jaxaudit.families.random_params import random_params
+from jaxaudit.paths import Location, as_place, in_bucket
 from jaxaudit.targets import Target
 
 
 def load_target(
-    name: str | Path,
+    name: Location,
     *,
     dtype: DTypeLike = jnp.float32,
     sharding: jax.sharding.Sharding | None = None,
@@ -33,7 +34,7 @@ def load_target(
 
     Args:
       name: a built-in name, which comes first, or a directory written by `save_target` (one that is called
-        like a built-in target is "./NAME").
+        like a built-in target is "./NAME"), or its copy in a bucket.
       dtype: of the floating parameters, which are restored straight into it, and of the computation.
       sharding: of every parameter; default the first device.
       verify: hash every file of the checkpoint (about 1 GB/s for each core) and compare with its record.
@@ -42,7 +43,12 @@ def load_target(
       InputError: if there is no such target (with the nearest names, or for a released model the command
         that converts it), or it is damaged, unfinished, of another format, or changed since it was written.
     """
-    directory = find(name)
+    place = as_place(name)
+    if in_bucket(place):
+        with copied(place) as copy:
+            found = load_target(copy, dtype=dtype, sharding=sharding, verify=verify)
+        return dataclasses.replace(found, name=str(place))
+    directory = find(place)
     record = read_sealed(directory)
     check_files(directory, record["files"], verify=verify)
     family = get_family(record["family"])
@@ -68,13 +74,14 @@ def load_target(
     )
 
 
-def read_record(name: str | Path) -> dict[str, Any]:
+def read_record(name: Location) -> dict[str, Any]:
     """What `target.json` of the target of that name or in that directory holds, see `save_target`.
 
     Raises:
       InputError: as `load_target`; files are not hashed.
     """
-    return read_sealed(find(name))
+    place = as_place(name)
+    return read_sealed(place if in_bucket(place) else find(place))
 
 
 def random_target(name: str, *, seed: int = 0, dtype: DTypeLike = jnp.float32) -> Target:

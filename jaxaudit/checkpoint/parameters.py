@@ -28,7 +28,7 @@ def restore(
     """
     sharding = sharding or jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     try:
-        with ocp.StandardCheckpointer() as checkpointer:
+        with checkpointer_alone() as checkpointer:
             stored = checkpointer.metadata(folder).item_metadata.tree
             check_shapes(abstract, stored, f"{folder.parent} does not fit its config")
             wanted = abstract if dtype else jax.tree.map(_spec, stored)
@@ -38,6 +38,13 @@ def restore(
     except Exception as error:  # no common type covers what Orbax and TensorStore raise on damaged files
         reason = str(error).partition("\n")[0]
         raise InputError(f"Cannot restore the parameters of {folder.parent}: {reason}.") from error
+
+
+def checkpointer_alone() -> ocp.StandardCheckpointer:
+    """A checkpointer that waits for no other process, though on a TPU pod JAX knows of some."""
+    us = jax.process_index()
+    options = ocp.options.MultiprocessingOptions(primary_host=us, active_processes={us})
+    return ocp.StandardCheckpointer(multiprocessing_options=options)
 
 
 def cast(abstract: Params, dtype: np.dtype | None, sharding: jax.sharding.Sharding | None) -> Params:

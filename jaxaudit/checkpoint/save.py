@@ -14,7 +14,6 @@ from typing import Any
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 
 from jaxaudit.checkpoint.files import (
     PARAMS,
@@ -25,7 +24,7 @@ from jaxaudit.checkpoint.files import (
     sync,
     sync_folder,
 )
-from jaxaudit.checkpoint.parameters import check_shapes, fingerprint, restore
+from jaxaudit.checkpoint.parameters import check_shapes, checkpointer_alone, fingerprint, restore
 from jaxaudit.checkpoint.record import FORMAT, put_in_place
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
@@ -87,7 +86,7 @@ def save_target(
             raise InputError(
                 f"{directory} needs {needed / 1e9:.2f} GB; its disk has {free / 1e9:.2f} GB free."
             )
-        with ocp.StandardCheckpointer() as checkpointer:
+        with checkpointer_alone() as checkpointer:
             checkpointer.save(new, params)
         sync_folder(new)
         sync(directory)
