@@ -6,6 +6,7 @@ import sys
 import time
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -13,6 +14,7 @@ from jaxaudit.audits.pictures import look
 from jaxaudit.checkpoint import read_record, save_target
 from jaxaudit.data import Preprocessing, open_source, resolve_labels
 from jaxaudit.evidence import Evidence
+from jaxaudit.paths import names_in
 from jaxaudit.results import AuditResults
 from jaxaudit.runtime.progress import silent
 from tests import tiny
@@ -95,8 +97,8 @@ def test_a_verdict_needs_nothing_but_the_evidence(audit, tmp_path):
     assert read_back(tmp_path / "paper" / "results.json", AuditResults).finding.status == "paper"
 
 
-def test_processes_share_an_audit_though_one_is_killed(audit, target, tmp_path):
-    """Two begin, one is killed, the other finishes, a third resumes: the evidence is that of one alone."""
+def test_processes_share_an_audit_though_one_is_killed(audit, target, tmp_path, bucket):
+    """Two begin, one is killed, the other finishes; a third resumes, in a bucket: evidence as of one."""
     whole, _ = audit
     flags = {"target": target, **ASKED, "out": tmp_path}
     options = {"env": {**os.environ, "COLUMNS": "100", "XLA_FLAGS": ""}, "text": True}
@@ -109,14 +111,14 @@ def test_processes_share_an_audit_though_one_is_killed(audit, target, tmp_path):
         )
         for index in range(2)
     )
-    deadline = time.monotonic() + 300
-    while not list(tmp_path.glob("evidence/members*.parquet")) and time.monotonic() < deadline:
-        time.sleep(0.002)
-    first.kill()
-    first.communicate()
-    kept = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("evidence/*.parquet")}
+    with first, second:
+        deadline = time.monotonic() + 300
+        while not list(tmp_path.glob("evidence/members*.parquet")) and time.monotonic() < deadline:
+            time.sleep(0.002)
+        first.kill()
+        kept = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("evidence/*.parquet")}
+        said, complained = second.communicate(timeout=300)
     assert 0 < len(kept) < 11
-    said, complained = second.communicate(timeout=300)
     assert (second.returncode, complained) == (0, "")
     assert "report.html" in said
     evidence = {path.name: path.read_bytes() for path in (whole / "evidence").glob("*.parquet")}
@@ -126,16 +128,20 @@ def test_processes_share_an_audit_though_one_is_killed(audit, target, tmp_path):
     after = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("evidence/*.parquet")}
     assert kept.items() <= after.items()
 
-    lost = sorted(evidence)[-2:]
-    (tmp_path / "evidence" / lost[0]).unlink()
-    (tmp_path / "evidence" / lost[1]).write_bytes(evidence[lost[1]][:-40])
-    third = run("audit", **flags, process="7/9")
+    lost, copy = sorted(evidence)[-2:], bucket / "audit"
+    for path in (tmp_path / "evidence").iterdir():
+        if path.name != lost[0]:
+            content = path.read_bytes()
+            (copy / "evidence" / path.name).write_bytes(content[:-40] if path.name == lost[1] else content)
+    third = run("audit", **{**flags, "out": copy}, process="7/9")
     assert third.returncode == 0, third.stderr
-    again = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("evidence/*.parquet")}
-    assert {name for name, _ in again.items() - after.items()} == set(lost)
-    assert not list(tmp_path.glob("**/.*"))
+    assert f"{lost[1]} cannot be read" in third.stdout
+    assert names_in(copy) == {path.name for path in whole.iterdir()}
+    for name in evidence.keys() - set(lost):
+        assert (copy / "evidence" / name).read_bytes() == evidence[name]
     for name in lost:
-        theirs, ours = (pq.read_table(each / "evidence" / name) for each in (whole, tmp_path))
+        ours = pq.read_table(pa.BufferReader((copy / "evidence" / name).read_bytes()))
+        theirs = pq.read_table(whole / "evidence" / name)
         assert theirs.schema.equals(ours.schema)
         for column in theirs.column_names:  # compiled otherwise here, so rounding differs
             expected, found = (np.array(each[column].to_pylist()) for each in (theirs, ours))
