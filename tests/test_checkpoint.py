@@ -8,6 +8,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
@@ -205,7 +206,7 @@ def dead(*arguments, **options):
 
 
 STEPS = {
-    "save the parameters": (saving.ocp.StandardCheckpointer, "save"),
+    "save the parameters": (ocp.StandardCheckpointer, "save"),
     "hash the files": (saving, "described"),
     "rename the record": (os, "replace"),
 }
@@ -290,8 +291,16 @@ def test_every_flipped_bit_of_a_file_is_noticed(copy):
     load_target(copy)
 
 
+def test_no_process_of_a_pod_waits_for_another(saved, tmp_path, monkeypatch):
+    """There JAX knows of several, and Orbax would have them meet."""
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    found = load_target(saved)
+    save(tmp_path / "again", params=found.params)
+    jax.tree.map(np.testing.assert_array_equal, load_target(tmp_path / "again").params, found.params)
+
+
 def test_a_target_in_a_bucket_is_read_like_one_on_disk(saved, bucket):
-    directory = saved[0] if isinstance(saved, tuple) else saved
+    directory = saved
     for path in directory.rglob("*"):
         if path.is_file():
             (bucket / "small" / str(path.relative_to(directory))).write_bytes(path.read_bytes())
