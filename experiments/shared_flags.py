@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from jaxaudit.audits.assess import AssessConfig
     from jaxaudit.audits.carry_out import Reference
     from jaxaudit.results import Plan
+    from jaxaudit.runtime.ahead_of_time import Compiled
     from jaxaudit.runtime.placement import Placement
     from jaxaudit.runtime.processes import Process
     from jaxaudit.targets import Target
@@ -147,17 +148,60 @@ def define_devices(batch_size: int) -> None:
     flags.DEFINE_enum(
         "precision", "float32", ["float32", "bfloat16"], "Of weights and activations; scores stay float32."
     )
+    flags.DEFINE_enum(
+        "attention",
+        "auto",
+        ["auto", "xla", "cudnn", "pallas"],
+        "What computes attention: 'auto' takes cuDNN on GPUs in bfloat16 and a Pallas kernel on TPUs, where "
+        "they can be used.",
+    )
     flags.DEFINE_integer("num_devices", 0, "Devices of this process to use; 0 means all.", lower_bound=0)
     flags.DEFINE_enum("parallelism", "jit", ["jit", "pmap"], "How rows are spread over devices.")
+    flags.DEFINE_string(
+        "shard_params",
+        "auto",
+        "Over how many devices each parameter is split, a divisor of their number: 'never', a number, or "
+        "'auto', which takes more than one only where a device is too small for the model.",
+    )
+
+
+@cli.flag_group("Machine")
+def define_compile_only() -> None:
+    """Whether anything is scored at all."""
+    flags.DEFINE_bool(
+        "compile_only",
+        False,
+        "Compile what scoring will run, say what memory it takes, and stop: the next start finds the program "
+        "in JAX's compilation cache.",
+    )
+
+
+def print_compiled(steps: Mapping[str, Compiled], console: Console) -> None:
+    """What --compile_only has done: {target: its step}."""
+    for name, step in steps.items():
+        console.print(
+            f"{name}: a batch of {FLAGS.batch_size} takes {step.memory / 2**30:.2f} GiB on each device "
+            f"({step.arguments / 2**30:.2f} of it parameters and pictures); compiled in "
+            f"{step.wall_seconds:.1f} s.",
+            soft_wrap=True,
+        )
 
 
 def placement() -> Placement:
-    """Where batches run, as the flags of `define_devices` and `define_processes` say."""
+    """Where batches run, as the flags of `define_devices` and `define_processes` say.
+
+    Raises:
+      InputError: if --shard_params or --process is none of what it may be.
+    """
     from jaxaudit.runtime.placement import Placement
     from jaxaudit.runtime.processes import which_process
 
+    asked = "1" if FLAGS.shard_params == "never" else FLAGS.shard_params
+    if asked != "auto" and not (asked.isascii() and asked.isdecimal()):
+        raise InputError(f"--shard_params={asked} is not 'auto', 'never' or a number of devices.")
+    split = "auto" if asked == "auto" else int(asked)
     process = which_process(FLAGS.process if "process" in FLAGS else "")
-    return Placement(FLAGS.batch_size, FLAGS.num_devices, FLAGS.parallelism, process)
+    return Placement(FLAGS.batch_size, FLAGS.num_devices, FLAGS.parallelism, split, process)
 
 
 def out_folder(out: str | None, room: str) -> Place:
@@ -176,13 +220,12 @@ def load(console: Console, name: str | None = None) -> Target:
       InputError: as `check_target` and `load_target`.
     """
     from jaxaudit.checkpoint import load_target
-    from jaxaudit.runtime.mesh import make_mesh, replicated
 
     target: str = name or FLAGS.target
-    mesh = make_mesh(FLAGS.num_devices or None)
+    devices = placement()
     check_target(target)
     with reported(console, f"Loading {target}"):
-        return load_target(target, dtype=FLAGS.precision, sharding=replicated(mesh))
+        return load_target(target, dtype=FLAGS.precision, placement=devices, attention=FLAGS.attention)
 
 
 def check_target(name: str) -> None:

@@ -14,9 +14,12 @@ the new one, and the next save removes what it left.
 from jaxaudit.checkpoint.finding import builtin_names
 from jaxaudit.checkpoint.load import load_target, random_target, read_record
 from jaxaudit.checkpoint.save import check_writable, reseal_target, save_target
+from jaxaudit.checkpoint.shapes import abstract_target, check_known
 
 __all__ = [
+    "abstract_target",
     "builtin_names",
+    "check_known",
     "check_writable",
     "load_target",
     "random_target",

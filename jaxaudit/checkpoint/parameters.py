@@ -19,20 +19,23 @@ from jaxaudit.targets import Params
 
 
 def restore(
-    folder: Path, abstract: Params, dtype: np.dtype | None, sharding: jax.sharding.Sharding | None
+    folder: Path, abstract: Params, dtype: np.dtype | None, shardings: Params | jax.sharding.Sharding
 ) -> Params:
-    """The parameters in a folder, straight into a dtype (None: their own) and sharding (None: first device).
+    """The parameters in a folder, straight into a dtype (None: their own) and a tree of shardings, or one.
+
+    Every device reads its own pieces; none ever holds more.
 
     Raises:
       InputError: if they have other shapes than `abstract`, or cannot be read.
     """
-    sharding = sharding or jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     try:
-        with checkpointer_alone() as checkpointer:
+        with ocp.StandardCheckpointer(
+            restore_concurrent_gb=_gigabytes_at_once(abstract), multiprocessing_options=alone()
+        ) as checkpointer:
             stored = checkpointer.metadata(folder).item_metadata.tree
             check_shapes(abstract, stored, f"{folder.parent} does not fit its config")
             wanted = abstract if dtype else jax.tree.map(_spec, stored)
-            return checkpointer.restore(folder, cast(wanted, dtype, sharding))
+            return checkpointer.restore(folder, sharded(cast(wanted, dtype), shardings))
     except InputError:
         raise
     except Exception as error:  # no common type covers what Orbax and TensorStore raise on damaged files
@@ -40,21 +43,30 @@ def restore(
         raise InputError(f"Cannot restore the parameters of {folder.parent}: {reason}.") from error
 
 
-def checkpointer_alone() -> ocp.StandardCheckpointer:
-    """A checkpointer that waits for no other process, though on a TPU pod JAX knows of some."""
+def alone() -> ocp.options.MultiprocessingOptions:
+    """Has a checkpointer wait for no other process, though on a TPU pod JAX knows of some."""
     us = jax.process_index()
-    options = ocp.options.MultiprocessingOptions(primary_host=us, active_processes={us})
-    return ocp.StandardCheckpointer(multiprocessing_options=options)
+    return ocp.options.MultiprocessingOptions(primary_host=us, active_processes={us})
 
 
-def cast(abstract: Params, dtype: np.dtype | None, sharding: jax.sharding.Sharding | None) -> Params:
+def cast(abstract: Params, dtype: np.dtype | None) -> Params:
     """The same shapes, with `dtype` for floating leaves, if there is one."""
 
     def leaf(spec: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
         kind = dtype if dtype and jnp.issubdtype(spec.dtype, jnp.floating) else spec.dtype
-        return jax.ShapeDtypeStruct(spec.shape, kind, sharding=sharding)
+        return jax.ShapeDtypeStruct(spec.shape, kind)
 
     return jax.tree.map(leaf, abstract)
+
+
+def sharded(abstract: Params, shardings: Params | jax.sharding.Sharding) -> Params:
+    """The same shapes and dtypes, with a tree of shardings, or one for all."""
+
+    def leaf(spec: jax.ShapeDtypeStruct, sharding: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(spec.shape, spec.dtype, sharding=sharding)
+
+    whole = jax.tree.broadcast(shardings, abstract)
+    return jax.tree.map(leaf, abstract, whole)
 
 
 def check_shapes(wanted: Params, found: Any, sentence: str) -> None:
@@ -74,12 +86,32 @@ def check_shapes(wanted: Params, found: Any, sentence: str) -> None:
 
 def fingerprint(record: Mapping[str, Any], params: Params) -> str:
     """SHA-256 (hex) of family, config, preprocessing and every parameter."""
-    described = {field: record[field] for field in ("family", "config", "preprocessing")}
-    digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
+    digest = Fingerprint(record)
     for path, leaf in sorted(traverse_util.flatten_dict(params, sep="/").items()):
-        digest.update(f"{path} {leaf.dtype} {leaf.shape}".encode())
-        digest.update(np.ascontiguousarray(leaf).view(np.uint8).data)
+        digest.add(path, np.asarray(leaf))
     return digest.hexdigest()
+
+
+class Fingerprint:
+    """The same, where parameters are not at hand all at once: they are added in the order of their paths."""
+
+    def __init__(self, record: Mapping[str, Any]):
+        described = {field: record[field] for field in ("family", "config", "preprocessing")}
+        self._digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
+
+    def add(self, path: str, values: np.ndarray) -> None:
+        """Adds the parameter at that path ("/" between levels)."""
+        self._digest.update(f"{path} {values.dtype} {values.shape}".encode())
+        self._digest.update(np.ascontiguousarray(values).view(np.uint8).data)
+
+    def hexdigest(self) -> str:
+        """The hexadecimal digest of what was added."""
+        return self._digest.hexdigest()
+
+
+def _gigabytes_at_once(abstract: Params) -> int:
+    """How much Orbax may have read that is not yet in its place: at least one parameter, however wide."""
+    return 2 + max(leaf.size * 8 for leaf in jax.tree.leaves(abstract)) // 10**9
 
 
 def _spec(stored: Any) -> jax.ShapeDtypeStruct:

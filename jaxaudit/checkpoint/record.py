@@ -32,6 +32,7 @@ class Record(msgspec.Struct, frozen=True):
     params: str
     files: dict[str, File]
     sha256: str
+    dtypes: list[str] = []  # targets of before do not say it
 
 
 class File(msgspec.Struct, frozen=True):

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from jaxaudit.checkpoint.files import (
     PARAMS,
@@ -24,8 +23,9 @@ from jaxaudit.checkpoint.files import (
     sync,
     sync_folder,
 )
-from jaxaudit.checkpoint.parameters import check_shapes, checkpointer_alone, fingerprint, restore
+from jaxaudit.checkpoint.parameters import Fingerprint, check_shapes, fingerprint, restore
 from jaxaudit.checkpoint.record import FORMAT, put_in_place
+from jaxaudit.checkpoint.writing import write
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
 from jaxaudit.families import get_family
@@ -49,7 +49,9 @@ def save_target(
       directory: must not exist or be empty, unless `overwrite`.
       family: a name in `jaxaudit.families.FAMILIES`.
       config: JSON-able, as the family's `abstract_params` takes it.
-      params: arrays with the shapes of `abstract_params(config)`, saved in their own dtypes.
+      params: arrays with the shapes of `abstract_params(config)`, saved in their own dtypes; or whatever has
+        shape, dtype, size and nbytes of one, and is read by `np.asarray` when its turn comes. Saving takes
+        the memory of a few of them.
       preprocessing: how a picture becomes the target's input.
       provenance: JSON-able; where the weights came from (files and their sha256, licence, address).
       overwrite: replace the target that is there; a directory that is no target is never replaced.
@@ -64,7 +66,6 @@ def save_target(
     """
     directory = Path(directory).absolute()
     check_writable(directory, overwrite=overwrite)
-    params = jax.tree.map(np.asarray, params)
     abstract = get_family(family).abstract_params(config)
     check_shapes(abstract, params, "The parameters do not fit their config")
     record = {
@@ -75,8 +76,9 @@ def save_target(
         "preprocessing": dataclasses.asdict(preprocessing),
         "provenance": provenance,
         "num_params": sum(leaf.size for leaf in jax.tree.leaves(params)),
+        "dtypes": sorted({str(leaf.dtype) for leaf in jax.tree.leaves(params)}),
     }
-    record["fingerprint"] = fingerprint(record, params)
+    digest = Fingerprint(record)
     kept = set(os.listdir(directory)) if directory.is_dir() else set()
     replaces, new = RECORD in kept, directory / f"{PARAMS}-{uuid.uuid4().hex[:8]}"
     try:
@@ -86,8 +88,8 @@ def save_target(
             raise InputError(
                 f"{directory} needs {needed / 1e9:.2f} GB; its disk has {free / 1e9:.2f} GB free."
             )
-        with checkpointer_alone() as checkpointer:
-            checkpointer.save(new, params)
+        write(new, params, each=digest.add)
+        record["fingerprint"] = digest.hexdigest()
         sync_folder(new)
         sync(directory)
         record = seal({**record, "params": new.name, "files": described(directory, new)})
@@ -130,7 +132,8 @@ def reseal_target(directory: str | Path) -> dict[str, Any]:
         if record["format"] != 1:
             raise InputError(f"{path} has format {record['format']!r}; only format 1 is without seals.")
         abstract = get_family(record["family"]).abstract_params(record["config"])
-        params = restore(directory / PARAMS, abstract, None, None)
+        first = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+        params = restore(directory / PARAMS, abstract, None, first)
         if fingerprint(record, params) != record["fingerprint"]:
             raise InputError(f"{directory} is damaged: its parameters are not those of its fingerprint.")
         files = described(directory, directory / PARAMS)

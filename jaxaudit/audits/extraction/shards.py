@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxaudit.audits.extraction.config import ExtractionConfig
 from jaxaudit.audits.fill import fill
@@ -33,6 +34,7 @@ def run_shards(
     pictures: Pictures,
     compute: Callable[[range, Callable[[int], None]], Columns],
     config: ExtractionConfig,
+    mesh: Mesh,
     *,
     request: Mapping[str, Any],
     directory: Location | None,
@@ -48,6 +50,7 @@ def run_shards(
       pictures: that were looked at.
       compute: (rows of their source, function to be told of rows done) -> columns.
       config: see `ExtractionConfig`.
+      mesh: the devices that compute.
       request: everything the columns depend on.
       directory: where shards are kept, shared by all processes; None keeps nothing.
       progress: hears of `what` in pictures.
@@ -65,7 +68,7 @@ def run_shards(
         progress(total, total, what)
         return
     size = {"num_rows": {_SPLIT: total}, "shard_size": config.shard_size}
-    run = config.placement.record()
+    run = config.placement.record(mesh)
     folder = ShardFolder(directory, claim_shards(directory, _CONTENTS, request, run, **size))
 
     def compute_shard(shard: Shard, done: Callable[[int], None]) -> Columns:
