@@ -133,9 +133,9 @@ def test_the_default_device_is_the_first(saved):
 def test_a_large_parameter_is_less_than_what_may_be_read_at_once(saved, monkeypatch):
     granted, original = [], parameters.ocp.StandardCheckpointer
 
-    def checkpointer(*, restore_concurrent_gb):
+    def checkpointer(*, restore_concurrent_gb, **options):
         granted.append(restore_concurrent_gb)
-        return original(restore_concurrent_gb=restore_concurrent_gb)
+        return original(restore_concurrent_gb=restore_concurrent_gb, **options)
 
     monkeypatch.setattr(parameters.ocp, "StandardCheckpointer", checkpointer)
     load_target(saved)

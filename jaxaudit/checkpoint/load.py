@@ -57,7 +57,7 @@ def load_target(
         with copied(place) as copy:
             found = load_target(copy, dtype=dtype, placement=placement, verify=verify, attention=attention)
         return dataclasses.replace(found, name=str(place))
-    directory = find(place)
+    directory = find(name if isinstance(name, str) else place)  # paths forget "./"
     record = read_sealed(directory)
     check_files(directory, record["files"], verify=verify)
     family = get_family(record["family"])
@@ -92,7 +92,9 @@ def read_record(name: Location) -> dict[str, Any]:
       InputError: as `load_target`; files are not hashed.
     """
     place = as_place(name)
-    return read_sealed(place if in_bucket(place) else find(place))
+    if in_bucket(place):
+        return read_sealed(place)
+    return read_sealed(find(name if isinstance(name, str) else place))
 
 
 def random_target(
