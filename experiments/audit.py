@@ -62,15 +62,12 @@ def main(argv: Sequence[str]) -> None:
         _print_scores()
         return
     console = cli.terminal()
-    import jax
-
     from jaxaudit.audits.assess import assess
     from jaxaudit.audits.carry_out import carry_out, compile_steps, plan_audit
     from jaxaudit.audits.collect import CollectConfig, prepare
     from jaxaudit.audits.sides import check_sides, check_sizes
     from jaxaudit.reports import print_results
     from jaxaudit.reports.files import write_audit
-    from jaxaudit.runtime.processes import initialize_processes
 
     flag = flags.FLAGS
     assess_config = shared_flags.assess_config()
@@ -85,8 +82,7 @@ def main(argv: Sequence[str]) -> None:
     )
     directory = shared_flags.out_folder(_OUT.value, "audits")
     sides = shared_flags.open_sources()
-    initialize_processes(flags.FLAGS.distributed)
-    plan = shared_flags.read_plan()
+    plan = shared_flags.read_plan(config.placement.process)
     target = shared_flags.load(console)
     check_sides(target, *sides)
     check_sizes(target, *sides, assess_config, num_samples=flag.num_samples)
@@ -110,12 +106,15 @@ def main(argv: Sequence[str]) -> None:
             plan=plan,
             progress=progress,
         )
-    if jax.process_index() == 0:
+
+    def report() -> None:
         with reported(console, "Computing statistics"):
             results = assess(evidence, assess_config, reference=beside, plan=plan)
         write_audit(results, directory)
         print_results(results, console)
         console.print(f"Report: {directory / 'report.html'}", soft_wrap=True)
+
+    shared_flags.report_once(directory, report, console)
 
 
 def _options() -> Any:

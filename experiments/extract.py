@@ -72,15 +72,12 @@ with cli.flag_group("Output"):
 def main(argv: Sequence[str]) -> None:
     """Runs the attack the flags ask for and reports."""
     del argv
-    import jax
-
     from jaxaudit.attacks.similarity import get_similarity
     from jaxaudit.audits.extraction import ExtractionConfig, complete_images, extract, write_tables
     from jaxaudit.audits.sides import check_sides
     from jaxaudit.data import open_source
     from jaxaudit.reports.extraction.rows import print_extraction
     from jaxaudit.reports.files import write_extraction
-    from jaxaudit.runtime.processes import initialize_processes
 
     flag, console = flags.FLAGS, cli.terminal()
     config = ExtractionConfig(
@@ -97,7 +94,6 @@ def main(argv: Sequence[str]) -> None:
     directory = shared_flags.out_folder(_OUT.value, "extractions")
     candidates = open_source(_CANDIDATES.value, skip_unreadable=_SKIP.value)
     validation = open_source(_VALIDATION.value, skip_unreadable=_SKIP.value) if _VALIDATION.value else None
-    initialize_processes(flags.FLAGS.distributed)  # before anything is put on a device
     similarity = get_similarity(_SIMILARITY.value, _extractor())
     target = shared_flags.load(console)
     if validation is not None:
@@ -112,7 +108,8 @@ def main(argv: Sequence[str]) -> None:
             directory=directory,
             progress=progress,
         )
-    if jax.process_index() == 0:
+
+    def report() -> None:
         counts = found.results.counts
         shown = [picture.sample_id for picture in counts.gallery]
         pictures = complete_images(target, candidates, shown, counts.longest.prefix, config)
@@ -120,6 +117,8 @@ def main(argv: Sequence[str]) -> None:
         write_extraction(found.results, found.extracted, pictures, directory)
         print_extraction(found.results, console)
         console.print(f"Report: {directory / 'report.html'}", soft_wrap=True)
+
+    shared_flags.report_once(directory, report, console)
 
 
 def _prefixes() -> tuple[int, ...]:

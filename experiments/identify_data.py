@@ -45,6 +45,7 @@ shared_flags.define_test()
 shared_flags.define_plan()
 shared_flags.define_seed()
 shared_flags.define_devices(batch_size=64)
+shared_flags.define_processes()
 shared_flags.define_compile_only()
 with cli.flag_group("Output"):
     _OUT = flags.DEFINE_string("out", None, "Where everything goes; default identifications/TARGET.")
@@ -63,7 +64,8 @@ def main(argv: Sequence[str]) -> None:
     flag, console, assess_config = flags.FLAGS, cli.terminal(), shared_flags.assess_config()
     directory = shared_flags.out_folder(_OUT.value, "identifications")
     previous = read_results(_PREVIOUS.value, OwnersAnswer) if _PREVIOUS.value else None
-    plan = shared_flags.read_plan()
+    placement = shared_flags.placement()
+    plan = shared_flags.read_plan(placement.process)
     sides = (
         open_source(_PUBLISHED.value, skip_unreadable=_SKIP_UNREADABLE.value),
         open_source(_UNPUBLISHED.value, skip_unreadable=_SKIP_UNREADABLE.value),
@@ -71,7 +73,7 @@ def main(argv: Sequence[str]) -> None:
     target = shared_flags.load(console)
     check_sides(target, *sides)
     check_sizes(target, *sides, assess_config)
-    config = CollectConfig(access=shared_flags.access(), seed=flag.seed, placement=shared_flags.placement())
+    config = CollectConfig(access=shared_flags.access(), seed=flag.seed, placement=placement)
     reference = shared_flags.load_reference(console, target, sides, directory)
     if flag.compile_only:
         with reported(console, f"Compiling {target.name}"):
@@ -103,9 +105,13 @@ def main(argv: Sequence[str]) -> None:
             plan=plan,
             progress=progress,
         )
-    write_answer(answer, directory, [some_thumbnails(side, _SHOWN) for side in sides])
-    print_answer(answer, console)
-    console.print(f"The whole answer: {directory / 'answer.html'}", soft_wrap=True)
+
+    def report() -> None:
+        write_answer(answer, directory, [some_thumbnails(side, _SHOWN) for side in sides])
+        print_answer(answer, console)
+        console.print(f"The whole answer: {directory / 'answer.html'}", soft_wrap=True)
+
+    shared_flags.report_once(directory, report, console)
 
 
 def run() -> None:

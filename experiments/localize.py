@@ -64,12 +64,9 @@ with cli.flag_group("Output"):
 def main(argv: Sequence[str]) -> None:
     """Measures the units of the target that the flags name, and reports."""
     del argv
-    import jax
-
     from jaxaudit.attacks.localization import Views
     from jaxaudit.audits.localization import LocalizeConfig, localize_memorization
     from jaxaudit.audits.sides import check_sides
-    from jaxaudit.runtime.processes import initialize_processes
 
     flag, console = flags.FLAGS, cli.terminal()
     if not 0 < _TOP.value < 1:
@@ -85,7 +82,6 @@ def main(argv: Sequence[str]) -> None:
     directory = shared_flags.out_folder(_OUT.value, "localizations")
     members = open_source(_MEMBERS.value, skip_unreadable=_SKIP.value)
     control = open_source(_NONMEMBERS.value, skip_unreadable=_SKIP.value) if _NONMEMBERS.value else None
-    initialize_processes(flags.FLAGS.distributed)
     target = shared_flags.load(console)
     if control is not None:
         check_sides(target, members, control)
@@ -95,11 +91,14 @@ def main(argv: Sequence[str]) -> None:
         results = localize_memorization(
             target, members, control, directory, config, top=_TOP.value, progress=progress
         )
-    if jax.process_index() == 0:
+
+    def report() -> None:
         pictures = thumbnails(members, (shown.picture for shown in results.localization.pictures))
         write_localization(results, pictures, directory)
         print_localization(results, console)
         console.print(f"Report: {directory / 'report.html'}", soft_wrap=True)
+
+    shared_flags.report_once(directory, report, console)
 
 
 def _shares(values: Sequence[str]) -> tuple[float, ...] | None:

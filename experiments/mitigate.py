@@ -15,6 +15,7 @@ from absl import flags
 
 from jaxaudit import cli
 from jaxaudit.errors import InputError
+from jaxaudit.paths import as_place, in_bucket
 
 from . import shared_flags
 from .progress import reported
@@ -55,6 +56,7 @@ with cli.flag_group("What is measured of each change"):
 shared_flags.define_test()
 shared_flags.define_seed()
 shared_flags.define_devices(batch_size=64)
+shared_flags.define_processes()
 with cli.flag_group("Output"):
     _SAVE = flags.DEFINE_bool("save", False, "Also write every changed target, to OUT/CHANGE/target.")
     _OUT = flags.DEFINE_string("out", None, "Where everything goes; default mitigations/TARGET.")
@@ -83,6 +85,8 @@ def main(argv: Sequence[str]) -> None:
     )
     changes = _changes()
     directory = shared_flags.out_folder(_OUT.value, "mitigations")
+    if _SAVE.value and in_bucket(directory):
+        raise InputError(f"--save writes targets to folders; --out={directory} is in a bucket.")
     members, nonmembers = shared_flags.open_sources()
     target = shared_flags.load(console)
     check_sides(target, members, nonmembers)
@@ -102,13 +106,17 @@ def main(argv: Sequence[str]) -> None:
             extractor=load_extractor(_INCEPTION.value) if _INCEPTION.value else None,
             progress=progress,
         )
-    if _SAVE.value:
-        for change in changes[1:]:
-            if not (saved := directory / change.name / "target").exists():
-                save_mitigated(saved, change.apply(target, _units(target)), original=flag.target)
-    write_mitigation(results, directory)
-    print_mitigation(results, console)
-    console.print(f"Report: {directory / 'report.html'}", soft_wrap=True)
+
+    def report() -> None:
+        if _SAVE.value:
+            for change in changes[1:]:
+                if not (saved := directory / change.name / "target").exists():
+                    save_mitigated(saved, change.apply(target, _units(target)), original=flag.target)
+        write_mitigation(results, directory)
+        print_mitigation(results, console)
+        console.print(f"Report: {directory / 'report.html'}", soft_wrap=True)
+
+    shared_flags.report_once(directory, report, console)
 
 
 def _changes() -> list[Any]:
@@ -141,7 +149,7 @@ def _units(target: Any) -> Any:
     if not any(_CRITERIA.value):
         return None
     name = flags.FLAGS.target
-    directory = Path(_UNITS.value or Path("localizations") / Path(name).name / "units")
+    directory = as_place(_UNITS.value or Path("localizations") / Path(name).name / "units")
     if not directory.exists():
         raise InputError(
             f"{directory} holds no map of units; run `jaxaudit localize --target={name}`, or name "

@@ -8,7 +8,6 @@ pictures. OUT/reliability.json, OUT/reliability.md; evidence is kept, so that a 
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from absl import flags
 
@@ -84,7 +83,7 @@ def main(argv: Sequence[str]) -> None:
             config,
             progress=progress,
         )
-    for written in write_reliability(results, Path(directory)):
+    for written in write_reliability(results, directory):
         console.print(str(written), soft_wrap=True)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -13,6 +13,7 @@ from jaxaudit import cli
 from jaxaudit.data import Source, open_source
 from jaxaudit.errors import InputError
 from jaxaudit.outputs import check_file, check_folder
+from jaxaudit.paths import Place
 from jaxaudit.protocols import DEFAULT, PROTOCOLS, VALID_PROCEDURES, get_procedure, get_protocol
 
 from .progress import reported
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from jaxaudit.results import Plan
     from jaxaudit.runtime.ahead_of_time import Compiled
     from jaxaudit.runtime.placement import Placement
+    from jaxaudit.runtime.processes import Process
     from jaxaudit.targets import Target
 
 FLAGS = flags.FLAGS
@@ -64,7 +66,7 @@ def define_reference() -> None:
 
 
 def load_reference(
-    console: Console, target: Target, sides: tuple[Source, Source], out: Path
+    console: Console, target: Target, sides: tuple[Source, Source], out: Place
 ) -> Reference | None:
     """The target of --reference, its evidence in OUT/reference; None without the flag.
 
@@ -91,35 +93,42 @@ def define_plan() -> None:
     )
 
 
-def read_plan() -> Plan | None:
+def read_plan(process: Process) -> Plan | None:
     """What the file of --plan says; None without the flag, or where the file is still to be written.
 
     Raises:
-      InputError: as `read_plan`, or if it could not be written.
+      InputError: as `read_plan`, if it could not be written, or if several processes would write it.
     """
     from jaxaudit.audits.plan import read_plan as read
-    from jaxaudit.runtime.processes import wait_for_all_processes
 
     if FLAGS.plan is None:
         return None
     if (found := read(FLAGS.plan)) is None:
         check_file(FLAGS.plan)
-    wait_for_all_processes(FLAGS.plan)  # none may find what another writes
+        if process.count > 1:
+            raise InputError(
+                f"--plan={FLAGS.plan} is not there yet; plan without --process, then carry it out with it."
+            )
     return found
 
 
 def write_plan(made: Plan, console: Console) -> None:
     """Writes the plan to --plan, once, and says so."""
-    import jax
-
     from jaxaudit.audits.plan import write_plan as write
 
-    if jax.process_index() == 0:
-        write(FLAGS.plan, made)
-        console.print(
-            f"Planned: {FLAGS.plan}, fingerprint {made.fingerprint}; the same command again carries it out.",
-            soft_wrap=True,
-        )
+    write(FLAGS.plan, made)
+    console.print(
+        f"Planned: {FLAGS.plan}, fingerprint {made.fingerprint}; the same command again carries it out.",
+        soft_wrap=True,
+    )
+
+
+def report_once(out: Place, report: Callable[[], None], console: Console) -> None:
+    """Has one of the processes that share `out` write its report, and the others say so."""
+    from jaxaudit.sharing import once
+
+    if not once(out, "report", report):
+        console.print(f"Another process writes the report to {out}.", soft_wrap=True)
 
 
 def open_sources() -> tuple[Source, Source]:
@@ -179,21 +188,23 @@ def print_compiled(steps: Mapping[str, Compiled], console: Console) -> None:
 
 
 def placement() -> Placement:
-    """Where batches run, as the flags of `define_devices` say.
+    """Where batches run, as the flags of `define_devices` and `define_processes` say.
 
     Raises:
-      InputError: if --shard_params is none of what it may be.
+      InputError: if --shard_params or --process is none of what it may be.
     """
     from jaxaudit.runtime.placement import Placement
+    from jaxaudit.runtime.processes import which_process
 
     asked = "1" if FLAGS.shard_params == "never" else FLAGS.shard_params
     if asked != "auto" and not (asked.isascii() and asked.isdecimal()):
         raise InputError(f"--shard_params={asked} is not 'auto', 'never' or a number of devices.")
     split = "auto" if asked == "auto" else int(asked)
-    return Placement(FLAGS.batch_size, FLAGS.num_devices, FLAGS.parallelism, split)
+    process = which_process(FLAGS.process if "process" in FLAGS else "")
+    return Placement(FLAGS.batch_size, FLAGS.num_devices, FLAGS.parallelism, split, process)
 
 
-def out_folder(out: str | None, room: str) -> Path:
+def out_folder(out: str | None, room: str) -> Place:
     """Where a program writes: --out, by default ROOM/TARGET.
 
     Raises:
@@ -237,10 +248,13 @@ def check_target(name: str) -> None:
 def define_processes() -> None:
     """Whether other hosts share the work."""
     flags.DEFINE_string(
-        "distributed",
+        "process",
         "",
-        "Several hosts: 'auto' (TPU pod, SLURM) or 'ADDRESS:PORT,NUM_PROCESSES,PROCESS_ID'.",
+        "Several hosts, which share --out (a folder that all see, or gs://..., s3://...) and nothing else: "
+        "which of them this is, I/N from 0/N, or 'auto' (SLURM, MPI or the TPU pod says). Each takes what "
+        "is left, and what a dead one had begun.",
     )
+    flags.DEFINE_alias("distributed", "process")
 
 
 @cli.flag_group("Statistics")

@@ -19,10 +19,6 @@ class InputError(ValueError):
         self.sentence, self.details = sentence, tuple(details)
 
 
-class LostProcessError(InputError):
-    """Another process of a run is gone. JAX waits for it at the end of a program, which then never comes."""
-
-
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     """The error for a `name` that is not among the `known` names of that `kind`, with the nearest ones."""
     known = sorted(known)

@@ -21,11 +21,12 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import NoReturn
 
-from jaxaudit.errors import InputError, LostProcessError, one_line, reason
+from jaxaudit.errors import InputError, one_line, reason
 
 _REFUSED = 2
 _INTERRUPTED = 130  # what shells give for SIGINT
 _BROKEN_PIPE = 141  # for SIGPIPE
+_BUCKETS = ("aiohttp", "botocore", "gcsfs", "google", "s3fs")  # packages that raise errors of their own
 _MOMENT = 0.05  # seconds, after which a callback is over
 
 
@@ -44,8 +45,6 @@ def plain_exits() -> Iterator[None]:
                 leave_quietly()
             if (sentence := _sentence(error)) is None:
                 raise
-            if isinstance(error, LostProcessError):
-                _stop(sentence, _REFUSED)
             print(sentence, file=sys.stderr)
             sys.exit(_REFUSED)
 
@@ -134,6 +133,8 @@ def _sentence(error: BaseException) -> str | None:
             f"{one_line(os.fsdecode(error.filename))}: " if isinstance(error.filename, str | bytes) else ""
         )
         return f"{where}{error.strerror}. What was finished before is kept."
+    if type(error).__module__.partition(".")[0] in _BUCKETS:  # what is left when they have tried again
+        return f"The bucket cannot be reached ({one_line(reason(error))}). What was finished before is kept."
     exhausted = str(error).startswith("RESOURCE_EXHAUSTED")
     if isinstance(error, MemoryError) or (exhausted and type(error).__name__ == "JaxRuntimeError"):
         return f"There is not enough memory ({one_line(reason(error))})."

@@ -16,6 +16,8 @@ import gc
 import os
 import shutil
 import tempfile
+import threading
+import uuid
 
 os.environ["XLA_FLAGS"] = " ".join(
     [
@@ -34,6 +36,7 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 import jax
 import jaxtyping
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 import tests.shapes
 
@@ -71,3 +74,27 @@ def unchecked(monkeypatch):
     thousands of times.
     """
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+@pytest.fixture
+def bucket(monkeypatch):
+    """A bucket in memory: whole objects, one writer at a time; no folders, no renaming, no appending."""
+    from jaxaudit.paths import as_place
+
+    writing, put = threading.Lock(), MemoryFileSystem.pipe_file
+
+    def pipe_file(*arguments, **options):
+        with writing:
+            put(*arguments, **options)
+
+    def refuse(self, *arguments, **options):
+        raise NotImplementedError("a bucket has no such thing")
+
+    monkeypatch.setattr(MemoryFileSystem, "pipe_file", pipe_file)
+    for name in ("mkdir", "makedirs", "mv", "cp_file", "rmdir", "touch"):
+        monkeypatch.setattr(MemoryFileSystem, name, refuse)
+    where = as_place(f"memory://{uuid.uuid4().hex}")
+    yield where
+    for name in list(where.fs.store):
+        if name.startswith(where.path):
+            del where.fs.store[name]

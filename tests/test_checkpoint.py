@@ -133,9 +133,9 @@ def test_the_default_device_is_the_first(saved):
 def test_a_large_parameter_is_less_than_what_may_be_read_at_once(saved, monkeypatch):
     granted, original = [], parameters.ocp.StandardCheckpointer
 
-    def checkpointer(*, restore_concurrent_gb):
+    def checkpointer(*, restore_concurrent_gb, **options):
         granted.append(restore_concurrent_gb)
-        return original(restore_concurrent_gb=restore_concurrent_gb)
+        return original(restore_concurrent_gb=restore_concurrent_gb, **options)
 
     monkeypatch.setattr(parameters.ocp, "StandardCheckpointer", checkpointer)
     load_target(saved)
@@ -357,6 +357,34 @@ def test_every_flipped_bit_of_a_file_is_noticed(copy):
         content[len(content) // 2] ^= 16
         path.write_bytes(content)
     load_target(copy)
+
+
+def test_no_process_of_a_pod_waits_for_another(saved, tmp_path, monkeypatch):
+    """There JAX knows of several, and Orbax would have them meet."""
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    found = load_target(saved)
+    save(tmp_path / "again", params=found.params)
+    jax.tree.map(np.testing.assert_array_equal, load_target(tmp_path / "again").params, found.params)
+
+
+def test_a_target_in_a_bucket_is_read_like_one_on_disk(saved, bucket):
+    directory = saved
+    for path in directory.rglob("*"):
+        if path.is_file():
+            (bucket / "small" / str(path.relative_to(directory))).write_bytes(path.read_bytes())
+    found, expected = load_target(bucket / "small"), load_target(directory)
+    assert found.name == str(bucket / "small")
+    assert read_record(str(bucket / "small")) == read_record(directory)
+    jax.tree.map(np.testing.assert_array_equal, found.params, expected.params)
+    name = next(name for name in read_record(directory)["files"] if "d/" in name)
+    (bucket / "small" / name).write_bytes(b"x" * (directory / name).stat().st_size)
+    with pytest.raises(InputError, match=f"^{bucket}/small is damaged: {name} is not what was written"):
+        load_target(bucket / "small")
+    (bucket / "small" / name).unlink()
+    with pytest.raises(InputError, match=f"^{bucket}/small is damaged: {name} is missing"):
+        load_target(bucket / "small")
+    with pytest.raises(InputError, match=f"^{bucket}/none is no target: it has no target.json"):
+        load_target(bucket / "none")
 
 
 def test_files_need_not_be_hashed(copy, monkeypatch):

@@ -15,9 +15,9 @@ import time
 import jax
 import pytest
 
-from jaxaudit.errors import InputError, LostProcessError
-from jaxaudit.evidence.files import write_atomically
+from jaxaudit.errors import InputError
 from jaxaudit.exits import plain_exits
+from jaxaudit.files import write_atomically
 
 
 def ending(error, capfd):
@@ -84,7 +84,18 @@ def test_what_a_thread_raises_is_not_logged_before_it_comes_back(caplog):
     assert [record.threadName == "MainThread" for record in caplog.records] == [True, True, False]
 
 
-def test_a_lost_process_is_not_waited_for(monkeypatch, capfd):
+class UnreachableError(Exception):
+    """As a package that talks to buckets raises it."""
+
+    __module__ = "botocore.exceptions"
+
+
+def test_a_bucket_out_of_reach_is_one_sentence(capfd):
+    code, said = ending(UnreachableError("No route\nto host"), capfd)
+    assert (code, said) == (2, "The bucket cannot be reached (No route). What was finished before is kept.\n")
+
+
+def test_an_interrupt_waits_for_no_thread(monkeypatch, capfd):
     codes = []
 
     def leave(code):
@@ -92,9 +103,8 @@ def test_a_lost_process_is_not_waited_for(monkeypatch, capfd):
         raise SystemExit(code)
 
     monkeypatch.setattr(os, "_exit", leave)
-    assert ending(LostProcessError("Gone."), capfd) == (2, "Gone.\n")
     assert ending(KeyboardInterrupt(), capfd) == (130, "Interrupted.\n")
-    assert codes == [2, 130]
+    assert codes == [130]
 
 
 def test_a_reader_that_has_left_is_no_error(monkeypatch, capfd):

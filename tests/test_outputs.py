@@ -1,6 +1,7 @@
 """Whether there is a place for the results, before there are any."""
 
 import os
+import sys
 
 import pytest
 
@@ -62,3 +63,27 @@ def test_a_folder_is_no_file_nor_the_other_way_round(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     with pytest.raises(InputError, match="link is no folder"):
         check_folder(tmp_path / "link")
+
+
+def test_buckets_are_tried_as_well(bucket, monkeypatch):
+    assert check_folder(str(bucket / "out")) == bucket / "out"
+    assert check_file(bucket / "out" / "plan.json") == bucket / "out" / "plan.json"
+    assert bucket.fs.find(bucket.path) == []
+    with pytest.raises(InputError, match="is in a bucket; write to a folder here"):
+        check_new_folder(str(bucket / "target"))
+
+    def refuse(path, content, **options):
+        raise ConnectionError("Anonymous caller does not have storage.objects.create access.\nSee")
+
+    monkeypatch.setattr(bucket.fs, "pipe_file", refuse)
+    with pytest.raises(InputError, match=r"Nothing can be written to memory://.*out: Anonymous .* access\.$"):
+        check_folder(bucket / "out")
+
+
+def test_places_that_are_none(monkeypatch):
+    with pytest.raises(InputError, match=r"nowhere://b is no place for files .*; gs:// and s3:// are"):
+        check_folder("nowhere://b")
+    for scheme, package, extra in (("gs", "gcsfs", "gcs"), ("s3", "s3fs", "s3")):
+        monkeypatch.setitem(sys.modules, package, None)
+        with pytest.raises(InputError, match=rf"needs a package .*: pip install 'jaxaudit\[{extra}\]'"):
+            check_folder(f"{scheme}://bucket/out")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 
 from jaxaudit.audits.assess import AssessConfig
 from jaxaudit.audits.collect import CollectConfig, Preparation, collect_evidence, compile_step
@@ -13,6 +12,7 @@ from jaxaudit.audits.request import target_request
 from jaxaudit.audits.sides import check_independent, check_sides
 from jaxaudit.data import Source
 from jaxaudit.evidence import Evidence
+from jaxaudit.paths import Location
 from jaxaudit.results import Plan
 from jaxaudit.runtime.ahead_of_time import Compiled
 from jaxaudit.runtime.progress import Progress, silent
@@ -32,7 +32,7 @@ class Reference:
     target: Target
     members: Source
     nonmembers: Source
-    directory: str | os.PathLike
+    directory: Location
 
     def check(self, audited: Target) -> None:
         """Makes sure that it can stand beside the target that is audited.
@@ -72,7 +72,7 @@ def plan_audit(
 
 def carry_out(
     prepared: Preparation,
-    directory: str | os.PathLike,
+    directory: Location,
     config: AssessConfig,
     *,
     reference: Reference | None = None,

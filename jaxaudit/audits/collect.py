@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -32,6 +31,7 @@ from jaxaudit.audits.request import measurement_request
 from jaxaudit.data import BLIND_NAMES, Clusters, PictureBatch, Source, batches, check_disjoint, find_clusters
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import SPLITS, Columns, Evidence, Shard, check_finite
+from jaxaudit.paths import Location
 from jaxaudit.protocols import PROTOCOLS
 from jaxaudit.results import Plan
 from jaxaudit.runtime.ahead_of_time import Compiled
@@ -90,7 +90,7 @@ class Preparation:
         return self.scorer.target
 
     def score(
-        self, directory: str | os.PathLike, *, plan: Plan | None = None, progress: Progress = silent
+        self, directory: Location, *, plan: Plan | None = None, progress: Progress = silent
     ) -> Evidence:
         """Scores the pictures under this plan, and keeps the scores; see `collect_evidence`."""
         evidence = Evidence.create(
@@ -115,7 +115,8 @@ class Preparation:
                 "copy_of": clusters.copy_of[shard.start : shard.stop],
             }
 
-        fill(evidence, compute, progress, f"Scoring with {self.target.name}")
+        process = self.config.placement.process
+        fill(evidence, compute, progress, f"Scoring with {self.target.name}", process=process)
         return evidence
 
 
@@ -123,22 +124,22 @@ def collect_evidence(
     target: Target,
     members: Source,
     nonmembers: Source,
-    directory: str | os.PathLike,
+    directory: Location,
     config: CollectConfig = CollectConfig(),
     *,
     progress: Progress = silent,
 ) -> Evidence:
     """Scores every picture of both sources and keeps the scores in `directory`.
 
-    An earlier run of the same request is continued: finished shards are not computed again. With several
-    processes (`jaxaudit.runtime.processes.initialize_processes`) each computes its share of the shards.
+    An earlier run of the same request is continued: finished shards are not computed again. Several
+    processes may fill the folder together, each taking shards as it is free (`jaxaudit.sharing`).
 
     Args:
       target: what is audited.
       members, nonmembers: pictures the target was, and was not, trained on.
       directory: the evidence folder, created if missing.
       config: see `CollectConfig`.
-      progress: hears of images looked at, and of those this process has scored.
+      progress: hears of images looked at, and of those scored by all processes.
 
     Raises:
       InputError: as `prepare`, or if the folder holds evidence of another request, or a score is not a finite

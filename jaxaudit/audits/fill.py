@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import Shard, ShardFolder
-from jaxaudit.runtime.processes import my_share, wait_for_all_processes
+from jaxaudit.runtime.processes import ALONE, Process
 from jaxaudit.runtime.progress import Progress
+from jaxaudit.sharing import share
 
 Columns = Mapping[str, np.ndarray | Sequence[str]]
 """{column: [N] or [N,F]} of some rows."""
@@ -18,26 +19,36 @@ Compute = Callable[[Shard, Callable[[int], None]], Columns]
 """Computes the columns of a shard, telling now and then how many of its rows are done."""
 
 
-def fill(folder: ShardFolder, compute: Compute, progress: Progress, what: str) -> None:
-    """Computes and writes those missing shards that are this process's share, and waits for the others.
+def fill(
+    folder: ShardFolder, compute: Compute, progress: Progress, what: str, *, process: Process = ALONE
+) -> None:
+    """Returns when every shard is there, computed by this process or by another that fills the folder.
 
-    `progress` hears of `what` in rows of this process; shards that are there count as done. One that is
-    there and cannot be read is computed again, which `progress` hears of as well.
+    `progress` hears of `what` in rows, those of all processes. A shard that is there and cannot be read is
+    computed again, which `progress` hears of as well.
     """
-    mine, missing = my_share(folder.shards()), set(folder.missing())
-    total, done = sum(map(len, mine)), 0
-    for shard in mine:
-        if shard in missing or _damaged(folder, shard, progress):
-            folder.write(shard, compute(shard, lambda rows, base=done: progress(base + rows, total, what)))
-        done += len(shard)
+    shards = {shard.filename: shard for shard in folder.shards()}
+    total, done = sum(map(len, shards.values())), 0
+
+    def heard(left: Collection[str]) -> None:
+        nonlocal done
+        done = total - sum(len(shards[name]) for name in left)
         progress(done, total, what)
-    wait_for_all_processes(str(folder.directory))
+
+    def work(name: str) -> None:
+        shard = shards[name]
+        columns = compute(shard, lambda rows: progress(done + rows, total, what))
+        if not folder.path(shard).exists():  # of what was computed twice, the first result stands
+            folder.write(shard, columns)
+
+    _remove_damaged(folder, progress)
+    share(folder.directory, list(shards), work, first=process.first(list(shards)), heard=heard)
 
 
-def _damaged(folder: ShardFolder, shard: Shard, progress: Progress) -> bool:
-    try:
-        folder.read_shard(shard)
-    except InputError as error:
-        progress(0, 0, f"{str(error).rstrip('.')}; it is computed again")
-        return True
-    return False
+def _remove_damaged(folder: ShardFolder, progress: Progress) -> None:
+    for shard in set(folder.shards()) - set(folder.missing()):
+        try:
+            folder.read_shard(shard)
+        except InputError as error:
+            progress(0, 0, f"{str(error).rstrip('.')}; it is computed again")
+            folder.path(shard).unlink(missing_ok=True)

@@ -12,7 +12,6 @@ What the answers mean, and how a question adds to earlier ones, says `jaxaudit.a
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from jaxaudit import stats
@@ -24,6 +23,7 @@ from jaxaudit.audits.independent import read_independent
 from jaxaudit.data import Clusters, Source
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import Evidence
+from jaxaudit.paths import Location
 from jaxaudit.results import (
     AuditResults,
     Forecast,
@@ -40,7 +40,7 @@ def identify_data(
     target: Target,
     published: Source,
     unpublished: Source,
-    directory: str | os.PathLike,
+    directory: Location,
     collect_config: CollectConfig | None = None,
     assess_config: AssessConfig | None = None,
     *,

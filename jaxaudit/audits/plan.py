@@ -11,17 +11,16 @@ fingerprint to somebody else before the pictures are scored.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from jaxaudit import stats
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import Evidence
 from jaxaudit.evidence.claims import differences
-from jaxaudit.evidence.files import write_once
+from jaxaudit.files import write_once
+from jaxaudit.paths import Location, as_place, is_there, make_folder
 from jaxaudit.results import Plan, Planned, encode, read_results, replace, to_plain
 from jaxaudit.seals import json_sha256
 
@@ -56,24 +55,25 @@ def make_plan(
     return replace(plan, fingerprint=_fingerprint(plan))
 
 
-def write_plan(path: str | os.PathLike[str], plan: Plan) -> None:
+def write_plan(path: Location, plan: Plan) -> None:
     """Writes the plan to a file that is not there yet.
 
     Raises:
       InputError: if something is there by now.
     """
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    if not write_once(Path(path), encode(plan)):
+    file = as_place(path)
+    make_folder(file.parent)
+    if not write_once(file, encode(plan)):
         raise InputError(f"{path} is there by now; plan in another file.")
 
 
-def read_plan(path: str | os.PathLike[str]) -> Plan | None:
+def read_plan(path: Location) -> Plan | None:
     """The plan in a file; None if there is no such file.
 
     Raises:
       InputError: if the file holds no plan, or one that was changed since it was written.
     """
-    if not os.path.lexists(path):
+    if not is_there(as_place(path)):
         return None
     plan = read_results(path, Plan)
     if plan.fingerprint != _fingerprint(plan):

@@ -8,9 +8,7 @@ with one seed.
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import jax
 
@@ -19,6 +17,7 @@ from jaxaudit.audits.assess import AssessConfig, assess
 from jaxaudit.audits.collect import CollectConfig, collect_evidence
 from jaxaudit.data import Source
 from jaxaudit.evidence import Evidence
+from jaxaudit.paths import Location, as_place
 from jaxaudit.results import JudgedPrecision, PrecisionChange, PrecisionStudy, TargetPrecision
 from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.targets import Target
@@ -48,7 +47,7 @@ def study_precision(
     targets: Sequence[tuple[Target, Target]],
     members: Source,
     nonmembers: Source,
-    directory: str | os.PathLike,
+    directory: Location,
     config: PrecisionConfig = PrecisionConfig(),
     *,
     progress: Progress = silent,
@@ -72,7 +71,7 @@ def study_precision(
                 target,
                 members,
                 nonmembers,
-                Path(directory) / f"{target.name}-{precision}",
+                as_place(directory) / f"{target.name}-{precision}",
                 config.collect,
                 progress=progress,
             )

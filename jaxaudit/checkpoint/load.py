@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 import msgspec
 from jax.typing import DTypeLike
 
+from jaxaudit.checkpoint.bucket import copied
 from jaxaudit.checkpoint.files import RECORD, check_files
 from jaxaudit.checkpoint.finding import find, released
 from jaxaudit.checkpoint.parameters import cast, restore, sharded
@@ -19,6 +19,7 @@ from jaxaudit.errors import InputError, unknown_name
 from jaxaudit.families import FAMILIES, get_family
 from jaxaudit.families.random_params import random_params
 from jaxaudit.models.attention_backend import AttentionChoice, check_pieces
+from jaxaudit.paths import Location, as_place, in_bucket
 from jaxaudit.runtime.mesh import MODEL_AXIS
 from jaxaudit.runtime.partition import param_shardings
 from jaxaudit.runtime.placement import Placement
@@ -29,7 +30,7 @@ FIRST_DEVICE = Placement(num_devices=1)
 
 
 def load_target(
-    name: str | Path,
+    name: Location,
     *,
     dtype: DTypeLike = jnp.float32,
     placement: Placement = FIRST_DEVICE,
@@ -40,7 +41,7 @@ def load_target(
 
     Args:
       name: a built-in name, which comes first, or a directory written by `save_target` (one that is called
-        like a built-in target is "./NAME").
+        like a built-in target is "./NAME"), or its copy in a bucket.
       dtype: of the floating parameters, which are restored straight into it, and of the computation.
       placement: the devices on which it will work. Where one is too small (see `Placement.shard_params`), the
         parameters are restored in pieces, and no device ever holds the whole of one that is split.
@@ -52,7 +53,12 @@ def load_target(
         that converts it), it is damaged, unfinished, of another format, or changed since it was written, it
         does not fit the devices, or the attention asked for cannot be used.
     """
-    directory = find(name)
+    place = as_place(name)
+    if in_bucket(place):
+        with copied(place) as copy:
+            found = load_target(copy, dtype=dtype, placement=placement, verify=verify, attention=attention)
+        return dataclasses.replace(found, name=str(place))
+    directory = find(name if isinstance(name, str) else place)  # paths forget "./"
     record = read_sealed(directory)
     check_files(directory, record["files"], verify=verify)
     family = get_family(record["family"])
@@ -81,13 +87,16 @@ def load_target(
     )
 
 
-def read_record(name: str | Path) -> dict[str, Any]:
+def read_record(name: Location) -> dict[str, Any]:
     """What `target.json` of the target of that name or in that directory holds, see `save_target`.
 
     Raises:
       InputError: as `load_target`; files are not hashed.
     """
-    return read_sealed(find(name))
+    place = as_place(name)
+    if in_bucket(place):
+        return read_sealed(place)
+    return read_sealed(find(name if isinstance(name, str) else place))
 
 
 def random_target(

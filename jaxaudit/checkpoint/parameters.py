@@ -29,7 +29,9 @@ def restore(
       InputError: if they have other shapes than `abstract`, or cannot be read.
     """
     try:
-        with ocp.StandardCheckpointer(restore_concurrent_gb=_gigabytes_at_once(abstract)) as checkpointer:
+        with ocp.StandardCheckpointer(
+            restore_concurrent_gb=_gigabytes_at_once(abstract), multiprocessing_options=alone()
+        ) as checkpointer:
             stored = checkpointer.metadata(folder).item_metadata.tree
             check_shapes(abstract, stored, f"{folder.parent} does not fit its config")
             wanted = abstract if dtype else jax.tree.map(_spec, stored)
@@ -39,6 +41,12 @@ def restore(
     except Exception as error:  # no common type covers what Orbax and TensorStore raise on damaged files
         reason = str(error).partition("\n")[0]
         raise InputError(f"Cannot restore the parameters of {folder.parent}: {reason}.") from error
+
+
+def alone() -> ocp.options.MultiprocessingOptions:
+    """Has a checkpointer wait for no other process, though on a TPU pod JAX knows of some."""
+    us = jax.process_index()
+    return ocp.options.MultiprocessingOptions(primary_host=us, active_processes={us})
 
 
 def cast(abstract: Params, dtype: np.dtype | None) -> Params:

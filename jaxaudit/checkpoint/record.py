@@ -13,6 +13,7 @@ import msgspec
 
 from jaxaudit.checkpoint.files import RECORD, sync
 from jaxaudit.errors import InputError
+from jaxaudit.paths import Place
 from jaxaudit.seals import SEAL, is_sealed
 
 FORMAT = 2
@@ -41,7 +42,7 @@ class File(msgspec.Struct, frozen=True):
     sha256: str
 
 
-def read_sealed(directory: Path) -> dict[str, Any]:
+def read_sealed(directory: Place) -> dict[str, Any]:
     """What the `target.json` of a directory holds.
 
     Raises:

@@ -14,6 +14,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import type_handlers
 
+from jaxaudit.checkpoint.parameters import alone
 from jaxaudit.targets import Params
 
 _GROUP = 2**28
@@ -36,9 +37,9 @@ def write(folder: Path, params: Params, *, each: Callable[[str, np.ndarray], Non
         (_Parameter, _InGroups(each)),
         (jax.Array, type_handlers.ArrayHandler()),  # no parameter is one; Orbax warns where it is missing
     )
-    handler = ocp.PyTreeCheckpointHandler(type_handler_registry=registry)
+    handler = ocp.PyTreeCheckpointHandler(type_handler_registry=registry, multiprocessing_options=alone())
     try:
-        with ocp.Checkpointer(handler) as checkpointer:
+        with ocp.Checkpointer(handler, multiprocessing_options=alone()) as checkpointer:
             checkpointer.save(folder, jax.tree.map_with_path(_parameter, params))
     except ValueError as error:
         if str(error).startswith("RESOURCE_EXHAUSTED"):  # what TensorStore makes of a full disk

@@ -24,7 +24,7 @@ import functools
 import hashlib
 import importlib.metadata
 import json
-import os
+import re
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -34,10 +34,12 @@ from typing import Any
 import msgspec
 
 from jaxaudit.errors import InputError
-from jaxaudit.evidence.files import remove_partials, write_atomically, write_once
+from jaxaudit.files import remove_partials, write_atomically, write_once
+from jaxaudit.paths import Location, Place, as_place, make_folder, names_in
 from jaxaudit.seals import SEAL, is_sealed, seal
 
 _MANIFEST = "manifest.json"
+_RUN = re.compile(r"run-.{8}\.json")
 _COMPUTES = ("jax", "jaxlib", "flax", "numpy", "pillow")
 _HASH = "_sha256"
 _PATIENCE = 5.0  # seconds until an unfinished manifest is a damaged one
@@ -74,7 +76,7 @@ class Manifest:
 
 
 def claim(
-    directory: str | os.PathLike[str],
+    directory: Location,
     contents: Contents,
     request: Mapping[str, Any],
     run: Mapping[str, Any] | None = None,
@@ -97,13 +99,13 @@ def claim(
       InputError: if the folder holds something else, another format or another request (the message names
         what differs), its manifest is damaged or gone.
     """
-    path = Path(directory) / _MANIFEST
+    folder = as_place(directory)
+    path = folder / _MANIFEST
     wanted = _as_json({**request, "method": contents.method, "versions": _versions()})
     ours = _as_json({**(run or {}), **_jaxaudit()})
     manifest = {"format": contents.format, "holds": contents.name, "request": wanted, "run": ours}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    remove_partials(path.parent)
-    strangers = [each.name for each in path.parent.iterdir() if not each.name.startswith(".")]
+    remove_partials(make_folder(folder))
+    strangers = [name for name in names_in(folder) if not name.startswith(".")]
     if not path.exists():
         if strangers:
             raise InputError(
@@ -126,14 +128,15 @@ def claim(
     return found
 
 
-def read_manifest(directory: str | os.PathLike[str], contents: Contents) -> Manifest:
+def read_manifest(directory: Location, contents: Contents) -> Manifest:
     """What is written down about a folder that was claimed.
 
     Raises:
       InputError: if it was not, holds something else or another format, or its manifest is damaged or was
         edited.
     """
-    path = Path(directory) / _MANIFEST
+    folder = as_place(directory)
+    path = folder / _MANIFEST
     try:
         found = msgspec.convert(json.loads(_read(path)), dict[str, Any])
         holds, layout = found.get("holds", contents.name), found.get("format", 1)
@@ -152,8 +155,8 @@ def read_manifest(directory: str | os.PathLike[str], contents: Contents) -> Mani
             )
         msgspec.convert(stored.request, contents.request)
         msgspec.convert(stored.run, contents.run)
-        later = path.parent.glob("run-????????.json")
-        runs = [msgspec.json.decode(each.read_bytes(), type=dict[str, Any]) for each in sorted(later)]
+        later = sorted(filter(_RUN.fullmatch, names_in(folder)))
+        runs = [msgspec.json.decode((folder / name).read_bytes(), type=dict[str, Any]) for name in later]
         return Manifest(_Said(stored.request, path), (_Said(stored.run, path), *runs))
     except FileNotFoundError:
         raise InputError(f"{directory} holds no {contents.name}: it has no {_MANIFEST}.") from None
@@ -175,7 +178,7 @@ class _Stored(msgspec.Struct, frozen=True):
 class _Said(dict[str, Any]):
     """What a manifest says; who asks for what it does not say is told the name of the file."""
 
-    def __init__(self, said: Mapping[str, Any], path: Path):
+    def __init__(self, said: Mapping[str, Any], path: Place):
         super().__init__(said)
         self._path = path
 
@@ -183,7 +186,7 @@ class _Said(dict[str, Any]):
         raise InputError(f"{self._path} does not say {name!r}, which is needed here.")
 
 
-def _read(path: Path) -> str:
+def _read(path: Place) -> str:
     """The text of a manifest, which may be in the middle of being written (`write_once`)."""
     end = time.monotonic() + _PATIENCE
     while not (text := path.read_text()).rstrip().endswith("}") and time.monotonic() < end:

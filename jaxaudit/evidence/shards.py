@@ -18,9 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,7 +27,8 @@ import pyarrow.parquet as pq
 
 from jaxaudit.errors import InputError
 from jaxaudit.evidence.claims import Contents, Manifest, claim
-from jaxaudit.evidence.files import write_atomically
+from jaxaudit.files import write_atomically
+from jaxaudit.paths import Location, Place, as_place, names_in
 from jaxaudit.seals import SEAL, arrays_sha256, json_sha256
 
 
@@ -58,7 +57,7 @@ class Shard:
 
 
 def claim_shards(
-    directory: str | os.PathLike[str],
+    directory: Location,
     contents: Contents,
     request: Mapping[str, Any],
     run: Mapping[str, Any],
@@ -83,8 +82,8 @@ def claim_shards(
 class ShardFolder:
     """A folder of shards, by its manifest (`claim_shards`, `read_manifest`)."""
 
-    def __init__(self, directory: str | os.PathLike[str], manifest: Manifest):
-        self.directory, self.manifest = Path(directory), manifest
+    def __init__(self, directory: Location, manifest: Manifest):
+        self.directory, self.manifest = as_place(directory), manifest
 
     @property
     def request(self) -> Mapping[str, Any]:
@@ -111,13 +110,14 @@ class ShardFolder:
             for index, start in enumerate(range(0, rows, size))
         ]
 
-    def path(self, shard: Shard) -> Path:
+    def path(self, shard: Shard) -> Place:
         """The file of a shard, written or not."""
         return self.directory / shard.filename
 
     def missing(self) -> list[Shard]:
         """The shards that are still to be computed."""
-        return [shard for shard in self.shards() if not self.path(shard).exists()]
+        there = names_in(self.directory)
+        return [shard for shard in self.shards() if shard.filename not in there]
 
     def write(self, shard: Shard, columns: Mapping[str, np.ndarray | Sequence[str]]) -> None:
         """Writes a shard, whole or not at all; columns are [N], or [N,F] as lists.
@@ -144,12 +144,12 @@ class ShardFolder:
           InputError: if it was not, or is damaged, or is another one.
         """
         path = self.path(shard)
-        if not path.exists():
-            raise InputError(f"{path} is missing; run what filled the folder again.")
         try:
-            with pq.ParquetFile(path) as file:
+            with pq.ParquetFile(pa.BufferReader(path.read_bytes())) as file:
                 table = file.read()
             columns = _columns(table)
+        except FileNotFoundError:
+            raise InputError(f"{path} is missing; run what filled the folder again.") from None
         except Exception as error:  # no common type covers what Arrow raises on damaged files
             raise InputError(f"{path} cannot be read: {' '.join(str(error).split()).rstrip('.')}.") from None
         if (table.schema.metadata or {}).get(SEAL.encode()) != self._seal(shard, columns).encode():

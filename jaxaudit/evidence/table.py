@@ -10,7 +10,6 @@ the picture alone, for the blind baseline.
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,6 +21,7 @@ from jaxaudit.evidence.claims import Contents, read_manifest
 from jaxaudit.evidence.columns import Columns
 from jaxaudit.evidence.requests import EvidenceRequest, EvidenceRun
 from jaxaudit.evidence.shards import ShardFolder, check_finite, claim_shards
+from jaxaudit.paths import Location
 
 SPLITS = ("members", "nonmembers")
 """The two sides of an audit."""
@@ -86,7 +86,7 @@ class Evidence(ShardFolder):
     @classmethod
     def create(
         cls,
-        directory: str | os.PathLike[str],
+        directory: Location,
         request: Mapping[str, Any],
         run: Mapping[str, Any],
         *,
@@ -113,7 +113,7 @@ class Evidence(ShardFolder):
         return cls(directory, claim_shards(directory, EVIDENCE, whole, run, **size))
 
     @classmethod
-    def open(cls, directory: str | os.PathLike[str]) -> Evidence:
+    def open(cls, directory: Location) -> Evidence:
         """An existing evidence folder.
 
         Raises:
@@ -134,7 +134,7 @@ class Evidence(ShardFolder):
             lack a column, hold another type or a value that is not finite, or two rows have one id.
         """
         shards, columns = self.shards(split), self.columns
-        missing = [shard.filename for shard in shards if not self.path(shard).exists()]
+        missing = [shard.filename for shard in self.missing() if shard.split == split]
         if missing:
             raise InputError(
                 f"{self.directory} is incomplete: {len(missing)} of {len(shards)} {split} shards are missing "

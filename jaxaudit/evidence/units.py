@@ -16,9 +16,7 @@ Axes: N pictures, R nested subsets, T stages, U units (`jaxaudit.attacks.localiz
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +26,7 @@ from jaxaudit.errors import InputError
 from jaxaudit.evidence.claims import Contents
 from jaxaudit.evidence.files import read_arrays, write_arrays
 from jaxaudit.evidence.requests import UnitsRequest
+from jaxaudit.paths import Location, Place, as_place
 
 FILE = "units.npz"
 """The name of the file in its folder."""
@@ -114,22 +113,22 @@ class UnitMap:
         """Whether one picture alone fires the unit: μ_2nd(u) < (1 − 10⁻³) μ_max(u)."""
         return self.second < (1 - _ALIKE) * self.maximum
 
-    def save(self, directory: Path) -> None:
+    def save(self, directory: Place) -> None:
         """Writes `units.npz`, whole or not at all; the same map gives the same bytes."""
         fields: dict[str, Any] = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         axis = fields.pop("axis")
         fields |= {"format": FORMAT, "layers": axis.layers, "widths": axis.widths}
         arrays = {name: np.asarray(value) for name, value in fields.items() if value is not None}
-        write_arrays(Path(directory) / FILE, arrays)
+        write_arrays(as_place(directory) / FILE, arrays)
 
     @classmethod
-    def load(cls, directory: str | os.PathLike) -> UnitMap:
+    def load(cls, directory: Location) -> UnitMap:
         """The map that a localisation left in `directory`.
 
         Raises:
           InputError: if there is none, it is damaged, or it has another format.
         """
-        path = Path(directory) / FILE
+        path = as_place(directory) / FILE
         if not path.exists():
             raise InputError(f"{directory} holds no {FILE}; run the localisation to its end.")
         arrays: dict[str, Any] = {"class_mem": None, "class_argument": None, **read_arrays(path)}

@@ -5,15 +5,14 @@ A page, a table and the results are there whole or not at all. The same results 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from jaxaudit.evidence.files import write_atomically
+from jaxaudit.files import write_atomically
+from jaxaudit.paths import Location, Place, as_place, make_folder
 from jaxaudit.reports.answer.page import render_answer
 from jaxaudit.reports.audit.decision import member_lines
 from jaxaudit.reports.audit.figures import draw_figures
@@ -49,10 +48,10 @@ from jaxaudit.results import (
     write_results,
 )
 
-Directory = str | os.PathLike[str]
+Directory = Location
 
 
-def write_audit(results: AuditResults, directory: Directory) -> list[Path]:
+def write_audit(results: AuditResults, directory: Directory) -> list[Place]:
     """Writes results.json, members.csv (of images tested singly), figures/ and report.html; returns them."""
     directory = _made(directory)
     write_results(directory / "results.json", results)
@@ -64,7 +63,7 @@ def write_audit(results: AuditResults, directory: Directory) -> list[Path]:
 
 def write_answer(
     answer: OwnersAnswer, directory: Directory, pictures: Sequence[Mapping[str, bytes]] = ()
-) -> list[Path]:
+) -> list[Place]:
     """Writes answer.json, members.csv (of pictures tested singly) and answer.html; returns the files.
 
     Args:
@@ -82,7 +81,7 @@ def write_answer(
     ]
 
 
-def write_comparison(targets: Sequence[ComparedTarget], directory: Directory) -> list[Path]:
+def write_comparison(targets: Sequence[ComparedTarget], directory: Directory) -> list[Place]:
     """Writes comparison.csv (numbers), comparison.tex (booktabs) and the figure; returns the files."""
     directory = _made(directory)
     texts = {"comparison.csv": comparison_csv(targets), "comparison.tex": comparison_latex(targets)}
@@ -97,7 +96,7 @@ def write_extraction(
     extracted: Mapping[str, Any],
     pictures: tuple[Float[np.ndarray, "N H W 3"], Float[np.ndarray, "N H W 3"]],
     directory: Directory,
-) -> list[Path]:
+) -> list[Place]:
     """Writes results.json, figures/ with the gallery, and report.html; returns the files.
 
     Args:
@@ -121,7 +120,7 @@ def write_extraction(
 
 def write_localization(
     results: LocalizationResults, pictures: Mapping[str, bytes], directory: Directory
-) -> list[Path]:
+) -> list[Place]:
     """Writes results.json, pictures/, figures/ and report.html; returns the files.
 
     Args:
@@ -139,7 +138,7 @@ def write_localization(
     return [directory / "results.json", *thumbnails, *figures, page]
 
 
-def write_mitigation(results: MitigationResults, directory: Directory) -> list[Path]:
+def write_mitigation(results: MitigationResults, directory: Directory) -> list[Place]:
     """Writes results.json, mitigation.csv, figures/trade_off and report.html; returns the files."""
     directory = _made(directory)
     write_results(directory / "results.json", results)
@@ -149,7 +148,7 @@ def write_mitigation(results: MitigationResults, directory: Directory) -> list[P
     return [directory / "results.json", table, *figures, page]
 
 
-def write_study(results: StudyResults | NullStudyResults, directory: Directory) -> list[Path]:
+def write_study(results: StudyResults | NullStudyResults, directory: Directory) -> list[Place]:
     """Writes STUDY.json, STUDY.csv (a line per setting) and the figure; returns the files."""
     directory, name = _made(directory), results.study
     write_results(directory / f"{name}.json", results)
@@ -157,7 +156,7 @@ def write_study(results: StudyResults | NullStudyResults, directory: Directory) 
     return [directory / f"{name}.json", table, *style.save(study_figure(results), directory, name)]
 
 
-def write_reliability(results: ReliabilityResults, directory: Directory) -> list[Path]:
+def write_reliability(results: ReliabilityResults, directory: Directory) -> list[Place]:
     """Writes reliability.json and reliability.md; returns them."""
     directory = _made(directory)
     write_results(directory / "reliability.json", results)
@@ -167,7 +166,7 @@ def write_reliability(results: ReliabilityResults, directory: Directory) -> list
     ]
 
 
-def write_suite(results: SuiteResults, directory: Directory) -> list[Path]:
+def write_suite(results: SuiteResults, directory: Directory) -> list[Place]:
     """Writes results.json, benchmarks.md and the figure; returns the files."""
     directory = _made(directory)
     write_results(directory / "results.json", results)
@@ -175,14 +174,14 @@ def write_suite(results: SuiteResults, directory: Directory) -> list[Path]:
     return [directory / "results.json", table, *style.save(suite_figure(results), directory, "benchmarks")]
 
 
-def write_precision(results: PrecisionStudy, directory: Directory) -> list[Path]:
+def write_precision(results: PrecisionStudy, directory: Directory) -> list[Place]:
     """Writes precision.json and precision.md; returns them."""
     directory = _made(directory)
     write_results(directory / "precision.json", results)
     return [directory / "precision.json", _page(directory / "precision.md", precision_markdown(results))]
 
 
-def _members(results: AuditResults, directory: Path) -> list[Path]:
+def _members(results: AuditResults, directory: Place) -> list[Place]:
     """members.csv, a line per image of P, the most likely member first; none of an earlier run is left."""
     path, found = directory / "members.csv", results.individuals
     if found is None:
@@ -191,12 +190,10 @@ def _members(results: AuditResults, directory: Path) -> list[Path]:
     return [_page(path, csv_table(member_lines(found)))]
 
 
-def _made(directory: Directory) -> Path:
-    path = Path(directory)
-    path.mkdir(parents=True, exist_ok=True)
-    return path
+def _made(directory: Directory) -> Place:
+    return make_folder(as_place(directory))
 
 
-def _page(path: Path, text: str) -> Path:
+def _page(path: Place, text: str) -> Place:
     write_atomically(path, text.encode())
     return path

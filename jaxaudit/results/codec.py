@@ -8,16 +8,15 @@ JSON has no NaN and no infinity, so neither has a record.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
 
 from jaxaudit.errors import InputError
-from jaxaudit.evidence.files import write_atomically
+from jaxaudit.files import write_atomically
+from jaxaudit.paths import Location, as_place
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,23 +86,23 @@ def format_of(kind: type[Document]) -> int:
     return next(field.default for field in msgspec.structs.fields(kind) if field.name == "format")
 
 
-def write_results(path: str | os.PathLike, record: Document) -> None:
+def write_results(path: Location, record: Document) -> None:
     """Writes the document to `path`, whole or not at all.
 
     Raises:
       InputError, ValueError: as `encode`.
     """
-    write_atomically(Path(path), encode(record))
+    write_atomically(as_place(path), encode(record))
 
 
-def read_results(path: str | os.PathLike, kind: type[D]) -> D:
+def read_results(path: Location, kind: type[D]) -> D:
     """The document of this `kind` in the file `path`.
 
     Raises:
       InputError: if there is no such file, or as `decode`.
     """
     try:
-        text = Path(path).read_bytes()
+        text = as_place(path).read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
     return decode(text, kind, str(path))

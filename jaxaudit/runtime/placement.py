@@ -6,13 +6,13 @@ import dataclasses
 import platform
 from typing import Any, Literal
 
-import jax
 from jax.sharding import Mesh
 
 from jaxaudit.errors import InputError
 from jaxaudit.runtime.mesh import MODEL_AXIS, make_mesh
 from jaxaudit.runtime.parallel import Parallelism
 from jaxaudit.runtime.partition import Rules, bytes_per_device
+from jaxaudit.runtime.processes import ALONE, Process
 
 _SHARE = 0.6  # of a device's memory that parameters may take; the rest is for what is computed from them
 
@@ -27,6 +27,7 @@ class Placement:
       parallelism: how rows are spread over them, "jit" or "pmap".
       shard_params: over how many devices each parameter is split, a divisor of their number; "auto": over as
         few as leave room for the work, one where the memory of a device is not known (CPUs).
+      process: which of those that share the work this is.
 
     Raises:
       InputError: if a number is out of range.
@@ -36,6 +37,7 @@ class Placement:
     num_devices: int = 0
     parallelism: Parallelism = "jit"
     shard_params: int | Literal["auto"] = "auto"
+    process: Process = ALONE
 
     def __post_init__(self):
         for name, least in (("batch_size", 1), ("num_devices", 0)):
@@ -83,7 +85,7 @@ class Placement:
             "platform": devices[0].platform,
             "device": devices[0].device_kind,
             "num_devices": len(devices),
-            "num_processes": jax.process_count(),
+            "num_processes": self.process.count,
             "parallelism": self.parallelism,
             "shard_params": mesh.shape[MODEL_AXIS],
             "batch_size": self.batch_size,

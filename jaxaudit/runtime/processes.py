@@ -1,67 +1,77 @@
-"""Several processes (hosts) at one audit: how they find, and wait for, each other."""
+"""Which of several processes (hosts) this is, at an audit that they share.
+
+They share the folder of the audit and nothing else (`jaxaudit.sharing`): what a process knows of the others
+decides where it begins, not what it does. JAX's own service for processes is not joined: where the process
+that runs it is killed, it aborts all the others.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import re
 from collections.abc import Sequence
-from typing import TypeVar
 
 import jax
 
-from jaxaudit.errors import InputError, LostProcessError, reason
+from jaxaudit.errors import InputError
 
-Item = TypeVar("Item")
+_FORM = re.compile(r"(?P<index>[0-9]{1,6})/(?P<count>[0-9]{1,6})", re.ASCII)
+_CLUSTERS = (
+    ("SLURM_PROCID", "SLURM_NTASKS"),
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
+    ("PMI_RANK", "PMI_SIZE"),
+)
+"""Where SLURM, Open MPI and MPICH say it."""
 
-_FORM = re.compile(r"(?P<address>[^,]+:[0-9]{1,5}),(?P<processes>[0-9]{1,6}),(?P<process>[0-9]{1,6})")
+
+@dataclasses.dataclass(frozen=True)
+class Process:
+    """Process `index` of `count`, from 0.
+
+    Raises:
+      InputError: if there is no such process.
+    """
+
+    index: int = 0
+    count: int = 1
+
+    def __post_init__(self):
+        if not 0 <= self.index < self.count:
+            last = self.count - 1
+            raise InputError(f"There is no process {self.index} of {self.count}; they are 0 to {last}.")
+
+    def first(self, items: Sequence[object]) -> int:
+        """The place at which this process begins with items that all of them share."""
+        return self.index * len(items) // self.count
 
 
-def initialize_processes(spec: str) -> None:
-    """Joins the processes of a multi-host audit.
+ALONE = Process()
+"""The only one."""
+
+
+def which_process(spec: str) -> Process:
+    """Which process this is.
 
     Args:
-      spec: "" (one process, nothing to do), "auto" (the cluster tells: TPU pods, SLURM, Open MPI), or
-        "ADDRESS:PORT,NUM_PROCESSES,PROCESS_ID".
+      spec: "" (the only one), "I/N" (process I of N, from 0), or "auto" (SLURM, Open MPI, MPICH or the TPU
+        pod tells).
 
     Raises:
-      InputError: if `spec` is none of these, there is no cluster, or its processes do not find each other.
+      InputError: if `spec` is none of these, or nothing tells.
     """
     if not spec:
-        return
-    form = _FORM.fullmatch(spec)
-    if spec != "auto" and form is None:
-        raise InputError(f"distributed={spec!r} is not 'auto' or 'ADDRESS:PORT,NUM_PROCESSES,PROCESS_ID'.")
-    try:
-        if form is None:
-            jax.distributed.initialize()
-        else:
-            jax.distributed.initialize(form["address"], int(form["processes"]), int(form["process"]))
-    except (ValueError, RuntimeError) as error:
-        hint = "; on no cluster, leave the option out" if spec == "auto" else ""
-        raise InputError(
-            f"distributed={spec!r}: the processes cannot be joined ({reason(error)}){hint}."
-        ) from error
-
-
-def wait_for_all_processes(label: str) -> None:
-    """Returns once every process has called it with the same label.
-
-    Raises:
-      LostProcessError: if another process has died or cannot be reached. (Where the first one dies, JAX's
-        own service may end the others before they know.)
-    """
+        return ALONE
+    if form := _FORM.fullmatch(spec):
+        return Process(int(form["index"]), int(form["count"]))
+    if spec != "auto":
+        raise InputError(f"process={spec!r} is not 'auto' or I/N, such as 0/4 for the first of four.")
+    for index, count in _CLUSTERS:
+        if _FORM.fullmatch(found := f"{os.environ.get(index)}/{os.environ.get(count)}"):
+            return which_process(found)
     if jax.process_count() == 1:
-        return
-    from jax.experimental import multihost_utils
-
-    try:
-        multihost_utils.sync_global_devices(label)
-    except jax.errors.JaxRuntimeError as error:
-        raise LostProcessError(
-            f"Another of the {jax.process_count()} processes has died or cannot be reached "
-            f"({reason(error)}); start all of them again: what was finished is kept."
-        ) from error
-
-
-def my_share(items: Sequence[Item]) -> Sequence[Item]:
-    """Every n-th of the items, n processes, beginning with the one of this process's number."""
-    return items[jax.process_index() :: jax.process_count()]
+        raise InputError(
+            "process='auto', but neither SLURM, Open MPI, MPICH nor a TPU pod says which process this is; "
+            "say I/N, or leave the option out."
+        )
+    return Process(jax.process_index(), jax.process_count())

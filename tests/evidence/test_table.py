@@ -1,3 +1,7 @@
+import contextlib
+import dataclasses
+import threading
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -6,6 +10,9 @@ import pytest
 from jaxaudit.audits.fill import fill
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import Columns, Evidence
+from jaxaudit.paths import names_in
+from jaxaudit.runtime.processes import Process
+from jaxaudit.runtime.progress import silent
 
 REQUEST = {"pictures": "abc", "scores": ["cond/loss", "clever"], "seed": 0}
 COLUMNS = Columns(("cond/loss", "a/b/c"), {"clever": ("b", "a")}, ("mean", "std"))
@@ -202,6 +209,39 @@ def test_a_shard_takes_as_many_rows_as_it_has(tmp_path):
     with pytest.raises(InputError, match="takes 4 rows, and column 'sample_id' has 2"):
         evidence.write(shard, columns(short))
     assert evidence.missing() == evidence.shards()
+
+
+def test_processes_fill_uneven_sides_together_though_one_dies(whole, bucket):
+    """Four at once, in a bucket; the first fails at its first shard, and another comes later."""
+    folder, computed, failed = bucket / "evidence", [], []
+
+    def process(index):
+        evidence = create(folder)
+
+        def compute(shard, done):
+            if index == 0:
+                failed.append(shard)
+                raise KeyboardInterrupt
+            computed.append(shard)
+            return columns(shard)
+
+        with contextlib.suppress(KeyboardInterrupt):
+            fill(evidence, compute, silent, "Scoring", process=Process(index, 4))
+
+    process(0)
+    threads = [threading.Thread(target=process, args=(index,)) for index in range(1, 4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    process(0)  # nothing is left to fail at
+    assert len(failed) == 1
+    assert {shard.filename for shard in computed} == {shard.filename for shard in whole.shards()}
+    assert len(computed) == len(whole.shards())
+    for split in ROWS:
+        found, expected = (each.read(split) for each in (Evidence.open(folder), whole))
+        np.testing.assert_equal(dataclasses.asdict(found), dataclasses.asdict(expected))
+    assert names_in(folder) == {path.name for path in whole.directory.iterdir()}
 
 
 def test_a_filling_run_computes_what_cannot_be_read_again(whole):

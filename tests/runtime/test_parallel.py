@@ -6,7 +6,6 @@ import pytest
 from jaxaudit.errors import InputError
 from jaxaudit.runtime.mesh import make_mesh
 from jaxaudit.runtime.parallel import data_parallel
-from jaxaudit.runtime.processes import initialize_processes
 from jaxaudit_kernels.partitioning import left_to_compiler
 
 
@@ -59,12 +58,6 @@ def test_what_is_traced_can_tell_whether_the_compiler_splits_it(split, expected)
 def test_too_many_devices_is_an_error():
     with pytest.raises(InputError, match=f"num_devices=9, but this process has {len(jax.devices())}"):
         make_mesh(9)
-
-
-@pytest.mark.parametrize("spec", ["here", "a:1,2", "a:1,two,0"])
-def test_a_wrong_process_spec_is_an_error(spec):
-    with pytest.raises(InputError, match="ADDRESS:PORT"):
-        initialize_processes(spec)
 
 
 @pytest.mark.usefixtures("unchecked")

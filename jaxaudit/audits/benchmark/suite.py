@@ -25,6 +25,7 @@ import jax
 from jaxaudit.audits.benchmark.scoring import TimingConfig, benchmark_target, measure_scoring
 from jaxaudit.audits.benchmark.tasks import measure_task
 from jaxaudit.evidence.claims import Contents, claim
+from jaxaudit.paths import Location, as_place, make_folder
 from jaxaudit.results import (
     BenchmarkResults,
     Machine,
@@ -147,7 +148,7 @@ SUITES = {"full": FULL, "quick": QUICK}
 
 
 def run_suite(
-    rows: Iterable[Row], directory: str | os.PathLike, *, apart: bool = True, progress: Progress = silent
+    rows: Iterable[Row], directory: Location, *, apart: bool = True, progress: Progress = silent
 ) -> SuiteResults:
     """Measures the rows that are not there yet, and returns all.
 
@@ -160,9 +161,9 @@ def run_suite(
     Raises:
       InputError: if the folder holds something else, or a row cannot be measured.
     """
-    rows, directory = tuple(rows), Path(directory)
+    rows, directory = tuple(rows), as_place(directory)
     claim(directory, SUITE, {"rows": [{"name": row.name, **row.arguments} for row in rows]})
-    (directory / "rows").mkdir(exist_ok=True)
+    make_folder(directory / "rows")
     found = []
     for done, row in enumerate(rows):
         progress(done, len(rows), f"Measuring {row.name}")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -24,6 +23,7 @@ from jaxaudit.audits.pictures import Pictures, look
 from jaxaudit.data import Source, batches
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import check_finite
+from jaxaudit.paths import Location
 from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.targets import Target
 
@@ -61,7 +61,7 @@ def complete_candidates(
     reference: Reference,
     config: ExtractionConfig = DEFAULTS,
     *,
-    directory: str | os.PathLike | None = None,
+    directory: Location | None = None,
     progress: Progress = silent,
 ) -> Completions:
     """Completes every candidate from every prefix; a picture is encoded once for all of them.

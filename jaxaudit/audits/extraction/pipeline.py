@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-from pathlib import Path
 
 import numpy as np
 
@@ -17,6 +15,7 @@ from jaxaudit.audits.extraction.ranking import rank_candidates
 from jaxaudit.audits.extraction.reference import Reference, embed_reference
 from jaxaudit.audits.request import precision
 from jaxaudit.data import Source, scan
+from jaxaudit.paths import Location, Place, as_place
 from jaxaudit.results.extraction import CompletedTarget, ExtractionRequest, ExtractionResults
 from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.targets import Target
@@ -51,7 +50,7 @@ def extract(
     config: ExtractionConfig = DEFAULTS,
     *,
     similarity: Similarity | None = None,
-    directory: str | os.PathLike | None = None,
+    directory: Location | None = None,
     progress: Progress = silent,
 ) -> Extraction:
     """Tries to extract the candidates from a model, and held-out pictures in the same way.
@@ -79,8 +78,8 @@ def extract(
     if validation is not None:
         sources["validation"] = validation
 
-    def place(*parts: str) -> Path | None:
-        return None if directory is None else Path(directory, *parts)
+    def within(*parts: str) -> Place | None:
+        return None if directory is None else as_place(directory).joinpath(*parts)
 
     def about(split: str) -> Progress:
         return lambda done, total, what, note="": progress(done, total, f"{what} {split}", note)
@@ -97,7 +96,7 @@ def extract(
             target,
             source,
             config if split == "candidates" else dataclasses.replace(config, top_k=config.validation_top_k),
-            directory=place("ranking", split),
+            directory=within("ranking", split),
             progress=about(split),
             exclude=exclude if split == "candidates" else {},
         )
@@ -108,7 +107,7 @@ def extract(
         candidates,
         similarity,
         config,
-        directory=place("reference"),
+        directory=within("reference"),
         progress=progress,
     )
     completed = {
@@ -119,7 +118,7 @@ def extract(
             similarity,
             reference,
             config,
-            directory=place("completions", split),
+            directory=within("completions", split),
             progress=about(split),
         )
         for split in ranked

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
@@ -21,6 +20,7 @@ from jaxaudit.audits.extraction.shards import Columns, base_request, run_shards
 from jaxaudit.audits.pictures import Pictures, look
 from jaxaudit.data import PictureBatch, Source, batches, check_disjoint
 from jaxaudit.evidence import check_finite
+from jaxaudit.paths import Location
 from jaxaudit.runtime.parallel import Pending, one_in_flight
 from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.targets import Target
@@ -71,7 +71,7 @@ def rank_candidates(
     source: Source,
     config: ExtractionConfig = DEFAULTS,
     *,
-    directory: str | os.PathLike | None = None,
+    directory: Location | None = None,
     progress: Progress = silent,
     exclude: Mapping[str, str] = MappingProxyType({}),
 ) -> Candidates:

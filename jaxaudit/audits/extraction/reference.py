@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import os
 from collections.abc import Callable
 
 import numpy as np
@@ -21,6 +20,7 @@ from jaxaudit.audits.extraction.shards import Columns, base_request, run_shards
 from jaxaudit.audits.pictures import Pictures, look
 from jaxaudit.data import Source, batches
 from jaxaudit.evidence import check_finite
+from jaxaudit.paths import Location
 from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.targets import Target
 
@@ -66,7 +66,7 @@ def embed_reference(
     similarity: Similarity,
     config: ExtractionConfig = DEFAULTS,
     *,
-    directory: str | os.PathLike | None = None,
+    directory: Location | None = None,
     progress: Progress = silent,
 ) -> Reference:
     """Features of `config.reference_size` pictures of `source`, drawn by a hash of seed and id.

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import jax
 import numpy as np
 from jax.sharding import Mesh
 
@@ -16,6 +14,7 @@ from jaxaudit.audits.pictures import Pictures
 from jaxaudit.audits.request import measurement_request
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import Contents, Shard, ShardFolder, claim_shards
+from jaxaudit.paths import Location
 from jaxaudit.runtime.progress import Progress
 from jaxaudit.targets import Target
 
@@ -38,14 +37,14 @@ def run_shards(
     mesh: Mesh,
     *,
     request: Mapping[str, Any],
-    directory: str | os.PathLike[str] | None,
+    directory: Location | None,
     progress: Progress,
     what: str,
 ) -> Iterator[Columns]:
     """Yields the columns of every shard of the pictures, in order.
 
-    With a directory, shards that are there are not computed again, and each process computes its share before
-    all of them are read back. Without one, they are computed while they are taken.
+    With a directory, shards that are there are not computed again, and processes compute the others together
+    before all are read back. Without one, they are computed while they are taken.
 
     Args:
       pictures: that were looked at.
@@ -54,14 +53,14 @@ def run_shards(
       mesh: the devices that compute.
       request: everything the columns depend on.
       directory: where shards are kept, shared by all processes; None keeps nothing.
-      progress: hears of `what` in pictures of this process.
+      progress: hears of `what` in pictures.
 
     Raises:
       InputError: if the directory holds shards of another request, or several processes have none.
     """
     total = len(pictures.source)
     if directory is None:
-        if jax.process_count() > 1:
+        if config.placement.process.count > 1:
             raise InputError("Several processes need a directory to share.")
         for start in range(0, total, config.shard_size):
             rows = range(start, min(start + config.shard_size, total))
@@ -75,6 +74,6 @@ def run_shards(
     def compute_shard(shard: Shard, done: Callable[[int], None]) -> Columns:
         return compute(shard.rows, done)
 
-    fill(folder, compute_shard, progress, what)
+    fill(folder, compute_shard, progress, what, process=config.placement.process)
     for shard in folder.shards():
         yield folder.read_shard(shard)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -15,12 +13,12 @@ import pyarrow.parquet as pq
 from jaxaudit.audits.extraction.completion import Completions
 from jaxaudit.audits.extraction.pipeline import Extraction
 from jaxaudit.evidence import write_atomically
+from jaxaudit.paths import Location, as_place, make_folder
 
 
-def write_tables(found: Extraction, directory: str | os.PathLike[str]) -> None:
+def write_tables(found: Extraction, directory: Location) -> None:
     """Writes candidates.parquet, validation.parquet if there is one, extracted.parquet and .csv."""
-    directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
+    directory = make_folder(as_place(directory))
     for name, completions in (("candidates", found.candidates), ("validation", found.validation)):
         if completions is not None:
             write_atomically(directory / f"{name}.parquet", _parquet(completed_table(completions)))

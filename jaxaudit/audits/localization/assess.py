@@ -7,13 +7,12 @@ DIRECTORY/control    that of as many unseen ones
 from __future__ import annotations
 
 import dataclasses
-import os
-from pathlib import Path
 
 from jaxaudit.audits.localization.pipeline import LocalizeConfig, localize
 from jaxaudit.audits.localization.running import pool
 from jaxaudit.data import Source
 from jaxaudit.evidence import SPLITS, UNITS, read_manifest
+from jaxaudit.paths import Location, as_place
 from jaxaudit.results import LocalizationResults, TargetFacts
 from jaxaudit.results.localization import ViewsFacts
 from jaxaudit.runtime.progress import Progress, silent
@@ -26,7 +25,7 @@ def localize_memorization(
     target: Target,
     members: Source,
     nonmembers: Source | None,
-    directory: str | os.PathLike,
+    directory: Location,
     config: LocalizeConfig,
     *,
     top: float = 0.01,
@@ -48,7 +47,7 @@ def localize_memorization(
     """
     check_fraction(top, "top")
     sides = dict(zip(SPLITS, (members, nonmembers), strict=True))
-    directory = Path(directory)
+    directory = as_place(directory)
 
     units = localize(target, members, directory / "units", config, progress=progress)
     pooled = None

@@ -1,12 +1,12 @@
 """From a target and its training pictures to UnitMem of every hidden unit: one pass, constant memory.
 
     DIRECTORY/manifest.json      what was asked, and of what
-    DIRECTORY/state-0.npz        running statistics of process 0, removed in the end
     DIRECTORY/units.npz          the result, a `UnitMap`
 
 Pictures are taken class by class, so that class means need no array per class: memory is a few arrays of the
 units' shape for each subset, whatever the number of pictures and classes. Subsets of different sizes are
-nested and share the pass. A killed run goes on after the last part (some whole classes) it had finished.
+nested and share the pass. A killed run goes on after the last part (some whole classes) it had finished;
+several processes share the parts (`jaxaudit.audits.localization.parts`).
 
 Axes: N pictures, R nested subsets, T stages, U units (`jaxaudit.evidence.units`).
 """
@@ -15,9 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import os
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -26,6 +24,7 @@ from jaxtyping import Float
 
 from jaxaudit.attacks.condition import condition_of, resolve_condition
 from jaxaudit.attacks.localization import ActivationMeter, Views
+from jaxaudit.audits.localization.parts import share_parts
 from jaxaudit.audits.localization.running import RunningUnits, unit_map
 from jaxaudit.audits.localization.subsets import Selection, choose
 from jaxaudit.audits.pictures import Pictures, look
@@ -34,9 +33,9 @@ from jaxaudit.data import PictureBatch, Source, batches
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import UNITS, UnitMap, claim
 from jaxaudit.evidence.units import FILE
+from jaxaudit.paths import Location, Place, as_place
 from jaxaudit.runtime.parallel import Pending, one_in_flight
 from jaxaudit.runtime.placement import Placement
-from jaxaudit.runtime.processes import my_share, wait_for_all_processes
 from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.targets import Target
 from jaxaudit_kernels.unit_memorization import no_items, observe
@@ -77,29 +76,29 @@ class LocalizeConfig:
 def localize(
     target: Target,
     source: Source,
-    directory: str | os.PathLike,
+    directory: Location,
     config: LocalizeConfig = LocalizeConfig(),
     *,
     progress: Progress = silent,
 ) -> UnitMap:
     """Measures UnitMem of every hidden unit over (subsets of) the pictures a target was trained on.
 
-    An earlier run of the same request in `directory` is continued. With several processes
-    (`jaxaudit.runtime.processes.initialize_processes`) each takes its share of the classes.
+    An earlier run of the same request in `directory` is continued. Several processes may fill it together,
+    each taking parts as it is free.
 
     Args:
       target: what is measured.
       source: pictures it was trained on; for a control, pictures it was not.
       directory: created if missing.
       config: see `LocalizeConfig`.
-      progress: hears of pictures measured by this process.
+      progress: hears of pictures, of all processes.
 
     Raises:
       InputError: if options do not fit the target, pictures cannot be used, labels do not mean the target's
         classes or captions are missing, a subset holds fewer than two pictures, or the folder holds another
         request.
     """
-    directory = Path(directory)
+    directory = as_place(directory)
     meter = ActivationMeter(
         target,
         config.views,
@@ -119,14 +118,8 @@ def localize(
         )
     run = {"target": target.name, **config.placement.record(meter.mesh)}
     claim(directory, UNITS, _request(target, chosen, pictures, config), run)
-    wait_for_all_processes("localize: request")
     if not (directory / FILE).exists():
-        states = _measure(meter, chosen, pictures, directory, config, progress)
-        if jax.process_index() == 0:
-            unit_map(states, chosen, stages=meter.stages, axis=meter.axis).save(directory)
-            for path in directory.glob("state-*.npz"):
-                path.unlink(missing_ok=True)
-        wait_for_all_processes("localize: result")
+        _measure(meter, chosen, pictures, directory, config, progress)
     progress(len(chosen.source), len(chosen.source), _doing(chosen))
     return UnitMap.load(directory)
 
@@ -152,56 +145,22 @@ def _measure(
     meter: ActivationMeter,
     chosen: Selection,
     pictures: Pictures,
-    directory: Path,
+    directory: Place,
     config: LocalizeConfig,
     progress: Progress,
-) -> list[RunningUnits]:
-    """The states of all processes in the end."""
-    num_subsets = len(chosen.shares)
-    path = directory / f"state-{jax.process_index()}.npz"
-    found = _states(directory, num_subsets, progress)
-    state = found.pop(path, None) or RunningUnits.empty(meter.shape, num_subsets)
-    finished = {part for each in _different([state, *found.values()]) for part in each.parts}
-    wait_for_all_processes("localize: start")  # so that no process writes before all have read
-    parts = list(chosen.parts(config.part_size))
-    mine = my_share([i for i in range(len(parts)) if i not in finished])
-    earlier = sum(len(parts[i]) for i in state.parts)
-    total, done = earlier + sum(len(parts[i]) for i in mine), earlier
-    for part in mine:
-        _measure_part(meter, chosen, pictures, parts[part], state, config.placement.batch_size)
-        state.parts.append(part)
-        state.save(path)
-        done += len(parts[part])
-        progress(done, total, _doing(chosen))
-    wait_for_all_processes("localize: end")
-    found = _states(directory, num_subsets, progress)
-    states = _different([state, *(each for file, each in found.items() if file != path)])
-    if sum(len(each.parts) for each in states) < len(parts):
-        raise InputError(
-            f"Another run writes to {directory} at the same time; let it finish, and run this again."
-        )
-    return states
-
-
-def _states(directory: Path, num_subsets: int, progress: Progress) -> dict[Path, RunningUnits]:
-    """What processes have left; one that cannot be read counts as not there, which `progress` hears of."""
-    found = {}
-    for file in sorted(directory.glob("state-*.npz")):
-        try:
-            found[file] = RunningUnits.load(file, num_subsets)
-        except InputError as error:
-            progress(0, 0, f"{str(error).rstrip('.')}; it is measured again")
-    return found
-
-
-def _different(states: Sequence[RunningUnits]) -> list[RunningUnits]:
-    """The states but for those that hold a part of one before, which another run may have left."""
-    kept, parts = [], set()
-    for state in states:
-        if parts.isdisjoint(state.parts):
-            kept.append(state)
-            parts.update(state.parts)
-    return kept
+) -> None:
+    """Returns when the map is there, made by this process or another."""
+    share_parts(
+        directory,
+        list(chosen.parts(config.part_size)),
+        lambda part, state: _measure_part(meter, chosen, pictures, part, state, config.placement.batch_size),
+        lambda states: unit_map(states, chosen, stages=meter.stages, axis=meter.axis).save(directory),
+        empty=RunningUnits.empty(meter.shape, len(chosen.shares)),
+        result=FILE,
+        process=config.placement.process,
+        progress=progress,
+        what=_doing(chosen),
+    )
 
 
 def _measure_part(

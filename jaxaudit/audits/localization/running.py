@@ -12,7 +12,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
@@ -20,6 +19,7 @@ from jaxtyping import Float
 from jaxaudit.audits.localization.subsets import Selection
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import UnitAxis, UnitMap, read_arrays, write_arrays
+from jaxaudit.paths import Place
 from jaxaudit_kernels.unit_memorization import (
     UnitStatistics,
     merge,
@@ -51,6 +51,10 @@ class RunningUnits:
         """Before the first picture, for units of that shape."""
         return cls([no_items(shape)] * num_subsets, [no_items(shape)] * num_subsets, [])
 
+    def copy(self) -> RunningUnits:
+        """One that can be added to without changing this one."""
+        return RunningUnits(list(self.pictures), list(self.classes), list(self.parts))
+
     def add_class(self, label: int, tiers: Sequence[UnitStatistics]) -> None:
         """Adds a whole class, given the statistics of its pictures by the smallest subset they are in."""
         so_far = no_items(tiers[0].total.shape)
@@ -62,7 +66,7 @@ class RunningUnits:
                     self.classes[subset], so_far.mean[None].astype(np.float32), np.array([label])
                 )
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Place) -> None:
         """Writes it, whole or not at all."""
         arrays = {"parts": np.array(self.parts, np.int64)}
         for over, subsets in (("pictures", self.pictures), ("classes", self.classes)):
@@ -71,7 +75,7 @@ class RunningUnits:
         write_arrays(path, arrays)
 
     @classmethod
-    def load(cls, path: Path, num_subsets: int) -> RunningUnits:
+    def load(cls, path: Place, num_subsets: int) -> RunningUnits:
         """What `save` wrote.
 
         Raises:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from jaxaudit.audits.collect import CollectConfig, collect_evidence
 from jaxaudit.audits.extraction import ExtractionConfig, complete_images, extract
 from jaxaudit.data import Source
 from jaxaudit.feature_extractors import Extractor
+from jaxaudit.paths import Place
 from jaxaudit.results import (
     Interval,
     Measured,
@@ -61,7 +61,7 @@ def measure(
     target: Target,
     members: Source,
     nonmembers: Source,
-    folder: Path,
+    folder: Place,
     config: MitigateConfig,
     similarity: Similarity,
     extractor: Extractor,

@@ -7,9 +7,7 @@ change (none, scaled units, output noise) ──► target ──► audit, extr
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from jaxaudit.attacks.condition import resolve_condition
 from jaxaudit.attacks.similarity import Similarity, get_similarity
@@ -21,6 +19,7 @@ from jaxaudit.data import Source
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import SPLITS, Contents, UnitMap, claim
 from jaxaudit.feature_extractors import Extractor, pixels
+from jaxaudit.paths import Location, Place, as_place
 from jaxaudit.results import (
     ChangedTarget,
     ChangeFacts,
@@ -42,7 +41,7 @@ def measure_changes(
     changes: Sequence[Change],
     members: Source,
     nonmembers: Source,
-    directory: str | os.PathLike,
+    directory: Location,
     config: MitigateConfig,
     *,
     units: UnitMap | None = None,
@@ -80,7 +79,7 @@ def measure_changes(
     )
     records = []
     for i, change in enumerate(changes):
-        folder = Path(directory) / change.name
+        folder = as_place(directory) / change.name
         changed = change.apply(target, units)
         records.append(
             ChangedTarget(
@@ -118,7 +117,7 @@ def _measured_once(
     members: Source,
     nonmembers: Source,
     pictures: Sequence[Pictures],
-    folder: Path,
+    folder: Place,
     config: MitigateConfig,
     similarity: Similarity,
     extractor: Extractor,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from jaxaudit.audits.reliability.unit_control import study_unit_control
 from jaxaudit.audits.reliability.unseen import Rows, ScoredPictures, score_pictures
 from jaxaudit.audits.reliability.verdicts import OneView, trained_on, verdict_rates
 from jaxaudit.data import Source
+from jaxaudit.paths import Location, as_place
 from jaxaudit.results import ReliabilityResults, TargetReliability, VerdictRates
 from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.targets import Target
@@ -58,7 +58,7 @@ def study_reliability(
     targets: Sequence[Target],
     members: Source,
     unseen: Source,
-    directory: str | os.PathLike,
+    directory: Location,
     config: ReliabilityConfig = ReliabilityConfig(),
     *,
     progress: Progress = silent,
@@ -77,7 +77,7 @@ def study_reliability(
     """
     found, controls, powers = [], [], []
     for target in targets if "verdicts" in config.studies else ():
-        folder = Path(directory) / Path(target.name).name
+        folder = as_place(directory) / Path(target.name).name
         pictures = score_pictures(target, members, unseen, folder, config.collect, progress=progress)
         found.append(_verdicts(target, pictures, config, progress))
     for alternative in ALTERNATIVES if "alternatives" in config.studies else ():

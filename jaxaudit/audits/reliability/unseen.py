@@ -10,7 +10,6 @@ Axes: N pictures, F scores, K blind features.
 from __future__ import annotations
 
 import dataclasses
-import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +25,7 @@ from jaxaudit.audits.collect import CollectConfig, collect_evidence
 from jaxaudit.data import Picture, Source
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import Evidence
+from jaxaudit.paths import Location, as_place
 from jaxaudit.protocols import DEFAULT
 from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.targets import Target
@@ -82,7 +82,7 @@ def score_pictures(
     target: Target,
     members: Source,
     unseen: Source,
-    directory: str | os.PathLike,
+    directory: Location,
     config: CollectConfig,
     *,
     progress: Progress = silent,
@@ -116,7 +116,7 @@ def score_pictures(
     }
     rows = []
     for name, sides in pairs.items():
-        evidence = collect_evidence(target, *sides, Path(directory) / name, config, progress=progress)
+        evidence = collect_evidence(target, *sides, as_place(directory) / name, config, progress=progress)
         names = tuple(
             score for group in evidence.request["feature_sets"][DEFAULT.name].values() for score in group
         )

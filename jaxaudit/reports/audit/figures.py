@@ -1,24 +1,21 @@
 """All figures of an audit, as files or as matplotlib figures."""
 
-import os
-from pathlib import Path
-
 from matplotlib.figure import Figure
 
+from jaxaudit.paths import Location, Place, as_place, make_folder
 from jaxaudit.reports.audit import membership_figures, power_figure
 from jaxaudit.reports.kit import style
 from jaxaudit.results import AuditResults
 
 
-def draw_figures(results: AuditResults, directory: str | os.PathLike) -> list[Path]:
+def draw_figures(results: AuditResults, directory: Location) -> list[Place]:
     """Writes each figure as PNG (200 dpi) and SVG; the same results give the same bytes.
 
     Returns:
       The files written to `directory`, which is created if missing. There is no p-value figure where the
       sets could not be tested.
     """
-    directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
+    directory = make_folder(as_place(directory))
     return [
         path for name, figure in make_figures(results).items() for path in style.save(figure, directory, name)
     ]

@@ -8,7 +8,6 @@ import contextlib
 import io
 import math
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib
@@ -18,7 +17,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from jaxaudit.evidence.files import write_atomically
+from jaxaudit.files import write_atomically
+from jaxaudit.paths import Place
 from jaxaudit.reports.kit.formats import Format
 
 INK = "#1f2a37"
@@ -123,7 +123,7 @@ def to_svg(figure: Figure, name: str) -> str:
     return buffer.getvalue()
 
 
-def save(figure: Figure, directory: Path, name: str) -> list[Path]:
+def save(figure: Figure, directory: Place, name: str) -> list[Place]:
     """Writes NAME.png at twice the resolution, and NAME.svg, each whole or not at all."""
     png, svg = directory / f"{name}.png", directory / f"{name}.svg"
     with house_style():

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from jaxaudit.paths import Location, Place, as_place, make_folder
 from jaxaudit.reports.kit import formats, style
 from jaxaudit.results import Localization, LocalizationResults
 
@@ -19,14 +18,13 @@ _MOST_NUMBERS = 80  # cells of a map with their number inside
 _MOST_CLASSES = 20
 
 
-def draw_localization(results: LocalizationResults, directory: str | os.PathLike) -> list[Path]:
+def draw_localization(results: LocalizationResults, directory: Location) -> list[Place]:
     """Writes each figure as PNG (200 dpi) and SVG; the same results give the same bytes.
 
     Returns:
       The files written to `directory`, which is created if missing.
     """
-    directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
+    directory = make_folder(as_place(directory))
     return [
         path
         for name, figure in localization_figures(results).items()

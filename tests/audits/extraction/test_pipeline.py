@@ -1,17 +1,17 @@
 """The attack from sources to counts, on a model of which it is known what it has memorised."""
 
 import dataclasses
+import threading
 
-import jax
 import numpy as np
 import pytest
 
-from jaxaudit.audits import fill
 from jaxaudit.audits.extraction import ExtractionConfig, complete_images, extract, rank_candidates
 from jaxaudit.data import open_source
 from jaxaudit.errors import InputError
 from jaxaudit.results.extraction import Counts
 from jaxaudit.runtime.placement import Placement
+from jaxaudit.runtime.processes import Process
 from tests import tiny
 from tests.audits.extraction.planted import HELD_OUT, MEMBERS, planted_target
 from tests.results.round_trip import assert_round_trips
@@ -106,23 +106,29 @@ def test_a_killed_run_ends_with_the_same_files(kept, tmp_path, what, after):
     assert found.results == kept[1].results
 
 
-def test_processes_share_the_shards(kept, tmp_path, monkeypatch):
-    """Two processes, one after the other: the first leaves its half, the second finishes and reads both."""
-    monkeypatch.setattr(fill, "wait_for_all_processes", lambda label: None)
-    monkeypatch.setattr(jax, "process_count", lambda: 2)
-    target, source = planted_target()[0], open_source(MEMBERS)
-    with pytest.raises(InputError, match="Several processes need a directory"):
-        rank_candidates(target, source, CONFIG)
-    place = tmp_path / "ranking"
-    with pytest.raises(InputError, match="is missing; run what filled"):  # in earnest it would have waited
-        rank_candidates(target, source, CONFIG, directory=place)
-    assert [path.name[:14] for path in sorted(place.glob("*.parquet"))] == [
-        "pictures-00000",
-        "pictures-00002",
+def test_processes_share_the_shards(kept, tmp_path):
+    """Two at once; either has the whole ranking, of the same files as one has alone."""
+    target, source, ranked = planted_target()[0], open_source(MEMBERS), {}
+    configs = [
+        dataclasses.replace(CONFIG, placement=Placement(16, process=Process(index, 2))) for index in range(2)
     ]
-    monkeypatch.setattr(jax, "process_index", lambda: 1)
-    ranked = rank_candidates(target, source, CONFIG, directory=place)
-    assert list(ranked.sample_ids) == list(kept[1].candidates.candidates.sample_ids)
+    with pytest.raises(InputError, match="Several processes need a directory"):
+        rank_candidates(target, source, configs[0])
+
+    def process(index):
+        ranked[index] = rank_candidates(target, source, configs[index], directory=tmp_path / "ranking")
+
+    threads = [threading.Thread(target=process, args=(index,)) for index in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    expected = kept[1].candidates.candidates
+    for found in ranked.values():
+        assert list(found.sample_ids) == list(expected.sample_ids)
+        np.testing.assert_allclose(found.scores["greedy_match"], expected.scores["greedy_match"], rtol=1e-5)
+    assert len(ranked) == 2
+    assert len(list((tmp_path / "ranking").glob("*.parquet"))) == 3
 
 
 def test_another_request_is_refused(kept):
