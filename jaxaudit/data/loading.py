@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float32, Int32
 
 from jaxaudit.data.blind import BLIND_NAMES, blind_features
+from jaxaudit.data.conditions import condition_digest
 from jaxaudit.data.images import UnusableImageError, pixel_digest
 from jaxaudit.data.preprocessing import Preprocessing, resize_crop, to_range
 from jaxaudit.data.source import Source, report_unusable
@@ -43,6 +44,11 @@ class PictureBatch:
     digests: tuple[str, ...]
     captions: tuple[str | None, ...]
     embeddings: Float32[np.ndarray, "B T D"] | None
+
+    def condition(self, row: int) -> bytes:
+        """The `condition_digest` of a sample."""
+        embedding = None if self.embeddings is None else self.embeddings[row]
+        return condition_digest(int(self.labels[row]), self.captions[row], embedding)
 
 
 def batches(
