@@ -83,7 +83,7 @@ def main(argv: Sequence[str]) -> None:
         shard_size=_SHARD_SIZE.value,
     )
     directory = shared_flags.out_folder(_OUT.value, "audits")
-    sides = shared_flags.open_sources()
+    sides = shared_flags.open_sources(directory)
     initialize_processes(flags.FLAGS.distributed)
     plan = shared_flags.read_plan()
     target = shared_flags.load(console)

@@ -83,7 +83,7 @@ def main(argv: Sequence[str]) -> None:
     )
     changes = _changes()
     directory = shared_flags.out_folder(_OUT.value, "mitigations")
-    members, nonmembers = shared_flags.open_sources()
+    members, nonmembers = shared_flags.open_sources(directory)
     target = shared_flags.load(console)
     check_sides(target, members, nonmembers)
     check_sizes(target, members, nonmembers, config.assess, num_samples=flag.num_samples)

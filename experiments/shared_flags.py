@@ -11,7 +11,7 @@ from rich.console import Console
 from jaxaudit import cli
 from jaxaudit.data import Source, open_source
 from jaxaudit.errors import InputError
-from jaxaudit.outputs import check_file, check_folder
+from jaxaudit.outputs import check_file, check_folder, user_cache
 from jaxaudit.protocols import DEFAULT, PROTOCOLS, VALID_PROCEDURES, get_procedure, get_protocol
 
 from .progress import reported
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from jaxaudit.targets import Target
 
 FLAGS = flags.FLAGS
+_NO_INDEX = "none"
 
 
 @cli.flag_group("What is audited")
@@ -47,7 +48,19 @@ def define_data() -> None:
     )
     flags.DEFINE_string("nonmembers", "digits:nonmembers", "Pictures it was not trained on, likewise.")
     flags.DEFINE_integer("num_samples", 0, "Pictures drawn from each side; 0 means all.", lower_bound=0)
+    define_reading()
+
+
+@cli.flag_group("What is audited")
+def define_reading() -> None:
+    """How pictures are read."""
     flags.DEFINE_bool("skip_unreadable", False, "Leave out pictures that cannot be used, and list them.")
+    flags.DEFINE_string(
+        "index",
+        None,
+        "Folder that keeps what reading the pictures told, for every later audit of the same files; 'none' "
+        "keeps nothing. Default ~/.cache/jaxaudit/pictures, or OUT/index where several hosts share the work.",
+    )
 
 
 @cli.flag_group("What is audited")
@@ -120,12 +133,34 @@ def write_plan(made: Plan, console: Console) -> None:
         )
 
 
-def open_sources() -> tuple[Source, Source]:
-    """Members and nonmembers, as the flags of `define_data` name them."""
-    skip = FLAGS.skip_unreadable
-    return open_source(FLAGS.members, skip_unreadable=skip), open_source(
-        FLAGS.nonmembers, skip_unreadable=skip
-    )
+def open_pictures(spec: str, out: Path) -> Source:
+    """The source of that text, read as the flags of `define_reading` say, for results in `out`.
+
+    Raises:
+      InputError: as `open_source`, or if nothing can be written to --index.
+    """
+    return open_source(spec, skip_unreadable=FLAGS.skip_unreadable, index=_index_folder(out))
+
+
+def _index_folder(out: Path) -> str | None:
+    """None keeps nothing: as where the default folder, which nobody asked for, cannot be written to."""
+    if FLAGS.index is not None:
+        return None if FLAGS.index == _NO_INDEX else str(check_folder(FLAGS.index))
+    if any(name in FLAGS and FLAGS[name].value for name in ("distributed", "process")):
+        return str(out / "index")
+    try:
+        return str(check_folder(user_cache("pictures")))
+    except InputError:
+        return None
+
+
+def open_sources(out: Path) -> tuple[Source, Source]:
+    """Members and nonmembers, as the flags of `define_data` name them, for results in `out`.
+
+    Raises:
+      InputError: as `open_pictures`.
+    """
+    return open_pictures(FLAGS.members, out), open_pictures(FLAGS.nonmembers, out)
 
 
 @cli.flag_group("Machine")

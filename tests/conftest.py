@@ -29,6 +29,10 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     programs = tempfile.mkdtemp(prefix="jaxaudit-programs-")
     atexit.register(shutil.rmtree, programs, ignore_errors=True)
     os.environ["JAX_COMPILATION_CACHE_DIR"] = programs
+if "JAXAUDIT_CACHE" not in os.environ:
+    kept = tempfile.mkdtemp(prefix="jaxaudit-cache-")
+    atexit.register(shutil.rmtree, kept, ignore_errors=True)
+    os.environ["JAXAUDIT_CACHE"] = kept
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
 import jax

@@ -15,7 +15,7 @@ from jaxaudit.data.conditions import condition_digest
 from jaxaudit.data.duplicates import Fingerprints
 from jaxaudit.data.images import UnusableImageError
 from jaxaudit.data.preprocessing import Preprocessing, check_size
-from jaxaudit.data.source import Source, report_unusable
+from jaxaudit.data.source import NUM_READERS, Source, report_unusable
 from jaxaudit.data.traits import Traits, join_traits, read_traits, texts
 
 _CHUNK = 1024  # pictures looked at together
@@ -56,7 +56,7 @@ def scan(
     preprocessing: Preprocessing,
     *,
     known: Iterable[Traits] | None = None,
-    num_threads: int = 16,
+    num_threads: int = NUM_READERS,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Scan:
     """Looks at every sample once: are all of them usable, which are the same, what will the model be told?

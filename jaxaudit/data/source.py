@@ -6,6 +6,7 @@ Axes: N samples of a source, H height, W width, T tokens and D channels of a cap
 import dataclasses
 import functools
 import hashlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -19,6 +20,8 @@ from jaxaudit.errors import InputError
 
 UNKNOWN_LABEL = -1
 """The label of a picture whose class nobody gave."""
+NUM_READERS = max(16, os.cpu_count() or 1)
+"""Threads that read pictures at once: decoding keeps cores busy, and disks far away are waited for."""
 
 
 class Picture(NamedTuple):

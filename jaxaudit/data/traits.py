@@ -16,7 +16,7 @@ from jaxtyping import Int, Int32, UInt8, UInt64
 
 from jaxaudit.data.duplicates import fingerprint
 from jaxaudit.data.images import UnusableImageError, pixel_digest
-from jaxaudit.data.source import UNKNOWN_LABEL, Source
+from jaxaudit.data.source import NUM_READERS, UNKNOWN_LABEL, Source
 
 _NOTHING = json.dumps(None)
 
@@ -57,7 +57,7 @@ def join_traits(parts: Sequence[Traits]) -> Traits:
     return Traits(**{name: np.concatenate([vars(part)[name] for part in parts]) for name in vars(parts[0])})
 
 
-def read_traits(source: Source, rows: Sequence[int], *, num_threads: int = 16) -> Traits:
+def read_traits(source: Source, rows: Sequence[int], *, num_threads: int = NUM_READERS) -> Traits:
     """Reads pictures of a source; what cannot be read has a reason."""
     with ThreadPoolExecutor(num_threads) as pool:
         found = list(pool.map(lambda index: _read(source, index), rows))

@@ -22,6 +22,7 @@ import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import features
@@ -54,14 +55,15 @@ class PictureIndex(ShardFolder):
         self._source, self._origin = source, origin
 
     @functools.cached_property
-    def _stamps(self) -> list[str]:
-        """[N] of the pictures, as their files are now."""
+    def _stamps(self) -> np.ndarray:
+        """[N] of the pictures, as their files were when this was asked first; text."""
         with ThreadPoolExecutor(_THREADS) as pool:
             stamps = pool.map(self._origin.stamp, range(len(self._source)))
-            return [
-                hashlib.sha256(f"{name}\0{stamp}".encode()).hexdigest()[:32]
-                for name, stamp in zip(self._source.ids, stamps, strict=True)
-            ]
+            named = (f"{name}\0{stamp}" for name, stamp in zip(self._source.ids, stamps, strict=True))
+            return np.array([hashlib.sha256(each.encode()).hexdigest()[:32].encode() for each in named])
+
+    def _stamps_of(self, shard: Shard) -> list[str]:
+        return self._stamps[shard.start : shard.stop].astype(np.str_).tolist()
 
     def shards(self, split: str | None = None) -> list[Shard]:
         """The files, in the order of the source; each is a split of its own."""
@@ -69,30 +71,34 @@ class PictureIndex(ShardFolder):
 
     @functools.cached_property
     def _shards(self) -> list[Shard]:
-        starts = range(0, len(self._stamps), _ROWS)
-        parts = [self._stamps[start : start + _ROWS] for start in starts]
-        names = [hashlib.sha256("".join(part).encode()).hexdigest()[:32] for part in parts]
+        total = len(self._source)
+        parts = [range(start, min(start + _ROWS, total)) for start in range(0, total, _ROWS)]
         return [
-            Shard(name, 0, 1, start, start + len(part))
-            for name, start, part in zip(names, starts, parts, strict=True)
+            Shard(
+                hashlib.sha256(b"".join(self._stamps[part.start : part.stop].tolist())).hexdigest()[:32],
+                0,
+                1,
+                part.start,
+                part.stop,
+            )
+            for part in parts
         ]
 
-    def compute(self, shard: Shard, done: Callable[[int], None]) -> dict[str, np.ndarray]:
+    def compute(self, shard: Shard, done: Callable[[int], None]) -> dict[str, Any]:
         """The columns of a file, of which only those rows are read that no other file of the folder has."""
-        stamps = np.array(self._stamps[shard.start : shard.stop])
-        kept, place = self._elsewhere
-        here = np.array([place.get(stamp, -1) for stamp in stamps.tolist()])
-        unknown = np.flatnonzero(here < 0)
-        parts = [*kept, read_traits(self._source, (shard.start + unknown).tolist())]
-        here[unknown] = sum(map(len, kept)) + np.arange(len(unknown))
+        stamps, (kept, place) = self._stamps_of(shard), self._elsewhere
+        here = np.array([place.get(stamp, -1) for stamp in stamps])
+        known, unknown = np.flatnonzero(here >= 0), np.flatnonzero(here < 0)
+        read = read_traits(self._source, (shard.start + unknown).tolist())
+        both = join_traits([read, *(each.take(here[known]) for each in kept)])
         done(len(shard))
-        return {_STAMP: stamps, **vars(join_traits(parts).take(here))}
+        return {_STAMP: stamps, **vars(both.take(np.argsort(np.concatenate([unknown, known]))))}
 
     @functools.cached_property
     def _elsewhere(self) -> tuple[list[Traits], dict[str, int]]:
-        """What files of other names hold of the pictures of missing ones, and {stamp: its row in it}."""
+        """What files of other names hold of the pictures of missing ones, if any, and {stamp: row in it}."""
         ours = {shard.filename for shard in self.shards()}
-        wanted = {stamp for shard in self.missing() for stamp in self._stamps[shard.start : shard.stop]}
+        wanted = {stamp for shard in self.missing() for stamp in self._stamps_of(shard)}
         parts: list[Traits] = []
         place: dict[str, int] = {}
         for shard, stamps, traits in self._files():
@@ -112,7 +118,7 @@ class PictureIndex(ShardFolder):
 
     def forget(self, sample_id: str) -> None:
         """Removes every file that speaks of the picture, so that it is read the next time."""
-        stamp = self._stamps[list(self._source.ids).index(sample_id)]
+        stamp = self._stamps[list(self._source.ids).index(sample_id)].decode()
         for shard, stamps, _ in self._files():
             if stamp in stamps:
                 self.path(shard).unlink(missing_ok=True)
