@@ -59,9 +59,8 @@ def main(argv: Sequence[str]) -> None:
     directory = shared_flags.out_folder(_OUT.value, "identifications")
     previous = read_results(_PREVIOUS.value, OwnersAnswer) if _PREVIOUS.value else None
     plan = shared_flags.read_plan()
-    sides = tuple(
-        shared_flags.open_pictures(spec, directory) for spec in (_PUBLISHED.value, _UNPUBLISHED.value)
-    )
+    published = shared_flags.open_pictures(_PUBLISHED.value, directory)
+    sides = published, shared_flags.open_pictures(_UNPUBLISHED.value, directory)
     target = shared_flags.load(console)
     check_sides(target, *sides)
     check_sizes(target, *sides, assess_config)

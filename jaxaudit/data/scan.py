@@ -4,6 +4,7 @@ Axes: N samples, H height, W width.
 """
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -86,13 +87,14 @@ def scan(
             of_part = slice(rows.start, rows.stop)
             usable[of_part] = reasons == ""
             hashes[of_part], thumbnails[of_part] = part.hash, part.thumbnail
-            unusable |= {source.ids[row]: reasons[row - rows.start] for row in rows if not usable[row]}
+            of_these = zip(rows, reasons.tolist(), strict=True)
+            unusable |= {source.ids[row]: reason for row, reason in of_these if reason}
             places = np.flatnonzero(usable[of_part])
             part, rows = part.take(places), (rows.start + places).tolist()
-            tells = pool.map(source.told, rows, part.label.tolist(), texts(part.caption))
+            tells = pool.map(functools.partial(_tell, source), rows, part.label.tolist(), texts(part.caption))
             groups += texts(part.group) if source.groups is None else [source.groups[row] for row in rows]
-            for row, digest, (label, *caption) in zip(rows, part.digest.tolist(), tells, strict=True):
-                name, condition = source.ids[row], condition_digest(label, *caption)
+            for row, digest, (label, condition) in zip(rows, part.digest.tolist(), tells, strict=True):
+                name = source.ids[row]
                 of_row = name.encode() + b"\0"
                 digests[name] = digest
                 pixels.update(of_row + digest.encode())
@@ -114,6 +116,12 @@ def scan(
         prints=prints if usable.all() else prints.take(np.flatnonzero(usable)),
         groups=tuple(groups),
     )
+
+
+def _tell(source: Source, row: int, label: int, caption: str | None) -> tuple[int, bytes]:
+    """The class of a picture, and the digest of all that it tells the model."""
+    label, caption, embedding = source.told(row, label, caption)
+    return label, condition_digest(label, caption, embedding)
 
 
 def _parts(
