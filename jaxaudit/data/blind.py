@@ -194,5 +194,5 @@ def _places(grey: np.ndarray) -> np.ndarray:
     columns, rows = weight.sum(axis=0), weight.sum(axis=1)
     centre_x, centre_y = columns @ x, rows @ y
     powers_x, powers_y = ((axis[:, None]) ** np.arange(4) for axis in (x - centre_x, y - centre_y))
-    moments = powers_y.T @ weight @ powers_x
+    moments = np.einsum("yj,yx->jx", powers_y, weight) @ powers_x  # without BLAS, see above
     return np.array([centre_x, centre_y, *(moments[j, i] for i, j in _MOMENTS)])

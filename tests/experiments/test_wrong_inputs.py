@@ -165,6 +165,8 @@ PLACES = [
 ]
 FILES = [(program, {"out": "{here}/file"}, "file is") for program in RIGHT if program != "benchmark"]
 OTHER_PLACES = [
+    ("audit", {"index": BELOW_A_FILE}, "file is no folder, so nothing can be written to"),
+    ("identify_data", {"index": NOWHERE}, f"Nothing can be written to {NOWHERE}"),
     ("benchmark", {"out": "{here}/empty"}, "is there and no file"),
     ("convert", {**EXTRACTOR, "out": BELOW_A_FILE}, "is no folder"),
     ("convert", {**EXTRACTOR, "out": TOO_LONG}, "File name too long"),
