@@ -104,7 +104,6 @@ def scan(
                     told[name] = condition
             progress(of_part.stop, total)
     report_unusable(source, unusable, total)
-    prints = Fingerprints(hashes, thumbnails)
     return Scan(
         usable,
         unusable,
@@ -113,7 +112,7 @@ def scan(
         pixels=pixels.hexdigest(),
         labels=labels.hexdigest(),
         conditions=conditions.hexdigest(),
-        prints=prints if usable.all() else prints.take(np.flatnonzero(usable)),
+        prints=Fingerprints(hashes, thumbnails).take(np.flatnonzero(usable)),
         groups=tuple(groups),
     )
 
