@@ -11,6 +11,7 @@ setup(
         *find_namespace_packages(include=["jaxaudit", "jaxaudit.*", "checkpoints_convert"]),
         "jaxaudit_kernels",
         "jaxaudit_experiments",
+        "jaxaudit_experiments.yardstick",
     ],
     package_dir={"jaxaudit_kernels": "kernels/jaxaudit_kernels", "jaxaudit_experiments": "experiments"},
 )

@@ -9,6 +9,8 @@ A feature extractor, to a file for `jaxaudit.feature_extractors.load_extractor`:
   jaxaudit convert --family=sscd --weights=sscd_disc_mixup.torchvision.pt --out=sscd.safetensors
 """
 
+import resource
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -51,6 +53,12 @@ with cli.flag_group("Output"):
     _OUT = flags.DEFINE_string(
         "out", None, "Directory or, for a feature extractor, file to write.", required=True
     )
+    _DTYPE = flags.DEFINE_enum(
+        "dtype",
+        "float32",
+        ["float32", "bfloat16"],
+        "Precision in which a target's parameters are stored; bfloat16 rounds them and takes half the disk.",
+    )
     _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace what is already there.")
 
 
@@ -80,7 +88,9 @@ def _convert_target() -> None:
     check_writable(_OUT.value, overwrite=_OVERWRITE.value)
     check_new_folder(_OUT.value)
     files = {flag.name: flag.value for flag in (_GENERATOR, _TOKENIZER) if flag.value is not None}
-    converted = convert_files(_FAMILY.value, files, variant=_VARIANT.value, num_heads=_NUM_HEADS.value)
+    converted = convert_files(
+        _FAMILY.value, files, variant=_VARIANT.value, num_heads=_NUM_HEADS.value, dtype=_DTYPE.value
+    )
     record = save_target(
         _OUT.value,
         family=converted.family,
@@ -96,6 +106,8 @@ def _convert_target() -> None:
 def _convert_extractor(weights: str) -> None:
     if _NUM_HEADS.value is not None:
         raise InputError(f"num_heads={_NUM_HEADS.value} is not needed: {_FAMILY.value} has no attention.")
+    if _DTYPE.value != "float32":
+        raise InputError(f"dtype={_DTYPE.value} is of targets; {_FAMILY.value} is stored in float32.")
     check_file_writable(_OUT.value, overwrite=_OVERWRITE.value)
     check_file(_OUT.value)
     converted = convert_extractor(_FAMILY.value, weights, variant=_VARIANT.value)
@@ -110,11 +122,19 @@ def _print_summary(converted: Converted, record: Mapping[str, Any]) -> None:
         size = sum(leaf.size for leaf in jax.tree.leaves(params))
         facts = ", ".join(f"{name} {value}" for name, value in converted.config[part].items())
         table.add_row(part, f"{size:,} parameters", Text(facts, style="dim"))
-    table.add_row("written", f"{record['num_params']:,} parameters", Text(str(_OUT.value), style="bold"))
+    stored = f"{record['num_params']:,} parameters in {' and '.join(record['dtypes'])}"
+    table.add_row("written", stored, Text(str(_OUT.value), style="bold"))
+    table.add_row("memory", f"{_peak_memory() / 1e9:.2f} GB at most")
     Console(highlight=False).print(table)
     name = matching_variant(converted)
     if name is not None and converted.provenance["variant"] is None:
         print(f"These are the shapes of {name}: --variant={name} would record its address and licence.")
+
+
+def _peak_memory() -> int:
+    """Bytes of the largest resident set this process had."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def run() -> None:

@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
+
 from checkpoints_convert import inception, sscd
 from checkpoints_convert.mapping import convert
 from checkpoints_convert.pipeline import find, not_such
@@ -82,10 +85,11 @@ def convert_extractor(kind: str, weights: str | Path, *, variant: str | None = N
     if released is not None and to_dict(released.config) != config:
         raise InputError(f"{path} does not hold {variant}: its shape is {config}.")
     source = f"{path}, read as a {layout.title},"
+    params = convert(state, layout.table, abstract_params(kind, config), source=source)
     return ConvertedExtractor(
         kind=kind,
         config=config,
-        params=convert(state, layout.table, abstract_params(kind, config), source=source),
+        params=jax.tree.map(np.asarray, params),
         provenance={
             "variant": variant,
             "licence": released and released.licence,

@@ -12,6 +12,7 @@ Axes of the stored tensors: O output features, I input features, H W kernel heig
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -22,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
+from checkpoints_convert.stored import StoredArray
 from jaxaudit.errors import InputError
 
 Transform = Callable[[Any], Any]
@@ -89,14 +91,15 @@ def convert(state_dict: Mapping[str, Any], table: Table, abstract: Any, *, sourc
     """The parameters of a model, from the tensors of a PyTorch checkpoint.
 
     Args:
-      state_dict: {PyTorch key: array}; `jax.ShapeDtypeStruct`s instead of arrays give the tree of shapes.
+      state_dict: {PyTorch key: array}, which is read here one after the other to see whether it is finite;
+        `jax.ShapeDtypeStruct`s instead of arrays give the tree of shapes.
       table: the rows; every key must match exactly one, and every parameter be reached by exactly one key.
       abstract: nested dict of `jax.ShapeDtypeStruct`, the parameters the model wants.
       source: what the error message calls the checkpoint.
 
     Returns:
-      Nested dict of NumPy arrays with the structure, shapes and dtypes of `abstract`. Arrays that need no
-      cast are views of the input.
+      Nested dict with the structure, shapes and dtypes of `abstract`, of `StoredArray`s: each is read and
+      transformed whenever its values are asked for. Arrays that need no cast are views of the input.
 
     Raises:
       InputError: unknown or ambiguous keys, two keys with one path, unfilled parameters, wrong shapes or
@@ -158,15 +161,19 @@ def _fit(tensor: Any, transform: Transform, want: jax.ShapeDtypeStruct) -> Any:
             _shape(tensor) if shape == tuple(tensor.shape) else f"{_shape(tensor)}, turned into {list(shape)}"
         )
         raise _Problem("tensors of the wrong shape", f"{found}, not {_shape(want)}")
-    floating = np.issubdtype(want.dtype, np.floating)
+    floating = jnp.issubdtype(want.dtype, np.floating)
     if floating != jnp.issubdtype(tensor.dtype, np.floating):
         raise _Problem("tensors of the wrong type", f"{tensor.dtype}, not {want.dtype}")
     if isinstance(tensor, jax.ShapeDtypeStruct):
         return jax.ShapeDtypeStruct(want.shape, want.dtype)
-    array = tensor.astype(want.dtype, copy=False)
-    if floating and (bad := array.size - np.count_nonzero(np.isfinite(array))):
-        raise _Problem("tensors with NaN or infinite values", f"{bad} of {array.size} values")
-    return transform(array)
+    read = functools.partial(_transformed, tensor, transform, want.dtype)
+    if floating and (bad := np.count_nonzero(~np.isfinite(read()))):
+        raise _Problem("tensors with NaN or infinite values", f"{bad} of {tensor.size} values")
+    return StoredArray(want.shape, want.dtype, read)
+
+
+def _transformed(tensor: Any, transform: Transform, dtype: np.dtype[Any]) -> np.ndarray:
+    return transform(np.asarray(tensor).astype(dtype, copy=False))
 
 
 def _shape(x: Any) -> str:

@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from checkpoints_convert import CONVERSIONS
 from checkpoints_convert.mapping import convert
 from checkpoints_convert.reading import read, sha256, unwrap
 from checkpoints_convert.records import Conversion, Part
+from checkpoints_convert.stored import StoredArray
+from jaxaudit.checkpoint.parameters import cast
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError, unknown_name
 from jaxaudit.families import get_family
@@ -26,7 +29,8 @@ class Converted:
     Attributes:
       family: name of the family.
       config: its config dict, read from the shapes.
-      params: {"generator": ..., "tokenizer": ...}, nested dicts of float32 NumPy arrays.
+      params: {"generator": ..., "tokenizer": ...}, nested dicts of arrays that stay in the files until they
+        are saved (`np.asarray` reads one).
       preprocessing: how a picture becomes the target's input.
       provenance: "variant" and "licence" (None where not stated) and "sources": for each part the name,
         address (None where not known), sha256 and nesting of its file.
@@ -45,8 +49,9 @@ def convert_files(
     *,
     variant: str | None = None,
     num_heads: int | None = None,
+    dtype: DTypeLike = jnp.float32,
 ) -> Converted:
-    """Reads and converts the checkpoint files of one target.
+    """Converts the checkpoint files of one target, which need not fit into memory.
 
     Args:
       family: a name in `CONVERSIONS`.
@@ -55,6 +60,7 @@ def convert_files(
         are recorded; the weights themselves cannot be recognised.
       num_heads: attention heads, for families whose shapes keep no trace of them; default those of the
         released model with these shapes.
+      dtype: of the floating parameters.
 
     Raises:
       InputError: if a file cannot be read, is something else (and what), or does not fit, with all that is
@@ -76,7 +82,7 @@ def convert_files(
     released = home.VARIANTS[variant] if variant is not None else None
     if variant is not None and released is not None:
         _check_variant(variant, released, config)
-    abstract = home.abstract_params(config)
+    abstract = cast(home.abstract_params(config), jnp.dtype(dtype), None)
     params, problems = {}, []
     for name, part in conversion.parts.items():
         try:
@@ -107,7 +113,7 @@ def matching_variant(converted: Converted) -> str | None:
 
 def _select(
     content: Mapping[str, Any], conversion: Conversion, name: str, path: Path
-) -> tuple[str, dict[str, np.ndarray]]:
+) -> tuple[str, dict[str, StoredArray]]:
     """Where in the file the state dict of that part is, and the state dict."""
     part = conversion.parts[name]
     if (found := find(content, part)) is not None:
@@ -135,7 +141,7 @@ def not_such(part: Part, content: Mapping[str, Any], path: Path) -> InputError:
     )
 
 
-def find(content: Mapping[str, Any], part: Part) -> tuple[str, dict[str, np.ndarray]] | None:
+def find(content: Mapping[str, Any], part: Part) -> tuple[str, dict[str, StoredArray]] | None:
     """Where in the file such a part is, and its state dict; None if there is none."""
     for nesting in part.nestings:
         state = unwrap(content, nesting)

@@ -22,6 +22,9 @@ _NAMES = (
     "reliability",
     "train_target",
     "benchmark",
+    "compile",
+    "plan",
+    "precision",
 )
 PROGRAMS = {
     **{name: f"{__package__}.{name}" for name in _NAMES},

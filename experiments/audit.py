@@ -48,6 +48,7 @@ shared_flags.define_statistics()
 shared_flags.define_plan()
 shared_flags.define_seed()
 shared_flags.define_devices(batch_size=64)
+shared_flags.define_compile_only()
 shared_flags.define_processes()
 with cli.flag_group("Output"):
     _OUT = flags.DEFINE_string("out", None, "Where everything goes; default audits/TARGET.")
@@ -64,7 +65,7 @@ def main(argv: Sequence[str]) -> None:
     import jax
 
     from jaxaudit.audits.assess import assess
-    from jaxaudit.audits.carry_out import carry_out, plan_audit
+    from jaxaudit.audits.carry_out import carry_out, compile_steps, plan_audit
     from jaxaudit.audits.collect import CollectConfig, prepare
     from jaxaudit.audits.sides import check_sides, check_sizes
     from jaxaudit.reports import print_results
@@ -90,6 +91,11 @@ def main(argv: Sequence[str]) -> None:
     check_sides(target, *sides)
     check_sizes(target, *sides, assess_config, num_samples=flag.num_samples)
     reference = shared_flags.load_reference(console, target, sides, directory)
+    if flag.compile_only:
+        with reported(console, f"Compiling {target.name}"):
+            compiled = compile_steps(target, *sides, config, reference=reference)
+        shared_flags.print_compiled(compiled, console)
+        return
     with reported(console, f"Preparing {target.name}", unit="images") as progress:
         prepared = prepare(target, *sides, config, progress=progress)
     if flag.plan and plan is None:

@@ -42,6 +42,7 @@ shared_flags.define_test()
 shared_flags.define_plan()
 shared_flags.define_seed()
 shared_flags.define_devices(batch_size=64)
+shared_flags.define_compile_only()
 with cli.flag_group("Output"):
     _OUT = flags.DEFINE_string("out", None, "Where everything goes; default identifications/TARGET.")
 
@@ -51,6 +52,7 @@ _SHOWN = 12  # pictures of each side in the page
 def main(argv: Sequence[str]) -> None:
     """Answers the question the flags ask."""
     del argv
+    from jaxaudit.audits.carry_out import compile_steps
     from jaxaudit.audits.collect import CollectConfig
     from jaxaudit.audits.identify import identify_data, plan_identification
     from jaxaudit.audits.sides import check_sides, check_sizes
@@ -66,6 +68,11 @@ def main(argv: Sequence[str]) -> None:
     check_sizes(target, *sides, assess_config)
     config = CollectConfig(access=shared_flags.access(), seed=flag.seed, placement=shared_flags.placement())
     reference = shared_flags.load_reference(console, target, sides, directory)
+    if flag.compile_only:
+        with reported(console, f"Compiling {target.name}"):
+            compiled = compile_steps(target, *sides, config, reference=reference)
+        shared_flags.print_compiled(compiled, console)
+        return
     if flag.plan and plan is None:
         with reported(console, f"Preparing {target.name}", unit="images") as progress:
             made = plan_identification(

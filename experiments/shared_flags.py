@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -11,8 +12,9 @@ from rich.console import Console
 from jaxaudit import cli
 from jaxaudit.data import Source, open_source
 from jaxaudit.errors import InputError
-from jaxaudit.outputs import check_file, check_folder, user_cache
+from jaxaudit.outputs import check_file, check_folder
 from jaxaudit.protocols import DEFAULT, PROTOCOLS, VALID_PROCEDURES, get_procedure, get_protocol
+from jaxaudit.user_cache import user_cache
 
 from .progress import reported
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from jaxaudit.audits.assess import AssessConfig
     from jaxaudit.audits.carry_out import Reference
     from jaxaudit.results import Plan
+    from jaxaudit.runtime.ahead_of_time import Compiled
     from jaxaudit.runtime.placement import Placement
     from jaxaudit.targets import Target
 
@@ -149,8 +152,8 @@ def _index_folder(out: Path) -> str | None:
     if any(name in FLAGS and FLAGS[name].value for name in ("distributed", "process")):
         return str(out / "index")
     try:
-        return str(check_folder(user_cache("pictures")))
-    except InputError:
+        return str(check_folder(user_cache() / "pictures"))
+    except (InputError, RuntimeError):  # no home, or nothing can be written in it
         return None
 
 
@@ -172,15 +175,58 @@ def define_devices(batch_size: int) -> None:
     flags.DEFINE_enum(
         "precision", "float32", ["float32", "bfloat16"], "Of weights and activations; scores stay float32."
     )
+    flags.DEFINE_enum(
+        "attention",
+        "auto",
+        ["auto", "xla", "cudnn", "pallas"],
+        "What computes attention: 'auto' takes cuDNN on GPUs in bfloat16 and a Pallas kernel on TPUs, where "
+        "they can be used.",
+    )
     flags.DEFINE_integer("num_devices", 0, "Devices of this process to use; 0 means all.", lower_bound=0)
     flags.DEFINE_enum("parallelism", "jit", ["jit", "pmap"], "How rows are spread over devices.")
+    flags.DEFINE_string(
+        "shard_params",
+        "auto",
+        "Over how many devices each parameter is split, a divisor of their number: 'never', a number, or "
+        "'auto', which takes more than one only where a device is too small for the model.",
+    )
+
+
+@cli.flag_group("Machine")
+def define_compile_only() -> None:
+    """Whether anything is scored at all."""
+    flags.DEFINE_bool(
+        "compile_only",
+        False,
+        "Compile what scoring will run, say what memory it takes, and stop: the next start finds the program "
+        "in JAX's compilation cache.",
+    )
+
+
+def print_compiled(steps: Mapping[str, Compiled], console: Console) -> None:
+    """What --compile_only has done: {target: its step}."""
+    for name, step in steps.items():
+        console.print(
+            f"{name}: a batch of {FLAGS.batch_size} takes {step.memory / 2**30:.2f} GiB on each device "
+            f"({step.arguments / 2**30:.2f} of it parameters and pictures); compiled in "
+            f"{step.wall_seconds:.1f} s.",
+            soft_wrap=True,
+        )
 
 
 def placement() -> Placement:
-    """Where batches run, as the flags of `define_devices` say."""
+    """Where batches run, as the flags of `define_devices` say.
+
+    Raises:
+      InputError: if --shard_params is none of what it may be.
+    """
     from jaxaudit.runtime.placement import Placement
 
-    return Placement(FLAGS.batch_size, FLAGS.num_devices, FLAGS.parallelism)
+    asked = "1" if FLAGS.shard_params == "never" else FLAGS.shard_params
+    if asked != "auto" and not (asked.isascii() and asked.isdecimal()):
+        raise InputError(f"--shard_params={asked} is not 'auto', 'never' or a number of devices.")
+    split = "auto" if asked == "auto" else int(asked)
+    return Placement(FLAGS.batch_size, FLAGS.num_devices, FLAGS.parallelism, split)
 
 
 def out_folder(out: str | None, room: str) -> Path:
@@ -199,13 +245,12 @@ def load(console: Console, name: str | None = None) -> Target:
       InputError: as `check_target` and `load_target`.
     """
     from jaxaudit.checkpoint import load_target
-    from jaxaudit.runtime.mesh import make_mesh, replicated
 
     target: str = name or FLAGS.target
-    mesh = make_mesh(FLAGS.num_devices or None)
+    devices = placement()
     check_target(target)
     with reported(console, f"Loading {target}"):
-        return load_target(target, dtype=FLAGS.precision, sharding=replicated(mesh))
+        return load_target(target, dtype=FLAGS.precision, placement=devices, attention=FLAGS.attention)
 
 
 def check_target(name: str) -> None:

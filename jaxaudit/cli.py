@@ -19,6 +19,7 @@ from rich.console import Console
 
 from jaxaudit.errors import InputError
 from jaxaudit.exits import leave_quietly, plain_exits
+from jaxaudit.program_cache import keep_programs
 
 _HELP = frozenset({"--help", "-help", "-h", "-?", "--helpshort", "-helpshort"})
 _FULL_HELP = frozenset({"--helpfull", "-helpfull"})
@@ -36,13 +37,14 @@ def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
 
     --help prints the docstring of `main`'s module and all of its flags. An unknown flag, a value that is none
     or a stray argument is an InputError, which ends as `jaxaudit.exits` says. Libraries log from WARNING on,
-    unless --verbosity says otherwise.
+    unless --verbosity says otherwise. JAX keeps what it compiles (`jaxaudit.program_cache`).
     """
     module = sys.modules[main.__module__]
 
     def guarded(argv: Sequence[str]) -> int | None:
         if len(argv) > 1:
             raise InputError(f"Unexpected argument {argv[1]!r}; options are written --name=value.")
+        keep_programs()
         return main(argv)
 
     def parse(argv: Sequence[str]) -> list[str]:

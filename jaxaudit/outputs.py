@@ -44,12 +44,6 @@ def check_file(out: str | os.PathLike[str]) -> Path:
     return file
 
 
-def user_cache(name: str) -> Path:
-    """Where that is kept which can be made again: within $JAXAUDIT_CACHE, or else ~/.cache/jaxaudit."""
-    caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(os.environ.get("JAXAUDIT_CACHE") or Path(caches, "jaxaudit"), name)
-
-
 def _try(out: str | os.PathLike[str], folder: Path, name: str) -> None:
     """Writes a file of that name to a folder like this one, in the nearest that is there; removes both."""
     there, missing = folder, []

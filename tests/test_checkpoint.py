@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import weakref
 from pathlib import Path
 
 import jax
@@ -11,13 +12,25 @@ import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
-from jaxaudit import checkpoint
-from jaxaudit.checkpoint import load_target, random_target, read_record, reseal_target, save_target
+from jaxaudit.checkpoint import (
+    builtin_names,
+    files,
+    finding,
+    load_target,
+    parameters,
+    random_target,
+    read_record,
+    reseal_target,
+    save_target,
+    writing,
+)
+from jaxaudit.checkpoint import save as saving
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
 from jaxaudit.families import var
 from jaxaudit.families.random_params import random_params
 from jaxaudit.runtime.mesh import make_mesh, replicated
+from jaxaudit.runtime.placement import Placement
 from jaxaudit.seals import json_sha256, seal
 
 CONFIG = {
@@ -94,10 +107,16 @@ def test_what_is_saved_comes_back(saved):
     assert [path.name for path in saved.parent.iterdir()] == ["tiny"]
 
 
+def test_attention_that_the_platform_does_not_have_is_refused(saved):
+    with pytest.raises(InputError, match="attention='pallas': there is none on a cpu; use 'auto' or 'xla'"):
+        load_target(saved, attention="pallas")
+    assert load_target(saved, attention="xla").functions is load_target(saved).functions
+
+
 def test_restored_straight_into_a_sharding_over_eight_devices_and_bfloat16(saved):
     mesh = make_mesh()
     assert mesh.size == 8
-    target = load_target(saved, dtype="bfloat16", sharding=replicated(mesh))
+    target = load_target(saved, dtype="bfloat16", placement=Placement())
     for leaf, whole in zip(jax.tree.leaves(target.params), jax.tree.leaves(PARAMS), strict=True):
         assert leaf.dtype == jnp.bfloat16
         assert leaf.sharding == NamedSharding(mesh, PartitionSpec())
@@ -111,12 +130,27 @@ def test_the_default_device_is_the_first(saved):
     }
 
 
+def test_a_large_parameter_is_less_than_what_may_be_read_at_once(saved, monkeypatch):
+    granted, original = [], parameters.ocp.StandardCheckpointer
+
+    def checkpointer(*, restore_concurrent_gb):
+        granted.append(restore_concurrent_gb)
+        return original(restore_concurrent_gb=restore_concurrent_gb)
+
+    monkeypatch.setattr(parameters.ocp, "StandardCheckpointer", checkpointer)
+    load_target(saved)
+    large = {"kernel": jax.ShapeDtypeStruct((40_000, 50_000), jnp.float32)}
+    with pytest.raises(InputError, match="does not fit its config"):
+        parameters.restore(saved / read_record(saved)["params"], large, None, None)
+    assert granted == [2, 18]
+
+
 def test_only_floating_parameters_change_dtype():
     specs = {
         "count": jax.ShapeDtypeStruct((2,), jnp.int32),
         "kernel": jax.ShapeDtypeStruct((2,), jnp.float32),
     }
-    cast = checkpoint._cast(specs, jnp.dtype("bfloat16"), None)
+    cast = parameters.cast(specs, jnp.dtype("bfloat16"))
     assert (cast["count"].dtype, cast["kernel"].dtype) == (jnp.int32, jnp.bfloat16)
 
 
@@ -132,6 +166,41 @@ def test_the_fingerprint_tells_targets_apart(tmp_path):
     changes = [{"params": moved}, {"params": half}, {"preprocessing": other}]
     prints = [save(tmp_path / f"d{i}", **change)["fingerprint"] for i, change in enumerate(changes)]
     assert len({original, *prints}) == 4
+
+
+def test_the_fingerprint_of_a_target_of_before_is_that_of_today():
+    record, target = read_record("digits_rar"), load_target("digits_rar")
+    assert parameters.fingerprint(record, target.params) == record["fingerprint"]
+    assert "dtypes" not in record
+
+
+class Unread:
+    """An array that is made when it is asked for, and counted as long as somebody holds it."""
+
+    def __init__(self, values, held, peak):
+        self.shape, self.dtype = values.shape, values.dtype
+        self.size, self.nbytes = values.size, values.nbytes
+        self.values, self.held, self.peak = values, held, peak
+
+    def __array__(self, dtype=None, copy=None):
+        array = self.values.copy()
+        self.held[id(array)] = self.nbytes
+        weakref.finalize(array, self.held.pop, id(array))
+        self.peak.append(sum(self.held.values()))
+        return array
+
+
+def test_saving_holds_a_few_parameters_at_a_time(tmp_path, saved, monkeypatch):
+    limit, held, peak = 4000, {}, []
+    monkeypatch.setattr(writing, "_GROUP", limit)
+    params = jax.tree.map(lambda leaf: Unread(leaf, held, peak), PARAMS)
+    record = save(tmp_path / "new", params=params)
+    largest, total = (f(leaf.nbytes for leaf in jax.tree.leaves(PARAMS)) for f in (max, sum))
+    assert len(peak) == len(jax.tree.leaves(PARAMS))  # each is read once
+    assert max(peak) <= max(limit, largest) < total / 4
+    assert not held
+    assert record["fingerprint"] == read_record(saved)["fingerprint"]
+    assert equal(load_target(tmp_path / "new").params, PARAMS)
 
 
 def test_an_existing_target_is_replaced_only_on_demand(copy):
@@ -173,8 +242,18 @@ def test_a_save_that_fails_leaves_nothing(tmp_path, monkeypatch):
     def disk_full(path):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "_sync", disk_full)
+    monkeypatch.setattr(saving, "sync", disk_full)
     with pytest.raises(InputError, match=r"Cannot write .*new: No space left on device"):
+        save(tmp_path / "new")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_fills_up_meanwhile(tmp_path, monkeypatch):
+    def refused(*arguments):
+        raise ValueError("RESOURCE_EXHAUSTED: Error writing a/0.0: No space left on device [source]")
+
+    monkeypatch.setattr(writing.ocp.Checkpointer, "save", refused)
+    with pytest.raises(InputError, match=r"^Cannot write .*new: No space left on device\.$"):
         save(tmp_path / "new")
     assert list(tmp_path.iterdir()) == []
 
@@ -195,8 +274,8 @@ def dead(*arguments, **options):
 
 
 STEPS = {
-    "save the parameters": (checkpoint.ocp.StandardCheckpointer, "save"),
-    "hash the files": (checkpoint, "_described"),
+    "save the parameters": (saving, "write"),
+    "hash the files": (saving, "described"),
     "rename the record": (os, "replace"),
 }
 
@@ -206,10 +285,10 @@ def killed_save(directory, monkeypatch, step, *, after, **changes):
     place, name = STEPS[step]
     original = getattr(place, name)
 
-    def kill(*arguments):
+    def kill(*arguments, **options):
         if after:
-            original(*arguments)
-        patch.setattr(checkpoint, "_remove_leftovers", dead)
+            original(*arguments, **options)
+        patch.setattr(saving, "remove_leftovers", dead)
         raise Killed
 
     with monkeypatch.context() as patch:
@@ -281,7 +360,7 @@ def test_every_flipped_bit_of_a_file_is_noticed(copy):
 
 
 def test_files_need_not_be_hashed(copy, monkeypatch):
-    monkeypatch.setattr(checkpoint, "files_sha256", dead)
+    monkeypatch.setattr(files, "files_sha256", dead)
     assert equal(load_target(copy, verify=False).params, PARAMS)
     with pytest.raises(Killed):
         load_target(copy)
@@ -341,11 +420,11 @@ def test_a_target_without_seals_is_sealed_if_its_weights_are_what_it_says(copy):
 
 
 def test_the_built_in_targets_are_sealed():
-    for name in checkpoint.builtin_names():
+    for name in builtin_names():
         record = read_record(name)
         assert record["files"]
         assert record["sha256"] == json_sha256({key: record[key] for key in record if key != "sha256"})
-        checkpoint._check_files(checkpoint._builtin_folder() / name, record["files"], verify=True)
+        files.check_files(finding.builtin_folder() / name, record["files"], verify=True)
 
 
 @pytest.mark.parametrize(
@@ -383,9 +462,9 @@ def test_damaged_records(copy, text):
 
 
 def test_builtin_names_come_first(saved, tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoint, "_builtin_folder", lambda: saved.parent)
+    monkeypatch.setattr(finding, "builtin_folder", lambda: saved.parent)
     monkeypatch.chdir(tmp_path)
-    assert checkpoint.builtin_names() == ["tiny"]
+    assert builtin_names() == ["tiny"]
     target = load_target("tiny")
     assert (target.name, target.num_classes) == ("tiny", 3)
     save("tiny", params=jax.tree.map(np.zeros_like, PARAMS))

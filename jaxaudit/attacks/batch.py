@@ -10,11 +10,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from jaxaudit.attacks.condition import condition_arrays
+from jaxaudit.attacks.condition import condition_arrays, condition_spec
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
 from jaxaudit.targets import AnyArray, Given, Target
@@ -49,6 +50,19 @@ def make_batch(
         raise InputError(f"{len(ids)} ids do not fit {count} images.")
     batch["ids"] = draws.id_numbers(ids)
     return batch
+
+
+def batch_spec(target: Target, count: int, *, null_context: bool = False) -> dict[str, jax.ShapeDtypeStruct]:
+    """`make_batch` of `count` images, as shapes and dtypes.
+
+    `null_context` says whether the embedding of the empty caption is known.
+    """
+    size = target.preprocessing.image_size
+    return {
+        "images": jax.ShapeDtypeStruct((count, size, size, 3), np.float32),
+        **condition_spec(target, count, null_context=null_context),
+        "ids": jax.ShapeDtypeStruct((count,), np.uint32),
+    }
 
 
 def check_images(images: Any, preprocessing: Preprocessing) -> None:

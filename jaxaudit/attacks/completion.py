@@ -38,6 +38,7 @@ from jaxaudit.attacks.step import Rows
 from jaxaudit.errors import InputError, unknown_name
 from jaxaudit.runtime.mesh import mesh_of, replicated
 from jaxaudit.runtime.parallel import Parallelism, Pending, data_parallel
+from jaxaudit.runtime.partition import place
 from jaxaudit.targets import ContinuousFunctions, DiscreteFunctions, Params, Target, check_labels
 from jaxaudit_kernels import draws
 from jaxaudit_kernels.memorization_scores import (
@@ -144,6 +145,7 @@ class ExtractionAttack:
       parallelism: "jit" or "pmap".
 
     Attributes:
+      mesh: the devices.
       scores: names of the candidate scores, the default one first.
       prefixes: default numbers of generation steps that are kept, ascending, see `default_prefixes`.
 
@@ -167,8 +169,9 @@ class ExtractionAttack:
         self._extraction = _EXTRACTIONS[target.kind](target.functions, target.tokens_per_step, seed)
         self.target, self.scores = target, self._extraction.scores
         self.prefixes = default_prefixes(target.tokens_per_step, self._extraction.prefix_tokens)
-        mesh = mesh or mesh_of(target.params)
-        self._inputs = jax.device_put((target.params, jax.random.key(seed)), replicated(mesh))
+        self.mesh = mesh = mesh or mesh_of(target.params)
+        key = jax.device_put(jax.random.key(seed), replicated(mesh))
+        self._inputs = place(target.params, target.partition, mesh), key
         self._parallel = functools.partial(data_parallel, mesh=mesh, parallelism=parallelism)
 
     def rank(

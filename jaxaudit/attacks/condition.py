@@ -104,11 +104,14 @@ def condition_arrays(
     return {"condition": labels.astype(np.int32)}
 
 
-def condition_spec(target: Target) -> dict[str, jax.ShapeDtypeStruct]:
-    """`condition_arrays` of one picture, as shapes and dtypes."""
+def condition_spec(
+    target: Target, count: int, *, null_context: bool = False
+) -> dict[str, jax.ShapeDtypeStruct]:
+    """`condition_arrays` of `count` pictures, as shapes and dtypes."""
     if target.context_shape:
-        return {"condition": jax.ShapeDtypeStruct((1, *target.context_shape), np.float32)}
-    return {"condition": jax.ShapeDtypeStruct((1,), np.int32)} if target.num_classes else {}
+        embeddings = jax.ShapeDtypeStruct((count, *target.context_shape), np.float32)
+        return {"condition": embeddings, **({"null": embeddings} if null_context else {})}
+    return {"condition": jax.ShapeDtypeStruct((count,), np.int32)} if target.num_classes else {}
 
 
 def _embedded(target: Target, captions: list[str]) -> Float32[np.ndarray, "B T D"]:

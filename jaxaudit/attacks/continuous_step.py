@@ -3,6 +3,8 @@
     latents ← encode(images);  z ← generator(visible latents, [label, null label]) once;
     losses of hidden tokens ← head(z) under R noises, one after the other → scores
 
+On a CPU all of it is done for one image at a time (`jaxaudit.runtime.rows`).
+
 Axes: B batch, L tokens, M hidden tokens, R noises, D channels, V conditions (label, null label).
 """
 
@@ -19,13 +21,14 @@ from jaxaudit.attacks.continuous import TRAINING, MaskedLossConfig, published_lo
 from jaxaudit.attacks.registry import Kind, Score, ScorePlan
 from jaxaudit.attacks.step import Outputs, Rows, Step, side_by_side
 from jaxaudit.errors import InputError
+from jaxaudit.runtime.rows import map_rows, rows_at_once
 from jaxaudit.targets import ContinuousFunctions, ContinuousTarget, Params
 from jaxaudit_kernels import draws
 
 
 @dataclasses.dataclass(frozen=True)
 class ContinuousStep(Step):
-    """See the module; `options` say how losses are measured."""
+    """See the module; `options` say how losses are measured, `rows` how many images at a time (None: all)."""
 
     kind: ClassVar[Kind] = "continuous"
 
@@ -35,6 +38,7 @@ class ContinuousStep(Step):
     tokens_per_step: tuple[int, ...]
     scores: tuple[Score, ...]
     options: MaskedLossConfig
+    rows: int | None
 
     @classmethod
     def of(
@@ -48,13 +52,26 @@ class ContinuousStep(Step):
         options = options or MaskedLossConfig()
         if options.timestep != "random" and options.timestep >= target.num_timesteps:
             raise InputError(f"Timestep {options.timestep} is not in 0..{target.num_timesteps - 1}.")
-        null_label = target.num_classes
         return cls(
-            target.functions, null_label, target.num_timesteps, target.tokens_per_step, scores, options
+            target.functions,
+            target.num_classes,
+            target.num_timesteps,
+            target.tokens_per_step,
+            scores,
+            options,
+            rows_at_once(target.platform),
         )
 
     def __call__(self, inputs: tuple[Params, Key[Array, ""]], batch: Rows) -> Outputs:
         """See the module."""
+        names = tuple(batch)
+        return map_rows(
+            lambda *rows: self._outputs(inputs, dict(zip(names, rows, strict=True))),
+            *batch.values(),
+            rows=self.rows,
+        )
+
+    def _outputs(self, inputs: tuple[Params, Key[Array, ""]], batch: Rows) -> Outputs:
         params, key = inputs
         plan = ScorePlan(self.scores)
         labels, latents = batch["condition"], batch.get("latents")

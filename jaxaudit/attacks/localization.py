@@ -36,6 +36,7 @@ from jaxaudit.errors import InputError
 from jaxaudit.evidence import UnitAxis
 from jaxaudit.runtime.mesh import mesh_of, replicated
 from jaxaudit.runtime.parallel import Parallelism, Pending, data_parallel
+from jaxaudit.runtime.partition import place
 from jaxaudit.targets import Given, Params, Target
 from jaxaudit_kernels import draws
 
@@ -149,6 +150,7 @@ class ActivationMeter:
 
     Attributes:
       target, views: as given.
+      mesh: the devices.
       shape: (T, U).
       stages: T names of groups of tokens.
       axis: the hidden layers of the U units.
@@ -172,16 +174,16 @@ class ActivationMeter:
         self.axis = UnitAxis(tuple(target.hidden_widths), tuple(target.hidden_widths.values()))
         units = units_of(target, timestep=timestep, mask_ratio=mask_ratio)
         step = ActivationStep(units, views, target.preprocessing)
-        mesh = mesh or mesh_of(target.params)
-        key = jax.random.key(0) if key is None else key
-        self._inputs = jax.device_put((target.params, key), replicated(mesh))
+        self.mesh = mesh = mesh or mesh_of(target.params)
+        key = jax.device_put(jax.random.key(0) if key is None else key, replicated(mesh))
+        self._inputs = place(target.params, target.partition, mesh), key
         self._side = views.canvas(target.preprocessing).image_size
         self._run = data_parallel(step, mesh, parallelism=parallelism)
         spec = jax.ShapeDtypeStruct
         batch = {
             "images": spec((1, self._side, self._side, 3), np.float32),
             "ids": spec((1,), np.uint32),
-            **condition_spec(target),
+            **condition_spec(target, 1),
         }
         self.shape = jax.eval_shape(step, self._inputs, batch).shape[1:]
         if self.shape[-1] != self.axis.num_units:

@@ -10,6 +10,7 @@ T tokens of a caption, c channels of a latent, R noises.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,14 +19,16 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Key
 
-from jaxaudit.attacks.batch import check_images, make_batch
-from jaxaudit.attacks.condition import condition_spec
+from jaxaudit.attacks.batch import batch_spec, check_images, make_batch
 from jaxaudit.attacks.continuous import MaskedLossConfig
 from jaxaudit.attacks.registry import Access, ScorePlan
+from jaxaudit.attacks.step import Step
 from jaxaudit.attacks.step_by_kind import make_step
 from jaxaudit.errors import InputError
+from jaxaudit.runtime.ahead_of_time import Compiled, compile_ahead
 from jaxaudit.runtime.mesh import mesh_of, replicated
 from jaxaudit.runtime.parallel import Parallelism, Pending, data_parallel
+from jaxaudit.runtime.partition import place
 from jaxaudit.targets import AnyArray, Given, Target
 
 
@@ -84,6 +87,11 @@ def score(
     return scorer.submit(images, labels, latents=latents, noise=noise, ids=ids).result()
 
 
+@functools.lru_cache(maxsize=64)  # counting traces the whole step
+def _flops(step: Step, tree: Any, leaves: tuple[jax.ShapeDtypeStruct, ...]) -> int:
+    return step.flops(*jax.tree.unflatten(tree, leaves))
+
+
 class PendingScores:
     """Scores of a batch that the devices are still computing; `result` waits for them."""
 
@@ -117,7 +125,8 @@ class Scorer:
     Attributes:
       plan: the scores, in order.
       step: what is computed for a batch; its `kind` is that of the target, its `options` those in use.
-      params: the parameters, on every device of the mesh.
+      mesh: the devices.
+      params: the parameters on them, whole or split as the target says.
 
     Raises:
       InputError: for unknown names, scores that cannot be had, or options that do not fit the target.
@@ -138,8 +147,9 @@ class Scorer:
         self.target = target
         self.step = make_step(target, names, options, access=access, null_context=null_context is not None)
         self.plan = ScorePlan(self.step.scores)
-        mesh = mesh or mesh_of(target.params)
-        self.params = jax.device_put(target.params, replicated(mesh))
+        self.mesh = mesh = mesh or mesh_of(target.params)
+        self._parallelism: Parallelism = parallelism
+        self.params = place(target.params, target.partition, mesh)
         self._key = jax.device_put(jax.random.key(0) if key is None else key, replicated(mesh))
         self._null_context = null_context
         self._run = data_parallel(self.step, mesh, parallelism=parallelism)
@@ -149,20 +159,26 @@ class Scorer:
 
         Where their number depends on the image, the least: see `Cost` and `evaluations`.
         """
-        return self.step.flops((self.params, self._key), self._abstract_batch())
+        arguments = jax.eval_shape(lambda *given: given, (self.params, self._key), batch_spec(self.target, 1))
+        leaves, tree = jax.tree.flatten(arguments)
+        return _flops(self.step, tree, tuple(leaves))
 
     def features(self) -> dict[str, tuple[str, ...]]:
         """{fitted score: the names of its features}; nothing is computed."""
         if not self.plan.fitted:
             return {}
-        outputs = jax.eval_shape(self.step, (self.params, self._key), self._abstract_batch())
+        outputs = jax.eval_shape(self.step, (self.params, self._key), batch_spec(self.target, 1))
         return {name: tuple(outputs["features"][name]) for name in self.plan.fitted}
 
-    def _abstract_batch(self) -> dict[str, jax.ShapeDtypeStruct]:
-        """The shapes of a picture and what goes with it."""
-        size, spec = self.target.preprocessing.image_size, jax.ShapeDtypeStruct
-        batch = {"images": spec((1, size, size, 3), np.float32), "ids": spec((1,), np.uint32)}
-        return batch | condition_spec(self.target)
+    def compile(self, batch_size: int) -> Compiled:
+        """Compiles what `submit` will run for batches of this size; nothing is scored.
+
+        JAX keeps what it compiled where it has a folder for that, and takes it from there at the next start.
+        """
+        given = self._null_context is not None
+        batch = batch_spec(self.target, batch_size, null_context=given)
+        inputs = (self.params, self._key)
+        return compile_ahead(self.step, inputs, batch, self.mesh, parallelism=self._parallelism)
 
     def evaluations(self) -> dict[str, dict[str, int]] | None:
         """How often a diffusion model's network looks at one image; None for other kinds of target.

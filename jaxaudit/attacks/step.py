@@ -23,7 +23,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import jax
 from einops import rearrange
 from jaxtyping import Array, Key, Shaped
 
@@ -78,10 +77,11 @@ class Step:
         """How often the network looks at an image, None for kinds where that says little."""
         return None
 
-    def flops(
-        self, inputs: tuple[Params, Key[Array, ""]], batch: Mapping[str, Array | jax.ShapeDtypeStruct]
-    ) -> int:
-        """Floating-point operations of matrix products and convolutions that a batch takes."""
+    def flops(self, inputs: tuple[Params, Any], batch: Mapping[str, Any]) -> int:
+        """Floating-point operations of matrix products and convolutions that a batch takes.
+
+        `inputs` and `batch` are those of a call, or `jax.ShapeDtypeStruct`s of their shapes.
+        """
         return count_flops(self, inputs, batch)
 
 

@@ -8,4 +8,5 @@ extraction    training pictures, regenerated
 localization  the units that answer to one picture
 mitigation    what a changed target still gives away
 request       what measurements depend on                 tested   what of it results say
+benchmark     how fast it is, and what it costs           precision   what bfloat16 changes
 """

@@ -6,7 +6,7 @@ import dataclasses
 import os
 
 from jaxaudit.audits.assess import AssessConfig
-from jaxaudit.audits.collect import Preparation, collect_evidence
+from jaxaudit.audits.collect import CollectConfig, Preparation, collect_evidence, compile_step
 from jaxaudit.audits.plan import check_plan, make_plan
 from jaxaudit.audits.reference import check_is_another
 from jaxaudit.audits.request import target_request
@@ -14,6 +14,7 @@ from jaxaudit.audits.sides import check_independent, check_sides
 from jaxaudit.data import Source
 from jaxaudit.evidence import Evidence
 from jaxaudit.results import Plan
+from jaxaudit.runtime.ahead_of_time import Compiled
 from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.targets import Target
 
@@ -105,7 +106,31 @@ def carry_out(
         reference.members,
         reference.nonmembers,
         reference.directory,
-        dataclasses.replace(prepared.config, scores=("default",), options=None),
+        _of_reference(prepared.config),
         progress=progress,
     )
     return evidence, beside
+
+
+def compile_steps(
+    target: Target,
+    members: Source,
+    nonmembers: Source,
+    config: CollectConfig,
+    *,
+    reference: Reference | None = None,
+) -> dict[str, Compiled]:
+    """{name of a target: what `carry_out` will run for it}, compiled for these devices; nothing is scored.
+
+    Raises:
+      InputError: as `jaxaudit.audits.collect.compile_step`.
+    """
+    compiled = {target.name: compile_step(target, members, nonmembers, config)}
+    if reference is not None:
+        sides = reference.members, reference.nonmembers
+        compiled[reference.target.name] = compile_step(reference.target, *sides, _of_reference(config))
+    return compiled
+
+
+def _of_reference(config: CollectConfig) -> CollectConfig:
+    return dataclasses.replace(config, scores=("default",), options=None)

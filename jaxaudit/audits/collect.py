@@ -34,6 +34,7 @@ from jaxaudit.errors import InputError
 from jaxaudit.evidence import SPLITS, Columns, Evidence, Shard, check_finite
 from jaxaudit.protocols import PROTOCOLS
 from jaxaudit.results import Plan
+from jaxaudit.runtime.ahead_of_time import Compiled
 from jaxaudit.runtime.parallel import one_in_flight
 from jaxaudit.runtime.placement import Placement
 from jaxaudit.runtime.progress import Progress, silent
@@ -164,21 +165,8 @@ def prepare(
       InputError: if the scores, access or options do not fit the target, pictures cannot be used, labels do
         not mean the target's classes or captions are missing, or the sources share pictures.
     """
-    resolved = {
-        split: resolve_condition(source, target)
-        for split, source in zip(SPLITS, (members, nonmembers), strict=True)
-    }
-    null = null_context(target, resolved.values())
-    scorer = Scorer(
-        target,
-        config.scores,
-        key=jax.random.key(config.seed),
-        options=config.options,
-        access=config.access,
-        null_context=null,
-        mesh=config.placement.mesh(),
-        parallelism=config.placement.parallelism,
-    )
+    resolved = _resolved(target, members, nonmembers)
+    scorer, null = _scorer(target, resolved, config)
     drawn = {split: _draw(each, config.num_samples, config.seed) for split, each in resolved.items()}
     pictures = {split: look(each, target.preprocessing, progress) for split, each in drawn.items()}
     check_disjoint(pictures["members"].digests, pictures["nonmembers"].digests)
@@ -194,6 +182,40 @@ def prepare(
         _run(scorer, pictures, config),
         config,
     )
+
+
+def compile_step(
+    target: Target, members: Source, nonmembers: Source, config: CollectConfig = CollectConfig()
+) -> Compiled:
+    """Compiles what scoring these pictures will run, for these devices; no picture is looked at.
+
+    Raises:
+      InputError: as `prepare`, for all that can be known before.
+    """
+    scorer, _ = _scorer(target, _resolved(target, members, nonmembers), config)
+    return scorer.compile(config.placement.batch_size)
+
+
+def _resolved(target: Target, members: Source, nonmembers: Source) -> dict[str, Source]:
+    sides = zip(SPLITS, (members, nonmembers), strict=True)
+    return {split: resolve_condition(source, target) for split, source in sides}
+
+
+def _scorer(
+    target: Target, resolved: dict[str, Source], config: CollectConfig
+) -> tuple[Scorer, np.ndarray | None]:
+    """What scores, and the embedding of the empty caption."""
+    null = null_context(target, resolved.values())
+    return Scorer(
+        target,
+        config.scores,
+        key=jax.random.key(config.seed),
+        options=config.options,
+        access=config.access,
+        null_context=null,
+        mesh=config.placement.mesh(target.params, target.partition),
+        parallelism=config.placement.parallelism,
+    ), null
 
 
 def _draw(source: Source, num_samples: int, seed: int) -> Source:
@@ -309,5 +331,5 @@ def _run(scorer: Scorer, pictures: dict[str, Pictures], config: CollectConfig) -
         "provenance": dict(target.provenance),
         "gflop_per_image": scorer.flops_per_image() / 1e9,
         "evaluations_per_image": scorer.evaluations(),
-        **config.placement.record(),
+        **config.placement.record(scorer.mesh),
     }

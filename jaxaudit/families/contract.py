@@ -10,6 +10,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxaudit.data.preprocessing import Preprocessing
+from jaxaudit.models.attention_backend import AttentionChoice
+from jaxaudit.runtime.partition import Rules
 from jaxaudit.targets import Params, Target
 
 
@@ -43,9 +45,11 @@ class Family(Protocol):
 
     Attributes:
       VARIANTS: the released targets by name.
+      PARTITION: how the parameters are split where one device is too small for them; also the target's.
     """
 
     VARIANTS: dict[str, Variant]
+    PARTITION: Rules
 
     def abstract_params(self, config: Mapping[str, Any]) -> Params:
         """Shapes and dtypes of the parameters, {"generator": ..., "tokenizer": ...}; nothing is computed.
@@ -65,6 +69,7 @@ class Family(Protocol):
         *,
         dtype: DTypeLike = jnp.float32,
         platform: str | None = None,
+        attention: AttentionChoice = "auto",
     ) -> Target:
         """The target with these parameters; equal configs share their functions, hence compiled programs.
 
@@ -76,8 +81,10 @@ class Family(Protocol):
           provenance: where the weights came from.
           dtype: of the computation; parameters keep their own.
           platform: that its functions will be compiled for, "cpu", "gpu" or "tpu"; None: this process's.
+          attention: what computes the generator's attention over whole images; it changes scores by rounding.
 
         Raises:
-          InputError: as `abstract_params`, or if the preprocessing makes pictures of another size.
+          InputError: as `abstract_params`, or if the preprocessing makes pictures of another size, or the
+            attention asked for cannot be used.
         """
         ...

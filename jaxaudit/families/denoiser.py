@@ -28,8 +28,10 @@ from jaxaudit.data.preprocessing import Preprocessing, Resize
 from jaxaudit.errors import InputError
 from jaxaudit.families import wiring
 from jaxaudit.families.contract import Variant
+from jaxaudit.models.attention_backend import AttentionBackend, AttentionChoice, choose_backend
 from jaxaudit.models.forward import forward
 from jaxaudit.models.variant import ModelVariant
+from jaxaudit.runtime.partition import Rules
 from jaxaudit.runtime.rows import map_rows, rows_at_once
 from jaxaudit.targets import Condition, DiffusionFunctions, DiffusionTarget, Params
 from jaxaudit.tokenizers.kl_autoencoder import KLAutoencoder, KLAutoencoderConfig
@@ -41,6 +43,7 @@ class NetworkConfig(Protocol):
     """What the configs of these networks have in common.
 
     Attributes:
+      width, num_heads: channels of a token, and the heads that share them.
       num_classes: class labels, 0 for none; the null label comes after the last.
       context_shape: (tokens, channels) of a caption's embedding, None without captions.
       latent_size: h and w.
@@ -49,6 +52,8 @@ class NetworkConfig(Protocol):
       blocks: names of the blocks, in order.
     """
 
+    width: int
+    num_heads: int
     num_classes: int
     context_shape: tuple[int, int] | None
     latent_size: int
@@ -64,14 +69,16 @@ class DenoiserFamily:
     Attributes:
       name: of the family.
       config: the network's config class, a dataclass and a `NetworkConfig`.
-      network: (config, dtype) -> module that maps (x [B,h,w,c], time [B], condition) to what the process
-        says that it predicts, and the learned variance, if there is one.
+      network: (config, dtype, attention backend) -> module that maps (x [B,h,w,c], time [B], condition) to
+        what the process says that it predicts, and the learned variance, if there is one.
+      partition: how its parameters are split.
       process: declares the one the models are trained on, unless their config names another.
     """
 
     name: str
     config: type
     network: Callable[..., nn.Module]
+    partition: Rules
     process: Mapping[str, Any]
 
     def build_target(
@@ -84,6 +91,7 @@ class DenoiserFamily:
         *,
         dtype: DTypeLike = jnp.float32,
         platform: str | None = None,
+        attention: AttentionChoice = "auto",
     ) -> DiffusionTarget:
         """The target with these parameters, {"generator": ..., "tokenizer": ...}.
 
@@ -92,21 +100,24 @@ class DenoiserFamily:
         than the family's. `dtype` is the compute dtype; parameters keep their own.
 
         Raises:
-          InputError: if the two configs, or the preprocessing, do not fit each other, or there is no such
-            process.
+          InputError: if the two configs, or the preprocessing, do not fit each other, there is no such
+            process, or the attention asked for cannot be used.
         """
         generator, tokenizer = self._configs(config)
         process = self._process(config)
         image_size = tokenizer.image_size if tokenizer else generator.latent_size
         wiring.check_preprocessing(preprocessing, image_size)
         platform = platform or jax.default_backend()
+        backend = choose_backend(
+            attention, platform=platform, dtype=dtype, head_width=generator.width // generator.num_heads
+        )
         return DiffusionTarget(
             name=name,
             family=self.name,
             platform=platform,
             params=params,
             functions=_functions(
-                self, generator, tokenizer, process, jnp.dtype(dtype), rows_at_once(platform)
+                self, generator, tokenizer, process, jnp.dtype(dtype), backend, rows_at_once(platform)
             ),
             preprocessing=preprocessing,
             latent_shape=(generator.latent_size, generator.latent_size, generator.latent_channels),
@@ -114,6 +125,7 @@ class DenoiserFamily:
             context_shape=generator.context_shape,
             process=process,
             hidden_layers=wiring.mlp_layers(generator.blocks),
+            partition=self.partition,
             provenance=provenance,
         )
 
@@ -178,9 +190,10 @@ def _functions(
     tokenizer: KLAutoencoderConfig | None,
     process: Process,
     dtype: np.dtype,
+    backend: AttentionBackend,
     rows: int | None,
 ) -> DiffusionFunctions:
-    denoiser = family.network(generator, dtype)
+    denoiser = family.network(generator, dtype, backend)
     autoencoder = KLAutoencoder(tokenizer, dtype) if tokenizer else None
 
     def encode(

@@ -21,15 +21,24 @@ from jaxaudit.families import wiring
 from jaxaudit.families.contract import Variant
 from jaxaudit.families.noise import configured
 from jaxaudit.models import mar, mar_generation, mar_head
+from jaxaudit.models.attention_backend import AttentionBackend, AttentionChoice, choose_backend
 from jaxaudit.models.forward import forward
 from jaxaudit.models.patches import patchify, unpatchify
 from jaxaudit.models.variant import ModelVariant
+from jaxaudit.runtime.partition import by_columns, by_features, by_rows
 from jaxaudit.targets import ContinuousFunctions, ContinuousTarget, HiddenLayers, Params
 from jaxaudit.tokenizers import kl_autoencoder
 from jaxaudit_kernels.processes import respace
 
 _GENERATION_STEPS = 64
 _SAMPLING_STEPS = 100
+
+PARTITION = (
+    *by_columns("qkv", "fc1", "adaLN_modulation_1", "mlp_0"),
+    *by_rows("attn/proj", "fc2", "mlp_2"),
+    *by_features("class_emb/embedding"),
+)
+"""How the parameters are split; in the head, mlp_0 and mlp_2 are the MLPs of its blocks and of the time."""
 
 
 def build_target(
@@ -41,6 +50,7 @@ def build_target(
     *,
     dtype: DTypeLike = jnp.float32,
     platform: str | None = None,
+    attention: AttentionChoice = "auto",
 ) -> ContinuousTarget:
     """The target with these parameters, {"generator": ..., "tokenizer": ...}.
 
@@ -50,24 +60,29 @@ def build_target(
     published audits do.
 
     Raises:
-      InputError: if the two configs, or the preprocessing, do not fit each other.
+      InputError: if the two configs, or the preprocessing, do not fit each other, or the attention asked for
+        cannot be used.
     """
     generator, tokenizer = _configs(config)
     wiring.check_preprocessing(preprocessing, tokenizer.image_size)
     platform = platform or jax.default_backend()
+    backend = choose_backend(
+        attention, platform=platform, dtype=dtype, head_width=generator.width // generator.num_heads
+    )
     counts = mar_generation.hidden_counts(generator.num_tokens, _generation_steps(generator))
     target = ContinuousTarget(
         name=name,
         family="mar",
         platform=platform,
         params=params,
-        functions=_functions(generator, tokenizer, jnp.dtype(dtype)),
+        functions=_functions(generator, tokenizer, jnp.dtype(dtype), backend),
         preprocessing=preprocessing,
         num_classes=generator.num_classes,
         latent_shape=(generator.num_tokens, generator.token_dim),
         num_timesteps=mar_head.TRAINING.num_levels,
         tokens_per_step=tuple(int(n) for n in -np.diff(counts)),
         hidden_layers=_hidden_layers(generator),
+        partition=PARTITION,
         provenance=provenance,
     )
     return configured(target, config)
@@ -107,9 +122,12 @@ def _generation_steps(generator: mar.MARConfig) -> int:
 
 @functools.cache  # equal configs share their functions, hence their compiled programs
 def _functions(
-    generator_config: mar.MARConfig, tokenizer_config: kl_autoencoder.KLAutoencoderConfig, dtype: np.dtype
+    generator_config: mar.MARConfig,
+    tokenizer_config: kl_autoencoder.KLAutoencoderConfig,
+    dtype: np.dtype,
+    backend: AttentionBackend,
 ) -> ContinuousFunctions:
-    generator = mar.MAR(generator_config, dtype)
+    generator = mar.MAR(generator_config, dtype, backend)
     head = generator_config.head(dtype)
     tokenizer = kl_autoencoder.KLAutoencoder(tokenizer_config, dtype)
     patch_size = generator_config.patch_size

@@ -20,10 +20,19 @@ from jaxaudit.families import wiring
 from jaxaudit.families.contract import Variant
 from jaxaudit.families.noise import configured
 from jaxaudit.models import rar
+from jaxaudit.models.attention_backend import AttentionBackend, AttentionChoice, choose_backend
 from jaxaudit.models.forward import forward
 from jaxaudit.models.variant import ModelVariant
+from jaxaudit.runtime.partition import by_columns, by_features, by_rows
 from jaxaudit.targets import DiscreteFunctions, DiscreteTarget, HiddenLayers, Params
 from jaxaudit.tokenizers import maskgit_vq
+
+PARTITION = (
+    *by_columns("qkv", "fc1", "adaLN_modulation_1", "lm_head"),
+    *by_rows("attn/proj", "fc2"),
+    *by_features("embeddings/embedding"),
+)
+"""How the parameters are split."""
 
 
 def build_target(
@@ -35,6 +44,7 @@ def build_target(
     *,
     dtype: DTypeLike = jnp.float32,
     platform: str | None = None,
+    attention: AttentionChoice = "auto",
 ) -> DiscreteTarget:
     """The target with these parameters, {"generator": ..., "tokenizer": ...}.
 
@@ -43,22 +53,27 @@ def build_target(
     parameters keep their own. Row n of its activations is the position that predicts token n.
 
     Raises:
-      InputError: if the two configs, or the preprocessing, do not fit each other.
+      InputError: if the two configs, or the preprocessing, do not fit each other, or the attention asked for
+        cannot be used.
     """
     generator, tokenizer = _configs(config)
     wiring.check_preprocessing(preprocessing, tokenizer.image_size)
     platform = platform or jax.default_backend()
+    backend = choose_backend(
+        attention, platform=platform, dtype=dtype, head_width=generator.width // generator.num_heads
+    )
     target = DiscreteTarget(
         name=name,
         family="rar",
         platform=platform,
         params=params,
-        functions=_functions(generator, tokenizer, jnp.dtype(dtype)),
+        functions=_functions(generator, tokenizer, jnp.dtype(dtype), backend),
         preprocessing=preprocessing,
         num_classes=generator.num_classes,
         vocab_size=generator.vocab_size,
         tokens_per_step=(1,) * generator.num_tokens,
         hidden_layers=_hidden_layers(generator),
+        partition=PARTITION,
         provenance=provenance,
     )
     return configured(target, config)
@@ -90,9 +105,12 @@ def _hidden_layers(generator: rar.RARConfig) -> HiddenLayers:
 
 @functools.cache  # equal configs share their functions, hence their compiled programs
 def _functions(
-    generator_config: rar.RARConfig, tokenizer_config: maskgit_vq.MaskGITVQConfig, dtype: np.dtype
+    generator_config: rar.RARConfig,
+    tokenizer_config: maskgit_vq.MaskGITVQConfig,
+    dtype: np.dtype,
+    backend: AttentionBackend,
 ) -> DiscreteFunctions:
-    generator = rar.RAR(generator_config, dtype)
+    generator = rar.RAR(generator_config, dtype, backend)
     tokenizer = maskgit_vq.MaskGITVQ(tokenizer_config, dtype)
 
     def encode(params: Params, images: Float[Array, "B H W 3"]) -> Int[Array, "B L"]:

@@ -9,12 +9,22 @@ from jaxaudit.families.contract import Variant
 from jaxaudit.families.denoiser import DenoiserFamily
 from jaxaudit.models import uvit
 from jaxaudit.models.variant import ModelVariant
+from jaxaudit.runtime.partition import by_columns, by_features, by_rows
 from jaxaudit.tokenizers import kl_autoencoder
 
 PROCESS = {"name": "scaled_linear_beta", "first_time": 1}
 """The process of the released models, that of Stable Diffusion; at level t their time n is t + 1."""
 
-_FAMILY = DenoiserFamily(name="uvit", config=uvit.UViTConfig, network=uvit.UViT, process=PROCESS)
+PARTITION = (
+    *by_columns("qkv", "fc1", "skip_linear"),
+    *by_rows("attn/proj", "fc2"),
+    *by_features("label_emb/embedding"),
+)
+"""How the parameters are split."""
+
+_FAMILY = DenoiserFamily(
+    name="uvit", config=uvit.UViTConfig, network=uvit.UViT, partition=PARTITION, process=PROCESS
+)
 
 build_target = _FAMILY.build_target
 abstract_params = _FAMILY.abstract_params

@@ -21,11 +21,20 @@ from jaxaudit.families import wiring
 from jaxaudit.families.contract import Variant
 from jaxaudit.families.noise import configured
 from jaxaudit.models import var
+from jaxaudit.models.attention_backend import AttentionBackend, AttentionChoice, choose_backend
 from jaxaudit.models.variant import ModelVariant
+from jaxaudit.runtime.partition import by_columns, by_features, by_rows
 from jaxaudit.runtime.rows import map_rows, rows_at_once
 from jaxaudit.targets import DiscreteFunctions, DiscreteTarget, HiddenLayers, Params
 from jaxaudit.tokenizers import multiscale_vq
 from jaxaudit_kernels.precision import matmul_precision
+
+PARTITION = (
+    *by_columns("mat_qkv", "fc1", r"(shared_)?ada_lin_\d+", "head"),
+    *by_rows("attn/proj", "fc2"),
+    *by_features("class_emb/embedding", "[qv]_bias"),
+)
+"""How the parameters are split."""
 
 
 def build_target(
@@ -37,6 +46,7 @@ def build_target(
     *,
     dtype: DTypeLike = jnp.float32,
     platform: str | None = None,
+    attention: AttentionChoice = "auto",
 ) -> DiscreteTarget:
     """The target with these parameters, {"generator": ..., "tokenizer": ...}.
 
@@ -45,22 +55,27 @@ def build_target(
     parameters keep their own.
 
     Raises:
-      InputError: if the two configs, or the preprocessing, do not fit each other.
+      InputError: if the two configs, or the preprocessing, do not fit each other, or the attention asked for
+        cannot be used.
     """
     generator, tokenizer = _configs(config)
     wiring.check_preprocessing(preprocessing, tokenizer.image_size)
     platform = platform or jax.default_backend()
+    backend = choose_backend(
+        attention, platform=platform, dtype=dtype, head_width=generator.width // generator.num_heads
+    )
     target = DiscreteTarget(
         name=name,
         family="var",
         platform=platform,
         params=params,
-        functions=_functions(generator, tokenizer, jnp.dtype(dtype), rows_at_once(platform)),
+        functions=_functions(generator, tokenizer, jnp.dtype(dtype), backend, rows_at_once(platform)),
         preprocessing=preprocessing,
         num_classes=generator.num_classes,
         vocab_size=generator.vocab_size,
         tokens_per_step=generator.steps,
         hidden_layers=_hidden_layers(generator),
+        partition=PARTITION,
         provenance=provenance,
     )
     return configured(target, config)
@@ -96,9 +111,10 @@ def _functions(
     generator_config: var.VARConfig,
     tokenizer_config: multiscale_vq.MultiScaleVQConfig,
     dtype: np.dtype,
+    backend: AttentionBackend,
     rows: int | None,
 ) -> DiscreteFunctions:
-    generator = var.VAR(generator_config, dtype)
+    generator = var.VAR(generator_config, dtype, backend)
     tokenizer = multiscale_vq.MultiScaleVQ(tokenizer_config, dtype)
 
     def transformer(params: Params) -> var.VAR:

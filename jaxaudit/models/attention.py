@@ -1,10 +1,13 @@
-"""The one attention of all networks, and the one place where a backend for it is chosen.
+"""The one attention of all networks, and the one place where a backend computes it.
 
     attention(q, k, v) = softmax(s q kᵀ) v  over the keys that a query may see;  s = 1 / √d by default     (1)
 
-Every product of queries and keys of this package is made by `attention`; a fused kernel belongs into it and
-into `block_causal_attention`, the special case that need not compute what its mask hides.
-Operands have the dtype of q, k and v; logits, softmax and result are float32.
+`attention` takes any mask and is what XLA makes of (1). Where it is known beforehand that positions come in
+blocks and see their own block and all before it, as they do in every pass over whole images (one block: all
+see all; blocks of one: causal), `block_causal_attention` computes nothing that is hidden, and a fused kernel
+can: see `jaxaudit.models.attention_backend`.
+Operands have the dtype of q, k and v; logits, softmax and result are float32. (cuDNN rounds its result to the
+dtype of the operands first.)
 Networks that keep keys and values of earlier positions have the heads first ("b h l d"), so that one head's
 positions lie together; the others leave the heads where the projection puts them ("b l h d").
 
@@ -17,17 +20,22 @@ P = 3 C a packed projection.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import einops
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.nn.initializers import Initializer
 from jax.typing import ArrayLike, DTypeLike
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
+from jaxaudit.models.attention_backend import AttentionBackend
 from jaxaudit.models.layers import Dense
+from jaxaudit_kernels.fused_attention import fused_attention
+from jaxaudit_kernels.partitioning import left_to_compiler
 from jaxaudit_kernels.precision import matmul_precision
 
 KeysValues = tuple[Float[Array, "B H _ d"], Float[Array, "B H _ d"]]
@@ -76,14 +84,16 @@ def causal(queries: int, keys: int, *, first: ArrayLike = 0) -> Bool[Array, "1 1
 
 
 def block_causal_attention(
-    q: Float[Array, "B H Q d"],
-    k: Float[Array, "B H K d"],
-    v: Float[Array, "B H K d"],
+    q: Float[Array, "B _ _ d"],
+    k: Float[Array, "B _ _ d"],
+    v: Float[Array, "B _ _ d"],
     blocks: tuple[int, ...],
     *,
+    layout: Layout,
     scale: float | None = None,
     group_size: int = 128,
-) -> Float[Array, "B H Q d"]:
+    backend: AttentionBackend = "xla",
+) -> Float[Array, "B _ _ d"]:
     """(1) for positions in consecutive blocks, where a query sees its own block and all before it; float32.
 
     Every group of blocks meets only the keys it may see, so nothing is computed to be masked away, except
@@ -93,32 +103,83 @@ def block_causal_attention(
     Args:
       q, k, v: queries, keys and values of one dtype; k and v hold K - Q earlier positions before those of q.
       blocks: the lengths of the blocks in q, static; their sum is Q.
+      layout: where their heads and positions are.
       scale: s.
       group_size: static; any value gives the same result.
+      backend: what computes a group, XLA where the compiler splits parameters over devices; `choose_backend`
+        knows what can be used.
     """
-    past, ends = k.shape[2] - q.shape[2], np.cumsum(blocks)
-    outputs, first = [], 0
+    axis = layout.split().index("l")
+    past = k.shape[axis] - q.shape[axis]
+    scale = q.shape[-1] ** -0.5 if scale is None else scale
+    group = _GROUP["xla" if left_to_compiler() else backend]
+    outputs = [
+        group(jax.lax.slice_in_dim(q, begin, end, axis=axis), k, v, seen, layout, scale)
+        for begin, end, seen in _groups(blocks, past, group_size)
+    ]
+    return outputs[0] if len(outputs) == 1 else jnp.concatenate(outputs, axis=axis)
+
+
+def _groups(
+    blocks: tuple[int, ...], past: int, group_size: int
+) -> Iterator[tuple[int, int, Int[np.ndarray, " Q"]]]:
+    """(first query, first query of the next group, how many keys each query sees) of every group."""
+    ends, first = np.cumsum(blocks), 0
     while first < len(blocks):
-        begin = ends[first] - blocks[first]
+        begin = int(ends[first]) - blocks[first]
         stop = max(first + 1, int(np.searchsorted(ends, begin + group_size, side="right")))
-        end = ends[stop - 1]
-        visible = None
-        if stop > first + 1:
-            last_seen = past + np.repeat(ends[first:stop], blocks[first:stop])
-            visible = jnp.asarray(np.arange(past + end) < last_seen[:, None])[None, None]
-        seen = slice(past + end)
-        outputs.append(
-            attention(
-                q[:, :, begin:end],
-                k[:, :, seen],
-                v[:, :, seen],
-                layout="b h l d",
-                visible=visible,
-                scale=scale,
-            )
-        )
+        yield begin, int(ends[stop - 1]), past + np.repeat(ends[first:stop], blocks[first:stop])
         first = stop
-    return jnp.concatenate(outputs, axis=2)
+
+
+def _by_xla(q: Array, k: Array, v: Array, seen: np.ndarray, layout: Layout, scale: float) -> Array:
+    """A group of queries that see the first keys, `seen` of them."""
+    most = int(seen[-1])
+    k, v = (jax.lax.slice_in_dim(x, 0, most, axis=layout.split().index("l")) for x in (k, v))
+    visible = None
+    if seen[0] < most:
+        visible = jnp.asarray(np.arange(most) < seen[:, None])[None, None]
+    return attention(q, k, v, layout=layout, visible=visible, scale=scale)
+
+
+def _by_cudnn(q: Array, k: Array, v: Array, seen: np.ndarray, layout: Layout, scale: float) -> Array:
+    """cuDNN knows groups of one block and causal ones from the first key on; XLA computes the others."""
+    causal, most = np.array_equal(seen, 1 + np.arange(len(seen))), int(seen[-1])
+    if seen[0] < most and not causal:
+        return _by_xla(q, k, v, seen, layout, scale)
+    q, k, v = (einops.rearrange(x, f"{layout} -> b l h d") for x in (q, k, v))
+    out = jax.nn.dot_product_attention(
+        q, k[:, :most], v[:, :most], scale=scale, is_causal=causal, implementation="cudnn"
+    )
+    return einops.rearrange(out.astype(jnp.float32), f"b l h d -> {layout}")
+
+
+def _by_pallas(q: Array, k: Array, v: Array, seen: np.ndarray, layout: Layout, scale: float) -> Array:
+    """The gradient is that of XLA."""
+
+    @jax.custom_vjp
+    def group(q: Array, k: Array, v: Array) -> Array:
+        heads = q.shape[layout.split().index("h")]
+        q, k, v = (einops.rearrange(x, f"{layout} -> (b h) l d") for x in (q, k, v))
+        out = fused_attention(q, k, v, seen, scale=scale)
+        return einops.rearrange(out, f"(b h) l d -> {layout}", h=heads)
+
+    def forward(q: Array, k: Array, v: Array) -> tuple[Array, tuple[Array, Array, Array]]:
+        return group(q, k, v), (q, k, v)
+
+    def backward(saved: tuple[Array, Array, Array], gradient: Array) -> tuple[Array, ...]:
+        _, pull_back = jax.vjp(lambda q, k, v: _by_xla(q, k, v, seen, layout, scale), *saved)
+        return pull_back(gradient)
+
+    group.defvjp(forward, backward)
+    return group(q, k, v)
+
+
+_GROUP: dict[AttentionBackend, Callable[..., Float[Array, "B _ _ d"]]] = {
+    "xla": _by_xla,
+    "cudnn": _by_cudnn,
+    "pallas": _by_pallas,
+}
 
 
 def split_heads(
@@ -142,12 +203,14 @@ class SelfAttention(nn.Module):
       qkv_bias: whether the packed projection has a bias.
       dtype: compute dtype.
       kernel_init: initialiser of both maps.
+      backend: what computes attention where no mask is given.
     """
 
     num_heads: int
     qkv_bias: bool
     dtype: DTypeLike
     kernel_init: Initializer
+    backend: AttentionBackend = "xla"
 
     @nn.compact
     def __call__(
@@ -159,5 +222,10 @@ class SelfAttention(nn.Module):
             3 * width, use_bias=self.qkv_bias, dtype=self.dtype, kernel_init=self.kernel_init, name="qkv"
         )(x)
         q, k, v = split_heads(qkv.astype(self.dtype), self.num_heads, "b l h d")
-        out = merge_heads(attention(q, k, v, layout="b l h d", visible=visible), "b l h d")
-        return Dense(width, dtype=self.dtype, kernel_init=self.kernel_init, name="proj")(out)
+        if visible is None:
+            out = block_causal_attention(q, k, v, q.shape[1:2], layout="b l h d", backend=self.backend)
+        else:
+            out = attention(q, k, v, layout="b l h d", visible=visible)
+        return Dense(width, dtype=self.dtype, kernel_init=self.kernel_init, name="proj")(
+            merge_heads(out, "b l h d")
+        )

@@ -29,6 +29,7 @@ from jaxtyping import Array, Float, Int, Num
 
 from jaxaudit.errors import InputError
 from jaxaudit.models.attention import SelfAttention
+from jaxaudit.models.attention_backend import AttentionBackend
 from jaxaudit.models.layers import Dense, TimeEmbedding, layer_norm
 from jaxaudit.models.mlp import MLP
 from jaxaudit.models.patches import PatchEmbed, unpatchify
@@ -127,6 +128,7 @@ class Block(nn.Module):
 
     config: DiTConfig
     dtype: DTypeLike
+    attention_backend: AttentionBackend = "xla"
 
     @nn.compact
     def __call__(self, x: Float[Array, "B L C"], condition: Float[Array, "B C"]) -> Float[Array, "B L C"]:
@@ -136,7 +138,9 @@ class Block(nn.Module):
             condition
         )
         shift1, scale1, gate1, shift2, scale2, gate2 = jnp.split(modulation[:, None], 6, axis=-1)
-        attention = SelfAttention(config.num_heads, True, self.dtype, _XAVIER, name="attn")
+        attention = SelfAttention(
+            config.num_heads, True, self.dtype, _XAVIER, self.attention_backend, name="attn"
+        )
         mlp = MLP(round(config.width * config.mlp_ratio), True, self.dtype, _XAVIER, name="mlp")
         x = x + gate1 * attention(layer_norm(x) * (1 + scale1) + shift1)
         return x + gate2 * mlp(layer_norm(x) * (1 + scale2) + shift2)
@@ -165,10 +169,12 @@ class DiT(nn.Module):
     Attributes:
       config: the shape.
       dtype: compute dtype of matrix products; the residual stream, norms and softmax are float32.
+      attention_backend: what computes attention over whole images.
     """
 
     config: DiTConfig
     dtype: DTypeLike = jnp.float32
+    attention_backend: AttentionBackend = "xla"
 
     def setup(self):
         """The layers, named after the released keys."""
@@ -178,7 +184,7 @@ class DiT(nn.Module):
         self.pos_embed = self.param("pos_embed", lambda _: jnp.asarray(position_table(width, side))[None])
         self.t_embedder = TimeEmbedding(width, self.dtype)
         self.y_embedder = _LabelEmbedding(config.num_classes + 1, width)
-        self.blocks = [Block(config, self.dtype) for _ in range(config.depth)]
+        self.blocks = [Block(config, self.dtype, self.attention_backend) for _ in range(config.depth)]
         self.final_layer = _FinalLayer(config.out_channels * config.patch_size**2, width, self.dtype)
 
     def __call__(

@@ -27,6 +27,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxaudit.errors import InputError
 from jaxaudit.models.attention import SelfAttention
+from jaxaudit.models.attention_backend import AttentionBackend
 from jaxaudit.models.layers import Dense, affine_norm
 from jaxaudit.models.mar_head import DiffusionHead
 from jaxaudit.models.mlp import MLP
@@ -109,6 +110,7 @@ class Block(nn.Module):
 
     config: MARConfig
     dtype: DTypeLike
+    attention_backend: AttentionBackend = "xla"
 
     @nn.compact
     def __call__(
@@ -116,7 +118,9 @@ class Block(nn.Module):
     ) -> Float[Array, "B Q C"]:
         """The block's output, float32; only tokens that `shown` marks are attended to (None: all)."""
         config = self.config
-        attention = SelfAttention(config.num_heads, True, self.dtype, _XAVIER, name="attn")
+        attention = SelfAttention(
+            config.num_heads, True, self.dtype, _XAVIER, self.attention_backend, name="attn"
+        )
         mlp = MLP(round(config.width * config.mlp_ratio), False, self.dtype, _XAVIER, name="mlp")
         visible = None if shown is None else shown[:, None, None]
         x = x + attention(affine_norm(name="norm1")(x), visible)
@@ -139,10 +143,12 @@ class MAR(nn.Module):
     Attributes:
       config: the shape.
       dtype: compute dtype of matrix products; the residual stream, norms and softmax are float32.
+      attention_backend: what computes attention over whole images.
     """
 
     config: MARConfig
     dtype: DTypeLike = jnp.float32
+    attention_backend: AttentionBackend = "xla"
 
     def setup(self):
         """The layers, named after the released keys."""
@@ -156,14 +162,14 @@ class MAR(nn.Module):
         self.encoder_pos_embed_learned = self.param(
             "encoder_pos_embed_learned", _NORMAL, positions, jnp.float32
         )
-        self.encoder_blocks = [Block(config, self.dtype) for _ in range(config.depth)]
+        self.encoder_blocks = [Block(config, self.dtype, self.attention_backend) for _ in range(config.depth)]
         self.encoder_norm = affine_norm()
         self.decoder_embed = Dense(width, dtype=self.dtype, kernel_init=_XAVIER)
         self.mask_token = self.param("mask_token", _NORMAL, (1, 1, width), jnp.float32)
         self.decoder_pos_embed_learned = self.param(
             "decoder_pos_embed_learned", _NORMAL, positions, jnp.float32
         )
-        self.decoder_blocks = [Block(config, self.dtype) for _ in range(config.depth)]
+        self.decoder_blocks = [Block(config, self.dtype, self.attention_backend) for _ in range(config.depth)]
         self.decoder_norm = affine_norm()
         self.diffusion_pos_embed_learned = self.param(
             "diffusion_pos_embed_learned", _NORMAL, (1, length, width), jnp.float32

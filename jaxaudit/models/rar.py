@@ -33,7 +33,16 @@ from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float, Int
 
 from jaxaudit.errors import InputError
-from jaxaudit.models.attention import Cache, KeysValues, attention, causal, merge_heads, split_heads
+from jaxaudit.models.attention import (
+    Cache,
+    KeysValues,
+    attention,
+    block_causal_attention,
+    causal,
+    merge_heads,
+    split_heads,
+)
+from jaxaudit.models.attention_backend import AttentionBackend
 from jaxaudit.models.forward import forward
 from jaxaudit.models.layers import Dense, affine_norm, layer_norm
 from jaxaudit.models.mlp import MLP
@@ -89,6 +98,7 @@ class _SelfAttention(nn.Module):
 
     config: RARConfig
     dtype: DTypeLike
+    backend: AttentionBackend
 
     @nn.compact
     def __call__(
@@ -99,14 +109,20 @@ class _SelfAttention(nn.Module):
         q, k, v = split_heads(qkv, config.num_heads, "b h l d")
         q, k = affine_norm(name="q_norm")(q), affine_norm(name="k_norm")(k)
         q, k, v = (part.astype(self.dtype) for part in (q, k, v))
-        if cache is not None:
+        length = q.shape[2]
+        if cache is None:
+            out = block_causal_attention(
+                q, k, v, (1,) * length, layout="b h l d", group_size=length, backend=self.backend
+            )
+        else:
             k, v = (
                 jax.lax.dynamic_update_slice_in_dim(old, new, first, axis=2)
                 for old, new in zip(cache, (k, v), strict=True)
             )
-        visible = causal(q.shape[2], k.shape[2], first=first)
-        out = merge_heads(attention(q, k, v, layout="b h l d", visible=visible), "b h l d")
-        return Dense(config.width, dtype=self.dtype, kernel_init=_NORMAL, name="proj")(out), (k, v)
+            visible = causal(length, k.shape[2], first=first)
+            out = attention(q, k, v, layout="b h l d", visible=visible)
+        proj = Dense(config.width, dtype=self.dtype, kernel_init=_NORMAL, name="proj")
+        return proj(merge_heads(out, "b h l d")), (k, v)
 
 
 class _Block(nn.Module):
@@ -114,6 +130,7 @@ class _Block(nn.Module):
 
     config: RARConfig
     dtype: DTypeLike
+    attention_backend: AttentionBackend = "xla"
 
     @nn.compact
     def __call__(
@@ -121,7 +138,7 @@ class _Block(nn.Module):
     ) -> tuple[Float[Array, "B T C"], KeysValues]:
         config = self.config
         shift1, scale1, gate1, shift2, scale2, gate2 = _modulation(a, config.width, 6, self.dtype)
-        h, cache = _SelfAttention(config, self.dtype, name="attn")(
+        h, cache = _SelfAttention(config, self.dtype, self.attention_backend, name="attn")(
             affine_norm(name="norm1")(x) * (1 + scale1) + shift1, cache, first
         )
         x = x + gate1 * h
@@ -147,10 +164,12 @@ class RAR(nn.Module):
     Attributes:
       config: the shape.
       dtype: compute dtype of matrix products; the residual stream, norms and softmax are float32.
+      attention_backend: what computes attention over whole images.
     """
 
     config: RARConfig
     dtype: DTypeLike = jnp.float32
+    attention_backend: AttentionBackend = "xla"
 
     def setup(self):
         """The layers, named after the released keys."""
@@ -164,7 +183,7 @@ class RAR(nn.Module):
         self.pos_embed = self.param("pos_embed", _NORMAL, positions, jnp.float32)
         self.target_aware_pos_embed = self.param("target_aware_pos_embed", _NORMAL, positions, jnp.float32)
         self.timesteps_embeddings = self.param("timesteps_embeddings", _NORMAL, steps, jnp.float32)
-        self.blocks = [_Block(config, self.dtype) for _ in range(config.depth)]
+        self.blocks = [_Block(config, self.dtype, self.attention_backend) for _ in range(config.depth)]
         self.adaln_before_head = _FinalNorm(config, self.dtype)
         self.lm_head = Dense(config.vocab_size, dtype=self.dtype, kernel_init=_NORMAL)
 

@@ -21,6 +21,7 @@ L tokens, C width.
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -29,6 +30,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxaudit.errors import InputError
 from jaxaudit.models.attention import SelfAttention
+from jaxaudit.models.attention_backend import AttentionBackend
 from jaxaudit.models.layers import Dense, affine_norm
 from jaxaudit.models.mlp import MLP
 from jaxaudit.models.patches import PatchEmbed, unpatchify
@@ -123,6 +125,7 @@ class Block(nn.Module):
 
     config: UViTConfig
     dtype: DTypeLike
+    attention_backend: AttentionBackend = "xla"
 
     @nn.compact
     def __call__(
@@ -133,7 +136,9 @@ class Block(nn.Module):
         if skip is not None:
             both = jnp.concatenate([x, skip], axis=-1)
             x = Dense(config.width, dtype=self.dtype, kernel_init=_NORMAL, name="skip_linear")(both)
-        attention = SelfAttention(config.num_heads, False, self.dtype, _NORMAL, name="attn")
+        attention = SelfAttention(
+            config.num_heads, False, self.dtype, _NORMAL, self.attention_backend, name="attn"
+        )
         mlp = MLP(round(config.width * config.mlp_ratio), False, self.dtype, _NORMAL, name="mlp")
         x = x + attention(affine_norm(eps=_NORM_EPS, name="norm1")(x))
         return x + mlp(affine_norm(eps=_NORM_EPS, name="norm2")(x))
@@ -145,10 +150,12 @@ class UViT(nn.Module):
     Attributes:
       config: the shape.
       dtype: compute dtype of matrix products; the residual stream, norms and softmax are float32.
+      attention_backend: what computes attention over whole images.
     """
 
     config: UViTConfig
     dtype: DTypeLike = jnp.float32
+    attention_backend: AttentionBackend = "xla"
 
     def setup(self):
         """The layers, named after the released keys."""
@@ -161,9 +168,10 @@ class UViT(nn.Module):
             )
         if config.context_length:
             self.context_embed = Dense(width, dtype=self.dtype, kernel_init=_NORMAL)
-        self.in_blocks = [Block(config, self.dtype) for _ in range(config.depth // 2)]
-        self.mid_block = Block(config, self.dtype)
-        self.out_blocks = [Block(config, self.dtype) for _ in range(config.depth // 2)]
+        block = functools.partial(Block, config, self.dtype, self.attention_backend)
+        self.in_blocks = [block() for _ in range(config.depth // 2)]
+        self.mid_block = block()
+        self.out_blocks = [block() for _ in range(config.depth // 2)]
         self.norm = affine_norm(eps=_NORM_EPS)
         self.decoder_pred = Dense(
             config.latent_channels * config.patch_size**2, dtype=self.dtype, kernel_init=_NORMAL

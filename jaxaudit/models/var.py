@@ -36,6 +36,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxaudit.errors import InputError
 from jaxaudit.models.attention import Cache, KeysValues, block_causal_attention, merge_heads, split_heads
+from jaxaudit.models.attention_backend import AttentionBackend
 from jaxaudit.models.layers import Dense, layer_norm
 from jaxaudit.models.mlp import MLP
 from jaxaudit.models.variant import ModelVariant
@@ -121,10 +122,11 @@ def _per_head(bias: Float[Array, " C"], num_heads: int) -> Float[Array, "1 H 1 d
 
 
 class _SelfAttention(nn.Module):
-    """(4), with the keys and values of earlier scales in `past`."""
+    """(4), with the keys and values of earlier scales in `past`, which keeps to XLA."""
 
     config: VARConfig
     dtype: DTypeLike
+    backend: AttentionBackend
 
     @nn.compact
     def __call__(
@@ -148,10 +150,13 @@ class _SelfAttention(nn.Module):
         else:
             q = q * (0.25 / math.sqrt(head_dim))
         q, k, v = (part.astype(self.dtype) for part in (q, k, v))
+        backend = self.backend
         if past is not None:
             k, v = (jnp.concatenate(pair, axis=2) for pair in zip(past, (k, v), strict=True))
-        out = merge_heads(block_causal_attention(q, k, v, steps, scale=1.0), "b h l d")
-        return Dense(config.width, dtype=self.dtype, kernel_init=_residual(config), name="proj")(out), (k, v)
+            backend = "xla"
+        out = block_causal_attention(q, k, v, steps, layout="b h l d", scale=1.0, backend=backend)
+        proj = Dense(config.width, dtype=self.dtype, kernel_init=_residual(config), name="proj")
+        return proj(merge_heads(out, "b h l d")), (k, v)
 
 
 class Block(nn.Module):
@@ -159,6 +164,7 @@ class Block(nn.Module):
 
     config: VARConfig
     dtype: DTypeLike
+    attention_backend: AttentionBackend = "xla"
 
     @nn.compact
     def __call__(
@@ -180,7 +186,7 @@ class Block(nn.Module):
             )(nn.silu(condition))
             modulation = _six(modulation)
         gamma1, gamma2, scale1, scale2, shift1, shift2 = jnp.unstack(modulation, axis=2)
-        h, present = _SelfAttention(config, self.dtype, name="attn")(
+        h, present = _SelfAttention(config, self.dtype, self.attention_backend, name="attn")(
             layer_norm(x) * (1 + scale1) + shift1, past, steps
         )
         x = x + gamma1 * h
@@ -213,10 +219,12 @@ class VAR(nn.Module):
     Attributes:
       config: the shape.
       dtype: compute dtype of matrix products; the residual stream, norms and softmax are float32.
+      attention_backend: what computes attention over whole images.
     """
 
     config: VARConfig
     dtype: DTypeLike = jnp.float32
+    attention_backend: AttentionBackend = "xla"
 
     def setup(self):
         """The layers, named after the released keys."""
@@ -229,7 +237,7 @@ class VAR(nn.Module):
         self.pos_1LC = self.param("pos_1LC", normal, (1, num_tokens, config.width), jnp.float32)
         if config.shared_aln:
             self.shared_ada_lin_1 = Dense(6 * config.width, dtype=self.dtype, kernel_init=_modulation(config))
-        self.blocks = [Block(config, self.dtype) for _ in range(config.depth)]
+        self.blocks = [Block(config, self.dtype, self.attention_backend) for _ in range(config.depth)]
         self.head_nm = _HeadNorm(config, self.dtype)
         self.head = Dense(config.vocab_size, dtype=self.dtype, kernel_init=_normal(config, 0.02))
 

@@ -18,6 +18,8 @@ from jaxaudit.reports.answer.page import render_answer
 from jaxaudit.reports.audit.decision import member_lines
 from jaxaudit.reports.audit.figures import draw_figures
 from jaxaudit.reports.audit.page import render_html
+from jaxaudit.reports.benchmark.figure import suite_figure
+from jaxaudit.reports.benchmark.table import suite_markdown
 from jaxaudit.reports.comparison.figure import leakage_figure
 from jaxaudit.reports.comparison.rows import ComparedTarget, comparison_csv, comparison_latex
 from jaxaudit.reports.extraction.figures import make_extraction_figures
@@ -30,6 +32,7 @@ from jaxaudit.reports.localization.page import render_localization
 from jaxaudit.reports.mitigation.figure import trade_off
 from jaxaudit.reports.mitigation.page import render_mitigation
 from jaxaudit.reports.mitigation.rows import mitigation_csv
+from jaxaudit.reports.precision.table import precision_markdown
 from jaxaudit.reports.reliability.table import reliability_markdown
 from jaxaudit.reports.studies.figure import study_csv, study_figure
 from jaxaudit.results import (
@@ -39,8 +42,10 @@ from jaxaudit.results import (
     MitigationResults,
     NullStudyResults,
     OwnersAnswer,
+    PrecisionStudy,
     ReliabilityResults,
     StudyResults,
+    SuiteResults,
     write_results,
 )
 
@@ -160,6 +165,21 @@ def write_reliability(results: ReliabilityResults, directory: Directory) -> list
         directory / "reliability.json",
         _page(directory / "reliability.md", reliability_markdown(results)),
     ]
+
+
+def write_suite(results: SuiteResults, directory: Directory) -> list[Path]:
+    """Writes results.json, benchmarks.md and the figure; returns the files."""
+    directory = _made(directory)
+    write_results(directory / "results.json", results)
+    table = _page(directory / "benchmarks.md", suite_markdown(results))
+    return [directory / "results.json", table, *style.save(suite_figure(results), directory, "benchmarks")]
+
+
+def write_precision(results: PrecisionStudy, directory: Directory) -> list[Path]:
+    """Writes precision.json and precision.md; returns them."""
+    directory = _made(directory)
+    write_results(directory / "precision.json", results)
+    return [directory / "precision.json", _page(directory / "precision.md", precision_markdown(results))]
 
 
 def _members(results: AuditResults, directory: Path) -> list[Path]:

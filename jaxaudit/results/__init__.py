@@ -3,8 +3,10 @@
 audit          results.json of an audit, answer.json of an owner's question; with membership, inference and
                individuals
 extraction     results.json of an extraction      localization   results.json of a localisation
-mitigation     results.json of mitigations        studies        files of the studies, benchmark: of that
+mitigation     results.json of mitigations        studies        files of the studies
+benchmark      files of the benchmark             precision      file of the study of bfloat16
 plan           what is fixed before an audit
+compiled       what compilers make of scoring steps     capacity    what an audit asks of hardware
 codec          JSON there and back, with a format that is checked
 
 `read_results(path, AuditResults)` gives the record, or one sentence on why the file is none.
@@ -22,7 +24,15 @@ from jaxaudit.results.audit import (
     TargetFacts,
     Verdict,
 )
-from jaxaudit.results.benchmark import BenchmarkResults, StageSpeed
+from jaxaudit.results.benchmark import (
+    BenchmarkResults,
+    Machine,
+    StageSpeed,
+    SuiteResults,
+    TaskCost,
+    YardstickSpeed,
+)
+from jaxaudit.results.capacity import Assumptions, CapacityPlan, DiskSpace
 from jaxaudit.results.codec import (
     Document,
     Record,
@@ -34,6 +44,7 @@ from jaxaudit.results.codec import (
     to_plain,
     write_results,
 )
+from jaxaudit.results.compiled import CompiledStep, CompiledSteps, StepMemory, StepSetting
 from jaxaudit.results.estimates import Interval, MeanStd
 from jaxaudit.results.extraction import ExtractionCounts, ExtractionResults
 from jaxaudit.results.individuals import Individuals, Question, Sensitivity, SequentialEvidence
@@ -69,6 +80,12 @@ from jaxaudit.results.mitigation import (
     MitigationResults,
 )
 from jaxaudit.results.plan import Plan, Planned
+from jaxaudit.results.precision import (
+    JudgedPrecision,
+    PrecisionChange,
+    PrecisionStudy,
+    TargetPrecision,
+)
 from jaxaudit.results.reliability import AlternativePower, ReliabilityResults, TargetReliability, VerdictRates
 from jaxaudit.results.studies import (
     FalsePositiveRate,
@@ -82,14 +99,19 @@ from jaxaudit.results.studies import (
 __all__ = [
     "AlternativePower",
     "Answer",
+    "Assumptions",
     "Attribution",
     "AuditResults",
     "BenchmarkResults",
+    "CapacityPlan",
     "ChangeFacts",
     "ChangedTarget",
     "Collected",
     "Comparability",
+    "CompiledStep",
+    "CompiledSteps",
     "DatasetInference",
+    "DiskSpace",
     "Document",
     "ExtractionCounts",
     "ExtractionResults",
@@ -102,9 +124,11 @@ __all__ = [
     "ImageSet",
     "Individuals",
     "Interval",
+    "JudgedPrecision",
     "KeptMeasurement",
     "Localization",
     "LocalizationResults",
+    "Machine",
     "MeanStd",
     "Measured",
     "MembershipInference",
@@ -118,6 +142,8 @@ __all__ = [
     "Planned",
     "PowerCurve",
     "PowerPoint",
+    "PrecisionChange",
+    "PrecisionStudy",
     "PublishedScoreMetrics",
     "Question",
     "Record",
@@ -132,14 +158,20 @@ __all__ = [
     "SetTest",
     "StageSpeed",
     "Status",
+    "StepMemory",
+    "StepSetting",
     "StudiedTarget",
     "StudyPoint",
     "StudyResults",
+    "SuiteResults",
     "TargetFacts",
+    "TargetPrecision",
     "TargetReliability",
+    "TaskCost",
     "Verdict",
     "VerdictRates",
     "WelchTest",
+    "YardstickSpeed",
     "decode",
     "encode",
     "format_of",

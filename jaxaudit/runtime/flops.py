@@ -13,6 +13,9 @@ from typing import Any
 import jax
 from jax.extend import core
 
+_CUDNN_ATTENTION = {"dot_product_attention_fwd_wrapper": 2, "dot_product_attention_bwd_wrapper": 5}
+"""Products of queries and keys, or as large ones, in what JAX calls cuDNN's attention."""
+
 
 def count_flops(function: Callable[..., Any], *arguments: Any) -> int:
     """Floating-point operations of one call of `function` on arguments of these shapes; nothing is computed.
@@ -43,6 +46,11 @@ def _count_equation(equation: Any) -> int:
         return 2 * math.prod(equation.outvars[0].aval.shape) * math.prod(kernel) // out_channels
     if name == "scan":
         return params["length"] * _count(params["jaxpr"].jaxpr)
+    if name == "pallas_call":
+        return math.prod(params["grid_mapping"].grid) * _count(params["jaxpr"])
+    if name in _CUDNN_ATTENTION:
+        (batch, queries, heads, width), keys = (equation.invars[i].aval.shape for i in (0, 1))
+        return _CUDNN_ATTENTION[name] * 2 * batch * heads * queries * keys[1] * width
     if name == "cond":
         return max(_count(branch.jaxpr) for branch in params["branches"])
     inside = sum(_count(inner) for inner in _inner_programs(params))

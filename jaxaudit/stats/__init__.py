@@ -33,6 +33,7 @@ from jaxaudit.stats.intervals import (
 from jaxaudit.stats.matching import Covariates, Pairs, match_pairs
 from jaxaudit.stats.membership import membership_inference
 from jaxaudit.stats.null_control import identification_null_control, null_control
+from jaxaudit.stats.paired import ScorePair, paired_differences
 from jaxaudit.stats.power import PUBLISHED_GRID, power_curve
 from jaxaudit.stats.published import PublishedMetrics, published_metrics
 from jaxaudit.stats.roc import auc, best_threshold, roc_curve, tpr_at_fpr
@@ -55,6 +56,7 @@ __all__ = [
     "Moments",
     "Pairs",
     "PublishedMetrics",
+    "ScorePair",
     "ShapleyValues",
     "ask_again",
     "auc",
@@ -87,6 +89,7 @@ __all__ = [
     "membership_inference",
     "moments",
     "null_control",
+    "paired_differences",
     "permutation_p_value",
     "power_curve",
     "published_metrics",

@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
+from jaxaudit.runtime.partition import Rules
 
 Params = Any
 """A tree of parameters, nested dicts of arrays."""
@@ -55,6 +56,7 @@ class BaseTarget:
       latent_shape: of the latents that stand for an image: (L, D) continuous tokens, or (h, w, c); None for
         discrete tokens.
       hidden_layers: those whose units `activations` shows; layers may differ in width.
+      partition: how its parameters are split where one device is too small for them.
       provenance: where the weights came from (source files and their sha256, licence, versions).
     """
 
@@ -71,6 +73,7 @@ class BaseTarget:
     embed_captions: Callable[[Sequence[str]], Float[np.ndarray, "B T D"]] | None = None
     tokens_per_step: tuple[int, ...] = ()
     hidden_layers: HiddenLayers = dataclasses.field(default_factory=dict)
+    partition: Rules = ()
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     platform: str = dataclasses.field(default_factory=jax.default_backend)
 

@@ -14,19 +14,29 @@ difference of moments Σ p log² p − μ² cancels when p is nearly flat.
 Class guidance compares the logits given the label with those given the null label. Its *difference view*
 soft-maxes z_c − z_0 like ordinary logits (Kowalczuk et al., arXiv 2502.02514).
 
+From hidden states on, a TPU, and a CUDA device in 16-bit precision, computes them in one kernel in which no
+logit reaches memory (`jaxaudit_kernels.fused_likelihood`); elsewhere the logits exist for a few tokens at a
+time. Which one it is follows the platform that is compiled for. A kernel cannot be split by the compiler, so
+over several devices either runs inside `jax.shard_map`, on the rows of one device.
+
 Axes: B batch, L tokens, C channels, V vocabulary; ... any leading axes.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
-T = TypeVar("T")
+from jaxaudit_kernels import fused_likelihood
+from jaxaudit_kernels.chunks import map_chunks
+from jaxaudit_kernels.partitioning import left_to_compiler
+from jaxaudit_kernels.vocabulary_parts import Part
 
 
 class TokenStatistics(NamedTuple):
@@ -104,23 +114,21 @@ def chunked_token_statistics(
 ) -> TokenStatistics:
     """`token_statistics` of the logits `hidden @ kernel + bias`, which never exist for more than a chunk.
 
+    Not differentiable on every platform.
+
     Args:
       hidden: what the output layer reads, [..., L, C].
       kernel: weights of the output layer, [C, V]; the product runs in the dtype of the operands and
         accumulates in float32.
       bias: its bias, [V].
       tokens: [..., L] integers.
-      chunk_size: tokens of a sequence whose logits exist at a time: memory grows with it, results stay.
+      chunk_size: tokens of a sequence whose logits exist at a time, if any: memory grows with it, results
+        stay.
 
     Raises:
       ValueError: if shapes do not fit or `chunk_size` is not positive.
     """
-    _check(hidden, kernel, bias, tokens)
-
-    def statistics(hidden: Array, tokens: Array) -> TokenStatistics:
-        return token_statistics(_logits(hidden, kernel, bias), tokens)
-
-    return _map_chunks(statistics, (hidden, tokens), axis=tokens.ndim - 1, chunk_size=chunk_size)
+    return _statistics((hidden,), kernel, bias, tokens, chunk_size)[0]
 
 
 def guided_token_statistics(
@@ -140,18 +148,79 @@ def guided_token_statistics(
     Returns:
       {"cond": on z_c, "null": on z_0, "diff": on z_c − z_0}.
     """
-    for hidden in (hidden_cond, hidden_null):
-        _check(hidden, kernel, bias, tokens)
+    views = _statistics((hidden_cond, hidden_null), kernel, bias, tokens, chunk_size)
+    return dict(zip(("cond", "null", "diff"), views, strict=True))
 
-    def statistics(hidden_cond: Array, hidden_null: Array, tokens: Array) -> dict[str, TokenStatistics]:
-        # One matrix product of twice the rows; stacked on a new axis, so that a sharded batch stays put.
-        logits = _logits(jnp.stack([hidden_cond, hidden_null], axis=-3), kernel, bias)
-        cond, null = logits[..., 0, :, :], logits[..., 1, :, :]
-        views = {"cond": cond, "null": null, "diff": cond - null}
-        return {view: token_statistics(z, tokens) for view, z in views.items()}
 
-    arrays = (hidden_cond, hidden_null, tokens)
-    return _map_chunks(statistics, arrays, axis=tokens.ndim - 1, chunk_size=chunk_size)
+def _statistics(
+    hidden: tuple[Array, ...], kernel: Array, bias: Array, tokens: Array, chunk_size: int
+) -> list[TokenStatistics]:
+    """Of each view: of the logits of one hidden state, or of two and their difference."""
+    for states in hidden:
+        _check(states, kernel, bias, tokens)
+    chunked = functools.partial(_chunked, chunk_size=chunk_size)
+    fused = _fused_kernels(len(hidden), kernel.shape[0], jnp.result_type(*hidden, kernel))
+    return jax.lax.platform_dependent(hidden, kernel, bias, tokens, default=chunked, **fused)
+
+
+def _fused_kernels(
+    conditions: int, channels: int, dtype: np.dtype
+) -> dict[str, Callable[..., list[TokenStatistics]]]:
+    """The platforms that have a kernel which is worth it, and the kernel.
+
+    Triton has no tensor cores for float32; cuBLAS is faster there. Where an axis of the mesh is left to the
+    compiler, which could not split a kernel, there is none.
+    """
+    if left_to_compiler():
+        return {}
+    kernels = {}
+    if fused_likelihood.fits_mosaic(conditions, channels, dtype):
+        kernels["tpu"] = functools.partial(_fused, fused_likelihood.mosaic)
+    if dtype.itemsize == 2:
+        kernels["cuda"] = functools.partial(_fused, fused_likelihood.triton)
+    return kernels
+
+
+def _fused(
+    compute: Callable[..., tuple[Array, Part]],
+    hidden: tuple[Array, ...],
+    kernel: Array,
+    bias: Array,
+    tokens: Array,
+) -> list[TokenStatistics]:
+    """By one of the kernels of `jaxaudit_kernels.fused_likelihood`."""
+    dtype = jnp.result_type(*hidden, kernel)
+    rows = tuple(states.reshape(tokens.size, -1).astype(dtype) for states in hidden)
+    z_t, parts = compute(rows, kernel.astype(dtype), bias, tokens.reshape(-1))
+    log_total = jnp.log(parts.total)
+    statistics = TokenStatistics(
+        log_prob=z_t - parts.best - log_total,
+        margin=z_t - parts.best_other,
+        rank=parts.rank.astype(jnp.int32),
+        mean=parts.mean - log_total,
+        variance=parts.spread / parts.total,
+        argmax=parts.argmax.astype(jnp.int32),
+    )
+    return [
+        TokenStatistics(*(values[view].reshape(tokens.shape) for values in statistics))
+        for view in range(len(z_t))
+    ]
+
+
+def _chunked(
+    hidden: tuple[Array, ...], kernel: Array, bias: Array, tokens: Array, *, chunk_size: int
+) -> list[TokenStatistics]:
+    """By XLA, the logits existing for a chunk at a time."""
+
+    def statistics(tokens: Array, *hidden: Array) -> list[TokenStatistics]:
+        # One matrix product of all rows; stacked on a new axis, so that a sharded batch stays put.
+        logits = _logits(jnp.stack(hidden, axis=-3), kernel, bias)
+        views = [logits[..., index, :, :] for index in range(len(hidden))]
+        if len(views) == 2:
+            views.append(views[0] - views[1])
+        return [token_statistics(z, tokens) for z in views]
+
+    return map_chunks(statistics, (tokens, *hidden), axis=tokens.ndim - 1, chunk_size=chunk_size)
 
 
 def _check(hidden: Array, kernel: Array, bias: Array, tokens: Array) -> None:
@@ -169,26 +238,3 @@ def _logits(hidden: Array, kernel: Array, bias: Array) -> Array:
     precision = jax.lax.Precision.HIGHEST if exact else jax.lax.Precision.DEFAULT
     logits = jnp.matmul(hidden, kernel, precision=precision, preferred_element_type=jnp.float32)
     return logits + jnp.broadcast_to(bias.astype(jnp.float32), logits.shape)
-
-
-def _map_chunks(function: Callable[..., T], arrays: tuple[Array, ...], *, axis: int, chunk_size: int) -> T:
-    """`function` over slices of `arrays` along their token axis, one at a time; its [..., l] results joined.
-
-    The chunks are of equal size; the last one ends at L and so may overlap the one before it by a few tokens.
-    """
-    if chunk_size < 1:
-        raise ValueError(f"chunk_size={chunk_size} is not positive.")
-    length = arrays[0].shape[axis]
-    count = -(-length // chunk_size)
-    size = -(-length // count)
-
-    def chunk(start: Array) -> T:
-        return function(*(jax.lax.dynamic_slice_in_dim(array, start, size, axis) for array in arrays))
-
-    chunks = jax.lax.map(chunk, jnp.minimum(jnp.arange(count) * size, length - size))
-
-    def join(parts: Array) -> Array:
-        body, last = jnp.moveaxis(parts[:-1], 0, axis), parts[-1, ..., count * size - length :]
-        return jnp.concatenate([body.reshape(*body.shape[:axis], (count - 1) * size), last], axis=axis)
-
-    return jax.tree.map(join, chunks)

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import zlib
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -84,10 +85,23 @@ def test_the_null_label_is_evaluated_only_for_scores_that_need_it():
 
     for names in ("paper", "cond/unified_loss", "diff/loss", "cond/*"):
         step = make_step(target, names, MAR_OPTIONS)
-        step = dataclasses.replace(step, functions=dataclasses.replace(step.functions, conditions=conditions))
+        functions = dataclasses.replace(step.functions, conditions=conditions)
+        step = dataclasses.replace(step, functions=functions, rows=None)
         inputs = {"images": images, "condition": labels, "ids": np.zeros(11, np.uint32)}
         jax.eval_shape(step, (target.params, jax.random.key(0)), inputs)
     assert evaluated == [11, 11, 22, 11, 11]
+
+
+def test_all_images_at_once_give_the_scores_of_one_at_a_time():
+    target, (images, labels) = mar_target(), batch()
+    step = make_step(target, MAR_SCORES, MAR_OPTIONS)
+    assert step.rows == 1  # on a CPU
+    inputs = {"images": images, "condition": labels, "ids": np.arange(11, dtype=np.uint32)}
+    one, every = (
+        jax.jit(dataclasses.replace(step, rows=rows))((target.params, jax.random.key(0)), inputs)
+        for rows in (1, None)
+    )
+    chex.assert_trees_all_close(one, every, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.usefixtures("unchecked")

@@ -10,7 +10,7 @@ from jaxaudit.attacks.prada import COND_KNOTS, GAIN_KNOTS
 from jaxaudit.attacks.registry import ScorePlan, get_scores
 from jaxaudit.attacks.runner import PendingScores
 from jaxaudit.audits import collect
-from jaxaudit.audits.collect import CollectConfig, collect_evidence
+from jaxaudit.audits.collect import CollectConfig, collect_evidence, compile_step, prepare
 from jaxaudit.data import open_source, preprocess
 from jaxaudit.errors import InputError
 from jaxaudit.runtime.mesh import make_mesh
@@ -351,3 +351,17 @@ def test_feature_sets_without_a_published_score_are_what_was_asked_for():
     assert feature_sets(["cond/loss", "diff/icas"])["default"] == {"cond": ["cond/loss"]}
     with pytest.raises(InputError, match="cannot rest on diff/prada"):
         feature_sets("diff/prada")
+
+
+def test_what_is_compiled_alone_is_what_scoring_runs():
+    sides = open_source("digits:members[:20]"), open_source("digits:nonmembers[:20]")
+    compiled = compile_step(var_target(), *sides, CONFIG)
+    assert compiled.memory > compiled.arguments > 0
+    scorer = prepare(var_target(), *sides, CONFIG).scorer
+    jax.clear_caches()
+    events = []
+    jax.monitoring.register_event_listener(listener := lambda event, **_: events.append(event))
+    scorer.submit(np.zeros((3, 8, 8, 3), np.float32), np.zeros(3, np.int32), padded_size=8).result()
+    jax.monitoring.unregister_event_listener(listener)
+    assert "/jax/compilation_cache/cache_hits" in events  # conftest gives the run a folder
+    assert "/jax/compilation_cache/cache_misses" not in events

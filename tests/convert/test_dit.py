@@ -94,7 +94,8 @@ def test_files_to_official_outputs(tmp_path, monkeypatch, nesting):
         "scale": 0.18215,
         "image_size": 64,
     }
-    target = dit.build_target("small", converted.config, converted.params, converted.preprocessing, {})
+    params = jax.tree.map(np.asarray, converted.params)
+    target = dit.build_target("small", converted.config, params, converted.preprocessing, {})
     recorded, io = weights.load("dit")
     inputs = weights.inputs(recorded)
     eps = target.predict_noise(np.moveaxis(inputs["x"], 1, -1), inputs["t"], inputs["y"])

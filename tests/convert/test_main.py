@@ -1,9 +1,11 @@
 """The program, from the official files to the official logits."""
 
 import json
+import re
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from absl.testing import flagsaver
 from safetensors.numpy import save_file
 
 from checkpoints_convert import __main__ as program
-from jaxaudit.checkpoint import load_target
+from jaxaudit.checkpoint import load_target, read_record
 from tests.golden import weights
 
 
@@ -54,6 +56,10 @@ def test_official_files_give_official_logits(files, tmp_path, monkeypatch, capfd
     assert records["pth"]["fingerprint"] == records["safetensors"]["fingerprint"]
     printed = capfd.readouterr()
     assert "depth 2" in printed.out
+    assert f"{records['pth']['num_params']:,} parameters in float32" in printed.out
+    peak = re.search(r"memory +(\d+\.\d\d) GB at most", printed.out)
+    assert peak is not None
+    assert 0.1 < float(peak[1]) < 100
     assert printed.err == ""
     assert run(monkeypatch, *arguments(files, out)) == 2
     assert capfd.readouterr().err == f"{out} already holds a target; choose another, or say overwrite.\n"
@@ -72,11 +78,26 @@ def test_official_files_give_official_logits(files, tmp_path, monkeypatch, capfd
     assert target.num_params == records["pth"]["num_params"]
 
 
+def test_half_the_disk(files, tmp_path, monkeypatch, capfd):
+    outs = {dtype: tmp_path / dtype for dtype in ("float32", "bfloat16")}
+    for dtype, out in outs.items():
+        assert run(monkeypatch, *arguments(files, out), f"--dtype={dtype}") == 0
+    whole, half = (read_record(out) for out in outs.values())
+    assert (whole["dtypes"], half["dtypes"]) == (["float32"], ["bfloat16"])
+    assert whole["fingerprint"] != half["fingerprint"]
+    sizes = [sum(file["bytes"] for file in record["files"].values()) for record in (whole, half)]
+    assert sizes[1] < 0.6 * sizes[0]
+    assert capfd.readouterr().err == ""
+    rounded = load_target(outs["float32"], dtype="bfloat16").params
+    jax.tree.map(np.testing.assert_array_equal, load_target(outs["bfloat16"]).params, rounded)
+
+
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
         ({}, "Flag --out must have a value"),
         ({"out": "{out}", "family": "vqgan"}, "vqgan"),
+        ({"out": "{out}", "dtype": "float16"}, "float32|bfloat16"),
         (
             {"out": "{out}", "generator": "{files}/vae.pth"},
             "vae.pth is a VAR tokenizer, not a VAR generator.",

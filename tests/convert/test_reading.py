@@ -3,6 +3,8 @@
 import argparse
 import builtins
 import hashlib
+import weakref
+import zipfile
 
 import ml_dtypes
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from checkpoints_convert import reading, stored
 from checkpoints_convert.reading import read, sha256, unwrap
 from jaxaudit.errors import InputError
 
@@ -35,7 +38,7 @@ def test_tensors_come_out_as_they_were_stored(tmp_path, kind):
     assert set(content) == set(TENSORS)
     np.testing.assert_array_equal(content["a"], [[0, 1, 2], [3, 4, 5]])
     assert [content[name].dtype for name in TENSORS] == [np.float32, np.float16, ml_dtypes.bfloat16, np.int64]
-    np.testing.assert_array_equal(content["brain"].astype(np.float32), [1.5, -2.0])
+    np.testing.assert_array_equal(np.asarray(content["brain"], np.float32), [1.5, -2.0])
     np.testing.assert_array_equal(content["index"], [[3, 4]])
 
 
@@ -89,6 +92,91 @@ def test_a_lone_tensor_and_a_sparse_one_are_refused(tmp_path):
     torch.save({"model": {"w": torch.eye(3).to_sparse()}}, tmp_path / "sparse.pth")
     with pytest.raises(InputError, match=r"model/w of .* is sparse"):
         read(tmp_path / "sparse.pth")
+
+
+def test_views_of_one_storage(tmp_path):
+    """Transposed, sliced, shared and empty tensors, and one that is a scalar."""
+    whole = torch.arange(24, dtype=torch.float32).reshape(4, 6)
+    content = {
+        "whole": whole,
+        "transposed": whole.T,
+        "part": whole[1:3, ::2],
+        "one": whole[3, 5],
+        "none": whole[:0],
+        "parameter": torch.nn.Parameter(whole[:, 4]),
+        "alone": torch.tensor(7, dtype=torch.int64),
+    }
+    torch.save(content, tmp_path / "views.pth")
+    found = read(tmp_path / "views.pth")
+    for name, tensor in content.items():
+        array = np.asarray(found[name])
+        assert (array.shape, array.dtype) == (found[name].shape, found[name].dtype)
+        assert (found[name].size, found[name].nbytes) == (array.size, array.nbytes)
+        np.testing.assert_array_equal(array, tensor.detach().numpy())
+
+
+@pytest.mark.parametrize("kind", ["zip", "safetensors"])
+def test_values_stay_in_the_file_until_they_are_asked_for(tmp_path, monkeypatch, kind):
+    path, mapped = write(tmp_path / "model.bin", kind), []
+    monkeypatch.setattr(stored.np, "memmap", lambda *arguments: mapped.append(arguments))
+    monkeypatch.setattr(reading, "_safetensor", lambda *arguments: mapped.append(arguments))
+    read(path)
+    assert not mapped
+
+
+def test_a_mapping_goes_with_its_array(tmp_path):
+    content = read(write(tmp_path / "model.pth", "zip"))
+    first, second = np.asarray(content["a"]), np.asarray(content["a"])
+    assert isinstance(first.base, np.memmap)
+    assert first.base is not second.base
+    mapping = weakref.ref(first.base)
+    del first
+    assert mapping() is None
+
+
+def test_archives_that_others_have_packed(tmp_path):
+    """PyTorch computes where values are as if it had written the archive."""
+    for name, compression in (("moved", zipfile.ZIP_STORED), ("compressed", zipfile.ZIP_DEFLATED)):
+        with (
+            zipfile.ZipFile(write(tmp_path / "model.pth", "zip")) as source,
+            zipfile.ZipFile(tmp_path / name, "w", compression) as archive,
+        ):
+            for record in source.namelist():
+                archive.writestr(record, source.read(record))
+        with pytest.raises(InputError, match=rf"{name} was not packed by PyTorch; load it with torch.load"):
+            read(tmp_path / name)
+
+
+def test_the_other_byte_order(tmp_path):
+    with (
+        zipfile.ZipFile(write(tmp_path / "model.pth", "zip")) as source,
+        zipfile.ZipFile(tmp_path / "big.pth", "w") as archive,
+    ):
+        for record in source.namelist():
+            archive.writestr(record, b"big" if record.endswith("byteorder") else source.read(record))
+    with pytest.raises(InputError, match=r"big\.pth was written on a big-endian machine"):
+        read(tmp_path / "big.pth")
+
+
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.float8_e4m3fn])
+def test_types_that_are_not_read(tmp_path, dtype):
+    torch.save({"model": {"w": torch.ones(3).to(dtype)}}, tmp_path / "model.pth")
+    with pytest.raises(
+        InputError, match=rf"model/w of .* is {str(dtype)[6:]}, which this converter does not"
+    ):
+        read(tmp_path / "model.pth")
+
+
+def test_a_pytorch_that_does_not_say_where_values_are(tmp_path, monkeypatch):
+    path, load = write(tmp_path / "model.pth", "zip"), torch.load
+
+    def older(*arguments, **options):
+        content = load(*arguments, **options)
+        return {key: torch.empty_like(tensor) for key, tensor in content.items()}
+
+    monkeypatch.setattr(torch, "load", older)
+    with pytest.raises(InputError, match=r"needs PyTorch 2\.10 or newer"):
+        read(path)
 
 
 def test_training_checkpoints_nest_the_weights(tmp_path):

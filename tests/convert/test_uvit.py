@@ -83,7 +83,8 @@ def test_files(tmp_path, monkeypatch, case):
         assert converted_size == sum(value.size for value in state.values())
     if case == "uvit_uncond":
         return  # one compiled network is enough
-    target = uvit.build_target("small", converted.config, converted.params, converted.preprocessing, {})
+    params = jax.tree.map(np.asarray, converted.params)
+    target = uvit.build_target("small", converted.config, params, converted.preprocessing, {})
     recorded, io = weights.load(case)
     inputs = weights.inputs(recorded)
     x = np.moveaxis(inputs["x"], 1, -1)

@@ -143,6 +143,9 @@ RIGHT = {
     "mitigate": {"target": "{here}/target", "criteria": "", "noise": "1"},
     "train_target": {"out": "trained"},
     "benchmark": {"target": "{here}/target", "gemm": "128"},
+    "plan": {"target": "digits_rar", "device": "v5e", "num_images": "10"},
+    "compile": {"targets": "digits_rar", "devices": "v5e", "out": "compiled.json"},
+    "precision": {"targets": "{here}/target"},
     "verdict": {"evidence": "{here}/evidence"},
     "cdi_studies": {"evidence": "{here}/evidence", "sizes": "5", "repetitions": "2"},
     "convert": {
@@ -163,11 +166,12 @@ PLACES = [
         (NOWHERE, f"Nothing can be written to {NOWHERE}"),
     )
 ]
-FILES = [(program, {"out": "{here}/file"}, "file is") for program in RIGHT if program != "benchmark"]
+FILE_WRITERS = ("benchmark", "compile", "plan")
+FILES = [(program, {"out": "{here}/file"}, "file is") for program in RIGHT if program not in FILE_WRITERS]
 OTHER_PLACES = [
     ("audit", {"index": BELOW_A_FILE}, "file is no folder, so nothing can be written to"),
     ("identify_data", {"index": NOWHERE}, f"Nothing can be written to {NOWHERE}"),
-    ("benchmark", {"out": "{here}/empty"}, "is there and no file"),
+    *((program, {"out": "{here}/empty"}, "is there and no file") for program in FILE_WRITERS),
     ("convert", {**EXTRACTOR, "out": BELOW_A_FILE}, "is no folder"),
     ("convert", {**EXTRACTOR, "out": TOO_LONG}, "File name too long"),
     ("convert", {**EXTRACTOR, "out": "{here}/empty"}, "exists"),
@@ -189,7 +193,16 @@ NUMBERS = [
     ("train_target", {"seed": 2**64}, "--seed"),
     ("benchmark", {"gemm": 10**30}, "--gemm"),
     ("benchmark", {"batch_size": 0}, "--batch_size"),
+    ("plan", {"num_images": 0}, "--num_images"),
+    ("plan", {"share_of_peak": "nan"}, "--share_of_peak=nan is no finite number"),
+    ("plan", {"share_of_peak": 2}, "share_of_peak=2.0 is no share"),
+    ("compile", {"batch_size": 0}, "--batch_size"),
+    ("benchmark", {"yardstick": "true"}, "--yardstick adds rows to a suite"),
+    ("precision", {"bound": "nan"}, "--bound=nan is no finite number"),
+    ("precision", {"repetitions": 1}, "--repetitions"),
     ("audit", {"num_devices": 64}, "num_devices=64, but this process has"),
+    ("audit", {"shard_params": "some"}, "--shard_params=some is not 'auto', 'never' or a number of devices"),
+    ("audit", {"shard_params": 3}, "Parameters cannot be split 3 ways over 8 device(s)"),
     ("audit", {"num_samples": -1}, "--num_samples"),
     ("audit", {"mask_ratio": "nan"}, "--mask_ratio=nan is no finite number"),
     ("audit", {"mask_ratio": 0.5}, "discrete"),
@@ -226,6 +239,10 @@ NAMES = [
     ("audit", {"target": "{here}/file"}, "is a file; a target is a directory"),
     ("audit", {"target": "{here}/empty"}, "is no target"),
     ("audit", {"target": "var_d16"}, "weights of var_d16 do not come with jaxaudit"),
+    ("plan", {"device": "h10"}, "Unknown device 'h10'; did you mean h100"),
+    ("plan", {"target": "var_d61"}, "Unknown target 'var_d61'"),
+    ("compile", {"devices": "h10"}, "Unknown device 'h10'; did you mean h100"),
+    ("compile", {"targets": "var_d61"}, "Unknown target 'var_d61'"),
     ("audit", {"scores": "diff/min_k_25"}, "did you mean diff/min_k_"),
     ("audit", {"scores": "denoising_loss"}, "Unknown score of a discrete target"),
     ("audit", {"protocol": "papr"}, "protocol"),

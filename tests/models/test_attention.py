@@ -47,6 +47,7 @@ def close(actual, expected):
 
 
 heads_first = functools.partial(attention, layout="b h l d")
+blocks_first = functools.partial(block_causal_attention, layout="b h l d")
 
 
 @pytest.mark.parametrize("scale", [None, 1.0, 0.3])
@@ -99,13 +100,13 @@ def test_blocks_see_exactly_the_blocks_so_far(group_size, past):
     q, k, v = draw(14, past + 14)
     ends = [past + (1 if row < 1 else 5 if row < 5 else 14) for row in range(14)]
     expected = slow_attention(q, k, v, lambda image, head, query, key: key < ends[query], 1.0)
-    close(block_causal_attention(q, k, v, BLOCKS, scale=1.0, group_size=group_size), expected)
+    close(blocks_first(q, k, v, BLOCKS, scale=1.0, group_size=group_size), expected)
 
 
 def test_blocks_of_one_are_causal():
     q, k, v = draw(6, 6)
     expected = heads_first(q, k, v, visible=causal(6, 6))
-    close(block_causal_attention(q, k, v, (1,) * 6, group_size=2), expected)
+    close(blocks_first(q, k, v, (1,) * 6, group_size=2), expected)
 
 
 def test_half_precision_rounds_operands_only():

@@ -23,16 +23,20 @@ from jaxaudit.results import (
     Document,
     FalsePositiveRate,
     Interval,
+    JudgedPrecision,
     KeptMeasurement,
     NullStudyResults,
     OwnersAnswer,
     Plan,
+    PrecisionChange,
+    PrecisionStudy,
     ReliabilityResults,
     SetRoc,
     StageSpeed,
     StudiedTarget,
     StudyPoint,
     StudyResults,
+    TargetPrecision,
     TargetReliability,
     VerdictRates,
     decode,
@@ -42,6 +46,7 @@ from jaxaudit.results import (
     replace,
     write_results,
 )
+from tests.reports.benchmark.test_benchmark_report import suite
 from tests.reports.extraction.test_extraction_report import report
 from tests.reports.localization.test_localization_report import make_results as make_localization
 from tests.reports.mitigation.test_mitigation_report import make_results as make_mitigation
@@ -162,6 +167,21 @@ def documents():
             peak_memory_bytes=2**34,
             stages={"load": StageSpeed(12.5, None, None, None)},
         ),
+        "suite": suite(),
+        "precision": PrecisionStudy(
+            platform="cpu",
+            bound=0.005,
+            repetitions=100,
+            targets=(
+                TargetPrecision(
+                    target="digits_var",
+                    num_members=9,
+                    num_nonmembers=8,
+                    scores={"diff/loss": PrecisionChange(0.7, 0.1, SHARE, SHARE, False)},
+                    verdicts={"float32": JudgedPrecision("no_evidence", None)},
+                ),
+            ),
+        ),
     }
 
 
@@ -180,6 +200,8 @@ NAMES = (
     "study",
     "null_study",
     "benchmark",
+    "suite",
+    "precision",
 )
 
 

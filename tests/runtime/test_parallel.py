@@ -7,6 +7,7 @@ from jaxaudit.errors import InputError
 from jaxaudit.runtime.mesh import make_mesh
 from jaxaudit.runtime.parallel import data_parallel
 from jaxaudit.runtime.processes import initialize_processes
+from jaxaudit_kernels.partitioning import left_to_compiler
 
 
 def function(params, batch):
@@ -41,6 +42,18 @@ def test_a_device_sees_its_own_rows(batch):
     pending = run(jnp.float32(2), {"x": np.ones((16, 4), np.float32)}, 16)
     assert len(pending._outputs.sharding.device_set) == 8
     assert seen == [(2, 4)]
+
+
+@pytest.mark.parametrize(("split", "expected"), [(1, False), (4, True)])
+def test_what_is_traced_can_tell_whether_the_compiler_splits_it(split, expected):
+    seen = []
+
+    def tell(params, batch):
+        seen.append(left_to_compiler())
+        return batch * params
+
+    data_parallel(tell, make_mesh(8, split=split))(jnp.float32(2), np.ones((8, 2), np.float32), 8).result()
+    assert set(seen) == {expected}
 
 
 def test_too_many_devices_is_an_error():

@@ -96,7 +96,7 @@ def complete_candidates(
         _complete, attack, chosen, prefixes, similarity, reference, config.placement.batch_size
     )
     where = {"directory": directory, "progress": progress, "what": "Completing"}
-    parts = list(run_shards(chosen, compute, config, request=request, **where))
+    parts = list(run_shards(chosen, compute, config, attack.mesh, request=request, **where))
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     if list(joined["sample_id"]) != list(candidates.sample_ids):
         raise InputError(

@@ -52,8 +52,8 @@ class ExtractionConfig:
 
     def attack(self, target: Target) -> ExtractionAttack:
         """The attack on a target that this asks for."""
-        mesh, parallelism = self.placement.mesh(), self.placement.parallelism
-        return ExtractionAttack(target, seed=self.seed, mesh=mesh, parallelism=parallelism)
+        mesh = self.placement.mesh(target.params, target.partition)
+        return ExtractionAttack(target, seed=self.seed, mesh=mesh, parallelism=self.placement.parallelism)
 
 
 DEFAULTS = ExtractionConfig()

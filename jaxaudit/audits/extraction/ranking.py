@@ -103,6 +103,7 @@ def rank_candidates(
         pictures,
         functools.partial(_rank, attack, pictures, config.placement.batch_size),
         config,
+        attack.mesh,
         request=request,
         directory=directory,
         progress=progress,

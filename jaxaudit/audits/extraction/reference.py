@@ -90,6 +90,7 @@ def embed_reference(
             pictures,
             functools.partial(_embed, attack, pictures, similarity, config.placement.batch_size),
             config,
+            attack.mesh,
             request={**base_request(target, pictures, config), "similarity": similarity.request},
             directory=directory,
             progress=progress,

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxaudit.audits.extraction.config import ExtractionConfig
 from jaxaudit.audits.fill import fill
@@ -34,6 +35,7 @@ def run_shards(
     pictures: Pictures,
     compute: Callable[[range, Callable[[int], None]], Columns],
     config: ExtractionConfig,
+    mesh: Mesh,
     *,
     request: Mapping[str, Any],
     directory: str | os.PathLike[str] | None,
@@ -49,6 +51,7 @@ def run_shards(
       pictures: that were looked at.
       compute: (rows of their source, function to be told of rows done) -> columns.
       config: see `ExtractionConfig`.
+      mesh: the devices that compute.
       request: everything the columns depend on.
       directory: where shards are kept, shared by all processes; None keeps nothing.
       progress: hears of `what` in pictures of this process.
@@ -66,7 +69,7 @@ def run_shards(
         progress(total, total, what)
         return
     size = {"num_rows": {_SPLIT: total}, "shard_size": config.shard_size}
-    run = config.placement.record()
+    run = config.placement.record(mesh)
     folder = ShardFolder(directory, claim_shards(directory, _CONTENTS, request, run, **size))
 
     def compute_shard(shard: Shard, done: Callable[[int], None]) -> Columns:

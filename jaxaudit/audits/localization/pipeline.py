@@ -106,7 +106,7 @@ def localize(
         timestep=config.timestep,
         mask_ratio=config.mask_ratio,
         key=jax.random.key(config.seed),
-        mesh=config.placement.mesh(),
+        mesh=config.placement.mesh(target.params, target.partition),
         parallelism=config.placement.parallelism,
     )
     chosen = choose(resolve_condition(source, target), config.subsets, config.seed)
@@ -117,7 +117,7 @@ def localize(
             f"{chosen.shares[0]:g} of the {len(source)} pictures of {source.spec} are {chosen.sizes[0]}; "
             "UnitMem compares a picture with others, so take a larger subset."
         )
-    run = {"target": target.name, **config.placement.record()}
+    run = {"target": target.name, **config.placement.record(meter.mesh)}
     claim(directory, UNITS, _request(target, chosen, pictures, config), run)
     wait_for_all_processes("localize: request")
     if not (directory / FILE).exists():

@@ -132,7 +132,9 @@ def _measured_once(
         "extractor": extractor.fingerprint,
         **config.asked(),
     }
-    claim(folder, _MEASURED, request, config.collect.placement.record())
+    placement = config.collect.placement
+    run = placement.record(placement.mesh(target.params, target.partition))
+    claim(folder, _MEASURED, request, run)
     path = folder / "measured.json"
     if path.exists():
         return read_results(path, KeptMeasurement).measured

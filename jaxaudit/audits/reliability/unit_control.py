@@ -83,7 +83,7 @@ def study_unit_control(
         target,
         views,
         key=jax.random.key(seed),
-        mesh=placement.mesh(),
+        mesh=placement.mesh(target.params, target.partition),
         parallelism=placement.parallelism,
     )
     (seen, on_seen), (unseen, on_unseen) = (

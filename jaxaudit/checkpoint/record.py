@@ -1,0 +1,80 @@
+"""`target.json`: what a target is and which files belong to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from jaxaudit.checkpoint.files import RECORD, sync
+from jaxaudit.errors import InputError
+from jaxaudit.seals import SEAL, is_sealed
+
+FORMAT = 2
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What `target.json` holds beside its format."""
+
+    jaxaudit_version: str
+    family: str
+    config: dict[str, Any]
+    preprocessing: dict[str, Any]
+    provenance: dict[str, Any]
+    num_params: int
+    fingerprint: str
+    params: str
+    files: dict[str, File]
+    sha256: str
+    dtypes: list[str] = []  # targets of before do not say it
+
+
+class File(msgspec.Struct, frozen=True):
+    """A file of the checkpoint."""
+
+    bytes: int
+    sha256: str
+
+
+def read_sealed(directory: Path) -> dict[str, Any]:
+    """What the `target.json` of a directory holds.
+
+    Raises:
+      InputError: if it is damaged, of another format, or changed since it was written.
+    """
+    path = directory / RECORD
+    try:
+        record = json.loads(path.read_text())
+        version = record.get("format") if isinstance(record, dict) else None
+        if version == 1:
+            raise InputError(
+                f"{path} has format 1, without seals; "
+                f"`jaxaudit.checkpoint.reseal_target({str(directory)!r})` brings it to format {FORMAT}."
+            )
+        if version != FORMAT:
+            raise InputError(f"{path} has format {version!r}; this jaxaudit reads format {FORMAT}.")
+        msgspec.convert(record, Record)
+    except InputError:
+        raise
+    except (OSError, ValueError, RecursionError, msgspec.ValidationError) as error:
+        raise InputError(f"{path} is damaged: {error}.") from error
+    if not is_sealed(record):
+        raise InputError(
+            f"{path} has been changed since it was written: it does not match its {SEAL}. Convert or copy "
+            "the target again."
+        )
+    return record
+
+
+def put_in_place(directory: Path, record: Mapping[str, Any]) -> None:
+    """Makes the directory the target that `record` describes, in one step."""
+    partial = directory / f".{RECORD}.{uuid.uuid4().hex[:8]}.partial"
+    partial.write_text(json.dumps(record, indent=1))
+    sync(partial)
+    os.replace(partial, directory / RECORD)
+    sync(directory)

@@ -1,0 +1,1 @@
+"""What bfloat16 changes, as tables."""

@@ -1,0 +1,113 @@
+"""Compiling a program without running it, and what the compiler made of it.
+
+Axes: B rows of a batch, L tokens of a row.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import math
+import re
+import resource
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from jax.sharding import Mesh
+
+from jaxaudit.runtime.parallel import Parallelism, lower_rows
+
+_CALL = re.compile(r'custom_call_target="([^"]+)"')
+_COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) .*\{$")
+_FUSED = re.compile(r"fusion\(.*calls=%?([\w.\-]+)")
+_FLOAT32 = re.compile(r"\bf32\[([\d,]+)\]")
+
+
+@dataclasses.dataclass(frozen=True)
+class Compiled:
+    """A compiled program.
+
+    Attributes:
+      arguments, outputs, temporaries: bytes that the compiler allocates on each device.
+      cpu_seconds, wall_seconds: what tracing and compiling took, of all cores and by the clock.
+      text: the optimised program (HLO).
+    """
+
+    arguments: int
+    outputs: int
+    temporaries: int
+    cpu_seconds: float
+    wall_seconds: float
+    text: str = dataclasses.field(repr=False)
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the program needs on each device."""
+        return self.arguments + self.outputs + self.temporaries
+
+    def kernels(self) -> dict[str, int]:
+        """{name: calls} of what is not XLA's own code: libraries ("__cudnn$...") and Pallas kernels."""
+        return dict(sorted(collections.Counter(_CALL.findall(self.text)).items()))
+
+    def float32_arrays(self) -> set[tuple[int, ...]]:
+        """The shapes of float32 arrays that exist in memory; those inside of a fusion never do."""
+        fused = set(_FUSED.findall(self.text))
+        lines = (line for name, line in _lines(self.text) if name not in fused)
+        return {tuple(map(int, shape.split(","))) for line in lines for shape in _FLOAT32.findall(line)}
+
+    def logits(self, vocab_size: int, num_positions: int) -> list[tuple[int, ...]]:
+        """Shapes of float32 arrays that could be the logits of `num_positions` (B L) tokens, in all views.
+
+        Logits are float32 whatever the precision. In float32, hidden units of an MLP that is as wide as the
+        vocabulary look the same.
+        """
+        size = num_positions * vocab_size
+        return sorted(s for s in self.float32_arrays() if vocab_size in s and math.prod(s) % size == 0)
+
+
+def compile_ahead(
+    function: Callable[[Any, Any], Any],
+    params: Any,
+    batch: Any,
+    mesh: Mesh,
+    *,
+    parallelism: Parallelism = "jit",
+) -> Compiled:
+    """Compiles `function(params, batch)` as `data_parallel` does, for whatever devices `mesh` is made of.
+
+    Args:
+      function: as `data_parallel` takes it.
+      params, batch: trees of arrays or `jax.ShapeDtypeStruct`s; leaves of `batch` are [B,...].
+      mesh: from `make_mesh`, or of devices elsewhere.
+      parallelism: "jit" or "pmap".
+
+    Raises:
+      jax.errors.JaxRuntimeError: if the compiler finds that the program does not fit the devices.
+    """
+    wall, cpu = time.perf_counter(), _cpu_seconds()
+    compiled = lower_rows(function, params, batch, mesh, parallelism=parallelism).compile()
+    wall, cpu = time.perf_counter() - wall, _cpu_seconds() - cpu
+    memory: Any = compiled.memory_analysis()
+    return Compiled(
+        arguments=memory.argument_size_in_bytes,
+        outputs=memory.output_size_in_bytes,
+        temporaries=memory.temp_size_in_bytes,
+        cpu_seconds=cpu,
+        wall_seconds=wall,
+        text=compiled.as_text() or "",
+    )
+
+
+def _lines(text: str) -> Iterator[tuple[str, str]]:
+    """Every line of a program, and the name of the computation it stands in."""
+    name = ""
+    for line in text.splitlines():
+        if found := _COMPUTATION.match(line):
+            name = found[1]
+        yield name, line
+
+
+def _cpu_seconds() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
