@@ -81,7 +81,7 @@ def main(argv: Sequence[str]) -> None:
         shard_size=_SHARD_SIZE.value,
     )
     directory = shared_flags.out_folder(_OUT.value, "audits")
-    sides = shared_flags.open_sources()
+    sides = shared_flags.open_sources(directory)
     plan = shared_flags.read_plan(config.placement.process)
     target = shared_flags.load(console)
     check_sides(target, *sides)

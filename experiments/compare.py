@@ -57,7 +57,7 @@ def main(argv: Sequence[str]) -> None:
     for path in _TARGETS.value:  # what one of them does not fit should show before a night with another
         shared_flags.check_target(path)
     for name, path in zip(names, _TARGETS.value, strict=True):
-        target, sides = shared_flags.load(console, path), shared_flags.open_sources()
+        target, sides = shared_flags.load(console, path), shared_flags.open_sources(directory)
         check_sides(target, *sides)
         check_sizes(target, *sides, assess_config, num_samples=flag.num_samples)
         reference = shared_flags.load_reference(console, target, sides, directory)

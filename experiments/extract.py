@@ -28,9 +28,7 @@ with cli.flag_group("What is audited"):
         "Pictures it was not trained on, put through the same procedure: what passes is a false positive. "
         "Empty: none.",
     )
-    _SKIP = flags.DEFINE_bool(
-        "skip_unreadable", False, "Leave out pictures that cannot be used, and list them."
-    )
+shared_flags.define_reading()
 with cli.flag_group("Extraction"):
     _SCORE = flags.DEFINE_string(
         "score",
@@ -75,7 +73,6 @@ def main(argv: Sequence[str]) -> None:
     from jaxaudit.attacks.similarity import get_similarity
     from jaxaudit.audits.extraction import ExtractionConfig, complete_images, extract, write_tables
     from jaxaudit.audits.sides import check_sides
-    from jaxaudit.data import open_source
     from jaxaudit.reports.extraction.rows import print_extraction
     from jaxaudit.reports.files import write_extraction
 
@@ -92,8 +89,8 @@ def main(argv: Sequence[str]) -> None:
         shard_size=_SHARD_SIZE.value,
     )
     directory = shared_flags.out_folder(_OUT.value, "extractions")
-    candidates = open_source(_CANDIDATES.value, skip_unreadable=_SKIP.value)
-    validation = open_source(_VALIDATION.value, skip_unreadable=_SKIP.value) if _VALIDATION.value else None
+    candidates = shared_flags.open_pictures(_CANDIDATES.value, directory)
+    validation = shared_flags.open_pictures(_VALIDATION.value, directory) if _VALIDATION.value else None
     similarity = get_similarity(_SIMILARITY.value, _extractor())
     target = shared_flags.load(console)
     if validation is not None:

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from absl import flags
 
 from jaxaudit import cli
-from jaxaudit.data import open_source
 from jaxaudit.data.thumbnails import some_thumbnails
 from jaxaudit.reports.answer.page import print_answer
 from jaxaudit.reports.files import write_answer
@@ -30,15 +29,13 @@ with cli.flag_group("What is audited"):
     _UNPUBLISHED = flags.DEFINE_string(
         "unpublished", None, "Comparable pictures the model cannot have seen.", required=True
     )
-    _SKIP_UNREADABLE = flags.DEFINE_bool(
-        "skip_unreadable", False, "Leave out pictures that cannot be used, and list them."
-    )
     _PREVIOUS = flags.DEFINE_string(
         "previous",
         None,
         "The answer.json of the last question about this model, to ask again with other pictures: all "
         "questions then count as one.",
     )
+shared_flags.define_reading()
 shared_flags.define_reference()
 shared_flags.define_access()
 shared_flags.define_test()
@@ -66,10 +63,8 @@ def main(argv: Sequence[str]) -> None:
     previous = read_results(_PREVIOUS.value, OwnersAnswer) if _PREVIOUS.value else None
     placement = shared_flags.placement()
     plan = shared_flags.read_plan(placement.process)
-    sides = (
-        open_source(_PUBLISHED.value, skip_unreadable=_SKIP_UNREADABLE.value),
-        open_source(_UNPUBLISHED.value, skip_unreadable=_SKIP_UNREADABLE.value),
-    )
+    published = shared_flags.open_pictures(_PUBLISHED.value, directory)
+    sides = published, shared_flags.open_pictures(_UNPUBLISHED.value, directory)
     target = shared_flags.load(console)
     check_sides(target, *sides)
     check_sizes(target, *sides, assess_config)

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from absl import flags
 
 from jaxaudit import cli
-from jaxaudit.data import open_source
 from jaxaudit.data.thumbnails import thumbnails
 from jaxaudit.errors import InputError
 from jaxaudit.reports.files import write_localization
@@ -30,9 +29,7 @@ with cli.flag_group("What is audited"):
         "digits:nonmembers",
         "Control: pictures it was not trained on, as many; '' for no control.",
     )
-    _SKIP = flags.DEFINE_bool(
-        "skip_unreadable", False, "Leave out pictures that cannot be used, and list them."
-    )
+shared_flags.define_reading()
 with cli.flag_group("Measurement"):
     _SUBSETS = flags.DEFINE_list(
         "subsets",
@@ -80,8 +77,8 @@ def main(argv: Sequence[str]) -> None:
         placement=shared_flags.placement(),
     )
     directory = shared_flags.out_folder(_OUT.value, "localizations")
-    members = open_source(_MEMBERS.value, skip_unreadable=_SKIP.value)
-    control = open_source(_NONMEMBERS.value, skip_unreadable=_SKIP.value) if _NONMEMBERS.value else None
+    members = shared_flags.open_pictures(_MEMBERS.value, directory)
+    control = shared_flags.open_pictures(_NONMEMBERS.value, directory) if _NONMEMBERS.value else None
     target = shared_flags.load(console)
     if control is not None:
         check_sides(target, members, control)

@@ -87,7 +87,7 @@ def main(argv: Sequence[str]) -> None:
     directory = shared_flags.out_folder(_OUT.value, "mitigations")
     if _SAVE.value and in_bucket(directory):
         raise InputError(f"--save writes targets to folders; --out={directory} is in a bucket.")
-    members, nonmembers = shared_flags.open_sources()
+    members, nonmembers = shared_flags.open_sources(directory)
     target = shared_flags.load(console)
     check_sides(target, members, nonmembers)
     check_sizes(target, members, nonmembers, config.assess, num_samples=flag.num_samples)

@@ -15,6 +15,7 @@ from jaxaudit.errors import InputError
 from jaxaudit.outputs import check_file, check_folder
 from jaxaudit.paths import Place
 from jaxaudit.protocols import DEFAULT, PROTOCOLS, VALID_PROCEDURES, get_procedure, get_protocol
+from jaxaudit.user_cache import user_cache
 
 from .progress import reported
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from jaxaudit.targets import Target
 
 FLAGS = flags.FLAGS
+_NO_INDEX = "none"
 
 
 @cli.flag_group("What is audited")
@@ -51,7 +53,19 @@ def define_data() -> None:
     )
     flags.DEFINE_string("nonmembers", "digits:nonmembers", "Pictures it was not trained on, likewise.")
     flags.DEFINE_integer("num_samples", 0, "Pictures drawn from each side; 0 means all.", lower_bound=0)
+    define_reading()
+
+
+@cli.flag_group("What is audited")
+def define_reading() -> None:
+    """How pictures are read."""
     flags.DEFINE_bool("skip_unreadable", False, "Leave out pictures that cannot be used, and list them.")
+    flags.DEFINE_string(
+        "index",
+        None,
+        "Folder that keeps what reading the pictures told, for every later audit of the same files; 'none' "
+        "keeps nothing. Default ~/.cache/jaxaudit/pictures, or OUT/index where several hosts share the work.",
+    )
 
 
 @cli.flag_group("What is audited")
@@ -131,12 +145,34 @@ def report_once(out: Place, report: Callable[[], None], console: Console) -> Non
         console.print(f"Another process writes the report to {out}.", soft_wrap=True)
 
 
-def open_sources() -> tuple[Source, Source]:
-    """Members and nonmembers, as the flags of `define_data` name them."""
-    skip = FLAGS.skip_unreadable
-    return open_source(FLAGS.members, skip_unreadable=skip), open_source(
-        FLAGS.nonmembers, skip_unreadable=skip
-    )
+def open_pictures(spec: str, out: Place) -> Source:
+    """The source of that text, read as the flags of `define_reading` say, for results in `out`.
+
+    Raises:
+      InputError: as `open_source`, or if nothing can be written to --index.
+    """
+    return open_source(spec, skip_unreadable=FLAGS.skip_unreadable, index=_index_folder(out))
+
+
+def _index_folder(out: Place) -> str | None:
+    """None keeps nothing: as where the default folder, which nobody asked for, cannot be written to."""
+    if FLAGS.index is not None:
+        return None if FLAGS.index == _NO_INDEX else str(check_folder(FLAGS.index))
+    if any(name in FLAGS and FLAGS[name].value for name in ("distributed", "process")):
+        return str(out / "index")
+    try:
+        return str(check_folder(user_cache() / "pictures"))
+    except (InputError, RuntimeError):  # no home, or nothing can be written in it
+        return None
+
+
+def open_sources(out: Place) -> tuple[Source, Source]:
+    """Members and nonmembers, as the flags of `define_data` name them, for results in `out`.
+
+    Raises:
+      InputError: as `open_pictures`.
+    """
+    return open_pictures(FLAGS.members, out), open_pictures(FLAGS.nonmembers, out)
 
 
 @cli.flag_group("Machine")

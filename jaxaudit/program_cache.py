@@ -17,6 +17,8 @@ import platform
 import sys
 from pathlib import Path
 
+from jaxaudit.user_cache import user_cache
+
 _SETTINGS = {
     "compilation_cache_max_size": 8 * 2**30,  # bytes
     "persistent_cache_min_compile_time_secs": 0.2,
@@ -32,7 +34,7 @@ def keep_programs() -> Path | None:
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return None
     try:
-        folder = _user_cache() / "jaxaudit" / "programs" / _processor()
+        folder = user_cache() / "programs" / _processor()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _try_lock(folder)
     except (OSError, RuntimeError):  # no home, or nothing can be written or locked in it
@@ -44,11 +46,6 @@ def keep_programs() -> Path | None:
 
             jax.config.update(f"jax_{name}", value)
     return folder
-
-
-def _user_cache() -> Path:
-    chosen = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return chosen if chosen.is_absolute() else Path.home() / ".cache"
 
 
 def _processor() -> str:

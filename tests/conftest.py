@@ -31,6 +31,12 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     programs = tempfile.mkdtemp(prefix="jaxaudit-programs-")
     atexit.register(shutil.rmtree, programs, ignore_errors=True)
     os.environ["JAX_COMPILATION_CACHE_DIR"] = programs
+if "JAXAUDIT_TESTS" not in os.environ:  # workers have it from who started them
+    caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    os.environ.setdefault("MPLCONFIGDIR", os.path.join(caches, "matplotlib"))  # knows the fonts already
+    kept = tempfile.mkdtemp(prefix="jaxaudit-tests-")
+    atexit.register(shutil.rmtree, kept, ignore_errors=True)
+    os.environ["JAXAUDIT_TESTS"] = os.environ["XDG_CACHE_HOME"] = kept
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
 import jax

@@ -23,10 +23,12 @@ from jaxaudit.data.duplicates import (
 from jaxaudit.data.embeddings import NULL_EMBEDDING, Embeddings, open_embeddings
 from jaxaudit.data.images import UnusableImageError, decode_image, pixel_digest
 from jaxaudit.data.loading import PictureBatch, batches
+from jaxaudit.data.origin import Origin
 from jaxaudit.data.preprocessing import Preprocessing, preprocess, resize_crop, to_range
 from jaxaudit.data.scan import Scan, scan
 from jaxaudit.data.source import UNKNOWN_LABEL, Picture, Sample, Source
 from jaxaudit.data.spec import SCHEMES, open_source
+from jaxaudit.data.traits import Traits, join_traits, read_traits
 
 __all__ = [
     "BLIND_NAMES",
@@ -36,6 +38,7 @@ __all__ = [
     "Clusters",
     "Embeddings",
     "Fingerprints",
+    "Origin",
     "Picture",
     "PictureBatch",
     "Preprocessing",
@@ -43,6 +46,7 @@ __all__ = [
     "Scan",
     "Seen",
     "Source",
+    "Traits",
     "UnusableImageError",
     "batches",
     "blind_features",
@@ -53,11 +57,13 @@ __all__ = [
     "difference_hash",
     "find_clusters",
     "fingerprint",
+    "join_traits",
     "near_duplicates",
     "open_embeddings",
     "open_source",
     "pixel_digest",
     "preprocess",
+    "read_traits",
     "resize_crop",
     "resolve_captions",
     "resolve_labels",

@@ -16,6 +16,7 @@ and moments mu_ij = sum of l (x - mean)^i (y - mean)^j / sum of l over the view,
 right and down. Mirroring turns the signs of slant and of odd moments of x.
 """
 
+import functools
 import io
 import zlib
 
@@ -26,6 +27,7 @@ from PIL import Image
 _QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 _GRID = 8
 _DIRECTIONS = 8
+_STEEPEST = 255  # the largest difference of two grey levels
 _JPEG_QUALITY = 75
 
 _MOMENTS = ((2, 0), (0, 2), (1, 1), (3, 0), (0, 3), (2, 1), (1, 2))
@@ -161,16 +163,27 @@ def _jpeg_size(picture: Image.Image) -> float:
 
 def _orientation(grey: np.ndarray) -> np.ndarray:
     """Coherence, slant and the histogram [10] of edge directions; all 0 without an edge."""
-    framed = np.pad(grey, 1).astype(np.float64)
+    framed = np.pad(grey, 1)
     g_x = (framed[1:-1, 2:] - framed[1:-1, :-2]).ravel()
     g_y = (framed[2:, 1:-1] - framed[:-2, 1:-1]).ravel()
-    strength = np.hypot(g_x, g_y)
-    if not strength.any():
+    if not (g_x.any() or g_y.any()):
         return np.zeros(2 + _DIRECTIONS)
-    direction = np.floor(np.arctan2(g_y, g_x) % np.pi * (_DIRECTIONS / np.pi)).astype(int) % _DIRECTIONS
-    edges = np.bincount(direction, weights=strength, minlength=_DIRECTIONS) / strength.sum()
-    xx, yy, xy = g_x @ g_x, g_y @ g_y, g_x @ g_y
+    strengths, directions = _edge_tables()
+    place = (g_y.astype(np.intp) + _STEEPEST) * len(strengths) + (g_x + _STEEPEST)
+    strength = strengths.take(place)
+    edges = np.bincount(directions.take(place), weights=strength, minlength=_DIRECTIONS) / strength.sum()
+    x, y = g_x.astype(np.int64), g_y.astype(np.int64)  # BLAS, for floats, would start threads in each of ours
+    xx, yy, xy = x @ x, y @ y, x @ y
     return np.concatenate([[(xx - yy) / (xx + yy), xy / (xx + yy)], edges])
+
+
+@functools.cache
+def _edge_tables() -> tuple[np.ndarray, np.ndarray]:
+    """Strength and direction [511,511] of every pair (g_y, g_x): looked up tenfold faster than computed."""
+    steps = np.arange(-_STEEPEST, _STEEPEST + 1, dtype=np.float64)
+    g_y, g_x = steps[:, None], steps[None]
+    sector = np.floor(np.arctan2(g_y, g_x) % np.pi * (_DIRECTIONS / np.pi)).astype(np.intp) % _DIRECTIONS
+    return np.hypot(g_x, g_y), sector
 
 
 def _places(grey: np.ndarray) -> np.ndarray:
@@ -181,5 +194,5 @@ def _places(grey: np.ndarray) -> np.ndarray:
     columns, rows = weight.sum(axis=0), weight.sum(axis=1)
     centre_x, centre_y = columns @ x, rows @ y
     powers_x, powers_y = ((axis[:, None]) ** np.arange(4) for axis in (x - centre_x, y - centre_y))
-    moments = powers_y.T @ weight @ powers_x
+    moments = np.einsum("yj,yx->jx", powers_y, weight) @ powers_x  # without BLAS, see above
     return np.array([centre_x, centre_y, *(moments[j, i] for i, j in _MOMENTS)])

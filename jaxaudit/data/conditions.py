@@ -11,10 +11,10 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float32, Int
 
 from jaxaudit.data.embeddings import NULL_EMBEDDING, Embeddings
-from jaxaudit.data.source import UNKNOWN_LABEL, Sample, Source
+from jaxaudit.data.source import UNKNOWN_LABEL, Source
 from jaxaudit.errors import InputError
 
 
@@ -114,13 +114,13 @@ def resolve_captions(
     return source
 
 
-def condition_digest(sample: Sample) -> bytes:
+def condition_digest(label: int, caption: str | None, embedding: Float32[np.ndarray, "T D"] | None) -> bytes:
     """sha256 of what a picture tells the model; of a resolved source, that is one thing."""
-    if sample.embedding is not None:
-        return hashlib.sha256(b"embedding\0" + sample.embedding.astype("<f4").tobytes()).digest()
-    if sample.caption is not None:
-        return hashlib.sha256(b"caption\0" + sample.caption.encode()).digest()
-    return hashlib.sha256(b"label\0%d" % sample.label).digest()
+    if embedding is not None:
+        return hashlib.sha256(b"embedding\0" + embedding.astype("<f4").tobytes()).digest()
+    if caption is not None:
+        return hashlib.sha256(b"caption\0" + caption.encode()).digest()
+    return hashlib.sha256(b"label\0%d" % label).digest()
 
 
 def _check_embeddings(source: Source, embeddings: Embeddings, context_shape: tuple[int, int]) -> None:

@@ -30,7 +30,7 @@ _MOST_BITS, _LEAST_CORRELATION, _THUMBNAIL = 8, 0.995, 16
 _RADIUS = np.sqrt(2 - 2 * _LEAST_CORRELATION) + 1e-6  # by (1), and more than rounding takes away
 _COMPONENTS = 6
 _BLOCK = 2048  # pictures whose neighbours are looked up at once
-_CHECKED = 1 << 16  # pairs of thumbnails held at once
+_CHECKED = 1 << 12  # thumbnails, or pairs of them, held at once as floats
 
 
 def check_disjoint(members: Mapping[str, str], nonmembers: Mapping[str, str]) -> None:
@@ -77,7 +77,9 @@ class Fingerprints:
         return len(self.hashes)
 
     def take(self, rows: Int[np.ndarray, " M"]) -> Fingerprints:
-        """Those of these pictures, in this order."""
+        """Those of these pictures, in this order; itself if that is all as it stands."""
+        if np.array_equal(rows, np.arange(len(self))):
+            return self
         return Fingerprints(self.hashes[rows], self.thumbnails[rows])
 
 
@@ -96,7 +98,7 @@ def near_duplicates(prints: Fingerprints) -> Iterator[Int[np.ndarray, "_ 2"]]:
     rows = np.flatnonzero(np.ptp(prints.thumbnails, axis=1))
     if not rows.size:
         return
-    points = _projected(prints.thumbnails[rows])
+    points = _projected(prints.thumbnails, rows)
     tree = KDTree(points)
     for start in range(0, len(rows), _BLOCK):
         some = tree.indices[start : start + _BLOCK]  # neighbours of each other
@@ -114,13 +116,15 @@ def _difference_hash(grey: Image.Image) -> np.uint64:
     return np.packbits(cells[:, :-1] > cells[:, 1:]).view(">u8")[0].astype(np.uint64)
 
 
-def _projected(thumbnails: UInt8[np.ndarray, "N 256"]) -> Float64[np.ndarray, "N D"]:
-    """The thumbnails of (1) in an orthogonal basis of D dimensions, of their principal components."""
-    some = _unit(thumbnails[:: -(-len(thumbnails) // 4096)])
+def _projected(
+    thumbnails: UInt8[np.ndarray, "N 256"], rows: Int[np.ndarray, " M"]
+) -> Float64[np.ndarray, "M D"]:
+    """Thumbnails of (1) in an orthogonal basis of D dimensions, of their principal components."""
+    some = _unit(thumbnails[rows[:: -(-len(rows) // 4096)]])
     basis = np.linalg.eigh(some.T @ some)[1][:, -_COMPONENTS:]  # eigenvalues ascend
-    points = np.empty((len(thumbnails), _COMPONENTS))
-    for start in range(0, len(thumbnails), _CHECKED):
-        points[start : start + _CHECKED] = _unit(thumbnails[start : start + _CHECKED]) @ basis
+    points = np.empty((len(rows), _COMPONENTS))
+    for start in range(0, len(rows), _CHECKED):
+        points[start : start + _CHECKED] = _unit(thumbnails[rows[start : start + _CHECKED]]) @ basis
     return points
 
 

@@ -25,6 +25,7 @@ import numpy as np
 
 from jaxaudit.data.captions import find_captions, find_groups, read_captions
 from jaxaudit.data.images import decode_image
+from jaxaudit.data.origin import Origin, file_stamp
 from jaxaudit.data.source import UNKNOWN_LABEL, Picture, Source, parse_label
 from jaxaudit.errors import InputError, unknown_name
 
@@ -70,6 +71,10 @@ def open_folder(location: str, options: Mapping[str, str]) -> Source:
         label_rule=rule,
         captions={ids[path]: caption for path, caption in captions.items() if path in ids},
         groups=_groups(location, paths, options["group"]) if "group" in options else None,
+        origin=Origin(
+            f"folder:{os.path.realpath(location)}",
+            lambda index: file_stamp(os.path.join(location, paths[index])),
+        ),
     )
 
 

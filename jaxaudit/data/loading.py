@@ -16,9 +16,10 @@ import numpy as np
 from jaxtyping import Float32, Int32
 
 from jaxaudit.data.blind import BLIND_NAMES, blind_features
+from jaxaudit.data.conditions import condition_digest
 from jaxaudit.data.images import UnusableImageError, pixel_digest
 from jaxaudit.data.preprocessing import Preprocessing, resize_crop, to_range
-from jaxaudit.data.source import Source, report_unusable
+from jaxaudit.data.source import NUM_READERS, Source, report_unusable
 from jaxaudit.errors import InputError
 
 
@@ -44,6 +45,11 @@ class PictureBatch:
     captions: tuple[str | None, ...]
     embeddings: Float32[np.ndarray, "B T D"] | None
 
+    def condition(self, row: int) -> bytes:
+        """The `condition_digest` of a sample."""
+        embedding = None if self.embeddings is None else self.embeddings[row]
+        return condition_digest(int(self.labels[row]), self.captions[row], embedding)
+
 
 def batches(
     source: Source,
@@ -51,7 +57,7 @@ def batches(
     preprocessing: Preprocessing,
     batch_size: int,
     *,
-    num_threads: int = 16,
+    num_threads: int = NUM_READERS,
     prefetch: int = 2,
 ) -> Iterator[PictureBatch]:
     """Yields the samples `indices` of a source in their order, ready for a target.

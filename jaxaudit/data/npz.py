@@ -16,6 +16,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from jaxaudit.data.embeddings import NULL_EMBEDDING, Embeddings, embeddings_of_rows
+from jaxaudit.data.origin import files_origin
 from jaxaudit.data.source import UNKNOWN_LABEL, Picture, Source, parse_label
 from jaxaudit.errors import InputError, reason
 
@@ -28,6 +29,7 @@ def open_npz(location: str, options: Mapping[str, str]) -> Source:
     """
     location = os.path.expanduser(location)
     group = options.get("group")
+    origin = files_origin(f"npz:{os.path.realpath(location)}", [location])  # as it was before it is read
     arrays = _read(location, group)
     images = _check_images(location, arrays["images"])
     if "label" in options:
@@ -46,6 +48,7 @@ def open_npz(location: str, options: Mapping[str, str]) -> Source:
         captions=_check_captions(location, arrays.get("captions"), len(images)),
         embeddings=_check_embeddings(location, arrays, len(images)),
         groups=None if group is None else _check_groups(location, group, arrays.get(group), len(images)),
+        origin=origin,
     )
 
 

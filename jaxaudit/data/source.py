@@ -6,6 +6,7 @@ Axes: N samples of a source, H height, W width, T tokens and D channels of a cap
 import dataclasses
 import functools
 import hashlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -14,10 +15,13 @@ from jaxtyping import Float32, Int32, UInt8
 
 from jaxaudit.data.embeddings import Embeddings
 from jaxaudit.data.images import UnusableImageError
+from jaxaudit.data.origin import Origin
 from jaxaudit.errors import InputError
 
 UNKNOWN_LABEL = -1
 """The label of a picture whose class nobody gave."""
+NUM_READERS = max(16, os.cpu_count() or 1)
+"""Threads that read pictures at once: decoding keeps cores busy, and disks far away are waited for."""
 
 
 class Picture(NamedTuple):
@@ -66,6 +70,8 @@ class Source:
       embeddings: of the captions, None if there are none.
       groups: N names of what each sample was declared to belong to (a shoot, a series); None if to nothing,
         or if only reading tells.
+      origin: where the bytes lie, None if reading costs nothing.
+      index: the folder in which what reading tells is kept; None keeps nothing.
       skip_unreadable: leave unusable pictures out instead of raising an error.
       skipped: {id: reason} of the pictures left out so far.
     """
@@ -79,6 +85,8 @@ class Source:
     captions: Mapping[str, str] | None = dataclasses.field(default_factory=dict)
     embeddings: Embeddings | None = None
     groups: Sequence[str] | None = None
+    origin: Origin | None = None
+    index: str | None = None
     skip_unreadable: bool = False
     skipped: dict[str, str] = dataclasses.field(default_factory=dict)
 
@@ -97,20 +105,34 @@ class Source:
             picture = self.read(index)
         except UnusableImageError as error:
             raise UnusableImageError(error.reason, name) from error
-        label = picture.label if self.labels is None else int(self.labels[index])
-        caption = picture.caption if self.captions is None else self.captions.get(name)
-        if self.captions is None and caption is None:
+        told = self.told(index, picture.label, picture.caption)
+        group = picture.group if self.groups is None else self.groups[index]
+        return Sample(name, picture.pixels, *told, group)
+
+    def told(
+        self, index: int, label: int | None, caption: str | None
+    ) -> tuple[int, str | None, Float32[np.ndarray, "T D"] | None]:
+        """Class, caption and embedding of a sample, where reading it tells this class and caption.
+
+        Raises:
+          InputError: as `load`.
+        """
+        name = self.ids[index]
+        if self.labels is not None:
+            label = int(self.labels[index])
+        if self.captions is not None:
+            caption = self.captions.get(name)
+        elif caption is None:
             raise InputError(
                 f"{self.spec} has no caption for {name!r}; a model of captions needs one for each."
             )
-        return Sample(
-            name,
-            picture.pixels,
-            UNKNOWN_LABEL if label is None else label,
-            caption,
-            None if self.embeddings is None else self.embeddings.load(name),
-            picture.group if self.groups is None else self.groups[index],
-        )
+        embedding = None if self.embeddings is None else self.embeddings.load(name)
+        return UNKNOWN_LABEL if label is None else label, caption, embedding
+
+    @property
+    def tells_while_read(self) -> bool:
+        """Whether classes, captions or their embeddings are known only once they are read."""
+        return self.labels is None or self.captions is None or self.embeddings is not None
 
     def take(self, rows: Sequence[int]) -> "Source":
         """The source of these rows, in this order; both list what is left out in one `skipped`."""
@@ -120,6 +142,7 @@ class Source:
             read=lambda index: self.read(rows[index]),
             labels=None if self.labels is None else self.labels[np.asarray(rows, np.int64)],
             groups=None if self.groups is None else [self.groups[row] for row in rows],
+            origin=None if self.origin is None else self.origin.take(rows),
         )
 
     @functools.cached_property

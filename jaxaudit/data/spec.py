@@ -43,13 +43,14 @@ _ANY_SOURCE = ("shuffle", "embeddings")
 _SLICE = re.compile(r"\[(-?\d+)?:(-?\d+)?(?::(-?\d+)?)?\]$")
 
 
-def open_source(spec: str, *, skip_unreadable: bool = False) -> Source:
+def open_source(spec: str, *, skip_unreadable: bool = False, index: str | None = None) -> Source:
     """Opens the source that `spec` names (see the module); no picture is read yet.
 
     Args:
       spec: the text.
       skip_unreadable: leave out pictures that cannot be read or are too small, and list them in
         `source.skipped`, instead of raising an error.
+      index: the folder in which what reading tells is kept, for later looks at the same files.
 
     Raises:
       InputError: if the text cannot be understood, or what it names is missing, broken or empty.
@@ -85,7 +86,7 @@ def open_source(spec: str, *, skip_unreadable: bool = False) -> Source:
         source = _sliced(spec, source, rows)
     elif not len(source):
         raise InputError(f"Source {spec!r} holds no picture.")
-    return dataclasses.replace(source, spec=spec, skip_unreadable=skip_unreadable)
+    return dataclasses.replace(source, spec=spec, skip_unreadable=skip_unreadable, index=index)
 
 
 def _split_slice(text: str) -> tuple[str, re.Match[str] | None]:

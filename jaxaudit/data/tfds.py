@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxaudit.data.images import decode_image
+from jaxaudit.data.origin import files_origin
 from jaxaudit.data.source import UNKNOWN_LABEL, Picture, Source
 from jaxaudit.errors import InputError, unknown_name
 
@@ -60,6 +61,10 @@ def open_tfds(location: str, options: Mapping[str, str]) -> Source:
         num_classes=features["label"].num_classes if has_label else None,
         label_rule="its feature 'label'" if has_label else "it has no class label",
         captions={} if caption is None else None,
+        origin=files_origin(
+            f"tfds:{os.path.join(builder.data_path, split)} {sorted(options.items())}",
+            builder.info.splits[split].filepaths,
+        ),
     )
 
 

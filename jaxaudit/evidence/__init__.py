@@ -2,6 +2,7 @@
 
 from jaxaudit.evidence.claims import Contents, Manifest, claim, read_manifest
 from jaxaudit.evidence.files import read_arrays, write_arrays, write_atomically
+from jaxaudit.evidence.picture_index import PictureIndex
 from jaxaudit.evidence.shards import Shard, ShardFolder, check_finite, claim_shards
 from jaxaudit.evidence.table import SPLITS, Columns, Evidence, Table
 from jaxaudit.evidence.units import UNITS, UnitAxis, UnitMap, top_units
@@ -13,6 +14,7 @@ __all__ = [
     "Contents",
     "Evidence",
     "Manifest",
+    "PictureIndex",
     "Shard",
     "ShardFolder",
     "Table",

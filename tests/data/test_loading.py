@@ -130,7 +130,7 @@ def test_scan_counts_all_unusable_pictures():
 
 def test_scan_finds_what_batches_find():
     source = _source(unreadable=(3,), small=(8,), skip=True)
-    found = scan(source, PREPROCESSING, indices=range(2, 12))
+    found = scan(source.take(range(2, 12)), PREPROCESSING)
     assert np.flatnonzero(~found.usable).tolist() == [1, 6]
     assert list(source.skipped) == ["p03", "p08"]
     expected = {

@@ -169,6 +169,8 @@ PLACES = [
 FILE_WRITERS = ("benchmark", "compile", "plan")
 FILES = [(program, {"out": "{here}/file"}, "file is") for program in RIGHT if program not in FILE_WRITERS]
 OTHER_PLACES = [
+    ("audit", {"index": BELOW_A_FILE}, "file is no folder, so nothing can be written to"),
+    ("identify_data", {"index": NOWHERE}, f"Nothing can be written to {NOWHERE}"),
     *((program, {"out": "{here}/empty"}, "is there and no file") for program in FILE_WRITERS),
     ("convert", {**EXTRACTOR, "out": BELOW_A_FILE}, "is no folder"),
     ("convert", {**EXTRACTOR, "out": TOO_LONG}, "File name too long"),

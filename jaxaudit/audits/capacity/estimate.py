@@ -41,7 +41,7 @@ Limit = Literal["arithmetic", "memory traffic"]
 
 _LARGEST_BATCH = 1024  # per device
 _NAMES = 250  # bytes of a row's texts: id, digest, cluster, copy
-_INDEX = 200  # bytes of a row beside its features and texts: a thumbnail's
+_INDEX = 400  # bytes of a row of the index of pictures
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +121,7 @@ def plan_capacity(
         cores=math.ceil(rate / config.images_per_core),  # (3)
         disk=DiskSpace(
             evidence=num_images * (4 * numbers + _NAMES),
-            index=num_images * (4 * len(BLIND_NAMES) + _NAMES + _INDEX),
+            index=num_images * _INDEX,
             checkpoint=4 * target.num_params,
         ),
         price_per_hour=price,

@@ -13,8 +13,9 @@ from jaxaudit.audits.extraction.completion import Completions, complete_candidat
 from jaxaudit.audits.extraction.config import DEFAULTS, ExtractionConfig
 from jaxaudit.audits.extraction.ranking import rank_candidates
 from jaxaudit.audits.extraction.reference import Reference, embed_reference
+from jaxaudit.audits.pictures import look
 from jaxaudit.audits.request import precision
-from jaxaudit.data import Source, scan
+from jaxaudit.data import Source
 from jaxaudit.paths import Location, Place, as_place
 from jaxaudit.results.extraction import CompletedTarget, ExtractionRequest, ExtractionResults
 from jaxaudit.runtime.progress import Progress, silent
@@ -86,10 +87,7 @@ def extract(
 
     exclude = {}
     if validation is not None:
-        looking = f"Looking at {validation.spec}"
-        exclude = scan(
-            validation, target.preprocessing, progress=lambda done, total: progress(done, total, looking)
-        ).digests
+        exclude = look(validation, target.preprocessing, progress).digests
 
     ranked = {
         split: rank_candidates(
