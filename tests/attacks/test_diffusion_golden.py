@@ -61,7 +61,8 @@ def recorded(family):
         state = weights.state_dict(config, io)
         io = {name: array for name, array in io.items() if not name.startswith("const:")}
     config = {"generator": GENERATORS[family], "tokenizer": TOKENIZER}
-    generator = convert(state, tables.GENERATOR, module.abstract_params(config)["generator"])
+    converted = convert(state, tables.GENERATOR, module.abstract_params(config)["generator"])
+    generator = jax.tree.map(np.asarray, converted)
     params = {"generator": jax.tree.map(jnp.asarray, generator)}
     target = module.build_target(family, config, params, Preprocessing(8, "none", 8, -1.0, 1.0), {})
     return target, {name: np.moveaxis(x, -3, -1) if x.ndim > 3 else x for name, x in io.items()}

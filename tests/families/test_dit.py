@@ -54,7 +54,8 @@ def golden():
     """The target of the recorded case with a small random autoencoder, inputs NHWC, outputs."""
     recorded, io = weights.load("dit")
     abstract = dit.abstract_params(CONFIG)
-    generator = convert(weights.state_dict(recorded, io), GENERATOR, abstract["generator"])
+    converted = convert(weights.state_dict(recorded, io), GENERATOR, abstract["generator"])
+    generator = jax.tree.map(np.asarray, converted)
     params = {
         "generator": jax.tree.map(jnp.asarray, generator),
         "tokenizer": random_params(abstract["tokenizer"]),

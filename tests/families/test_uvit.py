@@ -40,7 +40,7 @@ def golden(case):
     recorded, io = weights.load(case)
     config = {"generator": GENERATORS[case], "tokenizer": TOKENIZER}
     abstract = uvit.abstract_params(config)["generator"]
-    generator = convert(weights.state_dict(recorded, io), GENERATOR, abstract)
+    generator = jax.tree.map(np.asarray, convert(weights.state_dict(recorded, io), GENERATOR, abstract))
     params = {"generator": jax.tree.map(jnp.asarray, generator)}
     target = uvit.build_target(case, config, params, Preprocessing(16, "none", 16, -1.0, 1.0), {})
     inputs = weights.inputs(recorded)

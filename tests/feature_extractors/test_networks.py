@@ -1,5 +1,6 @@
 """The networks against PyTorch, from the state dict and pictures of any size to the features."""
 
+import jax
 import numpy as np
 import pytest
 import torch
@@ -18,7 +19,8 @@ RESNEXT = {"sizes": (1, 2, 1, 1), "width": 8, "inner": 16, "groups": 4, "dim": 1
 def ours(kind, conversion, network) -> Extractor:
     state = torch_networks.arrays(network)
     config = conversion.infer_config(state)
-    params = convert(state, conversion.LAYOUTS[0].table, abstract_params(kind, config))
+    converted = convert(state, conversion.LAYOUTS[0].table, abstract_params(kind, config))
+    params = jax.tree.map(np.asarray, converted)
     return build_extractor("test", kind, config, params, {})
 
 

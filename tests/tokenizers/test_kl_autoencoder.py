@@ -52,7 +52,7 @@ def golden(case):
     model = KLAutoencoder(config)
     images = jax.ShapeDtypeStruct((1, 40, 40, 3), jnp.float32)
     abstract = jax.eval_shape(model.init, jax.random.key(0), images)["params"]
-    params = convert(weights.state_dict(recorded, io), table, abstract)
+    params = jax.tree.map(np.asarray, convert(weights.state_dict(recorded, io), table, abstract))
     inputs = {name: jnp.asarray(nhwc(value)) for name, value in weights.inputs(recorded).items()}
 
     @jax.jit
