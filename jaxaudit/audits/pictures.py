@@ -93,7 +93,6 @@ def look(source: Source, preprocessing: Preprocessing, progress: Progress) -> Pi
     what, index = f"Looking at {source.spec}", None
     if source.index is not None and source.origin is not None:
         index = PictureIndex(source.index, source, source.origin)
-        index.directory.mkdir(parents=True, exist_ok=True)
         fill(index, index.compute, progress, what)
         what = f"Going through the index of {source.spec}"
     looked = scan(

@@ -21,7 +21,6 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +30,7 @@ from jaxaudit.data import Origin, Source, Traits, join_traits, read_traits
 from jaxaudit.errors import InputError
 from jaxaudit.evidence.claims import Manifest
 from jaxaudit.evidence.shards import Shard, ShardFolder
+from jaxaudit.paths import as_place, names_in
 from jaxaudit.seals import json_sha256
 
 _FORMAT = 1  # raised when a row tells something else
@@ -51,7 +51,7 @@ class PictureIndex(ShardFolder):
     def __init__(self, folder: str, source: Source, origin: Origin):
         made_by = {"format": _FORMAT, "decoders": _decoders()}
         place = json_sha256({**made_by, "place": origin.place})[:16]
-        super().__init__(Path(folder) / f"{_readable(origin.place)}-{place}", Manifest(made_by, ()))
+        super().__init__(as_place(folder) / f"{_readable(origin.place)}-{place}", Manifest(made_by, ()))
         self._source, self._origin = source, origin
 
     @functools.cached_property
@@ -125,8 +125,8 @@ class PictureIndex(ShardFolder):
 
     def _files(self) -> Iterator[tuple[Shard, list[str], Traits]]:
         """Every sound file of the folder: its shard, the stamps of its rows, and its rows."""
-        for path in sorted(self.directory.glob("*.parquet")):
-            if match := _NAME.fullmatch(path.name):
+        for name in sorted(names_in(self.directory)):
+            if match := _NAME.fullmatch(name):
                 shard = Shard(match[1], 0, 1, 0, _ROWS)
                 try:
                     columns = self.read_shard(shard)

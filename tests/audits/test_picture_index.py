@@ -4,6 +4,7 @@ import dataclasses
 import os
 import shutil
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -85,6 +86,26 @@ def test_a_picture_is_decoded_once_for_the_index_and_once_for_every_measurement(
     assert not decoded
     assert scored(second) == first.digests
     assert decoded == dict.fromkeys(NAMES, 1)
+
+
+def test_processes_that_look_at_once_decode_each_picture_once(pictures, decoded):
+    with ThreadPoolExecutor(4) as processes:
+        found = list(processes.map(lambda _: looked(pictures), range(4)))
+    assert decoded == dict.fromkeys(NAMES, 1)
+    assert all(each.request == found[0].request for each in found)
+
+
+def test_an_index_may_lie_in_a_bucket(pictures, decoded, bucket):
+    def in_bucket():
+        source = resolve_labels(open_source(f"folder:{pictures}", index=str(bucket / "index")), 2)
+        return look(source, PREPROCESSING, silent)
+
+    first, second = in_bucket(), in_bucket()
+    assert decoded == dict.fromkeys(NAMES, 1)
+    assert second.digests == first.digests
+    first.index.forget(first.source.ids[0])
+    in_bucket()
+    assert decoded[first.source.ids[0]] == 2
 
 
 def test_what_is_found_is_the_same_with_an_index_and_without(pictures):
