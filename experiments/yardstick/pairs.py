@@ -40,7 +40,7 @@ def measure_pair(
       batch_size: pictures of a batch, on either side.
       rounds: timed calls of either.
     """
-    ours = benchmark_target(target, precision)
+    ours = benchmark_target(target, precision=precision)
     scores = _SCORES[ours.family]
     scorer = Scorer(ours, scores, mesh=make_mesh(1))
     torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)

@@ -43,7 +43,7 @@ class TimingConfig:
     placement: Placement = dataclasses.field(default_factory=lambda: Placement(batch_size=4))
 
 
-def benchmark_target(name: str, precision: str = "float32") -> Target:
+def benchmark_target(name: str, *, precision: str = "float32") -> Target:
     """A target that comes with jaxaudit, or a released model's shape with random weights."""
     if name in builtin_names():
         return load_target(name, dtype=precision)

@@ -66,7 +66,7 @@ def scoring_row(name: str, target: str, **options: Any) -> Row:
     return Row(name, "scoring", _score, {"target": target, **options})
 
 
-def task_row(name: str, task: str, target: str, num_images: int, batch_size: int, devices: int = 1) -> Row:
+def task_row(name: str, task: str, target: str, num_images: int, batch_size: int, *, devices: int = 1) -> Row:
     """A task of `jaxaudit.audits.benchmark.tasks` on drawn pictures."""
     arguments = {
         "task": task,
@@ -95,7 +95,7 @@ def _score(
         side=side,
         placement=Placement(batch_size=batch_size, num_devices=1),
     )
-    return measure_scoring(benchmark_target(target, precision), config, precision=precision)
+    return measure_scoring(benchmark_target(target, precision=precision), config, precision=precision)
 
 
 def _task(*, task: str, target: str, num_images: int, batch_size: int, num_devices: int) -> TaskCost:
@@ -127,7 +127,7 @@ FULL = (
     task_row("statistics_9000", "statistics", "digits_var", 9000, 64),
     task_row("ranking_1000", "ranking", "digits_var", 1000, 64),
     task_row("ranking_10000", "ranking", "digits_var", 10_000, 64),
-    *(task_row(f"devices_{count}", "audit", "digits_var", 4000, 64, count) for count in _DEVICES),
+    *(task_row(f"devices_{count}", "audit", "digits_var", 4000, 64, devices=count) for count in _DEVICES),
 )
 """About half an hour of two quiet cores."""
 
