@@ -11,7 +11,7 @@ import math
 import re
 import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from jax.sharding import Mesh
@@ -22,6 +22,7 @@ _CALL = re.compile(r'custom_call_target="([^"]+)"')
 _COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) .*\{$")
 _FUSED = re.compile(r"fusion\(.*calls=%?([\w.\-]+)")
 _FLOAT32 = re.compile(r"\bf32\[([\d,]+)\]")
+_HIDDEN_UNITS = re.compile(r'op_name="[^"]*/fc1/')  # the first map of an MLP
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,19 +52,23 @@ class Compiled:
         return dict(sorted(collections.Counter(_CALL.findall(self.text)).items()))
 
     def float32_arrays(self) -> set[tuple[int, ...]]:
-        """The shapes of float32 arrays that exist in memory; those inside of a fusion never do."""
-        fused = set(_FUSED.findall(self.text))
-        lines = (line for name, line in _lines(self.text) if name not in fused)
-        return {tuple(map(int, shape.split(","))) for line in lines for shape in _FLOAT32.findall(line)}
+        """The shapes of float32 arrays that exist in memory."""
+        return _shapes(self._stored())
 
     def logits(self, vocab_size: int, num_positions: int) -> list[tuple[int, ...]]:
         """Shapes of float32 arrays that could be the logits of `num_positions` (B L) tokens, in all views.
 
-        Logits are float32 whatever the precision. In float32, hidden units of an MLP that is as wide as the
-        vocabulary look the same.
+        Logits are float32 whatever the precision. What the program itself says to be the hidden units of an
+        MLP is none, though one that is as wide as the vocabulary has such shapes.
         """
         size = num_positions * vocab_size
-        return sorted(s for s in self.float32_arrays() if vocab_size in s and math.prod(s) % size == 0)
+        shapes = _shapes(line for line in self._stored() if not _HIDDEN_UNITS.search(line))
+        return sorted(shape for shape in shapes if vocab_size in shape and math.prod(shape) % size == 0)
+
+    def _stored(self) -> Iterator[str]:
+        """The lines of the text whose results exist in memory; those inside of a fusion never do."""
+        fused = set(_FUSED.findall(self.text))
+        return (line for name, line in _lines(self.text) if name not in fused)
 
 
 def compile_ahead(
@@ -106,6 +111,11 @@ def _lines(text: str) -> Iterator[tuple[str, str]]:
         if found := _COMPUTATION.match(line):
             name = found[1]
         yield name, line
+
+
+def _shapes(lines: Iterable[str]) -> set[tuple[int, ...]]:
+    """Of the float32 arrays that these lines name."""
+    return {tuple(map(int, shape.split(","))) for line in lines for shape in _FLOAT32.findall(line)}
 
 
 def _cpu_seconds() -> float:

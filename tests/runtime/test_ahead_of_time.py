@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -64,3 +66,11 @@ def test_it_lowers_for_platforms_that_are_not_here():
     for platform in ("tpu", "cuda"):
         text = lower_rows(logits, PARAMS, BATCH, make_mesh(1), platform=platform).as_text()
         assert "tensor<5x3x48xf32>" in text
+
+
+def test_hidden_units_as_many_as_the_vocabulary_are_no_logits():
+    line = '  %{} = f32[15,48]{{1,0}} custom-call(%a), metadata={{op_name="jit(f)/{}/dot_general"}}'
+    hidden, head = line.format("h", "blocks_0/ffn/fc1"), line.format("z", "head")
+    program = functools.partial(Compiled, 0, 0, 0, 0.0, 0.0)
+    assert program(f"ENTRY %main () -> f32[] {{\n{hidden}\n}}").logits(48, 15) == []
+    assert program(f"ENTRY %main () -> f32[] {{\n{hidden}\n{head}\n}}").logits(48, 15) == [(15, 48)]
