@@ -149,6 +149,7 @@ def test_efficient_and_naive_losses_are_equal():
     assert count == losses.size == 3 * HIDDEN
 
 
+@pytest.mark.slow
 def test_efficient_losses_cost_less_than_two_fifths(monkeypatch):
     """MAR-B and 64 noises, as XLA counts.
 

@@ -36,7 +36,10 @@ def evidence(tmp_path_factory):
     return collect
 
 
-@pytest.mark.parametrize(("make_target", "config"), [(rar_target, DISCRETE), (mar_target, CONTINUOUS)])
+@pytest.mark.parametrize(
+    ("make_target", "config"),
+    [(rar_target, DISCRETE), pytest.param(mar_target, CONTINUOUS, marks=pytest.mark.slow)],
+)
 def test_an_untrained_target_shows_no_evidence(evidence, make_target, config):
     results = assess(evidence(make_target, config))
     assert results.finding.status == "no_evidence"

@@ -28,6 +28,7 @@ def test_it_is_small_and_was_trained_on_the_members_alone(name):
     assert trained_on == {"source": source.spec, "ids_sha256": source.fingerprint, "images": len(source)}
 
 
+@pytest.mark.slow
 def test_the_rar_leaks_as_much_as_the_published_models(audited):
     results = audited("digits_rar", CollectConfig(scores=("all",), placement=Placement(128)))
     rates = [each.tpr_at_fpr[0.01].estimate for each in results.membership.per_score.values()]
@@ -37,6 +38,7 @@ def test_the_rar_leaks_as_much_as_the_published_models(audited):
     assert results.null_control.rejection_rate.low <= 0.01
 
 
+@pytest.mark.slow
 def test_the_mar_hides_single_pictures_better_than_the_set(audited):
     results = audited(
         "digits_mar", CollectConfig(scores=("*/min_k_30", "cond/loss"), placement=Placement(128)), 450
@@ -47,6 +49,7 @@ def test_the_mar_hides_single_pictures_better_than_the_set(audited):
     assert results.null_control.rejection_rate.low <= 0.01
 
 
+@pytest.mark.slow
 def test_the_uvit_hides_single_pictures_and_not_the_set(audited):
     results = audited("digits_uvit", CollectConfig(access="gray-box", placement=Placement(128)))
     rates = [each.tpr_at_fpr[0.01].estimate for each in results.membership.per_score.values()]

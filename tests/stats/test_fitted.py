@@ -78,6 +78,7 @@ def test_signal_is_found():
     assert abs(auc(x.mean(1), y.mean(1)) - 0.5) < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unchecked")
 def test_without_signal_intervals_cover_chance_and_error_rates_hold():
     """90 samples a side, 24 features: on its own samples the fit would look good."""

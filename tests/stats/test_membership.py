@@ -82,6 +82,7 @@ def test_selection_is_by_tpr_at_one_percent_then_auc():
     assert result.groups == {"tied": "below"}
 
 
+@pytest.mark.slow
 def test_choosing_among_many_useless_scores_does_not_flatter():
     strengths = {f"noise {j}": 0.0 for j in range(40)}
     honest = []

@@ -117,7 +117,10 @@ def test_rank_p_value_counts_ties_as_reached():
 
 @pytest.mark.parametrize(
     ("kind", "n", "m", "welch_rate", "permutation_rate"),
-    [("skewed left", 10, 200, 0.1, 0.0115), ("heavy tails", 30, 30, 0.01, 0.01)],
+    [
+        pytest.param("skewed left", 10, 200, 0.1, 0.0115, marks=pytest.mark.slow),
+        ("heavy tails", 30, 30, 0.01, 0.01),
+    ],
 )
 def test_false_positives_at_one_percent(kind, n, m, welch_rate, permutation_rate):
     rng = np.random.default_rng(3)

@@ -24,7 +24,10 @@ def pictures():
     return batch.images, batch.labels
 
 
-@pytest.fixture(scope="module", params=CASES)
+@pytest.fixture(
+    scope="module",
+    params=["sit", *(pytest.param(name, marks=pytest.mark.slow) for name in CASES if name != "sit")],
+)
 def trained(request, pictures, tmp_path_factory):
     family, process = CASES[request.param]
     recipe = TRAINERS[family].small_recipe(8, 10, width=32, depth=2, generator_steps=40, process=process)

@@ -36,12 +36,14 @@ def column(path, name):
         return [float(row[name]) for row in csv.DictReader(file)]
 
 
+@pytest.mark.slow
 def test_the_latents_tell_pictures_apart(params, pictures, directory):
     """Pictures decoded from nothing could be no closer than the mean picture, whose error is the variance."""
     *_, error = column(directory / "tokenizer" / "loss.csv", "reconstruction")
     assert error < pictures[0].var(0).mean() / 2
 
 
+@pytest.mark.slow
 def test_the_head_learns_to_denoise(params, directory):
     errors = column(directory / "generator" / "loss.csv", "mse")
     assert (
@@ -49,11 +51,13 @@ def test_the_head_learns_to_denoise(params, directory):
     )  # 1 before training: the head's last layer is zero, and the noise has unit variance
 
 
+@pytest.mark.slow
 def test_the_parameters_are_those_of_the_config(params):
     abstract = get_family("mar").abstract_params(RECIPE.config)
     assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, abstract)
 
 
+@pytest.mark.slow
 def test_the_latents_of_the_training_images_are_standardised(params, pictures):
     latents = KLAutoencoder(RECIPE.tokenizer).apply(
         {"params": params["tokenizer"]}, jnp.asarray(pictures[0]), method="encode"
@@ -62,6 +66,7 @@ def test_the_latents_of_the_training_images_are_standardised(params, pictures):
     np.testing.assert_allclose(latents.std((0, 1, 2)), 1, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_standardising_changes_units_and_nothing_else(params, pictures):
     tokenizer, images = KLAutoencoder(RECIPE.tokenizer), jnp.asarray(pictures[0])
 
@@ -95,6 +100,7 @@ def test_between_70_and_100_percent_of_the_tokens_are_hidden():
         np.testing.assert_array_equal(seen, np.flatnonzero(~np.asarray(hidden[row])))
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_not_trained_again(pictures, params, directory):
     def refuse(done, total, what, note):
         raise AssertionError(f"{what} happened again.")

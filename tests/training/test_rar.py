@@ -38,12 +38,14 @@ def last(path, name):
         return float(list(csv.DictReader(file))[-1][name])
 
 
+@pytest.mark.slow
 def test_the_tokens_tell_pictures_apart(params, pictures, directory):
     """Pictures decoded from nothing could be no closer than the mean picture, whose error is the variance."""
     error = last(directory / "tokenizer" / "loss.csv", "reconstruction")
     assert error < pictures[0].var(0).mean() / 2
 
 
+@pytest.mark.slow
 def test_the_generator_looks_at_other_tokens_or_the_label(params, pictures, directory):
     """Without them, the best loss is the entropy of the tokens at each position."""
     tokenizer = MaskGITVQ(RECIPE.tokenizer)
@@ -53,11 +55,13 @@ def test_the_generator_looks_at_other_tokens_or_the_label(params, pictures, dire
     assert last(directory / "generator" / "loss.csv", "loss") < scipy.stats.entropy(counts, axis=1).mean()
 
 
+@pytest.mark.slow
 def test_the_parameters_are_those_of_the_config(params):
     abstract = get_family("rar").abstract_params(RECIPE.config)
     assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, abstract)
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_not_trained_again(pictures, params, directory):
     def refuse(done, total, what, note):
         raise AssertionError(f"{what} happened again.")
@@ -67,6 +71,7 @@ def test_a_finished_run_is_not_trained_again(pictures, params, directory):
 
 
 @pytest.mark.usefixtures("params")
+@pytest.mark.slow
 def test_another_run_is_refused(pictures, directory):
     with pytest.raises(InputError, match=r"holds a training run of another request \(seed is 0, now 1\)"):
         rar.train(RECIPE, *pictures, directory=directory, seed=1)

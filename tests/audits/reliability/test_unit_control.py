@@ -9,6 +9,7 @@ from tests import uneven
 UNSEEN = open_source("digits:nonmembers[:120]")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unchecked")
 def test_the_control_keeps_its_level_in_both_orders_and_finds_what_was_planted():
     """Where many pictures look the same to the units."""

@@ -162,7 +162,9 @@ def test_split_accuses_at_most_alpha(kind, n, m):
 
 
 @pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize(("kind", "n", "m"), [("normal", 12, 12), ("skewed", 7, 15)])
+@pytest.mark.parametrize(
+    ("kind", "n", "m"), [("normal", 12, 12), pytest.param("skewed", 7, 15, marks=pytest.mark.slow)]
+)
 def test_permutation_accuses_at_most_alpha(kind, n, m):
     result = false_positive_rate(
         PERMUTATION, kind=kind, num_p=n, num_u=m, num_features=6, repetitions=1_000, permutations=99

@@ -22,6 +22,7 @@ def sets(seed, n, m, shift=0.5, features=8):
     )
 
 
+@pytest.mark.slow
 def test_power_is_the_share_of_fresh_data_sets_in_which_identify_rejects():
     curve = identification_power(*sets(0, 4000, 4000), grid=(9, 40, 100, 5000), repetitions=300)
     assert [point.n for point in curve.points] == [40, 100]
@@ -57,6 +58,7 @@ def test_enough_samples_are_measured():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unchecked")
 def test_too_few_samples_are_continued_to_about_the_number_needed():
     p, u = sets(2, 6000, 6000, shift=0.4, features=12)
