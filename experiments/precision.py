@@ -17,10 +17,14 @@ from jaxaudit.reports.files import write_precision
 from . import shared_flags
 from .progress import reported
 
-_DIGITS = ["digits_var", "digits_rar", "digits_mar", "digits_dit", "digits_uvit"]
+_DIGITS = ("digits_var", "digits_rar", "digits_mar", "digits_dit", "digits_uvit")
 
 with cli.flag_group("What is audited"):
-    _TARGETS = flags.DEFINE_list("targets", _DIGITS, "Targets, each measured in both precisions.")
+    _TARGETS = flags.DEFINE_list(
+        "targets",
+        None,
+        "Targets, each measured in both precisions; without it, one built-in target of every family.",
+    )
     _MEMBERS = flags.DEFINE_string("members", "digits:members", "Pictures they were trained on.")
     _NONMEMBERS = flags.DEFINE_string("nonmembers", "digits:nonmembers", "Pictures they were not trained on.")
     _NUM_SAMPLES = flags.DEFINE_integer(
@@ -65,7 +69,9 @@ def main(argv: Sequence[str]) -> None:
     )
     sources = open_source(_MEMBERS.value), open_source(_NONMEMBERS.value)
     full, half = PRECISIONS
-    targets = [(load_target(name, dtype=full), load_target(name, dtype=half)) for name in _TARGETS.value]
+    targets = [
+        (load_target(name, dtype=full), load_target(name, dtype=half)) for name in _TARGETS.value or _DIGITS
+    ]
     with reported(console, "Measuring", unit="images") as progress:
         results = study_precision(targets, *sources, directory, config, progress=progress)
     for written in write_precision(results, directory):

@@ -18,8 +18,13 @@ from jaxaudit.errors import InputError
 from jaxaudit.protocols import PUBLISHED
 from jaxaudit.results import (
     AlternativePower,
+    Assumptions,
     AuditResults,
     BenchmarkResults,
+    CapacityPlan,
+    CompiledStep,
+    CompiledSteps,
+    DiskSpace,
     Document,
     FalsePositiveRate,
     Interval,
@@ -33,6 +38,8 @@ from jaxaudit.results import (
     ReliabilityResults,
     SetRoc,
     StageSpeed,
+    StepMemory,
+    StepSetting,
     StudiedTarget,
     StudyPoint,
     StudyResults,
@@ -55,6 +62,8 @@ from tests.reports.synthetic import make_results as make_audit
 from tests.results.round_trip import assert_round_trips
 
 SHARE = Interval(0.5, 0.25, 0.75)
+STEP = StepSetting("var_d16", "v5e", 4, 8, "bfloat16", ("all",), "gray-box", split=2)
+MEMORY = StepMemory(arguments=10, outputs=1, temporaries=5)
 
 
 def point(**changes):
@@ -168,6 +177,27 @@ def documents():
             stages={"load": StageSpeed(12.5, None, None, None)},
         ),
         "suite": suite(),
+        "compiled": CompiledSteps(
+            steps=[CompiledStep(STEP, 9, "libtpu 1", MEMORY, None, "too large", {"k": 1}, [[3, 4]], 1.0, 2.0)]
+        ),
+        "capacity": CapacityPlan(
+            setting=STEP,
+            device_memory=2**34,
+            num_images=100,
+            gflop_per_image=812.5,
+            gbyte_per_image=1.5,
+            images_per_s=90.0,
+            limit="arithmetic",
+            hours=0.5,
+            memory=MEMORY,
+            memory_from="model",
+            memory_error=0.5,
+            cores=1,
+            disk=DiskSpace(1, 2, 3),
+            price_per_hour=None,
+            price=None,
+            assumptions=Assumptions(1e14, 1e12, "a data sheet", 0.4, 90.0, 0.75),
+        ),
         "precision": PrecisionStudy(
             platform="cpu",
             bound=0.005,
@@ -201,6 +231,8 @@ NAMES = (
     "null_study",
     "benchmark",
     "suite",
+    "compiled",
+    "capacity",
     "precision",
 )
 

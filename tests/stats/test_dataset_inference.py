@@ -86,6 +86,7 @@ def test_false_positive_rate_is_at_most_alpha(kind, n, m, rate):
     assert rejected / 2000 <= 0.015
 
 
+@pytest.mark.slow
 def test_p_values_are_uniform_under_the_null():
     rng = np.random.default_rng(2)
     p_values = np.sort(

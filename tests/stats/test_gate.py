@@ -77,10 +77,9 @@ def test_without_labels_wrong_ones_cannot_be_seen():
     assert gate.passed
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize(
-    ("n", "m", "kind"), [(30, 30, "pictures"), pytest.param(15, 60, "heavy tails", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("n", "m", "kind"), [(30, 30, "pictures"), (15, 60, "heavy tails")])
 def test_alike_sets_fail_at_the_level(n, m, kind):
     rng, failed = np.random.default_rng(4), []
     for seed in range(200):

@@ -161,10 +161,9 @@ def test_split_accuses_at_most_alpha(kind, n, m):
     assert result.mean_p == pytest.approx(0.5, abs=0.025)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize(
-    ("kind", "n", "m"), [("normal", 12, 12), pytest.param("skewed", 7, 15, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("kind", "n", "m"), [("normal", 12, 12), ("skewed", 7, 15)])
 def test_permutation_accuses_at_most_alpha(kind, n, m):
     result = false_positive_rate(
         PERMUTATION, kind=kind, num_p=n, num_u=m, num_features=6, repetitions=1_000, permutations=99
