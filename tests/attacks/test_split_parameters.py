@@ -27,6 +27,7 @@ SCORES = {
     "digits_var_memorised": ("*/loss", "*/min_k_pp_20", "diff/hinge"),
 }
 """Some that read all the network says, and one with gradients and line searches."""
+QUICK = ("digits_dit", "digits_rar")
 
 
 @functools.cache
@@ -48,7 +49,10 @@ def test_no_target_is_forgotten():
     assert sorted(SCORES) == builtin_names()
 
 
-@pytest.mark.parametrize("name", SCORES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in SCORES],
+)
 def test_every_target_scores_as_on_one_device(name):
     def measure(target):
         batch = pictures(target)
