@@ -9,8 +9,6 @@ A feature extractor, to a file for `jaxaudit.feature_extractors.load_extractor`:
   jaxaudit convert --family=sscd --weights=sscd_disc_mixup.torchvision.pt --out=sscd.safetensors
 """
 
-import resource
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,6 +27,7 @@ from jaxaudit.errors import InputError
 from jaxaudit.feature_extractors import save_extractor
 from jaxaudit.feature_extractors.files import check_writable as check_file_writable
 from jaxaudit.outputs import check_file, check_new_folder
+from jaxaudit.runtime.resident import peak_resident
 
 with cli.flag_group("What is converted"):
     _FAMILY = flags.DEFINE_enum(
@@ -124,17 +123,11 @@ def _print_summary(converted: Converted, record: Mapping[str, Any]) -> None:
         table.add_row(part, f"{size:,} parameters", Text(facts, style="dim"))
     stored = f"{record['num_params']:,} parameters in {' and '.join(record['dtypes'])}"
     table.add_row("written", stored, Text(str(_OUT.value), style="bold"))
-    table.add_row("memory", f"{_peak_memory() / 1e9:.2f} GB at most")
+    table.add_row("memory", f"{peak_resident() / 1e9:.2f} GB at most")
     Console(highlight=False).print(table)
     name = matching_variant(converted)
     if name is not None and converted.provenance["variant"] is None:
         print(f"These are the shapes of {name}: --variant={name} would record its address and licence.")
-
-
-def _peak_memory() -> int:
-    """Bytes of the largest resident set this process had."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def run() -> None:

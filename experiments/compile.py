@@ -106,14 +106,13 @@ def _print(steps: Sequence[CompiledStep], console: Console) -> None:
         if memory is None:
             table.add_row(setting.target, setting.device, batch, "refused", "", "", "")
             continue
-        total = memory.arguments + memory.outputs + memory.temporaries
         table.add_row(
             setting.target,
             setting.device,
             batch,
             f"{memory.arguments / 2**30:.2f} GiB",
             f"{memory.temporaries / 2**30:.2f} GiB",
-            f"{total / get_device(setting.device).memory:.0%}",
+            f"{memory.total / get_device(setting.device).memory:.0%}",
             f"{step.cpu_seconds / 60:.1f}",
         )
     console.print(table)

@@ -37,22 +37,17 @@ def _row(step: Any) -> str:
         f"{setting.batch_size}{several}",
     ]
     if memory is None:
-        cells += ["refused", "", "", _gib(_total(step.modelled)), _minutes(step), ""]
+        cells += ["refused", "", "", _gib(step.modelled.total), _minutes(step), ""]
     else:
-        total = _total(memory)
         cells += [
             _gib(memory.arguments),
             _gib(memory.temporaries),
-            f"{total / device.memory:.0%}",
+            f"{memory.total / device.memory:.0%}",
             f"{step.modelled.temporaries / memory.temporaries - 1:+.0%}",
             _minutes(step),
             _kernels(step),
         ]
     return f"| {' | '.join(cells)} |"
-
-
-def _total(memory: Any) -> int:
-    return memory.arguments + memory.outputs + memory.temporaries
 
 
 def _gib(size: int) -> str:

@@ -9,6 +9,7 @@ from jaxaudit.checkpoint.files import RECORD, leftovers
 from jaxaudit.errors import InputError, unknown_name
 from jaxaudit.families import FAMILIES
 from jaxaudit.families.contract import Variant
+from jaxaudit.paths import Location, as_place
 
 
 def builtin_names() -> list[str]:
@@ -16,14 +17,15 @@ def builtin_names() -> list[str]:
     return sorted(path.parent.name for path in builtin_folder().glob(f"*/{RECORD}"))
 
 
-def find(name: str | Path) -> Path:
+def find(name: Location) -> Path:
     """The directory of the built-in target of that name, which comes first, or the directory of that name.
 
     Raises:
       InputError: if there is no target, with the nearest names, or the command that converts it.
     """
+    name = name if isinstance(name, str) else str(as_place(name))  # paths forget "./"
     builtin, variants = builtin_names(), released()
-    if str(name) in builtin:
+    if name in builtin:
         return builtin_folder() / name
     directory = Path(name).absolute()
     if (directory / RECORD).is_file():
@@ -36,8 +38,8 @@ def find(name: str | Path) -> Path:
         raise InputError(f"{directory} is no target: it has no {RECORD}.")
     if directory.exists():
         raise InputError(f"{directory} is a file; a target is a directory.")
-    if str(name) in variants:
-        family, variant = variants[str(name)]
+    if name in variants:
+        family, variant = variants[name]
         names = {part: url.partition("?")[0].rsplit("/", 1)[-1] for part, url in variant.sources.items()}
         files = " ".join(f"--{part}={file}" for part, file in names.items())
         raise InputError(
@@ -45,7 +47,7 @@ def find(name: str | Path) -> Path:
             f"Download {' and '.join(variant.sources.values())}, run `python -m checkpoints_convert "
             f"--family={family} --variant={name} {files} --out=targets/{name}`, and load targets/{name}."
         )
-    raise unknown_name("target", str(name), [*builtin, *variants])
+    raise unknown_name("target", name, [*builtin, *variants])
 
 
 def released() -> dict[str, tuple[str, Variant]]:

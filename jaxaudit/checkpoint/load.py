@@ -58,7 +58,7 @@ def load_target(
         with copied(place) as copy:
             found = load_target(copy, dtype=dtype, placement=placement, verify=verify, attention=attention)
         return dataclasses.replace(found, name=str(place))
-    directory = find(name if isinstance(name, str) else place)  # paths forget "./"
+    directory = find(name)
     record = read_sealed(directory)
     check_files(directory, record["files"], verify=verify)
     family = get_family(record["family"])
@@ -96,7 +96,7 @@ def read_record(name: Location) -> dict[str, Any]:
     place = as_place(name)
     if in_bucket(place):
         return read_sealed(place)
-    return read_sealed(find(name if isinstance(name, str) else place))
+    return read_sealed(find(name))
 
 
 def random_target(

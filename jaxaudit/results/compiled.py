@@ -36,6 +36,11 @@ class StepMemory(Record, frozen=True):
     outputs: int
     temporaries: int
 
+    @property
+    def total(self) -> int:
+        """All of them: what a step takes of a device."""
+        return self.arguments + self.outputs + self.temporaries
+
 
 class CompiledStep(Record, frozen=True):
     """What a compiler made of a step.

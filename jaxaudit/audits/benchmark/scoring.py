@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import resource
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +18,7 @@ from jaxaudit.checkpoint import builtin_names, load_target, random_target, read_
 from jaxaudit.families import FAMILIES
 from jaxaudit.results import BenchmarkResults
 from jaxaudit.runtime.placement import Placement
+from jaxaudit.runtime.resident import peak_resident
 from jaxaudit.targets import Target
 
 
@@ -97,6 +96,4 @@ def measure_scoring(
 def peak_memory() -> int:
     """Bytes: of the device where it keeps count, of this process since it began otherwise."""
     statistics = jax.local_devices()[0].memory_stats() or {}
-    unit = 1 if sys.platform == "darwin" else 1024
-    of_process = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    return statistics.get("peak_bytes_in_use", of_process)
+    return statistics.get("peak_bytes_in_use", peak_resident())

@@ -6,7 +6,6 @@ setting ──► the target's shapes ──► its scoring step ──► the c
 
 from jaxaudit.audits.capacity.compiling import compile_setting
 from jaxaudit.audits.capacity.estimate import CapacityConfig, plan_capacity
-from jaxaudit.audits.capacity.modelled import total_bytes
 from jaxaudit.audits.capacity.table import TABLE, compile_missing, table_settings
 
 __all__ = [
@@ -16,5 +15,4 @@ __all__ = [
     "compile_setting",
     "plan_capacity",
     "table_settings",
-    "total_bytes",
 ]

@@ -22,7 +22,7 @@ import jax
 
 from jaxaudit.attacks.registry import ScorePlan
 from jaxaudit.audits.capacity.compiling import compile_setting
-from jaxaudit.audits.capacity.modelled import MEMORY_ERROR, modelled_memory, total_bytes
+from jaxaudit.audits.capacity.modelled import MEMORY_ERROR, modelled_memory
 from jaxaudit.audits.capacity.shapes import abstract_step
 from jaxaudit.data import BLIND_NAMES
 from jaxaudit.errors import InputError
@@ -156,10 +156,10 @@ def _fitting(
         rows = -(-setting.batch_size // devices)
         return replace(setting, batch_size=rows * devices), *measured(rows)
     rows = _guess(setting, device, room)
-    while total_bytes((found := measured(rows))[0]) > room:
+    while (found := measured(rows))[0].total > room:
         if rows == 1:
             raise InputError(
-                f"{setting.target} in {setting.precision} takes {total_bytes(found[0]) / 2**30:.1f} GiB for "
+                f"{setting.target} in {setting.precision} takes {found[0].total / 2**30:.1f} GiB for "
                 f"one image; of the {device.memory / 2**30:.0f} GiB of a {device.title}, "
                 f"{room / 2**30:.1f} can be used."
             )

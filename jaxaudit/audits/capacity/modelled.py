@@ -37,10 +37,5 @@ def modelled_memory(target: Target, step: Step, shapes: Shapes, *, split: int = 
     return memory, use.traffic
 
 
-def total_bytes(memory: StepMemory) -> int:
-    """What a step takes of a device."""
-    return memory.arguments + memory.outputs + memory.temporaries
-
-
 def _bytes(tree: Any) -> int:
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))

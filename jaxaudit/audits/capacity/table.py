@@ -9,7 +9,6 @@ from pathlib import Path
 import jax
 
 from jaxaudit.audits.capacity.compiling import compile_setting
-from jaxaudit.audits.capacity.modelled import total_bytes
 from jaxaudit.checkpoint import check_known
 from jaxaudit.families import FAMILIES, Family
 from jaxaudit.results import CompiledStep, CompiledSteps, StepSetting, read_results, replace, write_results
@@ -88,7 +87,7 @@ def compile_missing(
 def fits(step: CompiledStep) -> bool:
     """Whether a device has room for the step."""
     device = get_device(step.setting.device)
-    return step.memory is not None and total_bytes(step.memory) <= device.chip.usable * device.memory
+    return step.memory is not None and step.memory.total <= device.chip.usable * device.memory
 
 
 def _split_more(setting: StepSetting) -> StepSetting | None:

@@ -4,7 +4,7 @@ import math
 import jax
 import pytest
 
-from jaxaudit.audits.capacity import CapacityConfig, plan_capacity, total_bytes
+from jaxaudit.audits.capacity import CapacityConfig, plan_capacity
 from jaxaudit.audits.capacity.shapes import abstract_step
 from jaxaudit.checkpoint import load_target
 from jaxaudit.errors import InputError
@@ -63,9 +63,9 @@ def test_the_largest_power_of_two_that_fits_is_taken(plan, monkeypatch):
     fitting = plan_capacity(SETTING, 10)
     rows = fitting.setting.batch_size
     assert rows & (rows - 1) == 0
-    assert total_bytes(fitting.memory) <= room
+    assert fitting.memory.total <= room
     twice = plan_capacity(replace(SETTING, batch_size=2 * rows), 10)
-    assert total_bytes(twice.memory) > room
+    assert twice.memory.total > room
 
 
 @pytest.mark.usefixtures("unchecked")
