@@ -7,6 +7,7 @@ mitigation     results.json of mitigations        studies        files of the st
 benchmark      files of the benchmark             precision      file of the study of bfloat16
 plan           what is fixed before an audit
 compiled       what compilers make of scoring steps     capacity    what an audit asks of hardware
+usage          how much of a set was trained on
 codec          JSON there and back, with a format that is checked
 
 `read_results(path, AuditResults)` gives the record, or one sentence on why the file is none.
@@ -95,6 +96,7 @@ from jaxaudit.results.studies import (
     StudyPoint,
     StudyResults,
 )
+from jaxaudit.results.usage import UsageFraction, UsageStatus
 
 __all__ = [
     "AlternativePower",
@@ -168,6 +170,8 @@ __all__ = [
     "TargetPrecision",
     "TargetReliability",
     "TaskCost",
+    "UsageFraction",
+    "UsageStatus",
     "Verdict",
     "VerdictRates",
     "WelchTest",

@@ -40,6 +40,8 @@ from jaxaudit.stats.roc import auc, best_threshold, roc_curve, tpr_at_fpr
 from jaxaudit.stats.sensitivity import sensitivity, sign_test_bound, signed_rank_bound
 from jaxaudit.stats.set_test import FEWEST, MOST, PERMUTATIONS, Comparison, compare_sets, set_test
 from jaxaudit.stats.tpr_interval import tpr_at_fpr_interval
+from jaxaudit.stats.usage_bound import usage_bound
+from jaxaudit.stats.usage_fraction import usage_fraction
 from jaxaudit.stats.verdict import verdict
 from jaxaudit.stats.welch import fewest_permutable, permutation_p_value, welch
 
@@ -102,6 +104,8 @@ __all__ = [
     "smallest_cluster",
     "tpr_at_fpr",
     "tpr_at_fpr_interval",
+    "usage_bound",
+    "usage_fraction",
     "verdict",
     "welch",
 ]
