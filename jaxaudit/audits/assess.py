@@ -201,7 +201,7 @@ def _infer(members: Table, nonmembers: Table, evidence: Evidence, config: Assess
         conditions |= {"p_labels": members.labels, "u_labels": nonmembers.labels}
     tests: dict[str, DatasetInference | Identification] = {}
     curves: dict[str, PowerCurve] = {}
-    test = control = sensitivity = individuals = None
+    test = control = sensitivity = individuals = usage = None
     if protocol.gives_verdict:
         names = [name for group in feature_sets.values() for name in group]
         verdict = stats.verdict(
@@ -214,6 +214,7 @@ def _infer(members: Table, nonmembers: Table, evidence: Evidence, config: Assess
         )
         finding, test = verdict.finding, verdict.test
         sensitivity, individuals, gate = verdict.sensitivity, verdict.individuals, test.gate
+        usage = verdict.usage
     else:
         gate, finding = stats.blind_gate(**conditions), Finding("paper", protocol.statement or "")
     if finding.status != "not_testable":
@@ -234,6 +235,7 @@ def _infer(members: Table, nonmembers: Table, evidence: Evidence, config: Assess
         "test": test,
         "sensitivity": sensitivity,
         "individuals": individuals,
+        "usage": usage,
         "null_control": control,
         "dataset_inference": tests or None,
         "power_curves": curves or None,

@@ -19,6 +19,7 @@ from jaxaudit.results.inference import (
 )
 from jaxaudit.results.membership import Histogram, MembershipInference
 from jaxaudit.results.plan import Planned
+from jaxaudit.results.usage import UsageFraction
 
 Access = Literal["gray-box", "white-box"]
 Status = Literal["trained_on", "no_evidence", "contradicted", "not_testable", "paper"]
@@ -130,12 +131,14 @@ class Verdict(Record, frozen=True):
       test: what it rests on.
       sensitivity: how strong a hidden difference would overturn it; None unless P was found to be trained on.
       individuals: members among P's images; None where P and U are not comparable as they are.
+      usage: the share of P that was trained on; None unless P was found to be trained on and they are.
     """
 
     finding: Finding
     test: SetTest
     sensitivity: Sensitivity | None
     individuals: Individuals | None
+    usage: UsageFraction | None
 
 
 class AuditResults(Document, frozen=True, kw_only=True):
@@ -152,7 +155,7 @@ class AuditResults(Document, frozen=True, kw_only=True):
       inference: which test asks about the set as a whole.
       membership: of single images. histograms: of the best score of each view.
       finding: in words. gate: the blind gate.
-      test, sensitivity, individuals: what the verdict rests on, as in `Verdict`; None under "paper".
+      test, sensitivity, individuals, usage: what the verdict rests on, as in `Verdict`; None under "paper".
       reference: the target whose scores of the same images stood beside; None without.
       seed_given: whether someone chose `seed`; else it follows from the plan, or without one that counts from
         the evidence.
@@ -162,7 +165,7 @@ class AuditResults(Document, frozen=True, kw_only=True):
       dataset_inference, power_curves: by view; None if the sets could not be tested.
     """
 
-    format: Literal[3] = 3
+    format: Literal[4] = 4
     protocol: str
     procedure: str
     alpha: float
@@ -183,6 +186,7 @@ class AuditResults(Document, frozen=True, kw_only=True):
     test: SetTest | None
     sensitivity: Sensitivity | None
     individuals: Individuals | None
+    usage: UsageFraction | None
     reference: TargetFacts | None
     seed_given: bool
     null_control: NullControl | None
@@ -215,7 +219,7 @@ class OwnersAnswer(Document, frozen=True, kw_only=True):
       audit: everything the answer rests on; P are the members, U the nonmembers.
     """
 
-    format: Literal[3] = 3
+    format: Literal[4] = 4
     status: Answer
     required: Forecast | None
     asked: SequentialEvidence

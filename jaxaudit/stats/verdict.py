@@ -20,12 +20,23 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxaudit.results import Finding, Gate, Individuals, Interval, Sensitivity, SetTest, Status, Verdict
+from jaxaudit.results import (
+    Finding,
+    Gate,
+    Individuals,
+    Interval,
+    Sensitivity,
+    SetTest,
+    Status,
+    UsageFraction,
+    Verdict,
+)
 from jaxaudit.stats.gate import GATE_LEVEL
 from jaxaudit.stats.individuals import discover_members
 from jaxaudit.stats.matching import Covariates
 from jaxaudit.stats.sensitivity import sensitivity
 from jaxaudit.stats.set_test import PERMUTATIONS, Comparison, compare_sets, set_test
+from jaxaudit.stats.usage_fraction import usage_fraction
 
 _WORDS = {
     "trained_on": (
@@ -65,7 +76,7 @@ def verdict(
     permutations: int = PERMUTATIONS,
     seed: int = 0,
 ) -> Verdict:
-    """Gate, test, sensitivity and the list of members.
+    """Gate, test, sensitivity, the list of members and their share.
 
     Args:
       p_features: [n,F] scores of P, higher = more likely a member.
@@ -93,12 +104,13 @@ def verdict(
         seed=seed,
     )
     test = set_test(sets, alpha=alpha, level=level, permutations=permutations)
-    status = _status(test)
+    status, comparable = _status(test), test.comparability == "comparable"
     return Verdict(
         finding=Finding(status, _sentence(status, test)),
         test=test,
         sensitivity=_sensitivity(sets, alpha) if test.rejected else None,
-        individuals=_individuals(sets, p_ids, q) if test.comparability == "comparable" else None,
+        individuals=_individuals(sets, p_ids, q) if comparable else None,
+        usage=_usage(sets, 1 - alpha) if comparable and test.rejected else None,
     )
 
 
@@ -133,6 +145,18 @@ def _individuals(sets: Comparison, p_ids: Sequence[str] | None, q: float) -> Ind
     n = len(sets.rows_p)
     ids = [str(p_ids[row]) for row in sets.rows_p.tolist()] if p_ids is not None else None
     return discover_members(sets.mean_score[:n], sets.mean_score[n:], q=q, ids=ids)
+
+
+def _usage(sets: Comparison, confidence: float) -> UsageFraction:
+    """At the verdict's level, so that whoever is accused of nothing is not accused of some of it."""
+    n = len(sets.rows_p)
+    return usage_fraction(
+        sets.columns[:n],
+        sets.columns[n:],
+        blind_published=sets.blind[:n],
+        blind_unpublished=sets.blind[n:],
+        confidence=confidence,
+    )
 
 
 def _sentence(status: Status, test: SetTest) -> str:

@@ -51,7 +51,7 @@ def _results(protocol: Protocol, effect: float, samples: int, gate_shift: float)
         view: tuple(np.stack([side[name] for name in names], axis=1) for side in (members, nonmembers))
         for view, names in views.items()
     }
-    test = sensitivity = individuals = control = None
+    test = sensitivity = individuals = usage = control = None
     if protocol.gives_verdict:
         p, u = (np.hstack(side) for side in zip(*features.values(), strict=True))
         names = [name for group in views.values() for name in group]
@@ -59,6 +59,7 @@ def _results(protocol: Protocol, effect: float, samples: int, gate_shift: float)
         found = stats.verdict(p, u, p_blind=p_blind, u_blind=u_blind, names=names, p_ids=ids)
         finding, test = found.finding, found.test
         sensitivity, individuals, gate = found.sensitivity, found.individuals, test.gate
+        usage = found.usage
     else:
         gate = stats.blind_gate(p_blind, u_blind)
         finding = Finding("paper", "This reproduces the published procedure. It is no verdict.")
@@ -131,6 +132,7 @@ def _results(protocol: Protocol, effect: float, samples: int, gate_shift: float)
         test=test,
         sensitivity=sensitivity,
         individuals=individuals,
+        usage=usage,
         reference=None,
         seed_given=False,
         null_control=control,

@@ -38,6 +38,8 @@ def test_trained_on():
     assert f"no difference found blindly, p = {test.gate.p_value:.2g} at a level of 0.1" in finding.sentence
     assert one.sensitivity.gamma > 1.5
     assert one.individuals.ids == tuple(f"p{i}" for i in range(200))
+    assert (one.usage.status, one.usage.confidence) == ("at_least", 0.99)
+    assert 0.3 < one.usage.at_least < 1
     encode(one)
 
 
@@ -70,7 +72,7 @@ def test_sets_that_differ_visibly_are_not_testable_whatever_the_scores():
         f"(a difference found blindly, p = {gate.p_value:.2g} at a level of 0.1, AUC {gate.auc.estimate:.3f}"
     )
     assert one.test.p_value <= 0.01
-    assert (one.sensitivity, one.individuals) == (None, None)
+    assert (one.sensitivity, one.individuals, one.usage) == (None, None, None)
     encode(one)
 
 

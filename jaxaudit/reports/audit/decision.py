@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxaudit.reports.audit import wording
 from jaxaudit.reports.kit import formats
 from jaxaudit.reports.kit.markup import Html, bullets, code, details, element, paragraph, section, table
-from jaxaudit.results import AuditResults, Individuals, SetTest
+from jaxaudit.results import AuditResults, Individuals, SetTest, UsageFraction
 
 _MOST_LISTED = 200
 _COMPARABILITY = {
@@ -34,6 +34,7 @@ def decision_lines(results: AuditResults) -> list[tuple[str, str]]:
         ("AUC above a blind classifier's", _excess(test)),
         *([("odds a hidden difference needs", _gamma(results))] if results.sensitivity else []),
         *([("images recognised singly", _listed(results.individuals))] if results.individuals else []),
+        *([("share of P that was trained on", _share(results.usage))] if results.usage else []),
         ("planned before scoring", wording.plan(results)),
         ("seed of the tests", wording.seed(results)),
     ]
@@ -60,6 +61,7 @@ def decision(results: AuditResults) -> Html:
         table(["", ""], [list(line) for line in decision_lines(results)]),
         paragraph(results.sensitivity.sentence) if results.sensitivity else Html(),
         _members(results.individuals) if results.individuals else Html(),
+        _used(results.usage) if results.usage else Html(),
     )
 
 
@@ -113,6 +115,21 @@ def _members(found: Individuals) -> Html:
         code("members.csv"),
         " has all of them with their p-values.",
     )
+
+
+def _used(found: UsageFraction) -> Html:
+    return paragraph(
+        f"{found.sentence} The bound counts how many images of P score no higher than so many of U, and "
+        "needs nothing but that the others in P are like U; there is no upper bound, for members that leave "
+        "no trace cannot be told from others.",
+        class_="small",
+    )
+
+
+def _share(found: UsageFraction) -> str:
+    if found.share is not None:
+        return formats.spread(found.share, formats.level)
+    return f"at least {formats.level(found.at_least)}" if found.at_least else "cannot be told"
 
 
 def _yes(holds: bool) -> str:
