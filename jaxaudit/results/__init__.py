@@ -8,6 +8,7 @@ benchmark      files of the benchmark             precision      file of the stu
 plan           what is fixed before an audit
 compiled       what compilers make of scoring steps     capacity    what an audit asks of hardware
 usage          how much of a set was trained on
+privacy        what a training run reveals of its privacy
 codec          JSON there and back, with a format that is checked
 
 `read_results(path, AuditResults)` gives the record, or one sentence on why the file is none.
@@ -87,6 +88,7 @@ from jaxaudit.results.precision import (
     PrecisionStudy,
     TargetPrecision,
 )
+from jaxaudit.results.privacy import PrivacyBound
 from jaxaudit.results.reliability import AlternativePower, ReliabilityResults, TargetReliability, VerdictRates
 from jaxaudit.results.studies import (
     FalsePositiveRate,
@@ -146,6 +148,7 @@ __all__ = [
     "PowerPoint",
     "PrecisionChange",
     "PrecisionStudy",
+    "PrivacyBound",
     "PublishedScoreMetrics",
     "Question",
     "Record",

@@ -33,6 +33,7 @@ from jaxaudit.stats.intervals import (
 from jaxaudit.stats.matching import Covariates, Pairs, match_pairs
 from jaxaudit.stats.membership import membership_inference
 from jaxaudit.stats.null_control import identification_null_control, null_control
+from jaxaudit.stats.one_run import one_run_epsilon
 from jaxaudit.stats.paired import ScorePair, paired_differences
 from jaxaudit.stats.power import PUBLISHED_GRID, power_curve
 from jaxaudit.stats.published import PublishedMetrics, published_metrics
@@ -91,6 +92,7 @@ __all__ = [
     "membership_inference",
     "moments",
     "null_control",
+    "one_run_epsilon",
     "paired_differences",
     "permutation_p_value",
     "power_curve",

@@ -1,0 +1,129 @@
+"""How private was the training, at most?  A lower bound on epsilon from a single run.
+
+m canaries were put into the training set, each by its own fair coin. A score, higher = more likely a member,
+guesses "in" for the r/2 canaries that score highest and "out" for the r/2 that score lowest, and says nothing
+of the others; v guesses are right. Under (epsilon, delta)-differential privacy, with
+B ~ Bin(r, e^eps / (1 + e^eps)),
+
+  P(v or more right) <= p(eps) = P(B >= v) + 2 m delta max_{1 <= i <= v} P(v - i <= B < v) / i           (1)
+  eps_L = sup{eps: p(eps) <= alpha}                                                                      (2)
+
+r must not depend on the canaries that are guessed: it is chosen on a random half of them, where it would give
+the largest bound, and (1) is asked of the other half. What is bounded is the training procedure, of which the
+score is a post-processing: no score that is a function of the model alone can be too good.
+
+(1) needs coins. Canaries of which exactly half are in are dependent, and their guesses too.
+
+Source: Steinke, Nasr, Jagielski, NeurIPS 2023, theorem 5.2.
+
+Axes: m canaries.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Bool, Float, Real
+from scipy import optimize, special, stats
+
+from jaxaudit.errors import InputError
+from jaxaudit.results import PrivacyBound
+from jaxaudit.stats.inputs import check_enough, check_finite, check_fraction
+
+_FEWEST = 20
+_MOST_EPSILON = 100.0
+_SHARES = (0.05, 0.1, 0.2, 0.5, 1.0)  # r / m that are tried
+
+
+def one_run_epsilon(
+    scores: Real[np.ndarray, " m"],
+    included: Bool[np.ndarray, " m"],
+    *,
+    delta: float = 1e-5,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> PrivacyBound:
+    """The lower bound (2) on the epsilon of a training run that flipped a coin for every canary.
+
+    Args:
+      scores: [m] of the canaries, higher = more likely a member, by a score that did not learn from the coins.
+      included: [m] what the coins said.
+      delta: of the (epsilon, delta) in question, in [0, 1).
+      confidence: with which the bound holds.
+      seed: of the half on which the number of guesses is chosen.
+
+    Raises:
+      InputError: if a score is NaN or infinite, the two do not fit, there are fewer than 20 canaries, all are
+        in or all out, or `delta` or `confidence` is out of range.
+    """
+    check_fraction(confidence, "confidence")
+    if not 0 <= delta < 1:
+        raise InputError(f"delta={delta} is no probability that privacy fails with; it must be in [0, 1).")
+    scores, included = np.asarray(scores, np.float64), np.asarray(included)
+    check_finite(scores, "scores of canaries")
+    if included.shape != scores.shape:
+        raise InputError(f"{included.size} coins do not fit {scores.size} canaries.")
+    check_enough(scores.size, _FEWEST, "canaries")
+    if included.all() or not included.any():
+        raise InputError(
+            f"All {scores.size} canaries are {'in' if included.all() else 'out'}: no coin was flipped."
+        )
+    alpha = 1 - confidence
+    order = np.random.default_rng(seed).permutation(scores.size)
+    tuning, guessed = np.array_split(order, [scores.size // 2])
+    tried = [_pairs(share, tuning.size) for share in _SHARES]
+    bounds = [
+        _bound(2 * k, _right(scores[tuning], included[tuning], k), tuning.size, delta, alpha) for k in tried
+    ]
+    pairs = _pairs(_SHARES[int(np.argmax(bounds))], guessed.size)
+    right = _right(scores[guessed], included[guessed], pairs)
+    return PrivacyBound(
+        epsilon=_bound(2 * pairs, right, guessed.size, delta, alpha),
+        delta=delta,
+        confidence=confidence,
+        guesses=2 * pairs,
+        right=right,
+        num_guessed=int(guessed.size),
+        num_tuning=int(tuning.size),
+        seed=seed,
+    )
+
+
+def one_run_p_value(epsilon: float, guesses: int, right: int, canaries: int, delta: float) -> float:
+    """p of equation (1): how likely so many right guesses are, at most, under (epsilon, delta)-privacy.
+
+    Args:
+      epsilon: >= 0.
+      guesses, right: r and v.
+      canaries: m, guessed or not.
+      delta: >= 0.
+    """
+    law = stats.binom(guesses, special.expit(epsilon))
+    reached = float(law.sf(right - 1))
+    if delta == 0 or right == 0:
+        return min(reached, 1.0)
+    below = np.arange(1, right + 1)
+    excess = (law.sf(right - below - 1) - reached) / below
+    return min(reached + 2 * canaries * delta * float(excess.max()), 1.0)
+
+
+def _right(scores: Float[np.ndarray, " m"], included: Bool[np.ndarray, " m"], pairs: int) -> int:
+    """Right guesses among the `pairs` highest ("in") and lowest ("out"); ties by place."""
+    order = np.argsort(scores, kind="stable")
+    return int(included[order[-pairs:]].sum() + (~included[order[:pairs]]).sum())
+
+
+def _pairs(share: float, canaries: int) -> int:
+    return max(int(share * canaries) // 2, 1)
+
+
+def _bound(guesses: int, right: int, canaries: int, delta: float, alpha: float) -> float:
+    """(2); p grows with epsilon."""
+
+    def excess(epsilon: float) -> float:
+        return one_run_p_value(epsilon, guesses, right, canaries, delta) - alpha
+
+    if excess(0.0) > 0:
+        return 0.0
+    if excess(_MOST_EPSILON) <= 0:
+        return _MOST_EPSILON
+    return float(optimize.brentq(excess, 0.0, _MOST_EPSILON))
