@@ -45,7 +45,7 @@ def one_run_epsilon(
     """The lower bound (2) on the epsilon of a training run that flipped a coin for every canary.
 
     Args:
-      scores: [m] of the canaries, higher = more likely a member, by a score that did not learn from the coins.
+      scores: [m] of the canaries, higher = more likely a member, by one that did not learn from the coins.
       included: [m] what the coins said.
       delta: of the (epsilon, delta) in question, in [0, 1).
       confidence: with which the bound holds.
