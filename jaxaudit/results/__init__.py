@@ -7,7 +7,7 @@ mitigation     results.json of mitigations        studies        files of the st
 benchmark      files of the benchmark             precision      file of the study of bfloat16
 plan           what is fixed before an audit
 compiled       what compilers make of scoring steps     capacity    what an audit asks of hardware
-usage          how much of a set was trained on
+usage          how much of a set was trained on         regeneration   what sampling would bring back
 privacy        what a training run reveals of its privacy
 codec          JSON there and back, with a format that is checked
 
@@ -89,6 +89,7 @@ from jaxaudit.results.precision import (
     TargetPrecision,
 )
 from jaxaudit.results.privacy import PrivacyBound
+from jaxaudit.results.regeneration import Regeneration
 from jaxaudit.results.reliability import AlternativePower, ReliabilityResults, TargetReliability, VerdictRates
 from jaxaudit.results.studies import (
     FalsePositiveRate,
@@ -152,6 +153,7 @@ __all__ = [
     "PublishedScoreMetrics",
     "Question",
     "Record",
+    "Regeneration",
     "ReliabilityResults",
     "RequiredSize",
     "RocCurve",

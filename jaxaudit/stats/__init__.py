@@ -37,6 +37,7 @@ from jaxaudit.stats.one_run import one_run_epsilon
 from jaxaudit.stats.paired import ScorePair, paired_differences
 from jaxaudit.stats.power import PUBLISHED_GRID, power_curve
 from jaxaudit.stats.published import PublishedMetrics, published_metrics
+from jaxaudit.stats.regeneration import regeneration
 from jaxaudit.stats.roc import auc, best_threshold, roc_curve, tpr_at_fpr
 from jaxaudit.stats.sensitivity import sensitivity, sign_test_bound, signed_rank_bound
 from jaxaudit.stats.set_test import FEWEST, MOST, PERMUTATIONS, Comparison, compare_sets, set_test
@@ -97,6 +98,7 @@ __all__ = [
     "permutation_p_value",
     "power_curve",
     "published_metrics",
+    "regeneration",
     "roc_curve",
     "sensitivity",
     "set_test",
