@@ -16,6 +16,7 @@ _NAMES = (
     "compare",
     "identify_data",
     "extract",
+    "regenerate",
     "localize",
     "mitigate",
     "cdi_studies",

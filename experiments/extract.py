@@ -14,7 +14,6 @@ from typing import Any
 from absl import flags
 
 from jaxaudit import cli
-from jaxaudit.errors import InputError
 
 from . import shared_flags
 from .progress import reported
@@ -81,7 +80,7 @@ def main(argv: Sequence[str]) -> None:
         top_k=_TOP_K.value,
         validation_top_k=_VALIDATION_TOP_K.value,
         score=_SCORE.value,
-        prefixes=_prefixes(),
+        prefixes=cli.whole_numbers("prefixes", _PREFIXES.value),
         threshold=_THRESHOLD.value,
         reference_size=_REFERENCE.value,
         seed=flag.seed,
@@ -116,13 +115,6 @@ def main(argv: Sequence[str]) -> None:
         console.print(f"Report: {directory / 'report.html'}", soft_wrap=True)
 
     shared_flags.report_once(directory, report, console)
-
-
-def _prefixes() -> tuple[int, ...]:
-    for text in _PREFIXES.value:
-        if not (text.isascii() and text.isdecimal() and len(text) < 10):
-            raise InputError(f"--prefixes={','.join(_PREFIXES.value)} is not a list of numbers: {text!r}.")
-    return tuple(int(text) for text in _PREFIXES.value)
 
 
 def _extractor() -> Any:

@@ -160,3 +160,15 @@ def _parse(argv: Sequence[str]) -> list[str]:
     if flags.FLAGS["verbosity"].using_default_value:  # absl would raise it to INFO
         logging.set_verbosity(logging.WARNING)
     return arguments
+
+
+def whole_numbers(flag: str, texts: Sequence[str]) -> tuple[int, ...]:
+    """The value of a flag that lists whole numbers.
+
+    Raises:
+      InputError: if one of the texts is none.
+    """
+    for text in texts:
+        if not (text.isascii() and text.isdecimal() and len(text) < 10):
+            raise InputError(f"--{flag}={','.join(texts)} is not a list of numbers: {text!r}.")
+    return tuple(int(text) for text in texts)

@@ -72,6 +72,7 @@ def build_target(
         preprocessing=preprocessing,
         num_classes=generator.num_classes,
         vocab_size=generator.vocab_size,
+        guidance_schedule="cosine",
         tokens_per_step=(1,) * generator.num_tokens,
         hidden_layers=_hidden_layers(generator),
         partition=PARTITION,

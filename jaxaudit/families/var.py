@@ -78,6 +78,7 @@ def build_target(
         context_shape=generator.context_shape,
         null_path=("generator", "noise") if generator.context_dim else None,
         vocab_size=generator.vocab_size,
+        guidance_schedule="linear",
         tokens_per_step=generator.steps,
         hidden_layers=_hidden_layers(generator),
         partition=PARTITION,

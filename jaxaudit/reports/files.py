@@ -32,6 +32,8 @@ from jaxaudit.reports.mitigation.figure import trade_off
 from jaxaudit.reports.mitigation.page import render_mitigation
 from jaxaudit.reports.mitigation.rows import mitigation_csv
 from jaxaudit.reports.precision.table import precision_markdown
+from jaxaudit.reports.regeneration.figure import expected_back
+from jaxaudit.reports.regeneration.page import render_regeneration
 from jaxaudit.reports.reliability.table import reliability_markdown
 from jaxaudit.reports.studies.figure import study_csv, study_figure
 from jaxaudit.results import (
@@ -42,6 +44,7 @@ from jaxaudit.results import (
     NullStudyResults,
     OwnersAnswer,
     PrecisionStudy,
+    RegenerationResults,
     ReliabilityResults,
     StudyResults,
     SuiteResults,
@@ -116,6 +119,18 @@ def write_extraction(
     shown = style.save(gallery(results, *pictures), figures, "gallery")
     page = render_extraction(results, extracted, shown[0].read_bytes())
     return [directory / "results.json", *files, *shown, _page(directory / "report.html", page)]
+
+
+def write_regeneration(results: RegenerationResults, directory: Directory) -> list[Place]:
+    """Writes results.json, the figure and report.html; returns them."""
+    directory = _made(directory)
+    write_results(directory / "results.json", results)
+    figure = style.save(expected_back(results), directory, "expected")
+    return [
+        directory / "results.json",
+        *figure,
+        _page(directory / "report.html", render_regeneration(results)),
+    ]
 
 
 def write_localization(

@@ -89,7 +89,7 @@ from jaxaudit.results.precision import (
     TargetPrecision,
 )
 from jaxaudit.results.privacy import PrivacyBound
-from jaxaudit.results.regeneration import Regeneration
+from jaxaudit.results.regeneration import PrefixRegeneration, Regeneration, RegenerationResults
 from jaxaudit.results.reliability import AlternativePower, ReliabilityResults, TargetReliability, VerdictRates
 from jaxaudit.results.studies import (
     FalsePositiveRate,
@@ -149,11 +149,13 @@ __all__ = [
     "PowerPoint",
     "PrecisionChange",
     "PrecisionStudy",
+    "PrefixRegeneration",
     "PrivacyBound",
     "PublishedScoreMetrics",
     "Question",
     "Record",
     "Regeneration",
+    "RegenerationResults",
     "ReliabilityResults",
     "RequiredSize",
     "RocCurve",

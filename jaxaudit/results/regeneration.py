@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from jaxaudit.results.codec import Record
+from typing import Literal
+
+from jaxaudit.results.codec import Document, Record
 
 
 class Regeneration(Record, frozen=True):
@@ -30,3 +32,37 @@ class Regeneration(Record, frozen=True):
     confidence: float
     num_images: int
     num_held_out: int
+
+
+class PrefixRegeneration(Record, frozen=True):
+    """What comes back after a prefix of `prefix` steps of generation, that is `tokens`."""
+
+    prefix: int
+    tokens: int
+    found: Regeneration
+
+
+class RegenerationResults(Document, frozen=True, kw_only=True):
+    """The result of `jaxaudit.audits.extraction.regenerate`.
+
+    Attributes:
+      target, family, fingerprint: of the model.
+      sources: {"candidates": spec, "held_out": spec}. skipped: {the same: {id: reason}}.
+      temperature, top_k, top_p, guidance, guidance_power: how it is sampled.
+      tokens: of an image.
+      prefixes: by ascending length.
+    """
+
+    format: Literal[1] = 1
+    target: str
+    family: str
+    fingerprint: str | None
+    sources: dict[str, str]
+    skipped: dict[str, dict[str, str]]
+    temperature: float
+    top_k: int
+    top_p: float
+    guidance: float
+    guidance_power: float
+    tokens: int
+    prefixes: tuple[PrefixRegeneration, ...]

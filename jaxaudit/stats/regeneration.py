@@ -28,7 +28,7 @@ from jaxaudit.errors import InputError
 from jaxaudit.results import Regeneration
 from jaxaudit.stats.inputs import check_enough, check_fraction
 
-TRIES = (1, 1_000, 1_000_000)
+TRIES = tuple(10**power for power in range(7))
 """Numbers of tries for which images expected back are told, unless others are asked for."""
 
 

@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Int
 from jaxaudit.errors import InputError
 from jaxaudit.targets.base import AnyArray, BaseTarget, Condition, Given, Kind, Params, check_prefix
 from jaxaudit_kernels.precision import matmul_precision
+from jaxaudit_kernels.sampling_law import GuidanceSchedule
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +56,7 @@ class DiscreteTarget(BaseTarget):
     Attributes, beside those of every target:
       vocab_size: V.
       tokens_per_step: their sum is L (VAR: one entry per scale, RAR: all ones).
+      guidance_schedule: how guidance grows over the steps when it is sampled.
     """
 
     kind: ClassVar[Kind] = "discrete"
@@ -62,6 +64,7 @@ class DiscreteTarget(BaseTarget):
     functions: DiscreteFunctions
     latent_shape: None = None
     vocab_size: int
+    guidance_schedule: GuidanceSchedule = "constant"
 
     def encode(self, images: Float[AnyArray, "B H W 3"]) -> Int[Array, "B L"]:
         """Tokens [B,L] int32 of images [B,H,W,3] float32 in the target's range."""

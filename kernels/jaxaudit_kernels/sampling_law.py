@@ -12,16 +12,26 @@ An image's tokens after a prefix are drawn with probability prod q of the tokens
 says what sampling would take 1 / prod q tries to show (Hayes et al., arXiv 2410.19482). Tokens equally
 probable stay or go together in (3), where samplers break ties by the order in which they sort.
 
-Axes: ... any leading axes, V vocabulary.
+Guidance grows from step to step, from none at the first where there is one to g at the last:
+
+  constant: g    linear: 1 + (g - 1) s / (S - 1)    cosine: 1 + (g - 1) (1 - cos(pi (s / S)^power)) / 2  (5)
+
+as LlamaGen, VAR (over scales; its cfg is g - 1) and RAR have it.
+
+Axes: ... any leading axes, V vocabulary, S steps.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
+
+GuidanceSchedule = Literal["constant", "linear", "cosine"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +58,22 @@ class Sampler:
             raise ValueError(f"top_k={self.top_k} is negative; 0 keeps all tokens.")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p={self.top_p} is not in (0, 1]; 1 keeps all tokens.")
+
+
+def guidance_scales(
+    schedule: GuidanceSchedule, last: float, steps: int, *, power: float = 1.0
+) -> Float[np.ndarray, " S"]:
+    """(5) for every step of generation.
+
+    Args:
+      schedule: how it grows.
+      last: g.
+      steps: S.
+      power: of the cosine.
+    """
+    share = np.arange(steps) / (steps if schedule == "cosine" else max(steps - 1, 1))
+    shapes = {"constant": np.ones(steps), "linear": share, "cosine": (1 - np.cos(np.pi * share**power)) / 2}
+    return 1 + (last - 1) * shapes[schedule]
 
 
 def guided(

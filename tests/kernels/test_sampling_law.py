@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxaudit_kernels.sampling_law import Sampler, guided, log_law, log_probability
+from jaxaudit_kernels.sampling_law import Sampler, guidance_scales, guided, log_law, log_probability
 
 
 def slow_law(logits, temperature, top_k, top_p):
@@ -70,3 +70,12 @@ def test_sampling_agrees():
 def test_refuses_what_is_no_sampler(fields, message):
     with pytest.raises(ValueError, match=message):
         Sampler(**fields)
+
+
+def test_guidance_grows_as_the_samplers_have_it():
+    """VAR: t = cfg s / (S - 1), (1 + t) z_c - t z_0; RAR: 1 + (g - 1) (1 - cos(pi (i / 256)^power)) / 2."""
+    np.testing.assert_allclose(guidance_scales("linear", 2.5, 4), [1, 1.5, 2, 2.5])
+    np.testing.assert_allclose(guidance_scales("constant", 2.0, 3), [2, 2, 2])
+    cosine = guidance_scales("cosine", 16.0, 256, power=2.75)
+    assert (cosine[0], np.argmax(cosine)) == (1, 255)
+    assert cosine[128] == pytest.approx(1 + 15 * (1 - np.cos(np.pi * 0.5**2.75)) / 2)

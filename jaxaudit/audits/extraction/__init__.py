@@ -14,13 +14,15 @@ from jaxaudit.audits.extraction.config import ExtractionConfig
 from jaxaudit.audits.extraction.pipeline import Extraction, extract
 from jaxaudit.audits.extraction.ranking import Candidates, best_per_class, rank_candidates
 from jaxaudit.audits.extraction.reference import Reference, embed_reference
-from jaxaudit.audits.extraction.tables import write_tables
+from jaxaudit.audits.extraction.regeneration import ImageProbabilities, regenerate
+from jaxaudit.audits.extraction.tables import write_probabilities, write_tables
 
 __all__ = [
     "Candidates",
     "Completions",
     "Extraction",
     "ExtractionConfig",
+    "ImageProbabilities",
     "Reference",
     "assess_extraction",
     "best_per_class",
@@ -29,5 +31,7 @@ __all__ = [
     "embed_reference",
     "extract",
     "rank_candidates",
+    "regenerate",
+    "write_probabilities",
     "write_tables",
 ]

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from jaxaudit.audits.extraction.completion import Completions
 from jaxaudit.audits.extraction.pipeline import Extraction
+from jaxaudit.audits.extraction.regeneration import ImageProbabilities
 from jaxaudit.evidence import write_atomically
 from jaxaudit.paths import Location, as_place, make_folder
 
@@ -24,6 +25,17 @@ def write_tables(found: Extraction, directory: Location) -> None:
             write_atomically(directory / f"{name}.parquet", _parquet(completed_table(completions)))
     write_atomically(directory / "extracted.parquet", _parquet(found.extracted))
     write_atomically(directory / "extracted.csv", _csv(found.extracted))
+
+
+def write_probabilities(found: Mapping[str, ImageProbabilities], directory: Location) -> None:
+    """Writes probabilities.parquet: side, id and log p after every prefix, in nats, of every image."""
+    columns: dict[str, np.ndarray] = {
+        "side": np.repeat(list(found), [len(each.sample_ids) for each in found.values()]),
+        "sample_id": np.concatenate([each.sample_ids for each in found.values()]),
+    }
+    for prefix in next(iter(found.values())).log_p:
+        columns[f"log_p/{prefix}"] = np.concatenate([each.log_p[prefix] for each in found.values()])
+    write_atomically(make_folder(as_place(directory)) / "probabilities.parquet", _parquet(columns))
 
 
 def completed_table(completions: Completions) -> dict[str, np.ndarray]:

@@ -1,0 +1,1 @@
+"""What sampling would bring back of a training set: table, figure and page."""
