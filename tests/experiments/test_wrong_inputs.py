@@ -139,6 +139,7 @@ RIGHT = {
     },
     "compare": {"targets": "{here}/target"},
     "extract": {"target": "{here}/target"},
+    "regenerate": {"target": "{here}/target"},
     "localize": {"target": "{here}/target"},
     "mitigate": {"target": "{here}/target", "criteria": "", "noise": "1"},
     "train_target": {"out": "trained"},
@@ -179,7 +180,7 @@ OTHER_PLACES = [
     ("train_target", {"out": "{here}/named"}, "is not empty and not a target"),
     ("train_target", {"out": "o" * 240}, "File name too long"),  # fits, but not while it is written
 ]
-SCORED = ("audit", "identify_data", "compare", "extract", "localize", "mitigate")
+SCORED = ("audit", "identify_data", "compare", "extract", "regenerate", "localize", "mitigate")
 NUMBERS = [
     *((program, {"seed": 2**63}, "--seed=9223372036854775808 is too large") for program in SCORED),
     *((program, {"batch_size": 10**30}, "--batch_size") for program in SCORED),
@@ -213,6 +214,10 @@ NUMBERS = [
     ("extract", {"prefixes": "1,x"}, "is not a list of numbers: 'x'"),
     ("extract", {"prefixes": "99"}, "99"),
     ("extract", {"reference_size": 1}, "--reference_size"),
+    ("regenerate", {"guidance": "nan"}, "--guidance=nan is no finite number"),
+    ("regenerate", {"sampler_top_p": 0}, "--sampler_top_p"),
+    ("regenerate", {"most_tries": 0}, "--most_tries"),
+    ("regenerate", {"prefixes": "1,x"}, "is not a list of numbers: 'x'"),
     ("localize", {"top": "nan"}, "--top=nan is no finite number"),
     ("localize", {"top": 1}, "--top=1.0 is not between 0 and 1"),
     ("localize", {"subsets": "0.5,nan"}, "A subset of nan of the pictures"),

@@ -53,6 +53,7 @@ from jaxaudit.results import (
     replace,
     write_results,
 )
+from jaxaudit.stats import regeneration
 from tests.reports.benchmark.test_benchmark_report import suite
 from tests.reports.extraction.test_extraction_report import report
 from tests.reports.localization.test_localization_report import make_results as make_localization
@@ -161,6 +162,24 @@ def documents():
         ),
         "extraction": report()[0],
         "unchecked": report(validation=False)[0],
+        "regeneration": records.RegenerationResults(
+            target="one",
+            family="var",
+            fingerprint=None,
+            sources={"candidates": "folder:a", "held_out": "folder:b"},
+            skipped={},
+            temperature=1.0,
+            top_k=0,
+            top_p=1.0,
+            guidance=1.0,
+            guidance_power=1.0,
+            tokens=85,
+            prefixes=(
+                records.PrefixRegeneration(
+                    0, 0, regeneration(np.array([-1.0, -np.inf]), np.array([-9.0]), tries=(1, 10))
+                ),
+            ),
+        ),
         "localization": make_localization(stages=2, blocks=2),
         "mitigation": make_mitigation(measured, record("noise", 1.0, 30, frechet=None, tpr=None)),
         "kept": KeptMeasurement(measured=measured.measured),
@@ -224,6 +243,7 @@ NAMES = (
     "reliability",
     "extraction",
     "unchecked",
+    "regeneration",
     "localization",
     "mitigation",
     "kept",

@@ -22,7 +22,7 @@ def expected_back(results: RegenerationResults) -> Figure:
             tries = sorted(expected)
             axes.plot(tries, [100 * expected[n] / total for n in tries], "o-", color=colour, markersize=4)
             axes.text(
-                0.02, 0.93 - 0.08 * row, label, color=colour, fontweight="bold", transform=axes.transAxes
+                0.02, 0.87 - 0.08 * row, label, color=colour, fontweight="bold", transform=axes.transAxes
             )
         axes.set_xscale("log")
         style.log_ticks(axes.xaxis, min(tries), max(tries), lambda value: formats.count(round(value)))
