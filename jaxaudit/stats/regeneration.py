@@ -59,7 +59,7 @@ def regeneration(
     for count in (most_tries, *tries):
         check_enough(count, 1, "tries")
     log_p, held_out_log_p = (_checked(side) for side in (log_p, held_out_log_p))
-    needed = tries_needed(log_p, probability)
+    needed = tries_needed(log_p, probability=probability)
     extracted = discoverable(log_p, most_tries, probability) & (log_p > held_out_log_p.max())
     return Regeneration(
         extracted=int(extracted.sum()),
@@ -83,7 +83,7 @@ def come_back(log_p: Float[np.ndarray, " n"], tries: int) -> Float[np.ndarray, "
         return -np.expm1(tries * _log_failure(log_p))
 
 
-def tries_needed(log_p: Float[np.ndarray, " n"], probability: float = 0.5) -> Float[np.ndarray, " n"]:
+def tries_needed(log_p: Float[np.ndarray, " n"], *, probability: float = 0.5) -> Float[np.ndarray, " n"]:
     """n of (2) as a float, at least 1; infinite for what is never drawn, or too rarely for a double."""
     with np.errstate(divide="ignore", over="ignore"):
         return np.maximum(np.ceil(np.log1p(-probability) / _log_failure(log_p)), 1)
@@ -91,7 +91,7 @@ def tries_needed(log_p: Float[np.ndarray, " n"], probability: float = 0.5) -> Fl
 
 def discoverable(log_p: Float[np.ndarray, " n"], tries: int, probability: float) -> Bool[np.ndarray, " n"]:
     """Which images are (n, p)-discoverable, (2)."""
-    return tries_needed(log_p, probability) <= tries
+    return tries_needed(log_p, probability=probability) <= tries
 
 
 def _log_failure(log_p: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:

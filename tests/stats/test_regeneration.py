@@ -13,7 +13,7 @@ def test_is_the_geometric_law():
     log_p = np.log([0.5, 0.01, 1.0])
     np.testing.assert_allclose(come_back(log_p, 3), [1 - 0.5**3, 1 - 0.99**3, 1])
     np.testing.assert_array_equal(tries_needed(log_p), [1, 69, 1])
-    assert tries_needed(np.log([0.01]), 0.9) == np.ceil(np.log(0.1) / np.log(0.99))
+    assert tries_needed(np.log([0.01]), probability=0.9) == np.ceil(np.log(0.1) / np.log(0.99))
 
 
 def test_probabilities_beyond_double_precision_are_told_apart():
