@@ -55,11 +55,21 @@ with cli.flag_group("What is converted"):
         None,
         "Folder of vocab.json and merges.txt; default: that of the text encoder.",
     )
-    _WEIGHTS = flags.DEFINE_string("weights", None, "File with the weights of a feature extractor.")
+    _WEIGHTS = flags.DEFINE_string(
+        "weights",
+        None,
+        "File with the weights of a feature extractor; for a target whose file holds both, ema (the moving "
+        "average, default) or raw.",
+    )
     _VARIANT = flags.DEFINE_string(
         "variant",
         None,
         "The released model the files are; checks its shape and records its address and licence.",
+    )
+    _CONTEXT_LENGTH = flags.DEFINE_integer(
+        "context_length",
+        None,
+        "Tokens of a caption, where the shapes do not tell and they are not CLIP's 77.",
     )
     _NUM_HEADS = flags.DEFINE_integer(
         "num_heads", None, "Attention heads, where the shapes do not tell and are those of no released model."
@@ -86,9 +96,13 @@ _TARGET_FILES, _CAPTION_FILES, _EXTRACTOR_FILES = (
 
 @flags.multi_flags_validator(["family", *_TARGET_FILES, *_CAPTION_FILES, *_EXTRACTOR_FILES])
 def _check_files(values: Mapping[str, str | None]) -> bool:
-    needed, useless = _TARGET_FILES, _EXTRACTOR_FILES
+    needed, useless = _TARGET_FILES, ()
     if values["family"] in EXTRACTORS:
         needed, useless = _EXTRACTOR_FILES, (*_TARGET_FILES, *_CAPTION_FILES)
+    elif values["weights"] not in (None, "ema", "raw"):
+        raise flags.ValidationError(
+            f"Flag --weights={values['weights']} must be ema or raw for --family={values['family']}."
+        )
     for name in needed:
         if values[name] is None:
             raise flags.ValidationError(f"Flag --{name} must have a value for --family={values['family']}.")
@@ -103,10 +117,10 @@ def _check_files(values: Mapping[str, str | None]) -> bool:
 def main(argv: Sequence[str]) -> None:
     """Converts what the flags name."""
     del argv
-    if _WEIGHTS.value is None:
-        _convert_target()
-    else:
+    if _FAMILY.value in EXTRACTORS:
         _convert_extractor(_WEIGHTS.value)
+    else:
+        _convert_target()
 
 
 def _convert_target() -> None:
@@ -114,7 +128,13 @@ def _convert_target() -> None:
     check_new_folder(_OUT.value)
     files = {flag.name: flag.value for flag in (_GENERATOR, _TOKENIZER) if flag.value is not None}
     converted = convert_files(
-        _FAMILY.value, files, variant=_VARIANT.value, num_heads=_NUM_HEADS.value, dtype=_DTYPE.value
+        _FAMILY.value,
+        files,
+        variant=_VARIANT.value,
+        num_heads=_NUM_HEADS.value,
+        context_length=_CONTEXT_LENGTH.value,
+        weights=_WEIGHTS.value,
+        dtype=_DTYPE.value,
     )
     if _TEXT_ENCODER.value is not None:
         converted = add_text_encoder(
