@@ -3,11 +3,12 @@
 python -m checkpoints_convert --family=var --generator=var_d16.pth --tokenizer=vae_ch160v4096z32.pth --out=DIR
 """
 
-from checkpoints_convert import dit, mar, rar, uvit, var
+from checkpoints_convert import dit, llamagen, mar, rar, uvit, var
 from checkpoints_convert.records import Conversion
 
 CONVERSIONS: dict[str, Conversion] = {
     "dit": dit.CONVERSION,
+    "llamagen": llamagen.CONVERSION,
     "mar": mar.CONVERSION,
     "rar": rar.CONVERSION,
     "uvit": uvit.CONVERSION,

@@ -49,6 +49,7 @@ def convert_files(
     *,
     variant: str | None = None,
     num_heads: int | None = None,
+    image_size: int | None = None,
     dtype: DTypeLike = jnp.float32,
 ) -> Converted:
     """Converts the checkpoint files of one target, which need not fit into memory.
@@ -60,6 +61,8 @@ def convert_files(
         are recorded; the weights themselves cannot be recognised.
       num_heads: attention heads, for families whose shapes keep no trace of them; default those of the
         released model with these shapes.
+      image_size: pixels per side of a picture, for families whose shapes keep no trace of it; default that of
+        the variant.
       dtype: of the floating parameters.
 
     Raises:
@@ -71,15 +74,23 @@ def convert_files(
     conversion, home = CONVERSIONS[family], get_family(family)
     if variant is not None and variant not in home.VARIANTS:
         raise unknown_name(f"{family} variant", variant, home.VARIANTS)
-    if num_heads is not None and not conversion.asks_heads:
-        raise InputError(f"num_heads={num_heads} is not needed: the shapes of a {family} checkpoint tell it.")
+    released = home.VARIANTS[variant] if variant is not None else None
+    if image_size is None and released is not None and conversion.asks_size:
+        image_size = released.preprocessing.image_size
+    given = {}
+    for name, value, asked in (
+        ("num_heads", num_heads, conversion.asks_heads),
+        ("image_size", image_size, conversion.asks_size),
+    ):
+        if asked:
+            given[name] = value
+        elif value is not None:
+            raise InputError(f"{name}={value} is not needed: the shapes of a {family} checkpoint tell it.")
     paths = {name: Path(files[name]) for name in conversion.parts}
     contents = {path: read(path) for path in dict.fromkeys(paths.values())}
     chosen = {name: _select(contents[path], conversion, name, path) for name, path in paths.items()}
     states = {name: state for name, (_, state) in chosen.items()}
-    given = {"num_heads": num_heads} if conversion.asks_heads else {}
     config = conversion.infer_config(states, **given)
-    released = home.VARIANTS[variant] if variant is not None else None
     if variant is not None and released is not None:
         _check_variant(variant, released, config)
     abstract = cast(home.abstract_params(config), jnp.dtype(dtype))
@@ -87,7 +98,7 @@ def convert_files(
     for name, part in conversion.parts.items():
         try:
             source = f"{paths[name]}, read as a {part.title},"
-            params[name] = convert(states[name], part.table, abstract[name], source=source)
+            params[name] = convert(states[name], part.rows(states[name]), abstract[name], source=source)
         except InputError as error:
             problems += [error.sentence, *error.details]
     if problems:

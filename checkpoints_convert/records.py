@@ -24,6 +24,8 @@ class Part:
       landmarks: keys that every such state dict has, and together no other part.
       nestings: where files keep the state dict, tried in order ("/" between levels, "" for the file itself).
       table: the rows of `checkpoints_convert.mapping`.
+      rows_of: state dict -> further rows, where a name alone does not tell the path, as when levels are
+        counted from the other end.
       raw: where files keep the raw weights of a training run whose moving average is wanted; a file with
         these alone is refused.
     """
@@ -32,7 +34,12 @@ class Part:
     landmarks: tuple[str, ...]
     nestings: tuple[str, ...]
     table: Table
+    rows_of: Callable[[StateDict], Table] | None = None
     raw: str | None = None
+
+    def rows(self, state: StateDict) -> Table:
+        """All rows for this state dict."""
+        return self.table if self.rows_of is None else (*self.table, *self.rows_of(state))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +52,8 @@ class Conversion:
         Raises InputError where they contradict each other or tell too little.
       asks_heads: whether the shapes keep no trace of the attention heads; `infer_config` then also takes
         `num_heads`.
+      asks_size: whether they keep no trace of the size of the pictures either; it then also takes
+        `image_size`.
       preprocessing: config -> how a picture becomes the target's input.
     """
 
@@ -52,6 +61,7 @@ class Conversion:
     infer_config: Callable[..., dict[str, Any]]
     preprocessing: Callable[[Mapping[str, Any]], Preprocessing]
     asks_heads: bool = False
+    asks_size: bool = False
 
 
 def count(state: StateDict, name: str) -> int:
