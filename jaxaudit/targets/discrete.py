@@ -45,11 +45,11 @@ class DiscreteFunctions:
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class DiscreteTarget(BaseTarget):
-    """An autoregressive image generator over discrete tokens (VAR, RAR).
+    """An autoregressive image generator over discrete tokens (VAR, RAR, LlamaGen).
 
     Attributes, beside those of every target:
       vocab_size: V.
-      tokens_per_step: their sum is L (VAR: one entry per scale, RAR: all ones).
+      tokens_per_step: their sum is L (VAR: one entry per scale, the others: all ones).
     """
 
     kind: ClassVar[Kind] = "discrete"
@@ -83,7 +83,7 @@ class DiscreteTarget(BaseTarget):
     def complete(
         self, tokens: Int[AnyArray, "B L"], labels: Int[AnyArray, " B"], prefix: int
     ) -> Int[Array, "B L"]:
-        """Keeps the first `prefix` steps (VAR scales, RAR tokens) of `tokens`; the rest is the greedy choice.
+        """Keeps the first `prefix` steps (VAR: scales, else tokens) of `tokens`; the rest is greedy.
 
         Raises:
           InputError: if `prefix` is not in 0 .. number of steps.
