@@ -74,6 +74,11 @@ with cli.flag_group("What is converted"):
     _NUM_HEADS = flags.DEFINE_integer(
         "num_heads", None, "Attention heads, where the shapes do not tell and are those of no released model."
     )
+    _IMAGE_SIZE = flags.DEFINE_integer(
+        "image_size",
+        None,
+        "Pixels per side of a picture, where the shapes do not tell; default that of the --variant.",
+    )
 with cli.flag_group("Output"):
     _OUT = flags.DEFINE_string(
         "out", None, "Directory or, for a feature extractor, file to write.", required=True
@@ -132,6 +137,7 @@ def _convert_target() -> None:
         files,
         variant=_VARIANT.value,
         num_heads=_NUM_HEADS.value,
+        image_size=_IMAGE_SIZE.value,
         context_length=_CONTEXT_LENGTH.value,
         weights=_WEIGHTS.value,
         dtype=_DTYPE.value,
@@ -156,6 +162,8 @@ def _convert_target() -> None:
 def _convert_extractor(weights: str) -> None:
     if _NUM_HEADS.value is not None:
         raise InputError(f"num_heads={_NUM_HEADS.value} is not needed: {_FAMILY.value} has no attention.")
+    if _IMAGE_SIZE.value is not None:
+        raise InputError(f"image_size={_IMAGE_SIZE.value} is of targets; {_FAMILY.value} has its own.")
     if _DTYPE.value != "float32":
         raise InputError(f"dtype={_DTYPE.value} is of targets; {_FAMILY.value} is stored in float32.")
     check_file_writable(_OUT.value, overwrite=_OVERWRITE.value)

@@ -6,11 +6,12 @@ from typing import TypeVar
 
 from jaxaudit.errors import InputError
 from jaxaudit.models.dit import DiTConfig
+from jaxaudit.models.llamagen import LlamaGenConfig
 from jaxaudit.models.mar import MARConfig
 from jaxaudit.models.uvit import UViTConfig
 from jaxaudit.models.variant import ModelVariant
 
-Config = TypeVar("Config", DiTConfig, MARConfig, UViTConfig)
+Config = TypeVar("Config", DiTConfig, LlamaGenConfig, MARConfig, UViTConfig)
 
 
 def with_heads(

@@ -65,5 +65,5 @@ CONVERSION = Conversion(
     },
     infer_config=infer_config,
     preprocessing=preprocessing,
-    asks_variant=True,
+    asks=("variant",),
 )

@@ -51,6 +51,7 @@ def convert_files(
     *,
     variant: str | None = None,
     num_heads: int | None = None,
+    image_size: int | None = None,
     context_length: int | None = None,
     weights: str | None = None,
     dtype: DTypeLike = jnp.float32,
@@ -64,6 +65,8 @@ def convert_files(
         are recorded; the weights themselves cannot be recognised.
       num_heads: attention heads, for families whose shapes keep no trace of them; default those of the
         released model with these shapes.
+      image_size: pixels per side of a picture, for families whose shapes keep no trace of it; default that of
+        the variant.
       context_length: tokens of a caption, for families whose shapes keep no trace of them; default CLIP's.
       weights: "ema" or "raw", for families whose state dicts hold both; default the moving average, where
         there is one.
@@ -78,14 +81,17 @@ def convert_files(
     conversion, home = CONVERSIONS[family], get_family(family)
     if variant is not None and variant not in home.VARIANTS:
         raise unknown_name(f"{family} variant", variant, home.VARIANTS)
-    asked = {
-        "num_heads": conversion.asks_heads,
-        "context_length": conversion.asks_context_length,
-        "variant": conversion.asks_variant,
+    released = home.VARIANTS[variant] if variant is not None else None
+    if image_size is None and released is not None and "image_size" in conversion.asks:
+        image_size = released.preprocessing.image_size
+    said = {
+        "num_heads": num_heads,
+        "image_size": image_size,
+        "context_length": context_length,
+        "variant": variant,
     }
-    said = {"num_heads": num_heads, "context_length": context_length, "variant": variant}
-    for name in ("num_heads", "context_length"):
-        if said[name] is not None and not asked[name]:
+    for name in sorted(said.keys() - {"variant", *conversion.asks}):
+        if said[name] is not None:
             raise InputError(
                 f"{name}={said[name]} is not needed: the shapes of a {family} checkpoint tell it."
             )
@@ -97,8 +103,7 @@ def convert_files(
     states, sets = {}, {}
     for name, part in conversion.parts.items():
         states[name], sets[name] = _weights(part, chosen[name][1], weights, paths[name])
-    config = conversion.infer_config(states, **{name: said[name] for name in said if asked[name]})
-    released = home.VARIANTS[variant] if variant is not None else None
+    config = conversion.infer_config(states, **{name: said[name] for name in conversion.asks})
     if variant is not None and released is not None:
         _check_variant(variant, released, config)
     abstract = cast(home.abstract_params(config), jnp.dtype(dtype))

@@ -53,20 +53,16 @@ class Conversion:
       parts: {"generator": ..., "tokenizer": ...}.
       infer_config: state dicts of all parts -> the config dict of `jaxaudit.families`, read from the shapes.
         Raises InputError where they contradict each other or tell too little.
-      asks_heads: whether the shapes keep no trace of the attention heads; `infer_config` then also takes
-        `num_heads`.
-      asks_context_length: whether they keep none of the tokens of a caption; then also `context_length`.
-      asks_variant: whether they must be those of a released model, because they tell too little; then also
-        `variant`, the one that the files are said to be.
+      asks: what the shapes keep no trace of, which `infer_config` takes besides, by keyword: "num_heads",
+        "image_size", "context_length" (tokens of a caption), or "variant" where they must be those of a
+        released model, because they tell too little.
       preprocessing: config -> how a picture becomes the target's input.
     """
 
     parts: Mapping[str, Part]
     infer_config: Callable[..., dict[str, Any]]
     preprocessing: Callable[[Mapping[str, Any]], Preprocessing]
-    asks_heads: bool = False
-    asks_context_length: bool = False
-    asks_variant: bool = False
+    asks: tuple[str, ...] = ()
 
 
 def count(state: StateDict, name: str) -> int:

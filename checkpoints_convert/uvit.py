@@ -114,6 +114,5 @@ CONVERSION = Conversion(
     },
     infer_config=infer_config,
     preprocessing=preprocessing,
-    asks_heads=True,
-    asks_context_length=True,
+    asks=("num_heads", "context_length"),
 )

@@ -32,8 +32,8 @@ with cli.flag_group("Extraction"):
     _SCORE = flags.DEFINE_string(
         "score",
         "",
-        "What ranks the candidates: greedy_match (VAR, RAR) or latent_match (MAR), or the same with _ref as "
-        "published.",
+        "What ranks the candidates: greedy_match (discrete tokens) or latent_match (MAR), or the same with "
+        "_ref as published.",
     )
     _TOP_K = flags.DEFINE_integer(
         "top_k", 5, "Candidates of each class to complete; 0 means all.", lower_bound=0
@@ -44,7 +44,7 @@ with cli.flag_group("Extraction"):
     _PREFIXES = flags.DEFINE_list(
         "prefixes",
         [],
-        "Generation steps of the original to keep (VAR: scales, RAR: tokens, MAR: steps); default those of "
+        "Generation steps of the original to keep (VAR: scales, MAR: steps, else tokens); default those of "
         "0, 1, 5, 14 and 30 tokens (MAR: 0, 1, 2 and 5), at most a quarter of the image. The longest counts.",
     )
 with cli.flag_group("What counts as a copy"):

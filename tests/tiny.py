@@ -37,6 +37,13 @@ RAR_CONFIG = {
         "vocab_size": 24, "z_channels": 4, "ch": 8, "ch_mult": [1, 1], "num_res_blocks": 1, "side": 4,
     },
 }  # fmt: skip
+LLAMAGEN_CONFIG = {
+    "generator": RAR_CONFIG["generator"],
+    "tokenizer": {
+        "vocab_size": 24, "code_channels": 4, "z_channels": 8, "ch": 8, "ch_mult": [1, 1],
+        "num_res_blocks": 1, "side": 4,
+    },
+}  # fmt: skip
 MAR_CONFIG = {
     "generator": {
         "num_classes": 10, "depth": 1, "width": 16, "num_heads": 2, "buffer_size": 4, "side": 4,
@@ -93,6 +100,12 @@ def var_clip_target() -> DiscreteTarget:
 def rar_target() -> DiscreteTarget:
     """An untrained RAR on 8 x 8 pictures: 16 tokens of 24 codes."""
     return _target("rar", RAR_CONFIG)
+
+
+@functools.cache
+def llamagen_target() -> DiscreteTarget:
+    """An untrained LlamaGen on 8 x 8 pictures: 16 tokens of 24 codes."""
+    return _target("llamagen", LLAMAGEN_CONFIG)
 
 
 @functools.cache

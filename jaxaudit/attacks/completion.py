@@ -166,7 +166,7 @@ class ExtractionAttack:
         if target.kind not in _EXTRACTIONS:
             raise InputError(
                 f"{target.name} has no beginning to be completed from: extraction takes models that generate "
-                f"tokens (VAR, RAR, MAR), and this is a {target.kind} target."
+                f"tokens, and this is a {target.kind} target."
             )
         self._extraction = _EXTRACTIONS[target.kind](target.functions, target.tokens_per_step, seed)
         self.target, self.scores = target, self._extraction.scores

@@ -1,12 +1,13 @@
 """The model families: what turns parameters into a target; `Family` says what one is."""
 
 from jaxaudit.errors import unknown_name
-from jaxaudit.families import dit, ldm, mar, rar, sd, uvit, var
+from jaxaudit.families import dit, ldm, llamagen, mar, rar, sd, uvit, var
 from jaxaudit.families.contract import Family, Variant
 
 FAMILIES: dict[str, Family] = {
     "dit": dit,
     "ldm": ldm,
+    "llamagen": llamagen,
     "mar": mar,
     "rar": rar,
     "sd": sd,

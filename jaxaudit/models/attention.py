@@ -182,6 +182,37 @@ _GROUP: dict[AttentionBackend, Callable[..., Float[Array, "B _ _ d"]]] = {
 }
 
 
+def causal_attention(
+    q: Float[Array, "B H L d"],
+    k: Float[Array, "B H L d"],
+    v: Float[Array, "B H L d"],
+    cache: KeysValues | None,
+    first: ArrayLike,
+    *,
+    backend: AttentionBackend = "xla",
+) -> tuple[Float[Array, "B H L d"], KeysValues]:
+    """(1) for positions that see themselves and all before, float32, and the keys and values so far.
+
+    Args:
+      q, k, v: queries, keys and values of one dtype, of positions first, first + 1, ….
+      cache: keys and values of the positions before, with room for these, which keeps its size; None: there
+        are none before.
+      first: 0 without a cache.
+      backend: what computes whole sequences; beside a cache XLA does.
+    """
+    length = q.shape[2]
+    if cache is None:
+        out = block_causal_attention(
+            q, k, v, (1,) * length, layout="b h l d", group_size=length, backend=backend
+        )
+        return out, (k, v)
+    k, v = (
+        jax.lax.dynamic_update_slice_in_dim(old, new, first, axis=2)
+        for old, new in zip(cache, (k, v), strict=True)
+    )
+    return attention(q, k, v, layout="b h l d", visible=causal(length, k.shape[2], first=first)), (k, v)
+
+
 def split_heads(
     qkv: Float[Array, "B L P"], num_heads: int, layout: Layout
 ) -> tuple[Float[Array, "B _ _ d"], Float[Array, "B _ _ d"], Float[Array, "B _ _ d"]]:

@@ -6,6 +6,7 @@ Axes: ... any, C channels in, F features out.
 from __future__ import annotations
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jax.nn.initializers import Initializer
 from jax.typing import DTypeLike
@@ -63,6 +64,11 @@ def layer_norm(x: Float[Array, "... C"], *, eps: float = 1e-6) -> Float[Array, "
 def affine_norm(*, eps: float = 1e-6, name: str | None = None) -> nn.LayerNorm:
     """`layer_norm` followed by a learned scale and bias, float32."""
     return nn.LayerNorm(epsilon=eps, use_fast_variance=False, name=name)
+
+
+def unit_length(x: Float[Array, "... C"]) -> Float[Array, "... C"]:
+    """x / max(‖x‖, 1e-12) over the last axis."""
+    return x * jax.lax.rsqrt(jnp.maximum(jnp.square(x).sum(-1, keepdims=True), 1e-24))
 
 
 class TimeEmbedding(nn.Module):

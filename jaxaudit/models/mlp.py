@@ -5,7 +5,8 @@
 
 The hidden units, which W₂ reads, are sown as "hidden" into the collection "activations": a caller who passes
 mutable=["activations"] finds them at the block's path, MLP's name, "hidden", a tuple with one entry per call.
-Initialisation sows nothing, so that `init` returns parameters only.
+Initialisation sows nothing, so that `init` returns parameters only. A unit of (2) is linear in its column of
+W₁, by which it can be scaled.
 
 Source of (2): Shazeer, "GLU variants improve transformer", 2020 (arXiv 2002.05202).
 

@@ -23,8 +23,6 @@ F hidden units of the MLP, V vocabulary.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -33,17 +31,8 @@ from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float, Int
 
 from jaxaudit.errors import InputError
-from jaxaudit.models.attention import (
-    Cache,
-    KeysValues,
-    attention,
-    block_causal_attention,
-    causal,
-    merge_heads,
-    split_heads,
-)
+from jaxaudit.models.attention import Cache, KeysValues, causal_attention, merge_heads, split_heads
 from jaxaudit.models.attention_backend import AttentionBackend
-from jaxaudit.models.forward import forward
 from jaxaudit.models.layers import Dense, affine_norm, layer_norm
 from jaxaudit.models.mlp import MLP
 from jaxaudit.models.variant import ModelVariant
@@ -109,20 +98,9 @@ class _SelfAttention(nn.Module):
         q, k, v = split_heads(qkv, config.num_heads, "b h l d")
         q, k = affine_norm(name="q_norm")(q), affine_norm(name="k_norm")(k)
         q, k, v = (part.astype(self.dtype) for part in (q, k, v))
-        length = q.shape[2]
-        if cache is None:
-            out = block_causal_attention(
-                q, k, v, (1,) * length, layout="b h l d", group_size=length, backend=self.backend
-            )
-        else:
-            k, v = (
-                jax.lax.dynamic_update_slice_in_dim(old, new, first, axis=2)
-                for old, new in zip(cache, (k, v), strict=True)
-            )
-            visible = causal(length, k.shape[2], first=first)
-            out = attention(q, k, v, layout="b h l d", visible=visible)
+        out, cache = causal_attention(q, k, v, cache, first, backend=self.backend)
         proj = Dense(config.width, dtype=self.dtype, kernel_init=_NORMAL, name="proj")
-        return proj(merge_heads(out, "b h l d")), (k, v)
+        return proj(merge_heads(out, "b h l d")), cache
 
 
 class _Block(nn.Module):
@@ -247,45 +225,6 @@ class RAR(nn.Module):
             x, keys_values = block(x, a, cache[i] if cache else None, first)
             present.append(keys_values)
         return self.adaln_before_head(x, a).astype(self.dtype), tuple(present)
-
-
-def complete(
-    model: RAR,
-    params: Mapping[str, Any],
-    tokens: Int[Array, "B N"],
-    labels: Int[Array, " B"],
-    prefix: int,
-    *,
-    perturb: Callable[[Array, ArrayLike], Float[Array, "B V"]] | None = None,
-) -> Int[Array, "B N"]:
-    """Keeps the first `prefix` (static) tokens and continues greedily: tokens [B,N] int32.
-
-    One pass reads the prefix; then one loop reads a token at a time, with a key/value cache. `perturb`, a
-    function of the tokens so far and the index of the next one, is added to its logits.
-    """
-    num_tokens = model.config.num_tokens
-    if prefix == num_tokens:
-        return tokens
-
-    def call(method: str, *inputs: Any) -> Any:
-        return forward(model, params, *inputs, method=method)
-
-    def choose(states: Float[Array, "B C"], tokens: Int[Array, "B N"], index: ArrayLike) -> Array:
-        logits = call("head", states)
-        if perturb is not None:
-            logits = logits + perturb(tokens, index)
-        return tokens.at[:, index].set(jnp.argmax(logits, axis=-1).astype(tokens.dtype))
-
-    def extend(index: Array, carry: tuple[Array, Cache]) -> tuple[Array, Cache]:
-        tokens, cache = carry
-        states, cache = call("step", tokens[:, index], labels, index, cache)
-        return choose(states, tokens, index + 1), cache
-
-    states, cache = call("prefill", tokens[:, :prefix], labels)
-    room = num_tokens - 1 - prefix  # the last token is never read
-    cache = jax.tree.map(lambda x: jnp.pad(x, ((0, 0), (0, 0), (0, room), (0, 0))), cache)
-    tokens = choose(states[:, -1], tokens, prefix)
-    return jax.lax.fori_loop(prefix, num_tokens - 1, extend, (tokens, cache))[0]
 
 
 def _released(name: str, depth: int, width: int, mlp_width: int, num_params: int) -> ModelVariant:

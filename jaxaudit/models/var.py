@@ -30,7 +30,6 @@ from typing import Any
 
 import einops
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.nn.initializers import Initializer
@@ -40,7 +39,7 @@ from jaxtyping import Array, Float, Int
 from jaxaudit.errors import InputError
 from jaxaudit.models.attention import Cache, KeysValues, block_causal_attention, merge_heads, split_heads
 from jaxaudit.models.attention_backend import AttentionBackend
-from jaxaudit.models.layers import Dense, layer_norm
+from jaxaudit.models.layers import Dense, layer_norm, unit_length
 from jaxaudit.models.mlp import MLP
 from jaxaudit.models.variant import ModelVariant
 
@@ -104,11 +103,6 @@ class VARConfig:
         return tuple(side * side for side in self.patch_nums)
 
 
-def _unit(x: Array) -> Array:
-    """x / max(‖x‖, 1e-12) over the last axis."""
-    return x * jax.lax.rsqrt(jnp.maximum(jnp.square(x).sum(-1, keepdims=True), 1e-24))
-
-
 def _normal(config: VARConfig, gain: float = 1.0) -> Initializer:
     """The initialiser of every linear map and embedding: N(0, gain² / 3C)."""
     return nn.initializers.normal(gain * (3 * config.width) ** -0.5)
@@ -163,8 +157,8 @@ class _SelfAttention(nn.Module):
             scale_mul = self.param(
                 "scale_mul_1H11", nn.initializers.constant(math.log(4)), (1, heads, 1, 1), jnp.float32
             )
-            q = _unit(q) * jnp.exp(jnp.minimum(scale_mul, math.log(100)))
-            k = _unit(k)
+            q = unit_length(q) * jnp.exp(jnp.minimum(scale_mul, math.log(100)))
+            k = unit_length(k)
         else:
             q = q * (0.25 / math.sqrt(head_dim))
         q, k, v = (part.astype(self.dtype) for part in (q, k, v))

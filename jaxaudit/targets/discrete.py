@@ -49,13 +49,13 @@ class DiscreteFunctions:
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class DiscreteTarget(BaseTarget):
-    """An autoregressive image generator over discrete tokens (VAR, RAR), of classes or of captions.
+    """An autoregressive image generator over discrete tokens (VAR, RAR, LlamaGen), of classes or of captions.
 
     Where its methods take labels, a model of captions takes their embeddings [B,T,D].
 
     Attributes, beside those of every target:
       vocab_size: V.
-      tokens_per_step: their sum is L (VAR: one entry per scale, RAR: all ones).
+      tokens_per_step: their sum is L (VAR: one entry per scale, the others: all ones).
       guidance_schedule: how guidance grows over the steps when it is sampled.
     """
 
@@ -87,7 +87,7 @@ class DiscreteTarget(BaseTarget):
         return self._activations(*self._inputs(tokens, labels))
 
     def complete(self, tokens: Int[AnyArray, "B L"], labels: Given, prefix: int) -> Int[Array, "B L"]:
-        """Keeps the first `prefix` steps (VAR scales, RAR tokens) of `tokens`; the rest is the greedy choice.
+        """Keeps the first `prefix` steps (VAR: scales, else tokens) of `tokens`; the rest is greedy.
 
         Raises:
           InputError: if `prefix` is not in 0 .. number of steps.

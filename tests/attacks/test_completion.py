@@ -12,10 +12,10 @@ from jaxaudit.errors import InputError
 from jaxaudit.families import rar, var
 from jaxaudit.targets import ContinuousFunctions
 from tests import tiny, tiny_diffusion
-from tests.tiny import mar_target, rar_target, var_target
+from tests.tiny import llamagen_target, mar_target, rar_target, var_target
 
 GOLDEN = np.load(pathlib.Path(__file__).parents[1] / "golden" / "memorization_scores" / "io.npz")
-TARGETS = {"var": var_target, "rar": rar_target, "mar": mar_target}
+TARGETS = {"var": var_target, "rar": rar_target, "llamagen": llamagen_target, "mar": mar_target}
 IDS = tuple("abcde")
 IMAGES = np.random.default_rng(3).uniform(-1, 1, (5, 8, 8, 3)).astype(np.float32)
 LABELS = np.array([0, 3, 9, 3, 1], np.int32)
@@ -30,13 +30,13 @@ def attacked(family):
     return attack, tokens, scores, attack.complete(tokens, LABELS, 1, ids=IDS).result()
 
 
-@pytest.mark.parametrize("family", ["var", "rar"])
+@pytest.mark.parametrize("family", ["var", "rar", "llamagen"])
 def test_ranking_counts_greedy_predictions(family):
     attack, tokens, scores, _ = attacked(family)
     greedy = np.asarray(attack.target.logits(tokens, LABELS)).argmax(-1)
     match = [[int(a == b) for a, b in zip(*rows, strict=True)] for rows in zip(tokens, greedy, strict=True)]
     np.testing.assert_allclose(scores["greedy_match"], [sum(m) / len(m) for m in match], rtol=1e-6)
-    last = 16  # the last scale of the VAR; of the RAR, which has no 99 tokens, all
+    last = 16  # the last scale of the VAR; of the others, which have no 99 tokens, all
     np.testing.assert_allclose(scores["greedy_match_ref"], [sum(m[-last:]) / last for m in match], rtol=1e-6)
 
 
@@ -85,7 +85,7 @@ def test_results_stay_with_their_image(family):
     np.testing.assert_array_equal(again, completed[rows])
 
 
-@pytest.mark.parametrize("family", ["var", "rar"])
+@pytest.mark.parametrize("family", ["var", "rar", "llamagen"])
 def test_completions_are_the_decoded_greedy_ones(family):
     attack, tokens, _, completed = attacked(family)
     target = attack.target

@@ -36,6 +36,7 @@ def drawn_views(images, ids, views, preprocessing):
 SCALES = {
     tiny.var_target: [range(0, 1), range(1, 5), range(5, 21)],
     tiny.rar_target: [range(16)],
+    tiny.llamagen_target: [range(16)],
     uneven.target: [range(0, 1), range(1, 6), range(6, 16)],
 }
 

@@ -10,7 +10,7 @@ from jaxaudit.evidence import UnitAxis, UnitMap
 from jaxaudit.families import dit, uvit
 from tests import tiny, uneven
 
-TARGETS = [tiny.var_target, tiny.rar_target, tiny.mar_target, uneven.target]
+TARGETS = [tiny.var_target, tiny.rar_target, tiny.llamagen_target, tiny.mar_target, uneven.target]
 EVERY = {f"block {i}": np.ones(32, bool) for i in range(2)}
 """Every unit of the tiny RAR."""
 

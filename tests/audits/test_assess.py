@@ -15,7 +15,7 @@ from jaxaudit.errors import InputError
 from jaxaudit.protocols import PUBLISHED
 from jaxaudit.runtime.placement import Placement
 from tests.results.round_trip import assert_round_trips
-from tests.tiny import MAR_OPTIONS, MAR_SCORES, mar_target, rar_target
+from tests.tiny import MAR_OPTIONS, MAR_SCORES, llamagen_target, mar_target, rar_target
 
 DISCRETE = CollectConfig(
     scores=("*/loss", "*/min_k_20", "diff/prada", "cond/unified_loss", "diff/loss_ref"),
@@ -38,7 +38,11 @@ def evidence(tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("make_target", "config"),
-    [(rar_target, DISCRETE), pytest.param(mar_target, CONTINUOUS, marks=pytest.mark.slow)],
+    [
+        (rar_target, DISCRETE),
+        pytest.param(llamagen_target, DISCRETE, marks=pytest.mark.slow),
+        pytest.param(mar_target, CONTINUOUS, marks=pytest.mark.slow),
+    ],
 )
 def test_an_untrained_target_shows_no_evidence(evidence, make_target, config):
     results = assess(evidence(make_target, config))
@@ -49,10 +53,10 @@ def test_an_untrained_target_shows_no_evidence(evidence, make_target, config):
     assert results.gate == results.test.gate
     assert "mix of classes" in results.gate.p_values
     assert results.individuals.discovered == ()
-    view = {"rar": "diff", "mar": "cond"}[results.target.family]
+    view = {"rar": "diff", "llamagen": "diff", "mar": "cond"}[results.target.family]
     assert results.main_view == view
-    expected = {"rar": ["diff/loss", "diff/min_k_20"], "mar": ["cond/loss", "cond/zlib"]}
-    assert results.dataset_inference[view].names == tuple(expected[make_target().family])
+    expected = {"diff": ("diff/loss", "diff/min_k_20"), "cond": ("cond/loss", "cond/zlib")}
+    assert results.dataset_inference[view].names == expected[view]
     for name, metrics in results.membership.per_score.items():
         assert metrics.auc.low < 0.5 < metrics.auc.high, name
     paper = assess(evidence(make_target, config), AssessConfig(protocol=PUBLISHED))

@@ -67,6 +67,7 @@ CONFIGS = {
     "uvit": {"generator": BLOCKS | {"latent_size": 4, "latent_channels": 3}, "tokenizer": None},
     "var": tiny.VAR_CONFIG,
     "rar": tiny.RAR_CONFIG,
+    "llamagen": tiny.LLAMAGEN_CONFIG,
     "mar": tiny.MAR_CONFIG,
 }
 

@@ -1,4 +1,4 @@
-"""The one MLP: its equation written with NumPy, and the rule by which hidden units are sown."""
+"""The MLPs: their equations written with NumPy, and the rule by which hidden units are sown."""
 
 import jax
 import jax.numpy as jnp
@@ -7,9 +7,17 @@ import pytest
 import scipy.stats
 
 from jaxaudit.families.random_params import random_params
-from jaxaudit.models.mlp import MLP
+from jaxaudit.models.mlp import MLP, GatedMLP
 
 NORMAL = jax.nn.initializers.normal(0.02)
+
+
+def plain(dtype):
+    return MLP(20, True, dtype, NORMAL)
+
+
+def gated(dtype):
+    return GatedMLP(20, jax.nn.silu, False, dtype, NORMAL)
 
 
 def gelu(x, approximate):
@@ -35,15 +43,31 @@ def test_equation_and_hidden_units(approximate):
     np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_initialisation_sows_nothing():
-    x = jnp.ones((1, 2, 8))
-    variables = MLP(20, True, jnp.float32, NORMAL).init(jax.random.key(0), x)
-    assert set(variables) == {"params"}
+def test_equation_and_hidden_units_of_the_gated_one():
+    module = gated(jnp.float32)
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 3, 8), np.float32))
+    variables = random_params(jax.eval_shape(module.init, jax.random.key(0), x))
+    w1, w2, w3 = (
+        np.asarray(variables["params"][name]["kernel"], np.float64) for name in ("fc1", "fc2", "gate")
+    )
+    gate = np.asarray(x, np.float64) @ w3
+    hidden = gate / (1 + np.exp(-gate)) * (np.asarray(x, np.float64) @ w1)
+    out, sown = module.apply(variables, x, mutable=["activations"])
+    (actual,) = sown["activations"]["hidden"]
+    np.testing.assert_allclose(actual, hidden, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(out, hidden @ w2, rtol=1e-5, atol=1e-6)
 
 
-def test_hidden_units_have_the_compute_dtype():
+@pytest.mark.parametrize("make", [plain, gated])
+def test_initialisation_sows_nothing(make):
     x = jnp.ones((1, 2, 8))
-    module = MLP(20, True, jnp.bfloat16, NORMAL)
+    assert set(make(jnp.float32).init(jax.random.key(0), x)) == {"params"}
+
+
+@pytest.mark.parametrize("make", [plain, gated])
+def test_hidden_units_have_the_compute_dtype(make):
+    x = jnp.ones((1, 2, 8))
+    module = make(jnp.bfloat16)
     variables = module.init(jax.random.key(0), x)
     out, sown = module.apply(variables, x, mutable=["activations"])
     assert out.dtype == jnp.float32

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from jaxaudit.errors import InputError
-from jaxaudit.models.rar import RAR, RARConfig, _Block, complete
+from jaxaudit.models.greedy import complete
+from jaxaudit.models.rar import RAR, RARConfig, _Block
 from tests.golden import weights
 from tests.golden.flax_params import flax_params
 

@@ -57,7 +57,7 @@ def extract(
     """Tries to extract the candidates from a model, and held-out pictures in the same way.
 
     Args:
-      target: from `jaxaudit.load_target`: VAR, RAR or MAR.
+      target: from `jaxaudit.load_target`: a model of tokens, discrete or continuous.
       candidates: pictures the model was trained on.
       validation: pictures of the same kind that it was not trained on; they say how often a completion
         passes by mistake. Without them an extraction is a claim without a control.

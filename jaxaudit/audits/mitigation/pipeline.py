@@ -52,7 +52,7 @@ def measure_changes(
     """Attacks the target after each of the changes, one after the other; what is done is not repeated.
 
     Args:
-      target: VAR, RAR or MAR.
+      target: a model of tokens, discrete or continuous.
       changes: what is done to it; each starts from the same target.
       members, nonmembers: images it was, and was not, trained on.
       directory: a folder per change, created if missing.
@@ -67,7 +67,7 @@ def measure_changes(
         attacks do.
     """
     if not target.tokens_per_step:
-        raise InputError(f"{target.name} is a diffusion model; extraction works on VAR, RAR and MAR.")
+        raise InputError(f"{target.name} is a diffusion model; extraction works on models of tokens.")
     if not config.assess.protocol.gives_verdict:
         raise InputError(
             f"protocol={config.assess.protocol.name!r} measures no intervals to compare changes by; take the "
