@@ -3,12 +3,14 @@
 python -m checkpoints_convert --family=var --generator=var_d16.pth --tokenizer=vae_ch160v4096z32.pth --out=DIR
 """
 
-from checkpoints_convert import dit, mar, rar, uvit, var
+from checkpoints_convert import dimr, dit, mar, mdt, rar, uvit, var
 from checkpoints_convert.records import Conversion
 
 CONVERSIONS: dict[str, Conversion] = {
+    "dimr": dimr.CONVERSION,
     "dit": dit.CONVERSION,
     "mar": mar.CONVERSION,
+    "mdt": mdt.CONVERSION,
     "rar": rar.CONVERSION,
     "uvit": uvit.CONVERSION,
     "var": var.CONVERSION,

@@ -5,12 +5,19 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from jaxaudit.errors import InputError
+from jaxaudit.models.dimr import DiMRConfig
 from jaxaudit.models.dit import DiTConfig
 from jaxaudit.models.mar import MARConfig
 from jaxaudit.models.uvit import UViTConfig
 from jaxaudit.models.variant import ModelVariant
 
-Config = TypeVar("Config", DiTConfig, MARConfig, UViTConfig)
+Config = TypeVar(
+    "Config",
+    DiMRConfig,
+    DiTConfig,
+    MARConfig,
+    UViTConfig,
+)
 
 
 def with_heads(

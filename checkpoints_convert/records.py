@@ -21,11 +21,12 @@ class Part:
 
     Attributes:
       title: what people call it, as in "VAR generator".
-      landmarks: keys that every such state dict has, and together no other part.
+      landmarks: keys that every such state dict has, and together no other part without `foreign` ones.
       nestings: where files keep the state dict, tried in order ("/" between levels, "" for the file itself).
       table: the rows of `checkpoints_convert.mapping`.
       raw: where files keep the raw weights of a training run whose moving average is wanted; a file with
         these alone is refused.
+      foreign: keys by which a state dict with all the landmarks is another part nevertheless.
     """
 
     title: str
@@ -33,6 +34,7 @@ class Part:
     nestings: tuple[str, ...]
     table: Table
     raw: str | None = None
+    foreign: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

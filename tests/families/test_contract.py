@@ -51,7 +51,16 @@ def test_a_variant_becomes_a_target_of_that_family_with_the_facts_every_target_h
 
 BLOCKS = {"num_classes": 3, "depth": 2, "width": 16, "num_heads": 2}
 CONFIGS = {
+    "dimr": {
+        "generator": BLOCKS
+        | {"depth": 3, "fine_depth": 1, "fine_width": 8, "latent_size": 4, "latent_channels": 3},
+        "tokenizer": None,
+    },
     "dit": {"generator": BLOCKS | {"latent_size": 4, "latent_channels": 3}, "tokenizer": None},
+    "mdt": {
+        "generator": BLOCKS | {"depth": 3, "decoder_depth": 1, "latent_size": 4, "latent_channels": 3},
+        "tokenizer": None,
+    },
     "uvit": {"generator": BLOCKS | {"latent_size": 4, "latent_channels": 3}, "tokenizer": None},
     "var": tiny.VAR_CONFIG,
     "rar": tiny.RAR_CONFIG,
