@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -271,7 +272,7 @@ class MDT(nn.Module):
         return unpatchify(self.final_layer(x, condition), self.config.patch_size, "p q c")
 
     @property
-    def _decoder(self) -> list[Block]:
+    def _decoder(self) -> Sequence[Block]:
         return self.de_blocks if self.config.skips else self.blocks[-self.config.decoder_depth :]
 
     def _encoded(

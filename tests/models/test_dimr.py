@@ -70,7 +70,7 @@ def run(z_n, n, labels, *, params=None):
     """Coarse output, fine output, everything captured."""
     params = golden()[0] if params is None else params
     (low, out), captured = compiled()(params, z_n, np.asarray(n, np.float32), np.asarray(labels, np.int32))
-    return low, out, captured
+    return np.asarray(low), np.asarray(out), captured
 
 
 def images(tokens):
