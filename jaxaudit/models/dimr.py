@@ -40,6 +40,7 @@ from jaxtyping import Array, Float, Int, Num
 from jaxaudit.errors import InputError
 from jaxaudit.models.attention import SelfAttention
 from jaxaudit.models.attention_backend import AttentionBackend
+from jaxaudit.models.convnet import DepthwiseConv
 from jaxaudit.models.layers import Dense, layer_norm
 from jaxaudit.models.mlp import GatedMLP
 from jaxaudit.models.patches import PatchEmbed, unpatchify
@@ -182,12 +183,11 @@ class FineBlock(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "B L C"], tau: Float[Array, " B"]) -> Float[Array, "B L C"]:
         """The residual stream after the block, float32."""
-        config, width = self.config, self.config.fine_width
-        size = (config.kernel_size, config.kernel_size)
-        convolution = _convolution(width, size, self.dtype, groups=width, name="conv")
-        mlp = GatedMLP(round(width * config.mlp_ratio), self.dtype, _NORMAL, name="mlp")
+        config = self.config
+        mlp = GatedMLP(round(config.fine_width * config.mlp_ratio), self.dtype, _NORMAL, name="mlp")
         image = einops.rearrange(x, "b (h w) c -> b h w c", h=config.latent_size)
-        x = x + einops.rearrange(convolution(image), "b h w c -> b (h w) c").astype(jnp.float32)
+        mixed = DepthwiseConv(config.kernel_size, _NORMAL, name="conv")(image)
+        x = x + einops.rearrange(mixed, "b h w c -> b (h w) c")
         return x + mlp(_RMSNorm(name="norm2")(x, tau))
 
 
@@ -217,7 +217,8 @@ class _Output(nn.Module):
     def __call__(self, x: Float[Array, "B L C"], tau: Float[Array, " B"]) -> Float[Array, "B h w c"]:
         x = _LayerNorm(name="norm")(x, tau)
         image = einops.rearrange(x, "b (h w) c -> b h w c", h=self.side)
-        return _convolution(self.channels, (3, 3), jnp.float32, name="conv")(image)
+        precision = matmul_precision(jnp.float32)
+        return nn.Conv(self.channels, (3, 3), precision=precision, kernel_init=_NORMAL, name="conv")(image)
 
 
 class DiMR(nn.Module):
@@ -225,8 +226,8 @@ class DiMR(nn.Module):
 
     Attributes:
       config: the shape.
-      dtype: compute dtype of matrix products and of the convolutions of (6); the residual stream, norms and
-        softmax are float32.
+      dtype: compute dtype of matrix products; the residual stream, norms, convolutions and softmax are
+        float32.
       attention_backend: what computes attention over whole images.
     """
 
@@ -295,20 +296,6 @@ def _passed(
         x = block(x, tau)
         given.append(x)
     return given
-
-
-def _convolution(
-    features: int, size: tuple[int, int], dtype: DTypeLike, *, groups: int = 1, name: str
-) -> nn.Conv:
-    return nn.Conv(
-        features,
-        size,
-        feature_group_count=groups,
-        dtype=dtype,
-        precision=matmul_precision(dtype),
-        kernel_init=_NORMAL,
-        name=name,
-    )
 
 
 def _released(size: str, num_params: int, **fields) -> ModelVariant:

@@ -1,4 +1,4 @@
-"""The one MLP: its equation written with NumPy, and the rule by which hidden units are sown."""
+"""MLPs, plain and gated: their equations written with NumPy, and the rule by which hidden units are sown."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 
 from jaxaudit.families.random_params import random_params
-from jaxaudit.models.mlp import MLP
+from jaxaudit.models.mlp import MLP, GatedMLP
 
 NORMAL = jax.nn.initializers.normal(0.02)
 
@@ -31,6 +31,19 @@ def test_equation_and_hidden_units(approximate):
     assert set(sown) == {"activations"}
     (actual,) = sown["activations"]["hidden"]
     np.testing.assert_allclose(actual, hidden, rtol=1e-5, atol=1e-6)
+    expected = hidden @ params["fc2"]["kernel"] + params["fc2"]["bias"]
+    np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_gated_equation():
+    module = GatedMLP(20, jnp.float32, NORMAL)
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 3, 8), np.float32))
+    variables = random_params(jax.eval_shape(module.init, jax.random.key(0), x))
+    params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), variables["params"])
+    first, gate = (np.asarray(x) @ params[name]["kernel"] + params[name]["bias"] for name in ("fc1", "gate"))
+    hidden = gelu(first, False) * gate
+    out, sown = module.apply(variables, x, mutable=["activations"])
+    np.testing.assert_allclose(sown["activations"]["hidden"][0], hidden, rtol=1e-5, atol=1e-6)
     expected = hidden @ params["fc2"]["kernel"] + params["fc2"]["bias"]
     np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-6)
 
