@@ -85,11 +85,11 @@ def test_biases_are_added_to_the_scaled_logits():
     """Per head and place, for all images or for each, also beside a mask."""
     q, k, v = draw(5, 7)
     rng = np.random.default_rng(1)
-    visible = np.arange(7) < 6
+    visible = jnp.asarray(np.arange(7) < 6)[None, None, None]
     for images in (1, BATCH):
         bias = rng.standard_normal((images, HEADS, 5, 7), np.float32)
         whole = np.broadcast_to(bias, (BATCH, HEADS, 5, 7))
-        for sees, mask in ((lambda *_: True, None), (lambda *place: place[3] < 6, visible[None, None, None])):
+        for sees, mask in ((lambda *_: True, None), (lambda *place: place[3] < 6, visible)):
             expected = slow_attention(q, k, v, sees, 0.3, lambda *place, whole=whole: whole[place])
             close(heads_first(q, k, v, visible=mask, bias=jnp.asarray(bias), scale=0.3), expected)
 
