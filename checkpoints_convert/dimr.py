@@ -9,16 +9,14 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from checkpoints_convert import kl_autoencoder
+from checkpoints_convert import dit, kl_autoencoder, uvit
 from checkpoints_convert.heads import with_heads
 from checkpoints_convert.mapping import Table, conv, keep, linear
 from checkpoints_convert.records import Conversion, Part, StateDict, count, shape
-from jaxaudit.configs import from_dict, to_dict
-from jaxaudit.data.preprocessing import Preprocessing
+from jaxaudit.configs import to_dict
 from jaxaudit.errors import InputError
 from jaxaudit.families.dimr import SCALE
 from jaxaudit.models.dimr import VARIANTS, DiMRConfig
-from jaxaudit.tokenizers.kl_autoencoder import KLAutoencoderConfig
 
 _MLP = {"w0": "fc1", "w1": "gate", "w2": "fc2"}
 
@@ -94,12 +92,6 @@ def infer_config(states: Mapping[str, StateDict], *, num_heads: int | None = Non
     return {"generator": to_dict(config), "tokenizer": to_dict(tokenizer)}
 
 
-def preprocessing(config: Mapping[str, Any]) -> Preprocessing:
-    """DiMR's own, which is U-ViT's for ImageNet: ADM's centre crop, [-1, 1]."""
-    size = from_dict(KLAutoencoderConfig, config["tokenizer"]).image_size
-    return Preprocessing(image_size=size, resize="adm", short_side=size, low=-1.0, high=1.0)
-
-
 CONVERSION = Conversion(
     parts={
         "generator": Part(
@@ -108,14 +100,9 @@ CONVERSION = Conversion(
             nestings=("",),
             table=GENERATOR,
         ),
-        "tokenizer": Part(
-            title="KL autoencoder",
-            landmarks=kl_autoencoder.LANDMARKS_COMPVIS,
-            nestings=("",),
-            table=kl_autoencoder.COMPVIS,
-        ),
+        "tokenizer": uvit.CONVERSION.parts["tokenizer"],
     },
     infer_config=infer_config,
-    preprocessing=preprocessing,
+    preprocessing=dit.preprocessing,
     asks_heads=True,
 )

@@ -12,14 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from checkpoints_convert import kl_autoencoder
+from checkpoints_convert import dit, kl_autoencoder
 from checkpoints_convert.mapping import Table, conv, drop_if_equal, keep, linear
 from checkpoints_convert.records import Conversion, Part, StateDict, count, shape
-from jaxaudit.configs import from_dict, to_dict
-from jaxaudit.data.preprocessing import Preprocessing
+from jaxaudit.configs import to_dict
 from jaxaudit.errors import InputError
 from jaxaudit.models.mdt import VARIANTS, MDTConfig, relative_positions
-from jaxaudit.tokenizers.kl_autoencoder import RELEASED, KLAutoencoderConfig
+from jaxaudit.tokenizers.kl_autoencoder import RELEASED
 
 _TABLE = "attn.rel_pos_bias.relative_position_bias_table"
 _BLOCK, _BLOCK_PATH = r"(blocks|en_inblocks|en_outblocks|de_blocks|sideblocks)\.(\d+)", r"\1_\2"
@@ -100,12 +99,6 @@ def _blocks(generator: StateDict) -> dict[str, Any]:
     }
 
 
-def preprocessing(config: Mapping[str, Any]) -> Preprocessing:
-    """MDT's own, which is ADM's: the centre crop, [-1, 1]."""
-    size = from_dict(KLAutoencoderConfig, config["tokenizer"]).image_size
-    return Preprocessing(image_size=size, resize="adm", short_side=size, low=-1.0, high=1.0)
-
-
 CONVERSION = Conversion(
     parts={
         "generator": Part(
@@ -114,13 +107,8 @@ CONVERSION = Conversion(
             nestings=("",),
             table=GENERATOR,
         ),
-        "tokenizer": Part(
-            title="KL autoencoder in the diffusers layout",
-            landmarks=kl_autoencoder.LANDMARKS_DIFFUSERS,
-            nestings=("",),
-            table=kl_autoencoder.diffusers(),
-        ),
+        "tokenizer": dit.CONVERSION.parts["tokenizer"],
     },
     infer_config=infer_config,
-    preprocessing=preprocessing,
+    preprocessing=dit.preprocessing,
 )
