@@ -3,14 +3,16 @@
 python -m checkpoints_convert --family=var --generator=var_d16.pth --tokenizer=vae_ch160v4096z32.pth --out=DIR
 """
 
-from checkpoints_convert import dit, ldm, llamagen, mar, rar, sd, uvit, var
+from checkpoints_convert import dimr, dit, ldm, llamagen, mar, mdt, rar, sd, uvit, var
 from checkpoints_convert.records import Conversion
 
 CONVERSIONS: dict[str, Conversion] = {
+    "dimr": dimr.CONVERSION,
     "dit": dit.CONVERSION,
     "ldm": ldm.CONVERSION,
     "llamagen": llamagen.CONVERSION,
     "mar": mar.CONVERSION,
+    "mdt": mdt.CONVERSION,
     "rar": rar.CONVERSION,
     "sd": sd.CONVERSION,
     "uvit": uvit.CONVERSION,

@@ -87,6 +87,7 @@ CONVERSION = Conversion(
             landmarks=("x_embedder.proj.weight", "y_embedder.embedding_table.weight"),
             nestings=("ema", ""),
             table=GENERATOR,
+            foreign=("decoder_pos_embed",),  # MDT's
         ),
         "tokenizer": Part(
             title="KL autoencoder in the diffusers layout",

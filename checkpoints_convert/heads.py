@@ -5,13 +5,21 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from jaxaudit.errors import InputError
+from jaxaudit.models.dimr import DiMRConfig
 from jaxaudit.models.dit import DiTConfig
 from jaxaudit.models.llamagen import LlamaGenConfig
 from jaxaudit.models.mar import MARConfig
 from jaxaudit.models.uvit import UViTConfig
 from jaxaudit.models.variant import ModelVariant
 
-Config = TypeVar("Config", DiTConfig, LlamaGenConfig, MARConfig, UViTConfig)
+Config = TypeVar(
+    "Config",
+    DiMRConfig,
+    DiTConfig,
+    LlamaGenConfig,
+    MARConfig,
+    UViTConfig,
+)
 
 
 def with_heads(

@@ -60,6 +60,19 @@ def drop_if_zero(x: Any) -> None:
         raise _Problem("buffers that should be zero", f"{bad} of {x.size} values are not")
 
 
+def drop_if_equal(expected: Callable[[tuple[int, ...]], np.ndarray]) -> Transform:
+    """Drops a buffer that our model computes itself, checked where there are values.
+
+    `expected` makes it from its shape.
+    """
+
+    def checked(x: Any) -> None:
+        if not isinstance(x, jax.ShapeDtypeStruct) and not np.array_equal(x, expected(tuple(x.shape))):
+            raise _Problem("buffers with other values than those of the model", _shape(x))
+
+    return checked
+
+
 def linear(pattern: str, path: str) -> Table:
     """Rows of a linear layer with or without bias."""
     return _layer(pattern, path, "kernel", linear_kernel)

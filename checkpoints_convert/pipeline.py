@@ -188,7 +188,7 @@ def find(content: Mapping[str, Any], part: Part) -> tuple[str, dict[str, StoredA
     """Where in the file such a part is, and its state dict; None if there is none."""
     for nesting in part.nestings:
         state = unwrap(content, nesting)
-        if all(key in state for key in part.landmarks):
+        if all(key in state for key in part.landmarks) and not any(key in state for key in part.foreign):
             return nesting, state
     return None
 

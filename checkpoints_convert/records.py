@@ -21,7 +21,7 @@ class Part:
 
     Attributes:
       title: what people call it, as in "VAR generator".
-      landmarks: keys that every such state dict has, and together no other part.
+      landmarks: keys that every such state dict has, and together no other part without `foreign` ones.
       nestings: where files keep the state dict, tried in order ("/" between levels, "" for the file itself, a
         last level that ends with a dot for a prefix of the keys).
       table: the rows of `checkpoints_convert.mapping`.
@@ -30,6 +30,7 @@ class Part:
         dict may hold several sets; the first that is there is taken unless another is asked for.
       raw: where files keep the raw weights of a training run whose moving average is wanted; a file with
         these alone is refused.
+      foreign: keys by which a state dict with all the landmarks is another part nevertheless.
     """
 
     title: str
@@ -39,6 +40,7 @@ class Part:
     depending: Callable[[StateDict], Table] = lambda state: ()
     weights: Mapping[str, Callable[[StateDict], StateDict | None]] = dataclasses.field(default_factory=dict)
     raw: str | None = None
+    foreign: tuple[str, ...] = ()
 
     def rows(self, state: StateDict) -> Table:
         """The table for this state dict."""

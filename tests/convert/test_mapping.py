@@ -10,6 +10,7 @@ from checkpoints_convert.mapping import (
     conv,
     convert,
     drop,
+    drop_if_equal,
     drop_if_zero,
     fold,
     keep,
@@ -128,6 +129,15 @@ def test_float32_is_not_copied():
     state = state_dict(1)
     kernel = convert(state, TABLE, abstract(1))["layers_0"]["fc"]["kernel"]
     assert np.shares_memory(np.asarray(kernel), state["layers.0.fc.weight"])
+
+
+def test_a_buffer_is_dropped_where_it_is_what_its_shape_says():
+    table = (("counted", None, drop_if_equal(lambda shape: np.arange(shape[0]))),)
+    for fits in (np.arange(5), jax.ShapeDtypeStruct((5,), np.int64)):
+        assert convert({"counted": fits}, table, {}) == {}
+    with pytest.raises(InputError) as error:
+        convert({"counted": np.arange(5)[::-1]}, table, {}, source="model.pth")
+    assert error.value.details[0] == "  1 buffers with other values than those of the model:"
 
 
 def test_everything_wrong_is_in_one_message():

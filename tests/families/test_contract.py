@@ -61,9 +61,18 @@ UNET = {
     "latent_channels": 3,
 }
 CONFIGS = {
+    "dimr": {
+        "generator": BLOCKS
+        | {"depth": 3, "fine_depth": 1, "fine_width": 8, "latent_size": 4, "latent_channels": 3},
+        "tokenizer": None,
+    },
     "dit": {"generator": BLOCKS | {"latent_size": 4, "latent_channels": 3}, "tokenizer": None},
     "ldm": {"generator": UNET | {"num_classes": 3}, "tokenizer": None},
     "sd": {"generator": UNET | {"num_classes": 0, "context_length": 2}, "tokenizer": None},
+    "mdt": {
+        "generator": BLOCKS | {"depth": 3, "decoder_depth": 1, "latent_size": 4, "latent_channels": 3},
+        "tokenizer": None,
+    },
     "uvit": {"generator": BLOCKS | {"latent_size": 4, "latent_channels": 3}, "tokenizer": None},
     "var": tiny.VAR_CONFIG,
     "rar": tiny.RAR_CONFIG,

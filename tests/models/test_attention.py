@@ -28,14 +28,18 @@ def draw(queries, keys, seed=0):
     return [jnp.asarray(rng.standard_normal(shape, np.float32)) for shape in shapes]
 
 
-def slow_attention(q, k, v, sees, scale=None):
+def slow_attention(q, k, v, sees, scale=None, bias=lambda *place: 0.0):
     """One query at a time; `sees(image, head, query, key)` says which keys it meets."""
     q, k, v = (np.asarray(x, np.float64) for x in (q, k, v))
     scale = 1 / np.sqrt(q.shape[-1]) if scale is None else scale
     out = np.zeros(q.shape)
     for image, head, query in np.ndindex(q.shape[:3]):
         keys = [key for key in range(k.shape[2]) if sees(image, head, query, key)]
-        weights = np.array([np.exp(scale * (q[image, head, query] @ k[image, head, key])) for key in keys])
+        logits = [
+            scale * (q[image, head, query] @ k[image, head, key]) + bias(image, head, query, key)
+            for key in keys
+        ]
+        weights = np.exp(np.array(logits))
         for weight, key in zip(weights / weights.sum(), keys, strict=True):
             out[image, head, query] += weight * v[image, head, key]
     return out
@@ -75,6 +79,19 @@ def test_any_mask_that_broadcasts():
         whole = np.broadcast_to(visible, (BATCH, HEADS, 5, 7))
         expected = slow_attention(q, k, v, lambda *place, whole=whole: whole[place])
         close(heads_first(q, k, v, visible=jnp.asarray(visible)), expected)
+
+
+def test_biases_are_added_to_the_scaled_logits():
+    """Per head and place, for all images or for each, also beside a mask."""
+    q, k, v = draw(5, 7)
+    rng = np.random.default_rng(1)
+    visible = jnp.asarray(np.arange(7) < 6)[None, None, None]
+    for images in (1, BATCH):
+        bias = rng.standard_normal((images, HEADS, 5, 7), np.float32)
+        whole = np.broadcast_to(bias, (BATCH, HEADS, 5, 7))
+        for sees, mask in ((lambda *_: True, None), (lambda *place: place[3] < 6, visible)):
+            expected = slow_attention(q, k, v, sees, 0.3, lambda *place, whole=whole: whole[place])
+            close(heads_first(q, k, v, visible=mask, bias=jnp.asarray(bias), scale=0.3), expected)
 
 
 def test_causal():
