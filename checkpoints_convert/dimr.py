@@ -104,5 +104,5 @@ CONVERSION = Conversion(
     },
     infer_config=infer_config,
     preprocessing=dit.preprocessing,
-    asks_heads=True,
+    asks=("num_heads",),
 )
