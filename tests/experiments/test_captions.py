@@ -13,7 +13,7 @@ from jaxaudit.data import open_source, preprocess
 from jaxaudit.evidence import Evidence, UnitMap
 from jaxaudit.families import get_family
 from jaxaudit.families.random_params import random_params
-from jaxaudit.results import AuditResults, ExtractionResults, LocalizationResults
+from jaxaudit.results import AuditResults, ExtractionResults, LocalizationResults, OwnersAnswer
 from tests import tiny, vocabulary
 from tests.experiments.captured import run
 from tests.results.round_trip import read_back
@@ -134,12 +134,12 @@ def test_the_owner_of_captioned_pictures_gets_an_answer(text, tmp_path):
         target=text["target"],
         published=published,
         unpublished=unpublished,
-        scores="diff/loss,cond/loss",
         batch_size=36,
         out=tmp_path,
     )
     assert process.returncode == 0, process.stderr
-    assert (tmp_path / "answer.html").exists()
+    answer = read_back(tmp_path / "answer.json", OwnersAnswer)
+    assert answer.audit.finding.sentence in (tmp_path / "answer.html").read_text()
 
 
 def test_completions_from_captions(text, tmp_path):
