@@ -1,5 +1,6 @@
 """VAR-CLIP, the VAR of captions: official outputs through the target, its null condition, scores."""
 
+import dataclasses
 import functools
 
 import jax
@@ -142,6 +143,15 @@ def test_scores_compare_with_the_learned_null_condition():
     np.testing.assert_array_equal(null_context(target, []), target.params["generator"]["noise"])
     given = score(target, IMAGES, CAPTIONS, names="diff/loss", null_context=np.zeros((1, 6)))
     assert np.abs(given["diff/loss"] - scores["diff/loss"]).min() > 0
+
+
+def test_without_a_null_condition_nothing_is_compared_with_it():
+    unlearned = dataclasses.replace(tiny.var_clip_target(), null_path=None)
+    with pytest.raises(InputError, match="diff/loss cannot be had: tiny reads captions, and null_context"):
+        score(unlearned, IMAGES, CAPTIONS, names="diff/loss")
+    with pytest.raises(InputError, match="diff/prada cannot be had"):
+        Scorer(unlearned, "diff/prada")
+    assert Scorer(unlearned, ["*/loss", "*/zlib"]).plan.names == ("cond/loss", "cond/zlib")
 
 
 def test_eight_devices_and_half_the_precision():
