@@ -4,6 +4,10 @@ A target, to a directory for --target and `jaxaudit.load_target`:
 
   jaxaudit convert --family=var --generator=var_d16.pth --tokenizer=vae_ch160v4096z32.pth --out=DIR
 
+A folder of a diffusers pipeline, with or without a LoRA, to such a directory; its files say the family:
+
+  jaxaudit convert --diffusers=stable-diffusion-v1-4 --lora=pokemon.safetensors --out=DIR
+
 A feature extractor, to a file for `jaxaudit.feature_extractors.load_extractor`:
 
   jaxaudit convert --family=sscd --weights=sscd_disc_mixup.torchvision.pt --out=sscd.safetensors
@@ -19,6 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 from checkpoints_convert import CONVERSIONS
+from checkpoints_convert.diffusers.pipeline import convert_folder
 from checkpoints_convert.extractors import EXTRACTORS, convert_extractor
 from checkpoints_convert.pipeline import Converted, convert_files, matching_variant
 from jaxaudit import cli
@@ -34,11 +39,20 @@ with cli.flag_group("What is converted"):
         "family",
         None,
         sorted([*CONVERSIONS, *EXTRACTORS]),
-        "Model family, or feature extractor.",
-        required=True,
+        "Model family, or feature extractor; a diffusers folder says it itself.",
     )
     _GENERATOR = flags.DEFINE_string("generator", None, "Checkpoint file of a target's generator.")
     _TOKENIZER = flags.DEFINE_string("tokenizer", None, "Checkpoint file of its tokenizer.")
+    _DIFFUSERS = flags.DEFINE_string(
+        "diffusers", None, "Folder of a diffusers pipeline, with model_index.json; code in it is never run."
+    )
+    _DIFFUSERS_VARIANT = flags.DEFINE_string(
+        "diffusers_variant", None, "Which weights of the folder, as in fp16, where a component has them."
+    )
+    _LORA = flags.DEFINE_string(
+        "lora", None, "LoRA file of kohya's or diffusers' layout, merged into the folder's weights."
+    )
+    _LORA_SCALE = flags.DEFINE_float("lora_scale", 1.0, "What the changes of --lora are multiplied with.")
     _WEIGHTS = flags.DEFINE_string("weights", None, "File with the weights of a feature extractor.")
     _VARIANT = flags.DEFINE_string(
         "variant",
@@ -61,16 +75,35 @@ with cli.flag_group("Output"):
     _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace what is already there.")
 
 
-@flags.multi_flags_validator(["family", "generator", "tokenizer", "weights"])
+_FILES = ("generator", "tokenizer", "weights", "diffusers")
+_OF_A_FOLDER = ("diffusers_variant", "lora")
+
+
+@flags.multi_flags_validator(["family", *_FILES, *_OF_A_FOLDER])
 def _check_files(values: Mapping[str, str | None]) -> bool:
-    target, extractor = ("generator", "tokenizer"), ("weights",)
-    needed, useless = (extractor, target) if values["family"] in EXTRACTORS else (target, extractor)
+    family = values["family"]
+    if values["diffusers"] is not None:
+        needed, what = ("diffusers",), "--diffusers"
+    elif family is None:
+        raise flags.ValidationError("Flag --family must have a value, or --diffusers.")
+    elif family in EXTRACTORS:
+        needed, what = ("weights",), f"--family={family}"
+    else:
+        needed, what = ("generator", "tokenizer"), f"--family={family}"
     for name in needed:
         if values[name] is None:
-            raise flags.ValidationError(f"Flag --{name} must have a value for --family={values['family']}.")
-    for name in useless:
-        if values[name] is not None:
-            raise flags.ValidationError(f"Flag --{name} has no meaning for --family={values['family']}.")
+            raise flags.ValidationError(f"Flag --{name} must have a value for {what}.")
+    for name in (*_FILES, *(() if "diffusers" in needed else _OF_A_FOLDER)):
+        if name not in needed and values[name] is not None:
+            raise flags.ValidationError(f"Flag --{name} has no meaning for {what}.")
+    return True
+
+
+@flags.multi_flags_validator(["diffusers", "variant", "num_heads"])
+def _check_told(values: Mapping[str, Any]) -> bool:
+    for name in ("variant", "num_heads"):
+        if values["diffusers"] is not None and values[name] is not None:
+            raise flags.ValidationError(f"Flag --{name} has no meaning for --diffusers: its configs say it.")
     return True
 
 
@@ -86,10 +119,7 @@ def main(argv: Sequence[str]) -> None:
 def _convert_target() -> None:
     check_writable(_OUT.value, overwrite=_OVERWRITE.value)
     check_new_folder(_OUT.value)
-    files = {flag.name: flag.value for flag in (_GENERATOR, _TOKENIZER) if flag.value is not None}
-    converted = convert_files(
-        _FAMILY.value, files, variant=_VARIANT.value, num_heads=_NUM_HEADS.value, dtype=_DTYPE.value
-    )
+    converted = _converted_files() if _DIFFUSERS.value is None else _converted_folder()
     record = save_target(
         _OUT.value,
         family=converted.family,
@@ -100,6 +130,24 @@ def _convert_target() -> None:
         overwrite=_OVERWRITE.value,
     )
     _print_summary(converted, record)
+
+
+def _converted_files() -> Converted:
+    files = {flag.name: flag.value for flag in (_GENERATOR, _TOKENIZER) if flag.value is not None}
+    return convert_files(
+        _FAMILY.value, files, variant=_VARIANT.value, num_heads=_NUM_HEADS.value, dtype=_DTYPE.value
+    )
+
+
+def _converted_folder() -> Converted:
+    return convert_folder(
+        _DIFFUSERS.value,
+        family=_FAMILY.value,
+        variant=_DIFFUSERS_VARIANT.value,
+        lora=_LORA.value,
+        lora_scale=_LORA_SCALE.value,
+        dtype=_DTYPE.value,
+    )
 
 
 def _convert_extractor(weights: str) -> None:
@@ -125,7 +173,7 @@ def _print_summary(converted: Converted, record: Mapping[str, Any]) -> None:
     table.add_row("written", stored, Text(str(_OUT.value), style="bold"))
     table.add_row("memory", f"{peak_resident() / 1e9:.2f} GB at most")
     Console(highlight=False).print(table)
-    name = matching_variant(converted)
+    name = matching_variant(converted) if _DIFFUSERS.value is None else None
     if name is not None and converted.provenance["variant"] is None:
         print(f"These are the shapes of {name}: --variant={name} would record its address and licence.")
 
