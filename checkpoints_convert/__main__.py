@@ -53,11 +53,21 @@ with cli.flag_group("What is converted"):
         "lora", None, "LoRA file of kohya's or diffusers' layout, merged into the folder's weights."
     )
     _LORA_SCALE = flags.DEFINE_float("lora_scale", 1.0, "What the changes of --lora are multiplied with.")
-    _WEIGHTS = flags.DEFINE_string("weights", None, "File with the weights of a feature extractor.")
+    _WEIGHTS = flags.DEFINE_string(
+        "weights",
+        None,
+        "File with the weights of a feature extractor; for a target whose file holds both, ema (the moving "
+        "average, default) or raw.",
+    )
     _VARIANT = flags.DEFINE_string(
         "variant",
         None,
         "The released model the files are; checks its shape and records its address and licence.",
+    )
+    _CONTEXT_LENGTH = flags.DEFINE_integer(
+        "context_length",
+        None,
+        "Tokens of a caption, where the shapes do not tell and they are not CLIP's 77.",
     )
     _NUM_HEADS = flags.DEFINE_integer(
         "num_heads", None, "Attention heads, where the shapes do not tell and are those of no released model."
@@ -90,11 +100,18 @@ def _check_files(values: Mapping[str, str | None]) -> bool:
         needed, what = ("weights",), f"--family={family}"
     else:
         needed, what = ("generator", "tokenizer"), f"--family={family}"
+        if values["weights"] not in (None, "ema", "raw"):
+            raise flags.ValidationError(f"Flag --weights={values['weights']} must be ema or raw for {what}.")
     for name in needed:
         if values[name] is None:
             raise flags.ValidationError(f"Flag --{name} must have a value for {what}.")
-    for name in (*_FILES, *(() if "diffusers" in needed else _OF_A_FOLDER)):
-        if name not in needed and values[name] is not None:
+    useless = {"generator", "tokenizer", "weights", "diffusers"} - set(needed)
+    if "diffusers" not in needed:
+        useless |= set(_OF_A_FOLDER)
+    if "generator" in needed:
+        useless.remove("weights")
+    for name in sorted(useless):
+        if values[name] is not None:
             raise flags.ValidationError(f"Flag --{name} has no meaning for {what}.")
     return True
 
@@ -110,10 +127,10 @@ def _check_told(values: Mapping[str, Any]) -> bool:
 def main(argv: Sequence[str]) -> None:
     """Converts what the flags name."""
     del argv
-    if _WEIGHTS.value is None:
-        _convert_target()
-    else:
+    if _FAMILY.value in EXTRACTORS:
         _convert_extractor(_WEIGHTS.value)
+    else:
+        _convert_target()
 
 
 def _convert_target() -> None:
@@ -135,7 +152,13 @@ def _convert_target() -> None:
 def _converted_files() -> Converted:
     files = {flag.name: flag.value for flag in (_GENERATOR, _TOKENIZER) if flag.value is not None}
     return convert_files(
-        _FAMILY.value, files, variant=_VARIANT.value, num_heads=_NUM_HEADS.value, dtype=_DTYPE.value
+        _FAMILY.value,
+        files,
+        variant=_VARIANT.value,
+        num_heads=_NUM_HEADS.value,
+        context_length=_CONTEXT_LENGTH.value,
+        weights=_WEIGHTS.value,
+        dtype=_DTYPE.value,
     )
 
 

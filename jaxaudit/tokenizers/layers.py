@@ -12,92 +12,14 @@ Axes: B batch, H height, W width, C channels. NHWC.
 
 from __future__ import annotations
 
-import math
-
 import einops
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxaudit.models.attention import attention
-from jaxaudit_kernels.precision import matmul_precision
-
-Padding = tuple[tuple[int, int], tuple[int, int]]
-
-# The stride-2 convolutions see one row of zeros below and one column to the right, none above or left.
-BOTTOM_RIGHT: Padding = ((0, 1), (0, 1))
-
-
-class Conv(nn.Module):
-    """A convolution with "same" zero padding unless `padding` says otherwise.
-
-    Attributes:
-      features: output channels.
-      kernel_size: height and width of the kernel.
-      strides: step in both directions.
-      padding: ((top, bottom), (left, right)) zeros; default (kernel_size - 1) / 2 on every side.
-      use_bias: whether a bias is added.
-      dtype: compute dtype; sums run in float32.
-    """
-
-    features: int
-    kernel_size: int = 3
-    strides: int = 1
-    padding: Padding | None = None
-    use_bias: bool = True
-    dtype: DTypeLike = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w F"]:
-        """The convolution of x, in `dtype`."""
-        size, half = self.kernel_size, self.kernel_size // 2
-        kernel = self.param(
-            "kernel", nn.initializers.lecun_normal(), (size, size, x.shape[-1], self.features), jnp.float32
-        )
-        y = jax.lax.conv_general_dilated(
-            x.astype(self.dtype),
-            kernel.astype(self.dtype),
-            window_strides=(self.strides, self.strides),
-            padding=self.padding or ((half, half), (half, half)),
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-            precision=matmul_precision(self.dtype),
-        )
-        if self.use_bias:
-            bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
-            y = y + bias[None, None, None].astype(self.dtype)
-        return y
-
-
-class GroupNorm(nn.Module):
-    """Group normalisation with eps 1e-6.
-
-    Attributes:
-      num_groups: of channels; there are as many as the largest number that divides this one and C.
-      dtype: of the result; statistics are taken in float32.
-    """
-
-    num_groups: int = 32
-    dtype: DTypeLike = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
-        """x normalised over the pixels and channels of each group, then scaled and shifted, in `dtype`."""
-        channels = x.shape[-1]
-        scale = self.param("scale", nn.initializers.ones, (channels,), jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros, (channels,), jnp.float32)
-        width = channels // math.gcd(self.num_groups, channels)
-        x = x.astype(jnp.float32)
-
-        def group_mean(per_pixel: Array) -> Array:
-            """[B,H,W,C] -> [B,1,1,C]; pixels first, because short reductions are slow."""
-            means = einops.reduce(per_pixel.mean((1, 2)), "b (g c) -> b g", "mean", c=width)
-            return einops.repeat(means, "b g -> b 1 1 (g c)", c=width)
-
-        mean = group_mean(x)
-        scale = scale[None, None, None] * jax.lax.rsqrt(group_mean(jnp.square(x - mean)) + 1e-6)
-        return (x * scale + (bias[None, None, None] - mean * scale)).astype(self.dtype)
+from jaxaudit.models.spatial import BOTTOM_RIGHT, Conv, GroupNorm, Upsample
 
 
 class ResBlock(nn.Module):
@@ -110,9 +32,9 @@ class ResBlock(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W F"]:
         """The block's output, in `dtype`."""
-        h = nn.silu(GroupNorm(self.num_groups, dtype=self.dtype, name="norm1")(x))
+        h = nn.silu(GroupNorm(self.dtype, num_groups=self.num_groups, name="norm1")(x))
         h = Conv(self.features, dtype=self.dtype, name="conv1")(h)
-        h = nn.silu(GroupNorm(self.num_groups, dtype=self.dtype, name="norm2")(h))
+        h = nn.silu(GroupNorm(self.dtype, num_groups=self.num_groups, name="norm2")(h))
         h = Conv(self.features, dtype=self.dtype, name="conv2")(h)
         if x.shape[-1] != self.features:
             x = Conv(self.features, kernel_size=1, dtype=self.dtype, name="nin_shortcut")(x)
@@ -140,7 +62,7 @@ class AttnBlock(nn.Module):
         def pixelwise(name: str, features: int) -> Conv:
             return Conv(features, kernel_size=1, dtype=self.dtype, name=name)
 
-        h = GroupNorm(self.num_groups, dtype=self.dtype, name="norm")(x)
+        h = GroupNorm(self.dtype, num_groups=self.num_groups, name="norm")(x)
         if self.fused_qkv:
             q, k, v = jnp.split(pixelwise("qkv", 3 * channels)(h), 3, axis=-1)
         else:
@@ -159,18 +81,6 @@ class Downsample(nn.Module):
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w C"]:
         """The downsampled x, in `dtype`."""
         return Conv(x.shape[-1], strides=2, padding=BOTTOM_RIGHT, dtype=self.dtype, name="conv")(x)
-
-
-class Upsample(nn.Module):
-    """Doubles the resolution: nearest neighbours, then a convolution."""
-
-    dtype: DTypeLike = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w C"]:
-        """The upsampled x, in `dtype`."""
-        x = einops.repeat(x, "b h w c -> b (h 2) (w 2) c")
-        return Conv(x.shape[-1], dtype=self.dtype, name="conv")(x)
 
 
 class _Level(nn.Module):
@@ -252,7 +162,7 @@ class Encoder(nn.Module):
                 name=f"down_{level}",
             )(h)
         h = _Middle(self.mid_attention, self.fused_qkv, self.num_groups, self.dtype, name="mid")(h)
-        h = nn.silu(GroupNorm(self.num_groups, dtype=self.dtype, name="norm_out")(h))
+        h = nn.silu(GroupNorm(self.dtype, num_groups=self.num_groups, name="norm_out")(h))
         return Conv(self.out_channels, dtype=self.dtype, name="conv_out")(h)
 
 
@@ -288,5 +198,5 @@ class Decoder(nn.Module):
                 self.dtype,
                 name=f"up_{level}",
             )(h)
-        h = nn.silu(GroupNorm(self.num_groups, dtype=self.dtype, name="norm_out")(h))
+        h = nn.silu(GroupNorm(self.dtype, num_groups=self.num_groups, name="norm_out")(h))
         return Conv(self.out_channels, dtype=self.dtype, name="conv_out")(h)
