@@ -144,6 +144,7 @@ def _convert_target() -> None:
         params=converted.params,
         preprocessing=converted.preprocessing,
         provenance=converted.provenance,
+        vocabulary=converted.vocabulary,
         overwrite=_OVERWRITE.value,
     )
     _print_summary(converted, record)

@@ -97,7 +97,7 @@ def _fit(
 
 
 def _changed(
-    weight: StoredArray, halves: Mapping[str, StoredArray], scale: float, alpha: float | None
+    weight: Any, halves: Mapping[str, StoredArray], scale: float, alpha: float | None
 ) -> np.ndarray:
     """(1), float32 [O,I] or [O,I,H,W]."""
     down, up = (np.asarray(halves[name], np.float32) for name in ("down", "up"))

@@ -35,6 +35,7 @@ class Converted:
       preprocessing: how a picture becomes the target's input.
       provenance: "variant" and "licence" (None where not stated) and "sources": for each part the name,
         address (None where not known), sha256 and nesting of its file.
+      vocabulary: the folder of the vocabulary of its text encoder, None without one.
     """
 
     family: str
@@ -42,6 +43,7 @@ class Converted:
     params: Any
     preprocessing: Preprocessing
     provenance: Mapping[str, Any]
+    vocabulary: Path | None = None
 
 
 def convert_files(

@@ -67,7 +67,7 @@ def _res_block(pattern: str, path: str) -> Table:
 
 
 def transformer(pattern: str, path: str, *, reads_one_token: bool) -> Table:
-    """The rows of a transformer; diffusers calls its layers by the same names. `reads_one_token`: see `table`."""
+    """The rows of a transformer, whose layers diffusers calls by the same names."""
     rows, block = [*norm(rf"{pattern}\.norm", f"{path}/norm")], rf"{pattern}\.transformer_blocks\.0"
     for name in ("proj_in", "proj_out"):
         rows += (

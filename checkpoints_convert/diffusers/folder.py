@@ -3,6 +3,7 @@
     DIR/model_index.json                         {"_class_name": ..., COMPONENT: [library, class], ...}
     DIR/COMPONENT/config.json                    settings of a network
     DIR/scheduler/scheduler_config.json          settings of the scheduler
+    DIR/tokenizer/tokenizer_config.json          of what turns captions into tokens, beside its vocabulary
     DIR/COMPONENT/*.safetensors                  weights (`checkpoints_convert.diffusers.weights`)
 
 Entries of the index that are no pair of names are no components, [null, null] is one that is absent.
@@ -20,7 +21,11 @@ from checkpoints_convert.diffusers.settings import Settings
 from jaxaudit.errors import InputError, reason
 
 INDEX = "model_index.json"
+ASIDE = ("scheduler", "tokenizer", "feature_extractor", "safety_checker")
+"""Components that compute nothing that an audit looks at."""
+
 _LIBRARIES = ("diffusers", "transformers")
+_CONFIGS = {"scheduler": "scheduler_config.json", "tokenizer": "tokenizer_config.json"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,8 +50,7 @@ class Folder:
         Raises:
           InputError: if it is missing or damaged.
         """
-        name = "scheduler_config.json" if component == "scheduler" else "config.json"
-        path = self.path / component / name
+        path = self.path / component / _CONFIGS.get(component, "config.json")
         return Settings(str(path), _read_json(path))
 
 
@@ -84,7 +88,11 @@ def _refuse_code(
     found = [str(file.relative_to(path)) for file in found]
     if isinstance(index.get("_class_name"), list):
         found.append(f"{INDEX}: {index['_class_name'][0]}")
-    found += [f"{INDEX}: {library}" for library, _ in pairs.values() if library not in _LIBRARIES]
+    found += [
+        f"{INDEX}: {library}"
+        for name, (library, _) in pairs.items()
+        if name not in ASIDE and library not in _LIBRARIES
+    ]
     for name in pairs:
         config = path / name / "config.json"
         if config.is_file() and "auto_map" in _read_json(config):

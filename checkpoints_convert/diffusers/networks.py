@@ -11,11 +11,6 @@ from checkpoints_convert.mapping import Table
 from checkpoints_convert.records import StateDict
 
 
-def _as_it_is(state: StateDict, config: Mapping[str, Any]) -> StateDict:
-    del config
-    return state
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Network:
     """A class of network.
@@ -23,15 +18,17 @@ class Network:
     Attributes:
       title: what people call it.
       config: (settings, configs of the parts before) -> the config of the part, as `jaxaudit.families` has
-        it; the generator is the first part.
+        it. The parts are "text_encoder", "generator" and "tokenizer", in that order.
       table: config -> the rows of `checkpoints_convert.mapping` for what `prepare` makes of the weights.
+      named: weights -> the same under the names that LoRA files know.
       prepare: (weights, config) -> tensors that are one parameter each.
     """
 
     title: str
     config: Callable[[Settings, Mapping[str, Any]], dict[str, Any]]
     table: Callable[[Mapping[str, Any]], Table]
-    prepare: Callable[[StateDict, Mapping[str, Any]], StateDict] = _as_it_is
+    named: Callable[[StateDict], StateDict] = lambda state: state
+    prepare: Callable[[StateDict, Mapping[str, Any]], StateDict] = lambda state, config: state
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -57,6 +57,7 @@ def test_folders_that_are_no_pipeline(folder, tmp_path):
         ),
         ({"transformer": None}, "lists no transformer or unet, or both"),
         ({"_class_name": None}, "does not say the class of its pipeline"),
+        ({"vae": None}, "lists no vae; a model of pixels is not known here"),
     ],
 )
 def test_classes_that_are_not_known(folder, changes, message):
