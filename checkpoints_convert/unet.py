@@ -156,8 +156,8 @@ def infer_config(
         return alike[variant]
     if not alike:
         raise InputError(
-            f"The shapes of a {title} do not tell its heads and the size of its latents, and these are those of "
-            f"no released model ({', '.join(released)})."
+            f"The shapes of a {title} do not tell its heads and the size of its latents, and these are "
+            f"those of no released model ({', '.join(released)})."
         )
     first, *others = alike.values()
     if any(other != first for other in others):
