@@ -4,6 +4,11 @@ A target, to a directory for --target and `jaxaudit.load_target`:
 
   jaxaudit convert --family=var --generator=var_d16.pth --tokenizer=vae_ch160v4096z32.pth --out=DIR
 
+A model of captions, with the text encoder by which it embeds them (else captions must come embedded):
+
+  jaxaudit convert --family=var --generator=var_clip.pth --tokenizer=vae_ch160v4096z32.pth
+      --text_encoder=clip-vit-large-patch14 --out=DIR
+
 A folder of a diffusers pipeline, with or without a LoRA, to such a directory; its files say the family:
 
   jaxaudit convert --diffusers=stable-diffusion-v1-4 --lora=pokemon.safetensors --out=DIR
@@ -26,6 +31,7 @@ from checkpoints_convert import CONVERSIONS
 from checkpoints_convert.diffusers.pipeline import convert_folder
 from checkpoints_convert.extractors import EXTRACTORS, convert_extractor
 from checkpoints_convert.pipeline import Converted, convert_files, matching_variant
+from checkpoints_convert.text_encoders import add_text_encoder
 from jaxaudit import cli
 from jaxaudit.checkpoint import check_writable, save_target
 from jaxaudit.errors import InputError
@@ -53,6 +59,16 @@ with cli.flag_group("What is converted"):
         "lora", None, "LoRA file of kohya's or diffusers' layout, merged into the folder's weights."
     )
     _LORA_SCALE = flags.DEFINE_float("lora_scale", 1.0, "What the changes of --lora are multiplied with.")
+    _TEXT_ENCODER = flags.DEFINE_string(
+        "text_encoder",
+        None,
+        "CLIP's text encoder, for a model of captions: a checkpoint file, or its folder with config.json.",
+    )
+    _VOCABULARY = flags.DEFINE_string(
+        "vocabulary",
+        None,
+        "Folder of vocab.json and merges.txt; default: that of the text encoder.",
+    )
     _WEIGHTS = flags.DEFINE_string(
         "weights",
         None,
@@ -85,49 +101,43 @@ with cli.flag_group("Output"):
     _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace what is already there.")
 
 
-_FILES = ("generator", "tokenizer", "weights", "diffusers")
-_OF_A_FOLDER = ("diffusers_variant", "lora")
+_NEEDED = {"folder": ("diffusers",), "target": ("generator", "tokenizer"), "extractor": ("weights",)}
+_TAKEN = {
+    "folder": ("family", "diffusers_variant", "lora"),
+    "target": ("family", "weights", "text_encoder", "vocabulary", "variant", "num_heads", "context_length"),
+    "extractor": ("family", "variant", "num_heads"),
+}
+"""The flags that each kind of conversion must have, and further ones that it may have."""
 
 
-@flags.multi_flags_validator(["family", *_FILES, *_OF_A_FOLDER])
-def _check_files(values: Mapping[str, str | None]) -> bool:
-    family = values["family"]
+@flags.multi_flags_validator(
+    sorted({name for names in (*_NEEDED.values(), *_TAKEN.values()) for name in names})
+)
+def _check_files(values: Mapping[str, Any]) -> bool:
+    family, what = values["family"], f"--family={values['family']}"
     if values["diffusers"] is not None:
-        needed, what = ("diffusers",), "--diffusers"
+        kind, what = "folder", "--diffusers"
     elif family is None:
         raise flags.ValidationError("Flag --family must have a value, or --diffusers.")
-    elif family in EXTRACTORS:
-        needed, what = ("weights",), f"--family={family}"
     else:
-        needed, what = ("generator", "tokenizer"), f"--family={family}"
-        if values["weights"] not in (None, "ema", "raw"):
-            raise flags.ValidationError(f"Flag --weights={values['weights']} must be ema or raw for {what}.")
-    for name in needed:
+        kind = "extractor" if family in EXTRACTORS else "target"
+    for name in _NEEDED[kind]:
         if values[name] is None:
             raise flags.ValidationError(f"Flag --{name} must have a value for {what}.")
-    useless = {"generator", "tokenizer", "weights", "diffusers"} - set(needed)
-    if "diffusers" not in needed:
-        useless |= set(_OF_A_FOLDER)
-    if "generator" in needed:
-        useless.remove("weights")
-    for name in sorted(useless):
-        if values[name] is not None:
+    for name, value in values.items():
+        if value is not None and name not in (*_NEEDED[kind], *_TAKEN[kind]):
             raise flags.ValidationError(f"Flag --{name} has no meaning for {what}.")
-    return True
-
-
-@flags.multi_flags_validator(["diffusers", "variant", "num_heads"])
-def _check_told(values: Mapping[str, Any]) -> bool:
-    for name in ("variant", "num_heads"):
-        if values["diffusers"] is not None and values[name] is not None:
-            raise flags.ValidationError(f"Flag --{name} has no meaning for --diffusers: its configs say it.")
+    if kind == "target" and values["weights"] not in (None, "ema", "raw"):
+        raise flags.ValidationError(f"Flag --weights={values['weights']} must be ema or raw for {what}.")
+    if values["vocabulary"] is not None and values["text_encoder"] is None:
+        raise flags.ValidationError("Flag --vocabulary needs the --text_encoder that it belongs to.")
     return True
 
 
 def main(argv: Sequence[str]) -> None:
     """Converts what the flags name."""
     del argv
-    if _FAMILY.value in EXTRACTORS:
+    if _DIFFUSERS.value is None and _FAMILY.value in EXTRACTORS:
         _convert_extractor(_WEIGHTS.value)
     else:
         _convert_target()
@@ -152,7 +162,7 @@ def _convert_target() -> None:
 
 def _converted_files() -> Converted:
     files = {flag.name: flag.value for flag in (_GENERATOR, _TOKENIZER) if flag.value is not None}
-    return convert_files(
+    converted = convert_files(
         _FAMILY.value,
         files,
         variant=_VARIANT.value,
@@ -161,6 +171,9 @@ def _converted_files() -> Converted:
         weights=_WEIGHTS.value,
         dtype=_DTYPE.value,
     )
+    if _TEXT_ENCODER.value is None:
+        return converted
+    return add_text_encoder(converted, _TEXT_ENCODER.value, vocabulary=_VOCABULARY.value, dtype=_DTYPE.value)
 
 
 def _converted_folder() -> Converted:

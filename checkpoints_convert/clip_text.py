@@ -37,6 +37,7 @@ _TABLE: Table = (
     *linear(rf"{_LAYER}\.mlp\.(fc[12])", rf"{_LAYER_PATH}/\2"),
     *norm(rf"{_TOP}final_layer_norm", "final_layer_norm"),
     (r"(?:vision_model|visual_projection)\..+|logit_scale", None, drop),
+    (r"input_resolution|context_length|vocab_size", None, drop),  # OpenAI's
 )
 
 

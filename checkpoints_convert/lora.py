@@ -96,9 +96,7 @@ def _fit(
     return rank > 0 and up[1] == rank and sizes == (rank * columns, rank * weight[0])
 
 
-def _changed(
-    weight: Any, halves: Mapping[str, StoredArray], scale: float, alpha: float | None
-) -> np.ndarray:
+def _changed(weight: Any, halves: Mapping[str, StoredArray], scale: float, alpha: float | None) -> np.ndarray:
     """(1), float32 [O,I] or [O,I,H,W]."""
     down, up = (np.asarray(halves[name], np.float32) for name in ("down", "up"))
     rank = len(down)

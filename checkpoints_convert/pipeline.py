@@ -152,9 +152,17 @@ def convert_parts(
 
 
 def matching_variant(converted: Converted) -> str | None:
-    """The released variant with this config, None if there is none."""
+    """The released variant with this config, None if there is none; a text encoder may be there besides."""
     variants = get_family(converted.family).VARIANTS
-    return next((name for name, variant in variants.items() if variant.config == converted.config), None)
+    found = converted.config
+    return next(
+        (
+            name
+            for name, variant in variants.items()
+            if all(found.get(part) == config for part, config in variant.config.items())
+        ),
+        None,
+    )
 
 
 def _select(

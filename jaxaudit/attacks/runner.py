@@ -60,7 +60,8 @@ def score(
       latents: instead of images, encoded as the target does, where it has latents (MAR, diffusion).
       noise: diffusion: instead of drawn noises; R noises, or one. The first serves all scores, all serve
         `denoising_loss`.
-      null_context: diffusion models of captions: the embedding of the empty caption, which `clid_*` need.
+      null_context: models of captions: the embedding of the empty caption, which `diff/*` and `clid_*` need;
+        default what the model has learned in its place, if it has.
       names: score names or patterns, see `jaxaudit.attacks.registry.get_scores`.
       access: "gray-box" leaves scores that need gradients of the model out of patterns.
       key: of stochastic scores; default `jax.random.key(0)`. Those of discrete tokens are deterministic.
@@ -75,6 +76,7 @@ def score(
     """
     if images is not None:
         check_images(images, target.preprocessing)
+    null_context = target.null_context if null_context is None else null_context
     given = {"access": access, "null_context": null_context is not None}
     plan = ScorePlan(make_step(target, names, options, **given).scores)
     kept = [name for name in plan.names if name not in plan.fitted]
@@ -118,7 +120,8 @@ class Scorer:
       key: of stochastic scores; default `jax.random.key(0)`.
       options: how stochastic scores are measured; None are the published attack's.
       access: "gray-box" leaves scores that need gradients of the model out of patterns.
-      null_context: [T,D], the embedding of the empty caption, for models of captions.
+      null_context: [T,D], the embedding of the empty caption, for models of captions; default what the model
+        has learned in its place, if it has.
       mesh: devices to spread a batch over; default those that hold the target's parameters.
       parallelism: "jit" or "pmap".
 
@@ -145,6 +148,7 @@ class Scorer:
         parallelism: Parallelism = "jit",
     ):
         self.target = target
+        null_context = target.null_context if null_context is None else null_context
         self.step = make_step(target, names, options, access=access, null_context=null_context is not None)
         self.plan = ScorePlan(self.step.scores)
         self.mesh = mesh = mesh or mesh_of(target.params)
@@ -159,7 +163,7 @@ class Scorer:
 
         Where their number depends on the image, the least: see `Cost` and `evaluations`.
         """
-        arguments = jax.eval_shape(lambda *given: given, (self.params, self._key), batch_spec(self.target, 1))
+        arguments = jax.eval_shape(lambda *given: given, (self.params, self._key), self._spec(1))
         leaves, tree = jax.tree.flatten(arguments)
         return _flops(self.step, tree, tuple(leaves))
 
@@ -167,7 +171,7 @@ class Scorer:
         """{fitted score: the names of its features}; nothing is computed."""
         if not self.plan.fitted:
             return {}
-        outputs = jax.eval_shape(self.step, (self.params, self._key), batch_spec(self.target, 1))
+        outputs = jax.eval_shape(self.step, (self.params, self._key), self._spec(1))
         return {name: tuple(outputs["features"][name]) for name in self.plan.fitted}
 
     def compile(self, batch_size: int) -> Compiled:
@@ -175,10 +179,11 @@ class Scorer:
 
         JAX keeps what it compiled where it has a folder for that, and takes it from there at the next start.
         """
-        given = self._null_context is not None
-        batch = batch_spec(self.target, batch_size, null_context=given)
-        inputs = (self.params, self._key)
+        inputs, batch = (self.params, self._key), self._spec(batch_size)
         return compile_ahead(self.step, inputs, batch, self.mesh, parallelism=self._parallelism)
+
+    def _spec(self, count: int) -> dict[str, jax.ShapeDtypeStruct]:
+        return batch_spec(self.target, count, null_context=self._null_context is not None)
 
     def evaluations(self) -> dict[str, dict[str, int]] | None:
         """How often a diffusion model's network looks at one image; None for other kinds of target.

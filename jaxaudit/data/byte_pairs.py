@@ -1,7 +1,7 @@
 """Captions as tokens: the byte-pair encoding of CLIP, by the files that come with a released text encoder.
 
     vocab.json    {piece: id}
-    merges.txt    a pair of pieces per line, those that are merged first above; the first line may be a version
+    merges.txt    a pair of pieces per line, what is merged first above; the first line may be a version
 
 A caption is normalised (NFC, spaces collapsed, lower case) and cut into words: contractions, runs of letters,
 single digits, runs of other signs. The UTF-8 bytes of a word are its first pieces, the last one marked as the

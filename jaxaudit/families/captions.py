@@ -59,7 +59,7 @@ def text_encoder_shapes(config: Mapping[str, Any], context_shape: tuple[int, int
 
 
 def check_vocabulary(config: Mapping[str, Any], vocabulary: Vocabulary | None) -> None:
-    """Raises InputError unless a config with a text encoder has a fitting vocabulary, and others have none."""
+    """Raises InputError unless a config with a text encoder has a vocabulary that fits, and no other one."""
     encoder = _text_encoder(config)
     if (encoder is None) != (vocabulary is None):
         raise InputError(
