@@ -18,7 +18,8 @@ A feature extractor, to a file for `jaxaudit.feature_extractors.load_extractor`:
   jaxaudit convert --family=sscd --weights=sscd_disc_mixup.torchvision.pt --out=sscd.safetensors
 """
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -137,16 +138,19 @@ def _check_files(values: Mapping[str, Any]) -> bool:
 def main(argv: Sequence[str]) -> None:
     """Converts what the flags name."""
     del argv
-    if _DIFFUSERS.value is None and _FAMILY.value in EXTRACTORS:
-        _convert_extractor(_WEIGHTS.value)
-    else:
-        _convert_target()
+    family, folder, weights = _FAMILY.value, _DIFFUSERS.value, _WEIGHTS.value
+    if folder is not None:
+        _convert_target(functools.partial(_converted_folder, folder))
+    elif family is not None and weights is not None and family in EXTRACTORS:
+        _convert_extractor(family, weights)
+    elif family is not None:
+        _convert_target(functools.partial(_converted_files, family))
 
 
-def _convert_target() -> None:
+def _convert_target(convert: Callable[[], Converted]) -> None:
     check_writable(_OUT.value, overwrite=_OVERWRITE.value)
     check_new_folder(_OUT.value)
-    converted = _converted_files() if _DIFFUSERS.value is None else _converted_folder()
+    converted = convert()
     record = save_target(
         _OUT.value,
         family=converted.family,
@@ -160,10 +164,10 @@ def _convert_target() -> None:
     _print_summary(converted, record)
 
 
-def _converted_files() -> Converted:
+def _converted_files(family: str) -> Converted:
     files = {flag.name: flag.value for flag in (_GENERATOR, _TOKENIZER) if flag.value is not None}
     converted = convert_files(
-        _FAMILY.value,
+        family,
         files,
         variant=_VARIANT.value,
         num_heads=_NUM_HEADS.value,
@@ -176,9 +180,9 @@ def _converted_files() -> Converted:
     return add_text_encoder(converted, _TEXT_ENCODER.value, vocabulary=_VOCABULARY.value, dtype=_DTYPE.value)
 
 
-def _converted_folder() -> Converted:
+def _converted_folder(folder: str) -> Converted:
     return convert_folder(
-        _DIFFUSERS.value,
+        folder,
         family=_FAMILY.value,
         variant=_DIFFUSERS_VARIANT.value,
         lora=_LORA.value,
@@ -187,14 +191,14 @@ def _converted_folder() -> Converted:
     )
 
 
-def _convert_extractor(weights: str) -> None:
+def _convert_extractor(family: str, weights: str) -> None:
     if _NUM_HEADS.value is not None:
-        raise InputError(f"num_heads={_NUM_HEADS.value} is not needed: {_FAMILY.value} has no attention.")
+        raise InputError(f"num_heads={_NUM_HEADS.value} is not needed: {family} has no attention.")
     if _DTYPE.value != "float32":
-        raise InputError(f"dtype={_DTYPE.value} is of targets; {_FAMILY.value} is stored in float32.")
+        raise InputError(f"dtype={_DTYPE.value} is of targets; {family} is stored in float32.")
     check_file_writable(_OUT.value, overwrite=_OVERWRITE.value)
     check_file(_OUT.value)
-    converted = convert_extractor(_FAMILY.value, weights, variant=_VARIANT.value)
+    converted = convert_extractor(family, weights, variant=_VARIANT.value)
     save_extractor(_OUT.value, **vars(converted), overwrite=_OVERWRITE.value)
     size = sum(leaf.size for leaf in jax.tree.leaves(converted.params))
     Console(highlight=False).print(f"{converted.kind}  {size:,} parameters", Text(_OUT.value, style="bold"))
