@@ -8,7 +8,9 @@ from setuptools import find_namespace_packages, setup
 
 setup(
     packages=[
-        *find_namespace_packages(include=["jaxaudit", "jaxaudit.*", "checkpoints_convert"]),
+        *find_namespace_packages(
+            include=["jaxaudit", "jaxaudit.*", "checkpoints_convert", "checkpoints_convert.*"]
+        ),
         "jaxaudit_kernels",
         "jaxaudit_experiments",
         "jaxaudit_experiments.yardstick",

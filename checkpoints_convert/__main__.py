@@ -9,12 +9,17 @@ A model of captions, with the text encoder by which it embeds them (else caption
   jaxaudit convert --family=var --generator=var_clip.pth --tokenizer=vae_ch160v4096z32.pth
       --text_encoder=clip-vit-large-patch14 --out=DIR
 
+A folder of a diffusers pipeline, with or without a LoRA, to such a directory; its files say the family:
+
+  jaxaudit convert --diffusers=stable-diffusion-v1-4 --lora=pokemon.safetensors --out=DIR
+
 A feature extractor, to a file for `jaxaudit.feature_extractors.load_extractor`:
 
   jaxaudit convert --family=sscd --weights=sscd_disc_mixup.torchvision.pt --out=sscd.safetensors
 """
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -24,6 +29,7 @@ from rich.table import Table
 from rich.text import Text
 
 from checkpoints_convert import CONVERSIONS
+from checkpoints_convert.diffusers.pipeline import convert_folder
 from checkpoints_convert.extractors import EXTRACTORS, convert_extractor
 from checkpoints_convert.pipeline import Converted, convert_files, matching_variant
 from checkpoints_convert.text_encoders import add_text_encoder
@@ -40,11 +46,20 @@ with cli.flag_group("What is converted"):
         "family",
         None,
         sorted([*CONVERSIONS, *EXTRACTORS]),
-        "Model family, or feature extractor.",
-        required=True,
+        "Model family, or feature extractor; a diffusers folder says it itself.",
     )
     _GENERATOR = flags.DEFINE_string("generator", None, "Checkpoint file of a target's generator.")
     _TOKENIZER = flags.DEFINE_string("tokenizer", None, "Checkpoint file of its tokenizer.")
+    _DIFFUSERS = flags.DEFINE_string(
+        "diffusers", None, "Folder of a diffusers pipeline, with model_index.json; code in it is never run."
+    )
+    _DIFFUSERS_VARIANT = flags.DEFINE_string(
+        "diffusers_variant", None, "Which weights of the folder, as in fp16, where a component has them."
+    )
+    _LORA = flags.DEFINE_string(
+        "lora", None, "LoRA file of kohya's or diffusers' layout, merged into the folder's weights."
+    )
+    _LORA_SCALE = flags.DEFINE_float("lora_scale", 1.0, "What the changes of --lora are multiplied with.")
     _TEXT_ENCODER = flags.DEFINE_string(
         "text_encoder",
         None,
@@ -92,28 +107,37 @@ with cli.flag_group("Output"):
     _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace what is already there.")
 
 
-_TARGET_FILES, _CAPTION_FILES, _EXTRACTOR_FILES = (
-    ("generator", "tokenizer"),
-    ("text_encoder", "vocabulary"),
-    ("weights",),
+_NEEDED = {"folder": ("diffusers",), "target": ("generator", "tokenizer"), "extractor": ("weights",)}
+_TAKEN = {
+    "folder": ("family", "diffusers_variant", "lora"),
+    "target": (
+        *("family", "weights", "text_encoder", "vocabulary"),
+        *("variant", "num_heads", "image_size", "context_length"),
+    ),
+    "extractor": ("family", "variant", "num_heads", "image_size"),
+}
+"""The flags that each kind of conversion must have, and further ones that it may have."""
+
+
+@flags.multi_flags_validator(
+    sorted({name for names in (*_NEEDED.values(), *_TAKEN.values()) for name in names})
 )
-
-
-@flags.multi_flags_validator(["family", *_TARGET_FILES, *_CAPTION_FILES, *_EXTRACTOR_FILES])
-def _check_files(values: Mapping[str, str | None]) -> bool:
-    needed, useless = _TARGET_FILES, ()
-    if values["family"] in EXTRACTORS:
-        needed, useless = _EXTRACTOR_FILES, (*_TARGET_FILES, *_CAPTION_FILES)
-    elif values["weights"] not in (None, "ema", "raw"):
-        raise flags.ValidationError(
-            f"Flag --weights={values['weights']} must be ema or raw for --family={values['family']}."
-        )
-    for name in needed:
+def _check_files(values: Mapping[str, Any]) -> bool:
+    family, what = values["family"], f"--family={values['family']}"
+    if values["diffusers"] is not None:
+        kind, what = "folder", "--diffusers"
+    elif family is None:
+        raise flags.ValidationError("Flag --family must have a value, or --diffusers.")
+    else:
+        kind = "extractor" if family in EXTRACTORS else "target"
+    for name in _NEEDED[kind]:
         if values[name] is None:
-            raise flags.ValidationError(f"Flag --{name} must have a value for --family={values['family']}.")
-    for name in useless:
-        if values[name] is not None:
-            raise flags.ValidationError(f"Flag --{name} has no meaning for --family={values['family']}.")
+            raise flags.ValidationError(f"Flag --{name} must have a value for {what}.")
+    for name, value in values.items():
+        if value is not None and name not in (*_NEEDED[kind], *_TAKEN[kind]):
+            raise flags.ValidationError(f"Flag --{name} has no meaning for {what}.")
+    if kind == "target" and values["weights"] not in (None, "ema", "raw"):
+        raise flags.ValidationError(f"Flag --weights={values['weights']} must be ema or raw for {what}.")
     if values["vocabulary"] is not None and values["text_encoder"] is None:
         raise flags.ValidationError("Flag --vocabulary needs the --text_encoder that it belongs to.")
     return True
@@ -122,30 +146,19 @@ def _check_files(values: Mapping[str, str | None]) -> bool:
 def main(argv: Sequence[str]) -> None:
     """Converts what the flags name."""
     del argv
-    if _FAMILY.value in EXTRACTORS:
-        _convert_extractor(_WEIGHTS.value)
-    else:
-        _convert_target()
+    family, folder, weights = _FAMILY.value, _DIFFUSERS.value, _WEIGHTS.value
+    if folder is not None:
+        _convert_target(functools.partial(_converted_folder, folder))
+    elif family is not None and weights is not None and family in EXTRACTORS:
+        _convert_extractor(family, weights)
+    elif family is not None:
+        _convert_target(functools.partial(_converted_files, family))
 
 
-def _convert_target() -> None:
+def _convert_target(convert: Callable[[], Converted]) -> None:
     check_writable(_OUT.value, overwrite=_OVERWRITE.value)
     check_new_folder(_OUT.value)
-    files = {flag.name: flag.value for flag in (_GENERATOR, _TOKENIZER) if flag.value is not None}
-    converted = convert_files(
-        _FAMILY.value,
-        files,
-        variant=_VARIANT.value,
-        num_heads=_NUM_HEADS.value,
-        image_size=_IMAGE_SIZE.value,
-        context_length=_CONTEXT_LENGTH.value,
-        weights=_WEIGHTS.value,
-        dtype=_DTYPE.value,
-    )
-    if _TEXT_ENCODER.value is not None:
-        converted = add_text_encoder(
-            converted, _TEXT_ENCODER.value, vocabulary=_VOCABULARY.value, dtype=_DTYPE.value
-        )
+    converted = convert()
     record = save_target(
         _OUT.value,
         family=converted.family,
@@ -159,16 +172,44 @@ def _convert_target() -> None:
     _print_summary(converted, record)
 
 
-def _convert_extractor(weights: str) -> None:
+def _converted_files(family: str) -> Converted:
+    files = {flag.name: flag.value for flag in (_GENERATOR, _TOKENIZER) if flag.value is not None}
+    converted = convert_files(
+        family,
+        files,
+        variant=_VARIANT.value,
+        num_heads=_NUM_HEADS.value,
+        image_size=_IMAGE_SIZE.value,
+        context_length=_CONTEXT_LENGTH.value,
+        weights=_WEIGHTS.value,
+        dtype=_DTYPE.value,
+    )
+    if _TEXT_ENCODER.value is None:
+        return converted
+    return add_text_encoder(converted, _TEXT_ENCODER.value, vocabulary=_VOCABULARY.value, dtype=_DTYPE.value)
+
+
+def _converted_folder(folder: str) -> Converted:
+    return convert_folder(
+        folder,
+        family=_FAMILY.value,
+        variant=_DIFFUSERS_VARIANT.value,
+        lora=_LORA.value,
+        lora_scale=_LORA_SCALE.value,
+        dtype=_DTYPE.value,
+    )
+
+
+def _convert_extractor(family: str, weights: str) -> None:
     if _NUM_HEADS.value is not None:
-        raise InputError(f"num_heads={_NUM_HEADS.value} is not needed: {_FAMILY.value} has no attention.")
+        raise InputError(f"num_heads={_NUM_HEADS.value} is not needed: {family} has no attention.")
     if _IMAGE_SIZE.value is not None:
-        raise InputError(f"image_size={_IMAGE_SIZE.value} is of targets; {_FAMILY.value} has its own.")
+        raise InputError(f"image_size={_IMAGE_SIZE.value} is of targets; {family} has its own.")
     if _DTYPE.value != "float32":
-        raise InputError(f"dtype={_DTYPE.value} is of targets; {_FAMILY.value} is stored in float32.")
+        raise InputError(f"dtype={_DTYPE.value} is of targets; {family} is stored in float32.")
     check_file_writable(_OUT.value, overwrite=_OVERWRITE.value)
     check_file(_OUT.value)
-    converted = convert_extractor(_FAMILY.value, weights, variant=_VARIANT.value)
+    converted = convert_extractor(family, weights, variant=_VARIANT.value)
     save_extractor(_OUT.value, **vars(converted), overwrite=_OVERWRITE.value)
     size = sum(leaf.size for leaf in jax.tree.leaves(converted.params))
     Console(highlight=False).print(f"{converted.kind}  {size:,} parameters", Text(_OUT.value, style="bold"))
@@ -184,7 +225,7 @@ def _print_summary(converted: Converted, record: Mapping[str, Any]) -> None:
     table.add_row("written", stored, Text(str(_OUT.value), style="bold"))
     table.add_row("memory", f"{peak_resident() / 1e9:.2f} GB at most")
     Console(highlight=False).print(table)
-    name = matching_variant(converted)
+    name = matching_variant(converted) if _DIFFUSERS.value is None else None
     if name is not None and converted.provenance["variant"] is None:
         print(f"These are the shapes of {name}: --variant={name} would record its address and licence.")
 

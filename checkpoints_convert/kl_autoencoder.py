@@ -9,6 +9,7 @@ Axes of the stored tensors: O output features, I input features, H W kernel heig
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from checkpoints_convert.mapping import Table, conv, drop, keep, norm
@@ -98,10 +99,15 @@ def infer_config(state: StateDict, *, scale: float, latent_size: int) -> KLAutoe
     return KLAutoencoderConfig(
         latent_channels=shape(state, "post_quant_conv.weight", 4)[1],
         ch=ch,
-        # Whole ratios as ints: configs are compared as data.
-        ch_mult=tuple(n // ch if n % ch == 0 else n / ch for n in channels),
+        ch_mult=multiples(channels),
         num_res_blocks=count(state, f"{level}.0.{block}"),
         encoder_attention_levels=tuple(i for i in levels if f"{level}.{i}.attn.0.q.weight" in state),
         scale=scale,
         image_size=latent_size * 2 ** (len(levels) - 1),
     )
+
+
+def multiples(channels: Sequence[int]) -> tuple[float, ...]:
+    """Each number in units of the first; whole ratios as ints, since configs are compared as data."""
+    first = channels[0]
+    return tuple(n // first if n % first == 0 else n / first for n in channels)

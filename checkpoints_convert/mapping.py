@@ -155,7 +155,7 @@ def convert(state_dict: Mapping[str, Any], table: Table, abstract: Any, *, sourc
             problems[problem.kind].append((key, problem.detail or _shape(tensor)))
     problems["parameters missing"] += [(path, _shape(wanted[path])) for path in wanted if path not in origin]
     if any(problems.values()):
-        raise InputError(f"{source} does not fit the model:", _diff(problems))
+        raise InputError(f"{source} does not fit the model:", diff(problems))
     return traverse_util.unflatten_dict({path: filled[path] for path in wanted}, sep="/")
 
 
@@ -209,8 +209,8 @@ def _shape(x: Any) -> str:
     return str(list(x.shape))
 
 
-def _diff(problems: Mapping[str, list[tuple[str, str]]]) -> list[str]:
-    """One paragraph per kind of problem: its count, then its names, folded."""
+def diff(problems: Mapping[str, list[tuple[str, str]]]) -> list[str]:
+    """The lines of an error: of each kind of problem its count, then its {name, detail} pairs, folded."""
     lines = []
     for kind, entries in problems.items():
         if not entries:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from checkpoints_convert import CONVERSIONS
-from checkpoints_convert.mapping import convert
+from checkpoints_convert.mapping import Table, convert
 from checkpoints_convert.reading import read, sha256, unwrap
 from checkpoints_convert.records import Conversion, Part, StateDict
 from checkpoints_convert.stored import StoredArray
@@ -20,6 +20,7 @@ from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError, unknown_name
 from jaxaudit.families import get_family
 from jaxaudit.families.contract import Variant
+from jaxaudit.targets import Params
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,16 +107,9 @@ def convert_files(
     config = conversion.infer_config(states, **{name: said[name] for name in conversion.asks})
     if variant is not None and released is not None:
         _check_variant(variant, released, config)
-    abstract = cast(home.abstract_params(config), jnp.dtype(dtype))
-    params, problems = {}, []
-    for name, part in conversion.parts.items():
-        try:
-            source = f"{paths[name]}, read as a {part.title},"
-            params[name] = convert(states[name], part.rows(states[name]), abstract[name], source=source)
-        except InputError as error:
-            problems += [error.sentence, *error.details]
-    if problems:
-        raise InputError(problems[0], problems[1:])
+    tables = {name: part.rows(states[name]) for name, part in conversion.parts.items()}
+    titles = {name: f"{paths[name]}, read as a {part.title}," for name, part in conversion.parts.items()}
+    params = convert_parts(states, tables, home.abstract_params(config), titles, dtype=dtype)
     sources = {
         name: {
             "file": path.name,
@@ -128,6 +122,38 @@ def convert_files(
     }
     provenance = {"variant": variant, "licence": released and released.licence, "sources": sources}
     return Converted(family, config, params, conversion.preprocessing(config), provenance)
+
+
+def convert_parts(
+    states: Mapping[str, Any],
+    tables: Mapping[str, Table],
+    abstract: Params,
+    titles: Mapping[str, str],
+    *,
+    dtype: DTypeLike,
+) -> Params:
+    """The parameters of every part of a target.
+
+    Args:
+      states: {part: state dict}.
+      tables: {part: rows for its keys}.
+      abstract: {part: nested dict of `jax.ShapeDtypeStruct`}.
+      titles: {part: what the error message calls it}.
+      dtype: of the floating parameters.
+
+    Raises:
+      InputError: if they do not fit, with all that is wrong of all parts in one message.
+    """
+    abstract = cast(abstract, jnp.dtype(dtype))
+    params, problems = {}, []
+    for name, table in tables.items():
+        try:
+            params[name] = convert(states[name], table, abstract[name], source=titles[name])
+        except InputError as error:
+            problems += [error.sentence, *error.details]
+    if problems:
+        raise InputError(problems[0], problems[1:])
+    return params
 
 
 def matching_variant(converted: Converted) -> str | None:

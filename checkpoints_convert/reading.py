@@ -67,6 +67,16 @@ def read(path: str | Path) -> dict[str, Any]:
     raise InputError(f"{path} is neither a PyTorch checkpoint nor a safetensors file.")
 
 
+def metadata(path: str | Path) -> dict[str, str]:
+    """What a safetensors file says of itself; {} for one that says nothing, and for files of other kinds."""
+    with Path(path).open("rb") as file:
+        head = file.read(9)
+    if head[8:] != b"{" or head.startswith(_PICKLE):
+        return {}
+    with safetensors.safe_open(path, framework="numpy") as file:
+        return file.metadata() or {}
+
+
 def sha256(path: str | Path) -> str:
     """Hexadecimal SHA-256 of a file."""
     with Path(path).open("rb") as file:

@@ -44,8 +44,10 @@ def table(*, reads_one_token: bool) -> Table:
         *conv(rf"{_UNET}output_blocks\.(\d+)\.[12]\.conv", r"upsample_\1/conv"),
         *_res_block(rf"{_UNET}(input|output)_blocks\.(\d+)\.0", r"\1_blocks_\2"),
         *_res_block(rf"{_UNET}middle_block\.([02])", r"middle_blocks_\1"),
-        *_transformer(rf"{_UNET}(input|output)_blocks\.(\d+)\.1", r"\1_transformer_\2", reads_one_token),
-        *_transformer(rf"{_UNET}middle_block\.1", "middle_transformer", reads_one_token),
+        *transformer(
+            rf"{_UNET}(input|output)_blocks\.(\d+)\.1", r"\1_transformer_\2", reads_one_token=reads_one_token
+        ),
+        *transformer(rf"{_UNET}middle_block\.1", "middle_transformer", reads_one_token=reads_one_token),
         *norm(rf"{_UNET}out\.0", "norm_out"),
         *conv(rf"{_UNET}out\.2", "conv_out"),
         (r"first_stage_model\..+", None, drop),  # the tokenizer's part
@@ -64,7 +66,8 @@ def _res_block(pattern: str, path: str) -> Table:
     )
 
 
-def _transformer(pattern: str, path: str, reads_one_token: bool) -> Table:
+def transformer(pattern: str, path: str, *, reads_one_token: bool) -> Table:
+    """The rows of a transformer, whose layers diffusers calls by the same names."""
     rows, block = [*norm(rf"{pattern}\.norm", f"{path}/norm")], rf"{pattern}\.transformer_blocks\.0"
     for name in ("proj_in", "proj_out"):
         rows += (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import shlex
 from pathlib import Path
 
 from jaxaudit.checkpoint.files import RECORD, leftovers
@@ -33,6 +34,12 @@ def find(name: Location) -> Path:
     if directory.is_dir() and leftovers(directory):
         raise InputError(
             f"{directory} is no target: it has no {RECORD}, for saving it did not finish; save it again."
+        )
+    if (directory / "model_index.json").is_file():
+        out = f"targets/{directory.name}"
+        raise InputError(
+            f"{directory} is a folder of diffusers, not yet a target: run `python -m checkpoints_convert "
+            f"--diffusers={shlex.quote(str(directory))} --out={shlex.quote(out)}`, and load {out}."
         )
     if directory.is_dir():
         raise InputError(f"{directory} is no target: it has no {RECORD}.")

@@ -67,15 +67,17 @@ class Conv(nn.Module):
 
 
 class GroupNorm(nn.Module):
-    """Group normalisation; 32 groups, or the largest divisor of C that also divides 32.
+    """Group normalisation.
 
     Attributes:
       dtype: of the result; statistics are taken in float32.
       eps: added to the variance.
+      num_groups: of channels; there are as many as the largest number that divides this one and C.
     """
 
     dtype: DTypeLike = jnp.float32
     eps: float = 1e-6
+    num_groups: int = 32
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
@@ -83,7 +85,7 @@ class GroupNorm(nn.Module):
         channels = x.shape[-1]
         scale = self.param("scale", nn.initializers.ones, (channels,), jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (channels,), jnp.float32)
-        width = channels // math.gcd(32, channels)
+        width = channels // math.gcd(self.num_groups, channels)
         x = x.astype(jnp.float32)
 
         def group_mean(per_pixel: Array) -> Array:

@@ -50,6 +50,7 @@ class UNetConfig:
       heads: heads of attention at each level, divisors of its channels; the middle's are those of the last.
       latent_size: h and w, a multiple of 2^(levels - 1).
       latent_channels: c.
+      num_groups: of channels that are normalised together.
 
     Raises:
       InputError: if something does not divide what it should, or labels and captions are both asked for, or
@@ -67,6 +68,7 @@ class UNetConfig:
     heads: tuple[int, ...] = (8, 16, 32)
     latent_size: int = 32
     latent_channels: int = 4
+    num_groups: int = 32
 
     def __post_init__(self):
         if (self.num_classes > 0) == (self.context_length > 0):
@@ -157,12 +159,13 @@ class UNet(nn.Module):
     ) -> Float[Array, "B h w c"]:
         """ε̂ float32 of noised latents at the times t, given labels or the embeddings of captions."""
         config, dtype, last = self.config, self.dtype, len(self.config.ch_mult) - 1
+        groups = config.num_groups
         context = self._context(condition)
         e = nn.silu(TimeEmbedding(4 * config.width, dtype, config.width, name="time_embed")(t))
 
         def block(x: Array, level: int, part: str, number: int) -> Array:
             """(2)."""
-            x = ResBlock(config.channels(level), dtype, name=f"{part}_blocks_{number}")(x, e)
+            x = ResBlock(config.channels(level), dtype, groups, name=f"{part}_blocks_{number}")(x, e)
             if level in config.attention_levels:
                 x = self._transformer(level, f"{part}_transformer_{number}")(x, context)
             return x
@@ -175,15 +178,15 @@ class UNet(nn.Module):
                 skips.append(x)
             x = block(x, level, "input", number)
             skips.append(x)
-        x = ResBlock(x.shape[-1], dtype, name="middle_blocks_0")(x, e)
+        x = ResBlock(x.shape[-1], dtype, groups, name="middle_blocks_0")(x, e)
         x = self._transformer(last, "middle_transformer")(x, context)
-        x = ResBlock(x.shape[-1], dtype, name="middle_blocks_2")(x, e)
+        x = ResBlock(x.shape[-1], dtype, groups, name="middle_blocks_2")(x, e)
         below = last
         for number, level in config.output_blocks:
             if level < below:
                 x, below = Upsample(dtype, name=f"upsample_{number - 1}")(x).astype(jnp.float32), level
             x = block(jnp.concatenate([x, skips.pop()], axis=-1), level, "output", number)
-        h = norm_silu(x, dtype, "norm_out")
+        h = norm_silu(x, dtype, groups, "norm_out")
         return Conv(config.latent_channels, dtype=dtype, name="conv_out")(h).astype(jnp.float32)
 
     def _context(self, condition: Array) -> Float[Array, "B T D"]:
@@ -197,7 +200,10 @@ class UNet(nn.Module):
         return table(condition)[:, None]
 
     def _transformer(self, level: int, name: str) -> Transformer:
-        return Transformer(self.config.heads[level], self.dtype, self.attention_backend, name=name)
+        config = self.config
+        return Transformer(
+            config.heads[level], self.dtype, self.attention_backend, config.num_groups, name=name
+        )
 
 
 def _released(num_params: int, source: str, licence: str, **fields) -> ModelVariant:

@@ -39,9 +39,11 @@ _INIT = nn.initializers.lecun_normal()
 _PADDING = ((1, 1), (1, 1))
 
 
-def norm_silu(x: Float[Array, "B H W C"], dtype: DTypeLike, name: str) -> Float[Array, "B H W C"]:
+def norm_silu(
+    x: Float[Array, "B H W C"], dtype: DTypeLike, num_groups: int, name: str
+) -> Float[Array, "B H W C"]:
     """silu(norm(x)) in `dtype`; for the calling module, whose parameters the norm's are, called `name`."""
-    return nn.silu(GroupNorm(dtype, _NORM_EPS, name=name)(x))
+    return nn.silu(GroupNorm(dtype, _NORM_EPS, num_groups, name=name)(x))
 
 
 class ResBlock(nn.Module):
@@ -50,17 +52,23 @@ class ResBlock(nn.Module):
     Attributes:
       features: F.
       dtype: compute dtype; what is added up is float32.
+      num_groups: of channels that are normalised together.
     """
 
     features: int
     dtype: DTypeLike
+    num_groups: int = 32
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], e: Float[Array, "B E"]) -> Float[Array, "B H W F"]:
         """(1), float32; `e` is what the time has become."""
-        h = Conv(self.features, dtype=self.dtype, name="conv1")(norm_silu(x, self.dtype, "norm1"))
+        h = Conv(self.features, dtype=self.dtype, name="conv1")(
+            norm_silu(x, self.dtype, self.num_groups, "norm1")
+        )
         h = h + Dense(self.features, dtype=self.dtype, name="time")(e)[:, None, None]
-        h = Conv(self.features, dtype=self.dtype, name="conv2")(norm_silu(h, self.dtype, "norm2"))
+        h = Conv(self.features, dtype=self.dtype, name="conv2")(
+            norm_silu(h, self.dtype, self.num_groups, "norm2")
+        )
         if x.shape[-1] != self.features:
             x = Conv(self.features, kernel_size=1, dtype=self.dtype, name="shortcut")(x)
         return x.astype(jnp.float32) + h.astype(jnp.float32)
@@ -136,11 +144,13 @@ class Transformer(nn.Module):
       num_heads: a divisor of C.
       dtype: compute dtype; what is added up is float32.
       attention_backend: what computes the attention of all tokens to each other, where it can.
+      num_groups: of channels that are normalised together.
     """
 
     num_heads: int
     dtype: DTypeLike
     attention_backend: AttentionBackend
+    num_groups: int = 32
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], context: Float[Array, "B T D"]) -> Float[Array, "B H W C"]:
@@ -151,7 +161,7 @@ class Transformer(nn.Module):
         )
         linear = functools.partial(Dense, channels, dtype=self.dtype)
         norm = functools.partial(affine_norm, eps=_NORM_EPS)
-        h = GroupNorm(self.dtype, _TRANSFORMER_EPS, name="norm")(x)
+        h = GroupNorm(self.dtype, _TRANSFORMER_EPS, self.num_groups, name="norm")(x)
         y = linear(name="proj_in")(einops.rearrange(h, "b h w c -> b (h w) c"))
         y = y + Attention(self.num_heads, self.dtype, backend, name="attn1")(norm(name="norm1")(y))
         if context.shape[1] == 1:

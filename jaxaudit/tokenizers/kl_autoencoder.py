@@ -1,10 +1,11 @@
 """The KL autoencoders of latent diffusion: images to the Gaussian posterior of a latent, and back.
 
     [μ, log σ²] = conv1×1(encoder(x)),   log σ² clamped to [−30, 20]                          (1)
-    latent = scale · μ,  or  scale · (μ + σ n) for a draw                                     (2)
-    x̂ = decoder(conv1×1(latent / scale))                                                      (3)
+    latent = scale · (μ − shift),  or  scale · (μ + σ n − shift) for a draw                   (2)
+    x̂ = decoder(conv1×1(latent / scale + shift))                                              (3)
 
-`scale` brings latents to about unit variance; it belongs to the model that was trained on them.
+`scale` and `shift` bring latents to about unit variance and zero mean; they belong to the model that was
+trained on them. Later autoencoders have no 1×1 convolutions.
 Source: Rombach et al., "High-resolution image synthesis with latent diffusion models", CVPR 2022, §3.1.
 
 Axes: B batch, H and W pixels, h and w latent pixels, C channels of a latent,
@@ -35,10 +36,13 @@ class KLAutoencoderConfig:
       ch: channels of the first convolution.
       ch_mult: channels of each level in units of `ch`; the resolution halves between levels.
       num_res_blocks: ResBlocks per level of the encoder (the decoder has one more).
-      encoder_attention_levels: the encoder's levels with self-attention, 0 the full resolution. The middles
-        always have it, the decoder's levels never.
-      scale: of (2).
+      encoder_attention_levels: the encoder's levels with self-attention, 0 the full resolution. The
+        decoder's levels never have it.
+      scale, shift: of (2).
       image_size: height and width of the pictures, pixels.
+      num_groups: of channels that are normalised together.
+      mid_attention: whether the middles have self-attention.
+      quant_conv, post_quant_conv: whether (1) and (3) have a convolution.
     """
 
     latent_channels: int = 16
@@ -48,6 +52,11 @@ class KLAutoencoderConfig:
     encoder_attention_levels: tuple[int, ...] = (4,)
     scale: float = 0.2325
     image_size: int = 256
+    shift: float = 0.0
+    num_groups: int = 32
+    mid_attention: bool = True
+    quant_conv: bool = True
+    post_quant_conv: bool = True
 
     @property
     def latent_size(self) -> int:
@@ -73,6 +82,8 @@ class KLAutoencoder(nn.Module):
             "ch": config.ch,
             "ch_mult": config.ch_mult,
             "num_res_blocks": config.num_res_blocks,
+            "mid_attention": config.mid_attention,
+            "num_groups": config.num_groups,
             "dtype": self.dtype,
         }
         self.encoder = Encoder(
@@ -81,8 +92,10 @@ class KLAutoencoder(nn.Module):
             **shared,
         )
         self.decoder = Decoder(**shared)
-        self.quant_conv = Conv(2 * config.latent_channels, kernel_size=1)
-        self.post_quant_conv = Conv(config.latent_channels, kernel_size=1)
+        if config.quant_conv:
+            self.quant_conv = Conv(2 * config.latent_channels, kernel_size=1)
+        if config.post_quant_conv:
+            self.post_quant_conv = Conv(config.latent_channels, kernel_size=1)
 
     def __call__(self, images: Float[Array, "B H W 3"]) -> Float[Array, "B H W 3"]:
         """Reconstructions from the posterior mean, clamped to [-1, 1]."""
@@ -90,7 +103,8 @@ class KLAutoencoder(nn.Module):
 
     def moments(self, images: Float[Array, "B H W 3"]) -> Float[Array, "B h w M"]:
         """[μ, log σ²] of (1) before the clamp, not scaled, float32."""
-        return self.quant_conv(self.encoder(images).astype(jnp.float32))
+        features = self.encoder(images).astype(jnp.float32)
+        return self.quant_conv(features) if self.config.quant_conv else features
 
     def encode(
         self, images: Float[Array, "B H W 3"], key: Key[Array, " B"] | None = None
@@ -98,9 +112,9 @@ class KLAutoencoder(nn.Module):
         """Latents (2), float32: the posterior's mean, or with a key per image a draw."""
         moments = self.moments(images)
         if key is None:
-            return self.config.scale * posterior(moments)[0]
+            return self._scaled(posterior(moments)[0])
         shape = (*moments.shape[1:3], self.config.latent_channels)
-        return self.config.scale * sample(moments, jax.vmap(lambda k: jax.random.normal(k, shape))(key))
+        return self._scaled(sample(moments, jax.vmap(lambda k: jax.random.normal(k, shape))(key)))
 
     def decode(self, latents: Float[Array, "B h w C"]) -> Float[Array, "B H W 3"]:
         """Images [B,H,W,3] float32 of scaled latents (3), clamped to [-1, 1]."""
@@ -108,7 +122,13 @@ class KLAutoencoder(nn.Module):
 
     def reconstruct(self, latents: Float[Array, "B h w C"]) -> Float[Array, "B H W 3"]:
         """(3) without a clamp, float32."""
-        return self.decoder(self.post_quant_conv(latents / self.config.scale)).astype(jnp.float32)
+        latents = latents / self.config.scale + self.config.shift
+        if self.config.post_quant_conv:
+            latents = self.post_quant_conv(latents)
+        return self.decoder(latents).astype(jnp.float32)
+
+    def _scaled(self, latents: Float[Array, "B h w C"]) -> Float[Array, "B h w C"]:
+        return self.config.scale * (latents - self.config.shift)
 
 
 def posterior(

@@ -26,14 +26,15 @@ class ResBlock(nn.Module):
     """Two normalised 3×3 convolutions around a shortcut, which is a 1×1 convolution if C changes."""
 
     features: int
+    num_groups: int = 32
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W F"]:
         """The block's output, in `dtype`."""
-        h = nn.silu(GroupNorm(dtype=self.dtype, name="norm1")(x))
+        h = nn.silu(GroupNorm(self.dtype, num_groups=self.num_groups, name="norm1")(x))
         h = Conv(self.features, dtype=self.dtype, name="conv1")(h)
-        h = nn.silu(GroupNorm(dtype=self.dtype, name="norm2")(h))
+        h = nn.silu(GroupNorm(self.dtype, num_groups=self.num_groups, name="norm2")(h))
         h = Conv(self.features, dtype=self.dtype, name="conv2")(h)
         if x.shape[-1] != self.features:
             x = Conv(self.features, kernel_size=1, dtype=self.dtype, name="nin_shortcut")(x)
@@ -45,10 +46,12 @@ class AttnBlock(nn.Module):
 
     Attributes:
       fused_qkv: one 1×1 convolution `qkv` (VAR's tokenizer) or three, `q`, `k` and `v` (CompVis).
+      num_groups: see `GroupNorm`.
       dtype: compute dtype; the softmax runs in float32.
     """
 
     fused_qkv: bool = False
+    num_groups: int = 32
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -59,7 +62,7 @@ class AttnBlock(nn.Module):
         def pixelwise(name: str, features: int) -> Conv:
             return Conv(features, kernel_size=1, dtype=self.dtype, name=name)
 
-        h = GroupNorm(dtype=self.dtype, name="norm")(x)
+        h = GroupNorm(self.dtype, num_groups=self.num_groups, name="norm")(x)
         if self.fused_qkv:
             q, k, v = jnp.split(pixelwise("qkv", 3 * channels)(h), 3, axis=-1)
         else:
@@ -87,15 +90,16 @@ class _Level(nn.Module):
     num_blocks: int
     attention: bool
     fused_qkv: bool
+    num_groups: int
     resample: type[Downsample] | type[Upsample] | None
     dtype: DTypeLike
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w F"]:
         for i in range(self.num_blocks):
-            x = ResBlock(self.features, dtype=self.dtype, name=f"block_{i}")(x)
+            x = ResBlock(self.features, self.num_groups, self.dtype, name=f"block_{i}")(x)
             if self.attention:
-                x = AttnBlock(self.fused_qkv, dtype=self.dtype, name=f"attn_{i}")(x)
+                x = AttnBlock(self.fused_qkv, self.num_groups, self.dtype, name=f"attn_{i}")(x)
         if self.resample is not None:
             x = self.resample(dtype=self.dtype, name=self.resample.__name__.lower())(x)
         return x
@@ -106,14 +110,15 @@ class _Middle(nn.Module):
 
     attention: bool
     fused_qkv: bool
+    num_groups: int
     dtype: DTypeLike
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
-        x = ResBlock(x.shape[-1], dtype=self.dtype, name="block_1")(x)
+        x = ResBlock(x.shape[-1], self.num_groups, self.dtype, name="block_1")(x)
         if self.attention:
-            x = AttnBlock(self.fused_qkv, dtype=self.dtype, name="attn_1")(x)
-        return ResBlock(x.shape[-1], dtype=self.dtype, name="block_2")(x)
+            x = AttnBlock(self.fused_qkv, self.num_groups, self.dtype, name="attn_1")(x)
+        return ResBlock(x.shape[-1], self.num_groups, self.dtype, name="block_2")(x)
 
 
 class Encoder(nn.Module):
@@ -127,6 +132,7 @@ class Encoder(nn.Module):
       attention_levels: the levels whose ResBlocks are followed by attention (0 is the full resolution).
       mid_attention: whether the middle has attention.
       fused_qkv: see `AttnBlock`.
+      num_groups: see `GroupNorm`.
       dtype: compute dtype.
     """
 
@@ -137,6 +143,7 @@ class Encoder(nn.Module):
     attention_levels: tuple[int, ...] = ()
     mid_attention: bool = True
     fused_qkv: bool = False
+    num_groups: int = 32
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -149,12 +156,13 @@ class Encoder(nn.Module):
                 self.num_res_blocks,
                 level in self.attention_levels,
                 self.fused_qkv,
+                self.num_groups,
                 Downsample if level < len(self.ch_mult) - 1 else None,
                 self.dtype,
                 name=f"down_{level}",
             )(h)
-        h = _Middle(self.mid_attention, self.fused_qkv, self.dtype, name="mid")(h)
-        h = nn.silu(GroupNorm(dtype=self.dtype, name="norm_out")(h))
+        h = _Middle(self.mid_attention, self.fused_qkv, self.num_groups, self.dtype, name="mid")(h)
+        h = nn.silu(GroupNorm(self.dtype, num_groups=self.num_groups, name="norm_out")(h))
         return Conv(self.out_channels, dtype=self.dtype, name="conv_out")(h)
 
 
@@ -171,22 +179,24 @@ class Decoder(nn.Module):
     attention_levels: tuple[int, ...] = ()
     mid_attention: bool = True
     fused_qkv: bool = False
+    num_groups: int = 32
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, features: Float[Array, "B h w C"]) -> Float[Array, "B H W 3"]:
         """The pictures of `features`, not clamped, in `dtype`."""
         h = Conv(round(self.ch * self.ch_mult[-1]), dtype=self.dtype, name="conv_in")(features)
-        h = _Middle(self.mid_attention, self.fused_qkv, self.dtype, name="mid")(h)
+        h = _Middle(self.mid_attention, self.fused_qkv, self.num_groups, self.dtype, name="mid")(h)
         for level in reversed(range(len(self.ch_mult))):
             h = _Level(
                 round(self.ch * self.ch_mult[level]),
                 self.num_res_blocks + 1,
                 level in self.attention_levels,
                 self.fused_qkv,
+                self.num_groups,
                 Upsample if level > 0 else None,
                 self.dtype,
                 name=f"up_{level}",
             )(h)
-        h = nn.silu(GroupNorm(dtype=self.dtype, name="norm_out")(h))
+        h = nn.silu(GroupNorm(self.dtype, num_groups=self.num_groups, name="norm_out")(h))
         return Conv(self.out_channels, dtype=self.dtype, name="conv_out")(h)

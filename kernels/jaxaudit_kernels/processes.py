@@ -1,13 +1,15 @@
 """Processes of known models, each one declaration: signal, spread, times and what is predicted.
 
-    linear_beta, scaled_linear_beta, cosine     ᾱ_t = ∏_{s ≤ t} (1 − β_s), s = √ᾱ, σ = √(1 − ᾱ), in levels
+    linear_beta, scaled_linear_beta, cosine,    ᾱ_t = ∏_{s ≤ t} (1 − β_s), s = √ᾱ, σ = √(1 − ᾱ), in levels
+    listed_betas
     linear_flow                                 s = 1 − u, σ = m + (1 − m) u, u in [0, 1], at any level
 
 A diffusion of levels predicts the noise, v or the clean latents; a flow its velocity.
 
 A declaration is found by its name (`declared`), so that it can stand in a target's config.
 Sources: linear β: Ho et al. 2020 (arXiv 2006.11239). Cosine: Nichol & Dhariwal 2021 (arXiv 2102.09672),
-eq. 17. Scaled linear β: Rombach et al. 2022 (arXiv 2112.10752). Linear flows: Liu et al. 2023 (arXiv
+eq. 17. Scaled linear β: Rombach et al. 2022 (arXiv 2112.10752). Last levels without signal: Lin et al. 2024
+(arXiv 2305.08891), algorithm 1. Linear flows: Liu et al. 2023 (arXiv
 2209.03003); m = 1e-5: Dao et al. 2023 (arXiv 2307.08698); time of the data: Ma et al. 2024 (arXiv
 2401.08740).
 
@@ -32,14 +34,23 @@ Predicted = Literal["noise", "v", "clean"]
 
 
 def from_betas(
-    betas: Float64[np.ndarray, " T"], *, first_time: int = 0, predicts: Predicted = "noise"
+    betas: Float64[np.ndarray, " T"],
+    *,
+    first_time: int = 0,
+    predicts: Predicted = "noise",
+    ends_in_noise: bool = False,
 ) -> Process:
     """The diffusion with these β_t; the network is told t + `first_time`.
+
+    With `ends_in_noise`, s is shifted and stretched so that the first level stays and the last has no signal.
 
     Raises:
       ValueError: for an unknown prediction, and as `Process` does.
     """
     level = np.cumprod(1.0 - betas)
+    if ends_in_noise:
+        root = np.sqrt(level)
+        level = (root[0] * (root - root[-1]) / (root[0] - root[-1])) ** 2
     signal, spread = np.sqrt(level), np.sqrt(1.0 - level)
     predictions = {"noise": NOISE, "v": Prediction(-spread, signal), "clean": Prediction(1.0, 0.0)}
     if predicts not in predictions:
@@ -72,10 +83,16 @@ def cosine(num_levels: int = 1000, *, largest_beta: float = 0.999, **options: An
     return from_betas(np.array(betas), **options)
 
 
+def listed_betas(betas: Sequence[float], **options: Any) -> Process:
+    """β one by one."""
+    return from_betas(np.asarray(betas, np.float64), **options)
+
+
 def linear_flow(
     *,
     time_of: Literal["noise", "data"] = "noise",
     least_spread: float = 0.0,
+    largest_time: float = 1.0,
     noise_to_signal: Sequence[float] | Float64[np.ndarray, " T"] | None = None,
 ) -> Process:
     """The straight path from the data to noise, whose velocity is predicted.
@@ -84,6 +101,7 @@ def linear_flow(
       time_of: what the network's time 1 is, and where the velocity points: "noise" (rectified flow, LFM,
         DiT-MoE), or "data" (SiT).
       least_spread: m, of the data end (LFM: 1e-5).
+      largest_time: what the network is told instead of 1 (diffusers: 1000).
       noise_to_signal: σ / s of each level; by default that of `linear_beta`, so that a timestep is the same
         noise as for DiT.
 
@@ -101,14 +119,14 @@ def linear_flow(
     return Process(
         signal=1.0 - u,
         spread=least_spread + (1.0 - least_spread) * u,
-        times=time,
+        times=largest_time * time,
         predicts=Prediction(clean=-sign, noise=sign * (1.0 - least_spread)),
     )
 
 
 DECLARATIONS: dict[str, Callable[..., Process]] = {
     declaration.__name__: declaration
-    for declaration in (linear_beta, scaled_linear_beta, cosine, linear_flow)
+    for declaration in (linear_beta, scaled_linear_beta, cosine, listed_betas, linear_flow)
 }
 """The declarations by name."""
 

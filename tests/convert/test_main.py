@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 
 from checkpoints_convert import __main__ as program
 from jaxaudit.checkpoint import load_target, read_record
+from tests.diffusers_folders import write_dit
 from tests.golden import weights
 
 
@@ -122,6 +123,47 @@ def test_mistakes_are_one_message_and_exit_code_2(files, tmp_path, monkeypatch, 
     assert reason in printed.err
     assert "Traceback" not in printed.err
     assert printed.out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_diffusers_folder_with_a_lora(tmp_path, monkeypatch, capfd):
+    """Two halves of a change, each of rank one, so that scale, strength and layer all show."""
+    folder, layer = write_dit(tmp_path / "dit"), "transformer_blocks.1.attn1.to_k"
+    down, up = np.zeros((1, 64), np.float32), np.zeros((64, 1), np.float32)
+    down[0, 3], up[5, 0] = 2.0, 0.5
+    lora = {f"transformer.{layer}.lora_A.weight": down, f"transformer.{layer}.lora_B.weight": up}
+    save_file(lora, tmp_path / "lora.safetensors")
+    plain, changed = tmp_path / "plain", tmp_path / "changed"
+    assert run(monkeypatch, f"--diffusers={folder}", f"--out={plain}") == 0
+    options = [f"--lora={tmp_path}/lora.safetensors", "--lora_scale=0.5"]
+    assert run(monkeypatch, f"--diffusers={folder}", f"--out={changed}", *options) == 0
+    assert capfd.readouterr().err == ""
+    before, after = (load_target(out).params for out in (plain, changed))
+    differences = jax.tree.map(lambda one, other: np.abs(one - other).sum(), before, after)
+    assert sum(jax.tree.leaves(differences)) == pytest.approx(0.5)
+    kernel = after["generator"]["blocks_1"]["attn"]["qkv"]["kernel"]
+    assert kernel[3, 64 + 5] == before["generator"]["blocks_1"]["attn"]["qkv"]["kernel"][3, 64 + 5] + 0.5
+    assert read_record(changed)["provenance"]["lora"]["scale"] == 0.5
+    assert read_record(changed)["fingerprint"] != read_record(plain)["fingerprint"]
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (["--diffusers={here}"], "is no folder of a diffusers pipeline"),
+        (["--diffusers={here}", "--generator=a.pth"], "--generator has no meaning for --diffusers"),
+        (["--diffusers={here}", "--num_heads=3"], "--num_heads has no meaning for --diffusers"),
+        (
+            ["--family=var", "--generator=a", "--tokenizer=b", "--lora=c"],
+            "--lora has no meaning for --family=var",
+        ),
+        ([], "--family must have a value, or --diffusers"),
+    ],
+)
+def test_what_goes_with_a_folder(tmp_path, monkeypatch, capfd, given, reason):
+    arguments = [each.format(here=tmp_path) for each in given]
+    assert run(monkeypatch, *arguments, f"--out={tmp_path}/out") == 2
+    assert reason in capfd.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

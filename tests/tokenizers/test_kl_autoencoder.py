@@ -1,5 +1,6 @@
 """The KL autoencoder against outputs of three official implementations, closed forms and properties."""
 
+import dataclasses
 import functools
 
 import jax
@@ -135,3 +136,34 @@ def test_log_variance_is_clamped(case):
         np.testing.assert_allclose(drawn, nhwc(io["clamp_sample"]), rtol=1e-4, atol=1e-4)
     else:
         np.testing.assert_array_equal(posterior(moments)[1], nhwc(io["clamp_logvar"]))
+
+
+def test_autoencoders_of_later_models():
+    """Without 1×1 convolutions, as with ones that do nothing; latents shifted before they are scaled."""
+    fields = {
+        "latent_channels": 2,
+        "ch": 4,
+        "ch_mult": (1,),
+        "num_res_blocks": 1,
+        "encoder_attention_levels": (),
+    }
+    config = KLAutoencoderConfig(**fields, scale=2.0, image_size=4, num_groups=2, mid_attention=False)
+    later = KLAutoencoder(dataclasses.replace(config, shift=0.5, quant_conv=False, post_quant_conv=False))
+    images = jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (2, 4, 4, 3)), jnp.float32)
+    params = later.init(jax.random.key(0), images)["params"]
+    assert sorted(params) == ["decoder", "encoder"]
+    identity = {
+        name: {"kernel": jnp.eye(n)[None, None], "bias": jnp.zeros(n)}
+        for name, n in (("quant_conv", 4), ("post_quant_conv", 2))
+    }
+
+    def apply(model, params, x, method):
+        return model.apply({"params": params}, x, method=method)
+
+    whole, latents = KLAutoencoder(config), apply(later, params, images, "encode")
+    expected = apply(whole, params | identity, images, "encode")
+    np.testing.assert_allclose(latents, expected - 2.0 * 0.5, rtol=1e-5, atol=1e-5)
+    decoded = apply(later, params, latents, "reconstruct")
+    np.testing.assert_allclose(
+        decoded, apply(whole, params | identity, expected, "reconstruct"), rtol=1e-5, atol=1e-5
+    )
