@@ -3,13 +3,15 @@
 python -m checkpoints_convert --family=var --generator=var_d16.pth --tokenizer=vae_ch160v4096z32.pth --out=DIR
 """
 
-from checkpoints_convert import dit, mar, rar, uvit, var
+from checkpoints_convert import dit, ldm, mar, rar, sd, uvit, var
 from checkpoints_convert.records import Conversion
 
 CONVERSIONS: dict[str, Conversion] = {
     "dit": dit.CONVERSION,
+    "ldm": ldm.CONVERSION,
     "mar": mar.CONVERSION,
     "rar": rar.CONVERSION,
+    "sd": sd.CONVERSION,
     "uvit": uvit.CONVERSION,
     "var": var.CONVERSION,
 }

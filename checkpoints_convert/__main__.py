@@ -39,11 +39,19 @@ with cli.flag_group("What is converted"):
     )
     _GENERATOR = flags.DEFINE_string("generator", None, "Checkpoint file of a target's generator.")
     _TOKENIZER = flags.DEFINE_string("tokenizer", None, "Checkpoint file of its tokenizer.")
-    _WEIGHTS = flags.DEFINE_string("weights", None, "File with the weights of a feature extractor.")
+    _WEIGHTS = flags.DEFINE_string(
+        "weights",
+        None,
+        "File with the weights of a feature extractor; for a target whose file holds both, ema (the moving "
+        "average, default) or raw.",
+    )
     _VARIANT = flags.DEFINE_string(
         "variant",
         None,
         "The released model the files are; checks its shape and records its address and licence.",
+    )
+    _CONTEXT_LENGTH = flags.DEFINE_integer(
+        "context_length", None, "Tokens of a caption, where the shapes do not tell and they are not CLIP's 77."
     )
     _NUM_HEADS = flags.DEFINE_integer(
         "num_heads", None, "Attention heads, where the shapes do not tell and are those of no released model."
@@ -64,7 +72,11 @@ with cli.flag_group("Output"):
 @flags.multi_flags_validator(["family", "generator", "tokenizer", "weights"])
 def _check_files(values: Mapping[str, str | None]) -> bool:
     target, extractor = ("generator", "tokenizer"), ("weights",)
-    needed, useless = (extractor, target) if values["family"] in EXTRACTORS else (target, extractor)
+    needed, useless = (extractor, target) if values["family"] in EXTRACTORS else (target, ())
+    if values["family"] not in EXTRACTORS and values["weights"] not in (None, "ema", "raw"):
+        raise flags.ValidationError(
+            f"Flag --weights={values['weights']} must be ema or raw for --family={values['family']}."
+        )
     for name in needed:
         if values[name] is None:
             raise flags.ValidationError(f"Flag --{name} must have a value for --family={values['family']}.")
@@ -77,10 +89,10 @@ def _check_files(values: Mapping[str, str | None]) -> bool:
 def main(argv: Sequence[str]) -> None:
     """Converts what the flags name."""
     del argv
-    if _WEIGHTS.value is None:
-        _convert_target()
-    else:
+    if _FAMILY.value in EXTRACTORS:
         _convert_extractor(_WEIGHTS.value)
+    else:
+        _convert_target()
 
 
 def _convert_target() -> None:
@@ -88,7 +100,13 @@ def _convert_target() -> None:
     check_new_folder(_OUT.value)
     files = {flag.name: flag.value for flag in (_GENERATOR, _TOKENIZER) if flag.value is not None}
     converted = convert_files(
-        _FAMILY.value, files, variant=_VARIANT.value, num_heads=_NUM_HEADS.value, dtype=_DTYPE.value
+        _FAMILY.value,
+        files,
+        variant=_VARIANT.value,
+        num_heads=_NUM_HEADS.value,
+        context_length=_CONTEXT_LENGTH.value,
+        weights=_WEIGHTS.value,
+        dtype=_DTYPE.value,
     )
     record = save_target(
         _OUT.value,

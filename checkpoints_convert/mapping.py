@@ -7,6 +7,8 @@ A table is a tuple of rows `(pattern, path, transform)`:
              None where the tensor is no parameter of ours,
   transform  pure function of the tensor (any object with the array methods, so that it also acts on shapes).
 
+Rows with the same pattern share the tensor: each of them takes a part.
+
 Axes of the stored tensors: O output features, I input features, H W kernel height and width.
 """
 
@@ -73,6 +75,20 @@ def norm(pattern: str, path: str) -> Table:
     return _layer(pattern, path, "scale", keep)
 
 
+def linear_halves(pattern: str, first: str, second: str) -> Table:
+    """Rows of a linear layer that is two, one's outputs after the other's, with or without bias."""
+    return tuple(
+        (rf"{pattern}\.{key}", f"{path}/{name}", functools.partial(_half, transform, index))
+        for index, path in enumerate((first, second))
+        for key, name, transform in (("weight", "kernel", linear_kernel), ("bias", "bias", keep))
+    )
+
+
+def _half(transform: Transform, index: int, x: Any) -> Any:
+    size = x.shape[0] // 2
+    return transform(x[index * size : (index + 1) * size])
+
+
 def batch_norm(pattern: str, path: str) -> Table:
     """Rows of a batch normalisation with running statistics; the number of batches seen is dropped."""
     return (
@@ -93,7 +109,7 @@ def convert(state_dict: Mapping[str, Any], table: Table, abstract: Any, *, sourc
     Args:
       state_dict: {PyTorch key: array}, which is read here one after the other to see whether it is finite;
         `jax.ShapeDtypeStruct`s instead of arrays give the tree of shapes.
-      table: the rows; every key must match exactly one, and every parameter be reached by exactly one key.
+      table: the rows; every key must match one pattern, and every parameter be reached by exactly one row.
       abstract: nested dict of `jax.ShapeDtypeStruct`, the parameters the model wants.
       source: what the error message calls the checkpoint.
 
@@ -112,16 +128,16 @@ def convert(state_dict: Mapping[str, Any], table: Table, abstract: Any, *, sourc
     origin: dict[str, str] = {}
     for key, tensor in state_dict.items():
         try:
-            path, transform = _destination(key, rows)
-            if path is None:
-                transform(tensor)
-                continue
-            if path in origin:
-                raise _Problem("tensors with the same destination", f"like {origin[path]}")
-            if path not in wanted:
-                raise _Problem("tensors not part of the model", _shape(tensor))
-            origin[path] = key
-            filled[path] = _fit(tensor, transform, wanted[path])
+            for path, transform in _destinations(key, rows):
+                if path is None:
+                    transform(tensor)
+                    continue
+                if path in origin:
+                    raise _Problem("tensors with the same destination", f"like {origin[path]}")
+                if path not in wanted:
+                    raise _Problem("tensors not part of the model", _shape(tensor))
+                origin[path] = key
+                filled[path] = _fit(tensor, transform, wanted[path])
         except _Problem as problem:
             problems[problem.kind].append((key, problem.detail or _shape(tensor)))
     problems["parameters missing"] += [(path, _shape(wanted[path])) for path in wanted if path not in origin]
@@ -138,16 +154,16 @@ class _Problem(Exception):
         self.kind, self.detail = kind, detail
 
 
-def _destination(
+def _destinations(
     key: str, rows: list[tuple[re.Pattern, str | None, Transform]]
-) -> tuple[str | None, Transform]:
+) -> list[tuple[str | None, Transform]]:
+    """Where the tensor goes, and its transform there; all the rows share a pattern."""
     matches = [(m, path, transform) for regex, path, transform in rows if (m := regex.fullmatch(key))]
     if not matches:
         raise _Problem("tensors not part of the model")
-    if len(matches) > 1:
+    if len({match.re for match, _, _ in matches}) > 1:
         raise _Problem("tensors in more than one row of the table")
-    match, template, transform = matches[0]
-    return (None if template is None else match.expand(template)), transform
+    return [(path and match.expand(path), transform) for match, path, transform in matches]
 
 
 def _fit(tensor: Any, transform: Transform, want: jax.ShapeDtypeStruct) -> Any:

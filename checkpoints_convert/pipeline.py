@@ -13,7 +13,7 @@ from jax.typing import DTypeLike
 from checkpoints_convert import CONVERSIONS
 from checkpoints_convert.mapping import convert
 from checkpoints_convert.reading import read, sha256, unwrap
-from checkpoints_convert.records import Conversion, Part
+from checkpoints_convert.records import Conversion, Part, StateDict
 from checkpoints_convert.stored import StoredArray
 from jaxaudit.checkpoint.parameters import cast
 from jaxaudit.data.preprocessing import Preprocessing
@@ -49,6 +49,8 @@ def convert_files(
     *,
     variant: str | None = None,
     num_heads: int | None = None,
+    context_length: int | None = None,
+    weights: str | None = None,
     dtype: DTypeLike = jnp.float32,
 ) -> Converted:
     """Converts the checkpoint files of one target, which need not fit into memory.
@@ -60,6 +62,9 @@ def convert_files(
         are recorded; the weights themselves cannot be recognised.
       num_heads: attention heads, for families whose shapes keep no trace of them; default those of the
         released model with these shapes.
+      context_length: tokens of a caption, for families whose shapes keep no trace of them; default CLIP's.
+      weights: "ema" or "raw", for families whose state dicts hold both; default the moving average, where
+        there is one.
       dtype: of the floating parameters.
 
     Raises:
@@ -71,14 +76,26 @@ def convert_files(
     conversion, home = CONVERSIONS[family], get_family(family)
     if variant is not None and variant not in home.VARIANTS:
         raise unknown_name(f"{family} variant", variant, home.VARIANTS)
-    if num_heads is not None and not conversion.asks_heads:
-        raise InputError(f"num_heads={num_heads} is not needed: the shapes of a {family} checkpoint tell it.")
+    asked = {
+        "num_heads": conversion.asks_heads,
+        "context_length": conversion.asks_context_length,
+        "variant": conversion.asks_variant,
+    }
+    said = {"num_heads": num_heads, "context_length": context_length, "variant": variant}
+    for name in ("num_heads", "context_length"):
+        if said[name] is not None and not asked[name]:
+            raise InputError(
+                f"{name}={said[name]} is not needed: the shapes of a {family} checkpoint tell it."
+            )
+    if weights is not None and not any(weights in part.weights for part in conversion.parts.values()):
+        raise InputError(f"weights={weights} is not needed: a {family} checkpoint has one set of weights.")
     paths = {name: Path(files[name]) for name in conversion.parts}
     contents = {path: read(path) for path in dict.fromkeys(paths.values())}
     chosen = {name: _select(contents[path], conversion, name, path) for name, path in paths.items()}
-    states = {name: state for name, (_, state) in chosen.items()}
-    given = {"num_heads": num_heads} if conversion.asks_heads else {}
-    config = conversion.infer_config(states, **given)
+    states, sets = {}, {}
+    for name, part in conversion.parts.items():
+        states[name], sets[name] = _weights(part, chosen[name][1], weights, paths[name])
+    config = conversion.infer_config(states, **{name: said[name] for name in said if asked[name]})
     released = home.VARIANTS[variant] if variant is not None else None
     if variant is not None and released is not None:
         _check_variant(variant, released, config)
@@ -87,7 +104,7 @@ def convert_files(
     for name, part in conversion.parts.items():
         try:
             source = f"{paths[name]}, read as a {part.title},"
-            params[name] = convert(states[name], part.table, abstract[name], source=source)
+            params[name] = convert(states[name], part.rows(states[name]), abstract[name], source=source)
         except InputError as error:
             problems += [error.sentence, *error.details]
     if problems:
@@ -98,6 +115,7 @@ def convert_files(
             "url": released.sources[name] if released is not None else None,
             "sha256": sha256(path),
             "nesting": chosen[name][0],
+            **sets[name],
         }
         for name, path in paths.items()
     }
@@ -131,6 +149,18 @@ def _select(
     raise not_such(part, content, path)
 
 
+def _weights(
+    part: Part, state: StateDict, asked: str | None, path: Path
+) -> tuple[StateDict, dict[str, str]]:
+    """The set of weights that is asked for, or the first that is there, and what to record of it."""
+    if not part.weights:
+        return state, {}
+    for name, choose in part.weights.items():
+        if asked in (None, name) and (found := choose(state)) is not None:
+            return found, {"weights": name}
+    raise InputError(f"{path} has no {asked} weights of a {part.title}.")
+
+
 def not_such(part: Part, content: Mapping[str, Any], path: Path) -> InputError:
     """The error for a file that holds no such part: what it lacks and what it holds."""
     keys = [str(key) for key in content]
@@ -152,10 +182,10 @@ def find(content: Mapping[str, Any], part: Part) -> tuple[str, dict[str, StoredA
 
 def _check_variant(name: str, released: Variant, config: Mapping[str, Any]) -> None:
     differences = [
-        f"{part} {field} {found[field]} instead of {value}"
-        for part, found in config.items()
-        for field, value in released.config[part].items()
-        if found[field] != value
+        f"{part} {field} {found} instead of {value}"
+        for part, fields in released.config.items()
+        for field, value in fields.items()
+        if (found := config.get(part, {}).get(field)) != value
     ]
     if differences:
         raise InputError(f"The files do not hold {name}: {', '.join(differences)}.")

@@ -74,13 +74,22 @@ def sha256(path: str | Path) -> str:
 
 
 def unwrap(content: Mapping[str, Any], nesting: str) -> dict[str, StoredArray]:
-    """The tensors {key: array} at `nesting` ("/" between levels, "" for the top); {} if there are none."""
+    """The tensors {key: array} at `nesting` ("/" between levels, "" for the top); {} if there are none.
+
+    A last level that ends with a dot stands for the keys that begin with it, which lose it.
+    """
+    *levels, last = ["", *nesting.split("/")]
+    prefix = last if last.endswith(".") else ""
     inner: Any = content
-    for name in filter(None, nesting.split("/")):
+    for name in filter(None, levels if prefix else (*levels, last)):
         inner = inner.get(name) if isinstance(inner, Mapping) else None
     if not isinstance(inner, Mapping):
         return {}
-    return {key: value for key, value in inner.items() if isinstance(value, StoredArray)}
+    return {
+        key.removeprefix(prefix): value
+        for key, value in inner.items()
+        if isinstance(value, StoredArray) and key.startswith(prefix)
+    }
 
 
 def _in_memory(array: np.ndarray) -> StoredArray:

@@ -22,8 +22,12 @@ class Part:
     Attributes:
       title: what people call it, as in "VAR generator".
       landmarks: keys that every such state dict has, and together no other part.
-      nestings: where files keep the state dict, tried in order ("/" between levels, "" for the file itself).
+      nestings: where files keep the state dict, tried in order ("/" between levels, "" for the file itself, a
+        last level that ends with a dot for a prefix of the keys).
       table: the rows of `checkpoints_convert.mapping`.
+      depending: further rows of the table, where they depend on the state dict.
+      weights: {name: from the state dict to one set of its weights, None if it has none}, where one state
+        dict may hold several sets; the first that is there is taken unless another is asked for.
       raw: where files keep the raw weights of a training run whose moving average is wanted; a file with
         these alone is refused.
     """
@@ -31,8 +35,14 @@ class Part:
     title: str
     landmarks: tuple[str, ...]
     nestings: tuple[str, ...]
-    table: Table
+    table: Table = ()
+    depending: Callable[[StateDict], Table] = lambda state: ()
+    weights: Mapping[str, Callable[[StateDict], StateDict | None]] = dataclasses.field(default_factory=dict)
     raw: str | None = None
+
+    def rows(self, state: StateDict) -> Table:
+        """The table for this state dict."""
+        return (*self.table, *self.depending(state))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +55,9 @@ class Conversion:
         Raises InputError where they contradict each other or tell too little.
       asks_heads: whether the shapes keep no trace of the attention heads; `infer_config` then also takes
         `num_heads`.
+      asks_context_length: whether they keep none of the tokens of a caption; then also `context_length`.
+      asks_variant: whether they must be those of a released model, because they tell too little; then also
+        `variant`, the one that the files are said to be.
       preprocessing: config -> how a picture becomes the target's input.
     """
 
@@ -52,6 +65,8 @@ class Conversion:
     infer_config: Callable[..., dict[str, Any]]
     preprocessing: Callable[[Mapping[str, Any]], Preprocessing]
     asks_heads: bool = False
+    asks_context_length: bool = False
+    asks_variant: bool = False
 
 
 def count(state: StateDict, name: str) -> int:

@@ -100,7 +100,7 @@ def condition_arrays(
     labels = np.asarray(given)
     if not np.issubdtype(labels.dtype, np.integer):
         raise InputError(f"Labels of {labels.dtype} are no classes, which are integers.")
-    check_labels(labels, target.num_classes)
+    check_labels(labels, target.num_classes, has_null_label=target.has_null_label)
     return {"condition": labels.astype(np.int32)}
 
 

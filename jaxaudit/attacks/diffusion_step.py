@@ -87,7 +87,8 @@ class DiffusionStep(Step):
                     "have it as null_embedding)"
                 )
             if not target.context_shape and target.null_label is None:
-                return f"{target.name} is unconditional"
+                why = "has no null label" if target.num_classes else "is unconditional"
+                return f"{target.name} {why}"
         if ReconstructionError() in nodes and target.latent_shape[0] == target.preprocessing.image_size:
             return f"{target.name} has no autoencoder"
         return None

@@ -3,9 +3,10 @@
 Axes: H height, W width, S image_size.
 
 The official pipelines, in Pillow:
-  "lanczos", "bicubic"  torchvision's Resize and CenterCrop: the short side becomes `short_side`, the long
+  "lanczos", "bicubic", "bilinear"  torchvision's Resize and CenterCrop: the short side becomes `short_side`, the long
       side floor(short_side · long / short); the crop starts at round((length − S) / 2), ties to even.
       VAR: Lanczos, short_side = round(1.125 · S). RAR as audited by Kowalczuk et al. 2025: bicubic, S.
+      Latent diffusion as audited by Dubiński et al. 2025: bilinear, S.
   "adm"  (Dhariwal & Nichol 2021, guided-diffusion `center_crop_arr`): halve both sides with a box filter
       while the short side is at least twice `short_side`, resize bicubically by short_side / short (sides
       rounded), cut the central square (start floored); then CenterCrop to S where short_side > S.
@@ -22,7 +23,7 @@ from PIL import Image
 from jaxaudit.data.images import UnusableImageError
 from jaxaudit.errors import InputError, unknown_name
 
-Resize = Literal["lanczos", "bicubic", "adm", "none"]
+Resize = Literal["lanczos", "bicubic", "bilinear", "adm", "none"]
 _LARGEST_ZOOM = 4  # a picture enlarged further is mostly the filter's work
 
 
@@ -32,7 +33,7 @@ class Preprocessing:
 
     Attributes:
       image_size: height and width of the result, pixels.
-      resize: "lanczos" or "bicubic" (Pillow's antialiased filters, short side to `short_side`), "adm"
+      resize: "lanczos", "bicubic" or "bilinear" (Pillow's antialiased filters, short side to `short_side`), "adm"
         (repeated box halving, then bicubic; Dhariwal & Nichol 2021), or "none" (pictures must have the size).
       short_side: length of the short side after the resize, before the centre crop, pixels.
       low, high: the range [0, 255] is mapped to.
@@ -83,9 +84,7 @@ def resize_crop(
     if preprocessing.resize == "adm":
         picture = _adm_square(picture, short_side)
     else:
-        resample = {"lanczos": Image.Resampling.LANCZOS, "bicubic": Image.Resampling.BICUBIC}[
-            preprocessing.resize
-        ]
+        resample = Image.Resampling[preprocessing.resize.upper()]
         long_side = int(short_side * max(width, height) / min(width, height))
         shape = (short_side, long_side) if width <= height else (long_side, short_side)
         picture = _resize(picture, *shape, resample)

@@ -1,10 +1,18 @@
 """The model families: what turns parameters into a target; `Family` says what one is."""
 
 from jaxaudit.errors import unknown_name
-from jaxaudit.families import dit, mar, rar, uvit, var
+from jaxaudit.families import dit, ldm, mar, rar, sd, uvit, var
 from jaxaudit.families.contract import Family, Variant
 
-FAMILIES: dict[str, Family] = {"dit": dit, "mar": mar, "rar": rar, "uvit": uvit, "var": var}
+FAMILIES: dict[str, Family] = {
+    "dit": dit,
+    "ldm": ldm,
+    "mar": mar,
+    "rar": rar,
+    "sd": sd,
+    "uvit": uvit,
+    "var": var,
+}
 """Every family by name."""
 
 

@@ -1,4 +1,4 @@
-"""What the families of latent diffusion and flows share: a network beside a KL autoencoder, or alone.
+"""What the families of latent diffusion and flows share: a network beside an autoencoder, or alone.
 
 A config {"generator": ..., "tokenizer": None} is a model in pixel space: its latents are the images, and its
 parameters {"generator": ...}. Images are in [-1, 1] either way.
@@ -73,6 +73,9 @@ class DenoiserFamily:
         what the process says that it predicts, and the learned variance, if there is one.
       partition: how its parameters are split.
       process: declares the one the models are trained on, unless their config names another.
+      tokenizer: the autoencoder's config class.
+      autoencoder: (its config, dtype) -> module with `encode` and `decode`, as `KLAutoencoder` has them.
+      has_null_label: whether a model with labels has a null label.
     """
 
     name: str
@@ -80,6 +83,9 @@ class DenoiserFamily:
     network: Callable[..., nn.Module]
     partition: Rules
     process: Mapping[str, Any]
+    tokenizer: type = KLAutoencoderConfig
+    autoencoder: Callable[..., nn.Module] = KLAutoencoder
+    has_null_label: Callable[[Any], bool] = lambda config: True
 
     def build_target(
         self,
@@ -95,7 +101,7 @@ class DenoiserFamily:
     ) -> DiffusionTarget:
         """The target with these parameters, {"generator": ..., "tokenizer": ...}.
 
-        `config` holds the fields of the network's config under "generator" and those of `KLAutoencoderConfig`
+        `config` holds the fields of the network's config under "generator" and those of the autoencoder's
         under "tokenizer", or None there for a model in pixel space; "process" may declare another process
         than the family's. `dtype` is the compute dtype; parameters keep their own.
 
@@ -122,6 +128,7 @@ class DenoiserFamily:
             preprocessing=preprocessing,
             latent_shape=(generator.latent_size, generator.latent_size, generator.latent_channels),
             num_classes=generator.num_classes,
+            has_null_label=self.has_null_label(generator),
             context_shape=generator.context_shape,
             process=process,
             hidden_layers=wiring.mlp_layers(generator.blocks),
@@ -143,7 +150,7 @@ class DenoiserFamily:
         latents, time = spec((1, size, size, generator.latent_channels), jnp.float32), spec((1,), jnp.int32)
         shapes = {"generator": wiring.parameter_shapes(self.network(generator), latents, time, condition)}
         if tokenizer:
-            shapes["tokenizer"] = wiring.tokenizer_shapes(KLAutoencoder(tokenizer), tokenizer.image_size)
+            shapes["tokenizer"] = wiring.tokenizer_shapes(self.autoencoder(tokenizer), tokenizer.image_size)
         return shapes
 
     def released(
@@ -166,7 +173,7 @@ class DenoiserFamily:
         except ValueError as error:
             raise InputError(str(error)) from error
 
-    def _configs(self, config: Mapping[str, Any]) -> tuple[Any, KLAutoencoderConfig | None]:
+    def _configs(self, config: Mapping[str, Any]) -> tuple[Any, Any]:
         generator = from_dict(self.config, config["generator"])
         if config["tokenizer"] is None:
             if generator.latent_channels != 3:
@@ -175,7 +182,7 @@ class DenoiserFamily:
                     f"{generator.latent_channels}."
                 )
             return generator, None
-        tokenizer = from_dict(KLAutoencoderConfig, config["tokenizer"])
+        tokenizer = from_dict(self.tokenizer, config["tokenizer"])
         wiring.check_agreement(
             ("latent_channels", generator.latent_channels, "latent_channels", tokenizer.latent_channels),
             ("latent_size", generator.latent_size, "latent_size", tokenizer.latent_size),
@@ -187,14 +194,14 @@ class DenoiserFamily:
 def _functions(
     family: DenoiserFamily,
     generator: Any,
-    tokenizer: KLAutoencoderConfig | None,
+    tokenizer: Any,
     process: Process,
     dtype: np.dtype,
     backend: AttentionBackend,
     rows: int | None,
 ) -> DiffusionFunctions:
     denoiser = family.network(generator, dtype, backend)
-    autoencoder = KLAutoencoder(tokenizer, dtype) if tokenizer else None
+    autoencoder = family.autoencoder(tokenizer, dtype) if tokenizer else None
 
     def encode(
         params: Params, images: Float[Array, "B H W 3"], key: Key[Array, " B"] | None = None

@@ -49,6 +49,15 @@ def choose_backend(
     raise InputError(f"attention={choice!r}: {obstacle}; use 'auto' or 'xla'.")
 
 
+def narrow_enough(backend: AttentionBackend, *, dtype: DTypeLike, head_width: int) -> AttentionBackend:
+    """The backend chosen for a network, or XLA where that one refuses heads of this width.
+
+    For networks whose levels have heads of different widths: each level takes what it can.
+    """
+    refused = backend == "cudnn" and _cudnn_obstacle(jnp.dtype(dtype), head_width)
+    return "xla" if refused else backend
+
+
 def _obstacle(backend: AttentionBackend, platform: str, dtype: DTypeLike, head_width: int) -> str | None:
     """Why a backend cannot be used; None if it can."""
     if backend not in ("xla", _FUSED.get(platform)):

@@ -71,15 +71,17 @@ class TimeEmbedding(nn.Module):
     Attributes:
       width: F.
       dtype: compute dtype.
+      channels: number of sinusoids, even.
     """
 
     width: int
     dtype: DTypeLike
+    channels: int = _TIME_CHANNELS
 
     @nn.compact
     def __call__(self, t: Num[Array, "..."]) -> Float[Array, "... F"]:
         """The embedding of the times t, float32."""
         normal = nn.initializers.normal(0.02)
-        h = timestep_embedding(t, _TIME_CHANNELS)
+        h = timestep_embedding(t, self.channels)
         h = nn.silu(Dense(self.width, dtype=self.dtype, kernel_init=normal, name="mlp_0")(h))
         return Dense(self.width, dtype=self.dtype, kernel_init=normal, name="mlp_2")(h)

@@ -29,7 +29,8 @@ AnyArray = Array | np.ndarray
 HiddenLayers = Mapping[str, tuple[str, ...]]
 """{name: path in `params` of the linear map before the activation function}, the first layer first.
 
-The map's `kernel` [...,F] makes the F hidden units of the layer, one per channel of its last axis.
+The map's `kernel` [...,F] makes the F hidden units of the layer, one per channel of its last axis; in a gated
+layer it is the map of the values, not that of the gates.
 """
 Kind = Literal["discrete", "continuous", "diffusion"]
 """What a model generates: discrete tokens, continuous tokens, or latents by diffusion."""
@@ -48,6 +49,7 @@ class BaseTarget:
       functions: the pure functions over `params`.
       preprocessing: how a picture becomes the `images` of `encode`.
       num_classes: class labels are 0 .. num_classes - 1; 0 where labels are no condition.
+      has_null_label: whether the model has been trained without a class, too.
       context_shape: (T, D) of a caption's embedding, None where captions are no condition.
       embed_captions: B captions -> [B,T,D], the model's text encoder; None without one, then captions come
         embedded.
@@ -69,6 +71,7 @@ class BaseTarget:
     preprocessing: Preprocessing
     num_classes: int
     latent_shape: tuple[int, ...] | None
+    has_null_label: bool = True
     context_shape: tuple[int, int] | None = None
     embed_captions: Callable[[Sequence[str]], Float[np.ndarray, "B T D"]] | None = None
     tokens_per_step: tuple[int, ...] = ()
@@ -84,8 +87,8 @@ class BaseTarget:
 
     @property
     def null_label(self) -> int | None:
-        """The label of the unconditional view; None where labels are no condition."""
-        return self.num_classes or None
+        """The label of the unconditional view, `num_classes`; None where there is none."""
+        return self.num_classes or None if self.has_null_label else None
 
     @property
     def num_params(self) -> int:
@@ -115,7 +118,7 @@ class BaseTarget:
 
     def _labels(self, labels: Any) -> Int[Array, " B"]:
         given = np.asarray(labels)
-        check_labels(given, self.num_classes)
+        check_labels(given, self.num_classes, has_null_label=self.has_null_label)
         return jnp.asarray(given, jnp.int32)
 
 
@@ -125,16 +128,16 @@ def check_prefix(prefix: int, tokens_per_step: tuple[int, ...]) -> None:
         raise InputError(f"prefix={prefix} is not in 0..{len(tokens_per_step)}.")
 
 
-def check_labels(labels: Int[np.ndarray, " B"], num_classes: int) -> None:
+def check_labels(labels: Int[np.ndarray, " B"], num_classes: int, *, has_null_label: bool = True) -> None:
     """Raises InputError if a label is neither a class (0 .. num_classes - 1) nor the null label num_classes.
 
     An embedding lookup out of range would be clamped silently and score the wrong class.
     """
-    wrong = np.unique(labels[(labels < 0) | (labels > num_classes)])
+    wrong = np.unique(labels[(labels < 0) | (labels >= num_classes + has_null_label)])
     if wrong.size:
+        null = f"{num_classes} is its null label" if has_null_label else "it has no null label"
         raise InputError(
-            f"Label {wrong[0]} is out of range: the target has classes 0..{num_classes - 1} "
-            f"({num_classes} is its null label)."
+            f"Label {wrong[0]} is out of range: the target has classes 0..{num_classes - 1} ({null})."
         )
 
 

@@ -21,8 +21,9 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
+from jaxaudit.models.spatial import Conv
 from jaxaudit.models.variant import ModelVariant
-from jaxaudit.tokenizers.layers import Conv, Decoder, Encoder
+from jaxaudit.tokenizers.layers import Decoder, Encoder
 
 
 @dataclasses.dataclass(frozen=True)

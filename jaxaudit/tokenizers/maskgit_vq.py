@@ -27,9 +27,9 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+from jaxaudit.models.spatial import Conv, GroupNorm
 from jaxaudit.models.variant import ModelVariant
 from jaxaudit.tokenizers.codebook import look_up, nearest, raster
-from jaxaudit.tokenizers.layers import Conv, GroupNorm
 
 
 @dataclasses.dataclass(frozen=True)

@@ -28,9 +28,10 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from jaxaudit.errors import InputError
+from jaxaudit.models.spatial import Conv
 from jaxaudit.models.variant import ModelVariant
 from jaxaudit.tokenizers.codebook import look_up, nearest, raster
-from jaxaudit.tokenizers.layers import Conv, Decoder, Encoder
+from jaxaudit.tokenizers.layers import Decoder, Encoder
 from jaxaudit.tokenizers.resample import area, bicubic
 
 # φ of each scale where the nearest tick is an exact tie, which the rounding of the original decided.

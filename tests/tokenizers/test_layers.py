@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from jaxaudit.families.random_params import random_params
-from jaxaudit.tokenizers.layers import AttnBlock, Downsample, GroupNorm, Upsample
+from jaxaudit.models.spatial import GroupNorm, Upsample
+from jaxaudit.tokenizers.layers import AttnBlock, Downsample
 
 
 @pytest.mark.parametrize(("channels", "groups"), [(64, 32), (48, 16), (8, 8)])
