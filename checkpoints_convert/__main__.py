@@ -4,6 +4,11 @@ A target, to a directory for --target and `jaxaudit.load_target`:
 
   jaxaudit convert --family=var --generator=var_d16.pth --tokenizer=vae_ch160v4096z32.pth --out=DIR
 
+A model of captions, with the text encoder by which it embeds them (else captions must come embedded):
+
+  jaxaudit convert --family=var --generator=var_clip.pth --tokenizer=vae_ch160v4096z32.pth
+      --text_encoder=clip-vit-large-patch14 --out=DIR
+
 A feature extractor, to a file for `jaxaudit.feature_extractors.load_extractor`:
 
   jaxaudit convert --family=sscd --weights=sscd_disc_mixup.torchvision.pt --out=sscd.safetensors
@@ -21,6 +26,7 @@ from rich.text import Text
 from checkpoints_convert import CONVERSIONS
 from checkpoints_convert.extractors import EXTRACTORS, convert_extractor
 from checkpoints_convert.pipeline import Converted, convert_files, matching_variant
+from checkpoints_convert.text_encoders import add_text_encoder
 from jaxaudit import cli
 from jaxaudit.checkpoint import check_writable, save_target
 from jaxaudit.errors import InputError
@@ -39,6 +45,16 @@ with cli.flag_group("What is converted"):
     )
     _GENERATOR = flags.DEFINE_string("generator", None, "Checkpoint file of a target's generator.")
     _TOKENIZER = flags.DEFINE_string("tokenizer", None, "Checkpoint file of its tokenizer.")
+    _TEXT_ENCODER = flags.DEFINE_string(
+        "text_encoder",
+        None,
+        "CLIP's text encoder, for a model of captions: a checkpoint file, or its folder with config.json.",
+    )
+    _VOCABULARY = flags.DEFINE_string(
+        "vocabulary",
+        None,
+        "Folder of vocab.json and merges.txt; default: that of the text encoder.",
+    )
     _WEIGHTS = flags.DEFINE_string(
         "weights",
         None,
@@ -69,11 +85,19 @@ with cli.flag_group("Output"):
     _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace what is already there.")
 
 
-@flags.multi_flags_validator(["family", "generator", "tokenizer", "weights"])
+_TARGET_FILES, _CAPTION_FILES, _EXTRACTOR_FILES = (
+    ("generator", "tokenizer"),
+    ("text_encoder", "vocabulary"),
+    ("weights",),
+)
+
+
+@flags.multi_flags_validator(["family", *_TARGET_FILES, *_CAPTION_FILES, *_EXTRACTOR_FILES])
 def _check_files(values: Mapping[str, str | None]) -> bool:
-    target, extractor = ("generator", "tokenizer"), ("weights",)
-    needed, useless = (extractor, target) if values["family"] in EXTRACTORS else (target, ())
-    if values["family"] not in EXTRACTORS and values["weights"] not in (None, "ema", "raw"):
+    needed, useless = _TARGET_FILES, ()
+    if values["family"] in EXTRACTORS:
+        needed, useless = _EXTRACTOR_FILES, (*_TARGET_FILES, *_CAPTION_FILES)
+    elif values["weights"] not in (None, "ema", "raw"):
         raise flags.ValidationError(
             f"Flag --weights={values['weights']} must be ema or raw for --family={values['family']}."
         )
@@ -83,6 +107,8 @@ def _check_files(values: Mapping[str, str | None]) -> bool:
     for name in useless:
         if values[name] is not None:
             raise flags.ValidationError(f"Flag --{name} has no meaning for --family={values['family']}.")
+    if values["vocabulary"] is not None and values["text_encoder"] is None:
+        raise flags.ValidationError("Flag --vocabulary needs the --text_encoder that it belongs to.")
     return True
 
 
@@ -108,6 +134,10 @@ def _convert_target() -> None:
         weights=_WEIGHTS.value,
         dtype=_DTYPE.value,
     )
+    if _TEXT_ENCODER.value is not None:
+        converted = add_text_encoder(
+            converted, _TEXT_ENCODER.value, vocabulary=_VOCABULARY.value, dtype=_DTYPE.value
+        )
     record = save_target(
         _OUT.value,
         family=converted.family,
@@ -115,6 +145,7 @@ def _convert_target() -> None:
         params=converted.params,
         preprocessing=converted.preprocessing,
         provenance=converted.provenance,
+        vocabulary=converted.vocabulary,
         overwrite=_OVERWRITE.value,
     )
     _print_summary(converted, record)

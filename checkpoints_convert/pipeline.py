@@ -34,6 +34,7 @@ class Converted:
       preprocessing: how a picture becomes the target's input.
       provenance: "variant" and "licence" (None where not stated) and "sources": for each part the name,
         address (None where not known), sha256 and nesting of its file.
+      vocabulary: the folder of the vocabulary of its text encoder, None without one.
     """
 
     family: str
@@ -41,6 +42,7 @@ class Converted:
     params: Any
     preprocessing: Preprocessing
     provenance: Mapping[str, Any]
+    vocabulary: Path | None = None
 
 
 def convert_files(
@@ -124,9 +126,17 @@ def convert_files(
 
 
 def matching_variant(converted: Converted) -> str | None:
-    """The released variant with this config, None if there is none."""
+    """The released variant with this config, None if there is none; a text encoder may be there besides."""
     variants = get_family(converted.family).VARIANTS
-    return next((name for name, variant in variants.items() if variant.config == converted.config), None)
+    found = converted.config
+    return next(
+        (
+            name
+            for name, variant in variants.items()
+            if all(found.get(part) == config for part, config in variant.config.items())
+        ),
+        None,
+    )
 
 
 def _select(

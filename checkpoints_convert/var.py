@@ -29,6 +29,8 @@ GENERATOR: Table = (
     (r"attn_bias_for_masking", None, drop),
     *linear(r"word_embed", "word_embed"),
     (r"class_emb\.weight", "class_emb/embedding", keep),
+    *linear(r"cond_proj", "cond_proj"),  # VAR-CLIP
+    (r"noise\.weight", "noise", keep),
     (r"lvl_embed\.weight", "lvl_embed/embedding", keep),
     *linear(r"shared_ada_lin\.1", "shared_ada_lin_1"),
     (rf"{_BLOCK}\.(ada_gss)", rf"{_BLOCK_PATH}/\2", keep),
@@ -73,14 +75,19 @@ def infer_config(states: Mapping[str, StateDict]) -> dict[str, Any]:
       InputError: if a tensor that tells the shape is missing, or the two parts do not fit each other.
     """
     generator, tokenizer = states["generator"], states["tokenizer"]
-    classes, width = shape(generator, "class_emb.weight", 2)
+    if "cond_proj.weight" in generator:
+        width, context_dim = shape(generator, "cond_proj.weight", 2)
+        told = {"num_classes": 0, "context_dim": context_dim}
+    else:
+        classes, width = shape(generator, "class_emb.weight", 2)
+        told = {"num_classes": classes - 1}
     hidden, _ = shape(generator, "blocks.0.ffn.fc1.weight", 2)
     vocab, _ = shape(generator, "head.weight", 2)
     _, token_dim = shape(generator, "word_embed.weight", 2)
     scale_mul = "blocks.0.attn.scale_mul_1H11"
     cosine = scale_mul in generator
     config = VARConfig(
-        num_classes=classes - 1,
+        **told,
         depth=count(generator, "blocks"),
         width=width,
         # Without the scales per head nothing tells their number; VAR's heads are 64 wide.

@@ -25,6 +25,9 @@ VAR_CONFIG = {
         "patch_nums": [1, 2, 4], "attention": False,
     },
 }  # fmt: skip
+VAR_CLIP_CONFIG = VAR_CONFIG | {
+    "generator": VAR_CONFIG["generator"] | {"num_classes": 0, "context_dim": 6},
+}
 RAR_CONFIG = {
     "generator": {
         "num_classes": 10, "depth": 2, "width": 16, "num_heads": 2, "mlp_width": 32, "vocab_size": 24,
@@ -78,6 +81,12 @@ def unused(*arguments: Any) -> Any:
 def var_target() -> DiscreteTarget:
     """An untrained VAR on 8 x 8 pictures: 21 tokens of 24 codes."""
     return _target("var", VAR_CONFIG)
+
+
+@functools.cache
+def var_clip_target() -> DiscreteTarget:
+    """The same with captions, embeddings [1,6], in the place of classes."""
+    return _target("var", VAR_CLIP_CONFIG)
 
 
 @functools.cache

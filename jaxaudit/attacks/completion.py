@@ -1,8 +1,9 @@
 """Extraction: does a model, given the beginning of a training image, produce the rest of it?
 
     rank      one teacher-forced pass over an image: how much of it the model predicts (candidate scores)
-    complete  the image's first steps are kept, the model continues from its label, nothing is drawn at
-              random where it need not be: discrete tokens greedily, without guidance, with a key/value cache
+    complete  the image's first steps are kept, the model continues from its class or caption, nothing is
+              drawn at random where it need not be: discrete tokens greedily, without guidance, with a
+              key/value cache
 
 A completion close to the original image is an extraction. The candidate scores, higher = more memorised:
 
@@ -34,12 +35,13 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, Key
 
+from jaxaudit.attacks.condition import condition_arrays
 from jaxaudit.attacks.step import Rows
 from jaxaudit.errors import InputError, unknown_name
 from jaxaudit.runtime.mesh import mesh_of, replicated
 from jaxaudit.runtime.parallel import Parallelism, Pending, data_parallel
 from jaxaudit.runtime.partition import place
-from jaxaudit.targets import ContinuousFunctions, DiscreteFunctions, Params, Target, check_labels
+from jaxaudit.targets import ContinuousFunctions, DiscreteFunctions, Given, Params, Target
 from jaxaudit_kernels import draws
 from jaxaudit_kernels.memorization_scores import (
     greedy_matches,
@@ -59,7 +61,7 @@ _LARGEST_SHARE = 0.25  # of an image that a default prefix may give away
 class DiscreteExtraction:
     """What is computed for discrete tokens. Methods are jittable and take (params, key) and a batch.
 
-    Nothing is drawn; `seed` is not used.
+    Its "condition" are labels [B], or embeddings of captions [B,T,D]. Nothing is drawn; `seed` is not used.
     """
 
     functions: DiscreteFunctions
@@ -69,10 +71,10 @@ class DiscreteExtraction:
     prefix_tokens = (0, 1, 5, 14, 30)
 
     def rank(self, inputs: Inputs, batch: Rows) -> dict[str, Float[Array, " B"]]:
-        """{candidate score: [B]} of images [B,H,W,3] and labels [B]."""
+        """{candidate score: [B]} of images [B,H,W,3] and their condition."""
         params, _ = inputs
         tokens = self.functions.encode(params, batch["images"])
-        hidden = self.functions.hidden(params, tokens, batch["labels"])
+        hidden = self.functions.hidden(params, tokens, batch["condition"])
         matches = greedy_matches(hidden, *self.functions.head(params), tokens)
         scale = self.tokens_per_step[-1]
         last = scale if scale > 1 else min(_PUBLISHED_LAST, sum(self.tokens_per_step))
@@ -83,9 +85,9 @@ class DiscreteExtraction:
         return self.functions.encode(inputs[0], batch["images"])
 
     def complete(self, inputs: Inputs, batch: Rows, *, prefix: int) -> Float[Array, "B H W 3"]:
-        """Images in the target's range, from the first `prefix` steps of tokens [B,L] with labels [B]."""
+        """Images in the target's range, from the first `prefix` steps of tokens [B,L] and a condition."""
         params, _ = inputs
-        tokens = self.functions.complete(params, batch["tokens"], batch["labels"], prefix)
+        tokens = self.functions.complete(params, batch["tokens"], batch["condition"], prefix)
         return self.functions.decode(params, tokens)
 
 
@@ -100,13 +102,13 @@ class ContinuousExtraction:
     prefix_tokens = (0, 1, 2, 5)
 
     def rank(self, inputs: Inputs, batch: Rows) -> dict[str, Float[Array, " B"]]:
-        """{candidate score: [B]} of images [B,H,W,3] and labels [B]."""
+        """{candidate score: [B]} of images [B,H,W,3] and their condition."""
         params, key = inputs
         latents = self.functions.encode(params, batch["images"])
         order, length = self.order, sum(self.tokens_per_step)
         hidden = np.sort(order[: math.ceil(_HIDDEN * length)])
         positions = jnp.broadcast_to(jnp.asarray(hidden, jnp.int32), (len(latents), len(hidden)))
-        z = self.functions.conditions(params, latents, batch["labels"], positions)
+        z = self.functions.conditions(params, latents, batch["condition"], positions)
         predicted = self.functions.sample(params, z, draws.image_keys(key, batch["ids"]))
         published = published_latent_distance(latents, predicted, order, assumed=int(_HIDDEN * length))
         return {
@@ -119,11 +121,11 @@ class ContinuousExtraction:
         return self.functions.encode(inputs[0], batch["images"])
 
     def complete(self, inputs: Inputs, batch: Rows, *, prefix: int) -> Float[Array, "B H W 3"]:
-        """Images in the target's range, from the first `prefix` steps of latents [B,L,D] with labels [B]."""
+        """Images in the target's range, from the first `prefix` steps of latents [B,L,D] and a condition."""
         params, key = inputs
         latents, keys = batch["tokens"], draws.image_keys(key, batch["ids"])
         order = jnp.broadcast_to(jnp.asarray(self.order[::-1], jnp.int32), latents.shape[:2])
-        latents = self.functions.complete(params, latents, batch["labels"], prefix, order, keys)
+        latents = self.functions.complete(params, latents, batch["condition"], prefix, order, keys)
         return self.functions.decode(params, latents)
 
     @property
@@ -136,7 +138,7 @@ _EXTRACTIONS = {"discrete": DiscreteExtraction, "continuous": ContinuousExtracti
 
 
 class ExtractionAttack:
-    """Ranks and completes batch after batch; every result follows from the image, its label, id and the seed.
+    """Ranks and completes batch after batch; a result follows from the image, its condition, id and the seed.
 
     Args:
       target: from `jaxaudit.load_target`, of discrete or continuous tokens.
@@ -177,7 +179,7 @@ class ExtractionAttack:
     def rank(
         self,
         images: Float[np.ndarray, "B H W 3"],
-        labels: Int[np.ndarray, " B"],
+        condition: Given,
         *,
         ids: Sequence[Any] | np.ndarray,
         padded_size: int = 1,
@@ -185,14 +187,15 @@ class ExtractionAttack:
         """Starts a batch; its result is {candidate score: [B]}, higher = more memorised.
 
         Args:
-          images: [B,H,W,3] float32 in the target's range. labels: [B] classes.
+          images: [B,H,W,3] float32 in the target's range.
+          condition: classes [B], or embeddings of captions [B,T,D], as the target wants.
           ids: B names that stay with the images, from which their draws follow.
           padded_size: rows the batch is filled up to.
 
         Raises:
-          InputError: if a label is no class of the target.
+          InputError: if the condition has another shape, or a label is no class of the target.
         """
-        batch = {"images": np.asarray(images, np.float32), **self._conditions(labels, ids)}
+        batch = {"images": np.asarray(images, np.float32), **self._told(condition, ids)}
         return self._run(_Task(self._extraction, "rank"), batch, padded_size)
 
     def encode(self, images: Float[np.ndarray, "B H W 3"], *, padded_size: int = 1) -> Pending:
@@ -203,7 +206,7 @@ class ExtractionAttack:
     def complete(
         self,
         tokens: Int[np.ndarray, "B L"] | Float[np.ndarray, "B L D"],
-        labels: Int[np.ndarray, " B"],
+        condition: Given,
         prefix: int,
         *,
         ids: Sequence[Any] | np.ndarray,
@@ -217,7 +220,7 @@ class ExtractionAttack:
           InputError: if `prefix` is not in 0 .. steps of the target - 1.
         """
         check_prefixes((prefix,), self.target.tokens_per_step)
-        batch = {"tokens": np.asarray(tokens), **self._conditions(labels, ids)}
+        batch = {"tokens": np.asarray(tokens), **self._told(condition, ids)}
         return self._run(_Task(self._extraction, "complete", int(prefix)), batch, padded_size)
 
     def _run(self, task: _Task, batch: Mapping[str, np.ndarray], padded_size: int) -> Pending:
@@ -228,12 +231,9 @@ class ExtractionAttack:
         low, high = self.target.preprocessing.low, self.target.preprocessing.high
         return np.clip((np.asarray(images, np.float32) - low) / (high - low), 0, 1)
 
-    def _conditions(
-        self, labels: Int[np.ndarray, " B"], ids: Sequence[Any] | np.ndarray
-    ) -> dict[str, np.ndarray]:
-        labels = np.asarray(labels, np.int32)
-        check_labels(labels, self.target.num_classes)
-        return {"labels": labels, "ids": draws.id_numbers(ids)}
+    def _told(self, condition: Given, ids: Sequence[Any] | np.ndarray) -> dict[str, np.ndarray]:
+        told = condition_arrays(self.target, condition, len(ids))
+        return {"condition": told["condition"], "ids": draws.id_numbers(ids)}
 
 
 @dataclasses.dataclass(frozen=True)

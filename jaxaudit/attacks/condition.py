@@ -41,13 +41,18 @@ def condition_of(target: Target, batch: PictureBatch) -> Given:
 
 
 def null_context(target: Target, sources: Iterable[Source]) -> Float32[np.ndarray, "T D"] | None:
-    """The embedding of the empty caption, from sources that `resolve_condition` gave; None if none has it.
+    """What a model of captions is told where there is none; None if nobody knows it.
+
+    That is what the model has learned for it; or else the embedding of the empty caption, from sources that
+    `resolve_condition` gave or by the target's text encoder.
 
     Raises:
       InputError: if two sources have different ones.
     """
     if target.context_shape is None:
         return None
+    if target.null_context is not None:
+        return np.asarray(target.null_context, np.float32)
     sources = list(sources)
     stored = [each.embeddings for each in sources if each.embeddings is not None]
     found = [(each.where, each.null) for each in stored if each.null is not None]
@@ -70,7 +75,7 @@ def condition_arrays(
       target: what is conditioned.
       given: classes [B], embeddings of captions [B,T,D], or None.
       count: B.
-      null: the embedding of the empty caption.
+      null: the embedding of the empty caption; None: what the model has learned in its place, if it has.
 
     Raises:
       InputError: if one of them is missing, has another shape or is of no use, or a label is no class.
@@ -88,9 +93,13 @@ def condition_arrays(
                 f"not of shape {shape}."
             )
         condition = np.asarray(given, np.float32)
+        null = target.null_context if null is None else null
         if null is None:
             return {"condition": condition}
-        return {"condition": condition, "null": np.broadcast_to(np.float32(null), condition.shape)}
+        return {
+            "condition": condition,
+            "null": np.broadcast_to(np.asarray(null, np.float32), condition.shape),
+        }
     if not target.num_classes:
         if given is not None:
             raise InputError(f"{target.name} {_conditioned_on(target)}: labels must be None.")
@@ -110,7 +119,8 @@ def condition_spec(
     """`condition_arrays` of `count` pictures, as shapes and dtypes."""
     if target.context_shape:
         embeddings = jax.ShapeDtypeStruct((count, *target.context_shape), np.float32)
-        return {"condition": embeddings, **({"null": embeddings} if null_context else {})}
+        knows_null = null_context or target.null_path is not None
+        return {"condition": embeddings, **({"null": embeddings} if knows_null else {})}
     return {"condition": jax.ShapeDtypeStruct((count,), np.int32)} if target.num_classes else {}
 
 

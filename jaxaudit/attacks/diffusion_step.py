@@ -32,7 +32,7 @@ from jaxaudit.attacks.diffusion_graph import Cost, Run, Setting, cost, execute, 
 from jaxaudit.attacks.diffusion_measurements import ReconstructionError
 from jaxaudit.attacks.diffusion_nodes import Evaluation
 from jaxaudit.attacks.registry import Kind, Score, ScorePlan
-from jaxaudit.attacks.step import Outputs, Rows, Step
+from jaxaudit.attacks.step import Outputs, Rows, Step, no_null_context
 from jaxaudit.errors import InputError
 from jaxaudit.runtime.flops import count_flops
 from jaxaudit.runtime.rows import map_rows, rows_at_once
@@ -82,10 +82,7 @@ class DiffusionStep(Step):
         nodes = required(score.inputs, Setting(target.process, NUM_NOISES))
         if any(isinstance(node, Evaluation) and node.null for node in nodes):
             if target.context_shape and not null_context:
-                return (
-                    f"{target.name} reads captions, and null_context, that of none, is not given (sources "
-                    "have it as null_embedding)"
-                )
+                return no_null_context(target)
             if not target.context_shape and target.null_label is None:
                 why = "has no null label" if target.num_classes else "is unconditional"
                 return f"{target.name} {why}"

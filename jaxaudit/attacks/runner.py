@@ -60,7 +60,8 @@ def score(
       latents: instead of images, encoded as the target does, where it has latents (MAR, diffusion).
       noise: diffusion: instead of drawn noises; R noises, or one. The first serves all scores, all serve
         `denoising_loss`.
-      null_context: diffusion models of captions: the embedding of the empty caption, which `clid_*` need.
+      null_context: models of captions: the embedding of the empty caption, which `diff/*` and `clid_*` need;
+        default what the model has learned in its place, if it has.
       names: score names or patterns, see `jaxaudit.attacks.registry.get_scores`.
       access: "gray-box" leaves scores that need gradients of the model out of patterns.
       key: of stochastic scores; default `jax.random.key(0)`. Those of discrete tokens are deterministic.
@@ -75,6 +76,7 @@ def score(
     """
     if images is not None:
         check_images(images, target.preprocessing)
+    null_context = target.null_context if null_context is None else null_context
     given = {"access": access, "null_context": null_context is not None}
     plan = ScorePlan(make_step(target, names, options, **given).scores)
     kept = [name for name in plan.names if name not in plan.fitted]
@@ -118,7 +120,8 @@ class Scorer:
       key: of stochastic scores; default `jax.random.key(0)`.
       options: how stochastic scores are measured; None are the published attack's.
       access: "gray-box" leaves scores that need gradients of the model out of patterns.
-      null_context: [T,D], the embedding of the empty caption, for models of captions.
+      null_context: [T,D], the embedding of the empty caption, for models of captions; default what the model
+        has learned in its place, if it has.
       mesh: devices to spread a batch over; default those that hold the target's parameters.
       parallelism: "jit" or "pmap".
 
@@ -145,6 +148,7 @@ class Scorer:
         parallelism: Parallelism = "jit",
     ):
         self.target = target
+        null_context = target.null_context if null_context is None else null_context
         self.step = make_step(target, names, options, access=access, null_context=null_context is not None)
         self.plan = ScorePlan(self.step.scores)
         self.mesh = mesh = mesh or mesh_of(target.params)

@@ -6,6 +6,7 @@ equal share their compiled program. Called inside jit with (params, key) and a b
     images [B,H,W,3]    in the target's range; or latents, for targets that have them
     condition           what the images are conditioned on: classes [B] or embeddings of captions [B,T,D];
                         absent for an unconditional target
+    null                what stands for no condition, alike, for a model of captions
     ids    [B] uint32   a number that stays with the picture, from which its random draws follow
 
 it returns, row by row independent,
@@ -83,6 +84,14 @@ class Step:
         `inputs` and `batch` are those of a call, or `jax.ShapeDtypeStruct`s of their shapes.
         """
         return count_flops(self, inputs, batch)
+
+
+def no_null_context(target: Any) -> str:
+    """Why a model of captions cannot have a score that compares with no caption, where that is not known."""
+    return (
+        f"{target.name} reads captions, and null_context, that of none, is not given (sources have it as "
+        "null_embedding)"
+    )
 
 
 def side_by_side(*views: Shaped[Array, " B *rest"]) -> Shaped[Array, " VB *rest"]:

@@ -12,13 +12,13 @@ from typing import Any
 from jaxaudit.errors import InputError
 from jaxaudit.seals import files_sha256
 
-RECORD, PARAMS = "target.json", "params"
-"""The names of the record and, with a mark of their own, of the parameters."""
+RECORD, PARAMS, VOCABULARY = "target.json", "params", "vocabulary"
+"""The names of the record and, with a mark of their own, of the parameters and of a text encoder's files."""
 
 
-def described(directory: Path, params: Path) -> dict[str, dict[str, Any]]:
-    """Size and sha256 of every file of the parameters, by its place in the target."""
-    paths = list(_files(params))
+def described(directory: Path, *folders: Path) -> dict[str, dict[str, Any]]:
+    """Size and sha256 of every file of these folders of a target, by its place in it."""
+    paths = [path for folder in folders for path in _files(folder)]
     return {
         str(path.relative_to(directory)): {"bytes": path.stat().st_size, "sha256": found}
         for path, found in zip(paths, files_sha256(paths), strict=True)
@@ -67,7 +67,12 @@ def sync(path: Path) -> None:
 def leftovers(directory: Path) -> list[Path]:
     """What saves write to a directory beside its record; some of it may be in use."""
     mark = "[0-9a-f]" * 8
-    patterns = (f"{PARAMS}-{mark}", f"{PARAMS}-{mark}.orbax-*", f".{RECORD}.{mark}.partial")
+    patterns = (
+        f"{PARAMS}-{mark}",
+        f"{PARAMS}-{mark}.orbax-*",
+        f"{VOCABULARY}-{mark}",
+        f".{RECORD}.{mark}.partial",
+    )
     return [path for pattern in patterns for path in directory.glob(pattern)]
 
 

@@ -14,12 +14,14 @@ from jaxaudit.checkpoint.files import RECORD, check_files
 from jaxaudit.checkpoint.finding import find, released
 from jaxaudit.checkpoint.parameters import cast, restore, sharded
 from jaxaudit.checkpoint.record import read_sealed
+from jaxaudit.data.byte_pairs import read_vocabulary
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError, unknown_name
 from jaxaudit.families import FAMILIES, get_family
+from jaxaudit.families.captions import with_text_encoder
 from jaxaudit.families.random_params import random_params
 from jaxaudit.models.attention_backend import AttentionChoice, check_pieces
-from jaxaudit.paths import Location, as_place, in_bucket
+from jaxaudit.paths import Location, Place, as_place, in_bucket
 from jaxaudit.runtime.mesh import MODEL_AXIS
 from jaxaudit.runtime.partition import param_shardings
 from jaxaudit.runtime.placement import Placement
@@ -75,7 +77,7 @@ def load_target(
     shardings = param_shardings(abstract, family.PARTITION, mesh)
     params = restore(directory / record["params"], abstract, jnp.dtype(dtype), shardings)
     provenance = {**record["provenance"], "fingerprint": record["fingerprint"]}
-    return family.build_target(
+    target = family.build_target(
         str(name),
         record["config"],
         params,
@@ -85,6 +87,21 @@ def load_target(
         platform=mesh.devices.flat[0].platform,
         attention=attention,
     )
+    stored = record.get("vocabulary")
+    vocabulary = read_vocabulary(directory / stored) if stored else None
+    return with_text_encoder(target, record["config"], vocabulary, dtype=dtype)
+
+
+def find_vocabulary(name: Location) -> Place | None:
+    """The folder of the vocabulary of the target of that name or in that directory, None if it has none.
+
+    Raises:
+      InputError: as `load_target`; files are not hashed.
+    """
+    place = as_place(name)
+    directory = place if in_bucket(place) else find(name)
+    stored = read_sealed(directory).get("vocabulary")
+    return directory / stored if stored else None
 
 
 def read_record(name: Location) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def check_shapes(wanted: Params, found: Any, sentence: str) -> None:
 
 
 def fingerprint(record: Mapping[str, Any], params: Params) -> str:
-    """SHA-256 (hex) of family, config, preprocessing and every parameter."""
+    """SHA-256 (hex) of family, config, preprocessing and every parameter of a target without vocabulary."""
     digest = Fingerprint(record)
     for path, leaf in sorted(traverse_util.flatten_dict(params, sep="/").items()):
         digest.add(path, np.asarray(leaf))

@@ -33,6 +33,7 @@ class Record(msgspec.Struct, frozen=True):
     files: dict[str, File]
     sha256: str
     dtypes: list[str] = []  # targets of before do not say it
+    vocabulary: str | None = None  # of the text encoder, where there is one
 
 
 class File(msgspec.Struct, frozen=True):

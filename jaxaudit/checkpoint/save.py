@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from jaxaudit.checkpoint.files import (
     PARAMS,
     RECORD,
+    VOCABULARY,
     described,
     leftovers,
     remove_leftovers,
@@ -26,9 +28,12 @@ from jaxaudit.checkpoint.files import (
 from jaxaudit.checkpoint.parameters import Fingerprint, check_shapes, fingerprint, restore
 from jaxaudit.checkpoint.record import FORMAT, put_in_place
 from jaxaudit.checkpoint.writing import write
+from jaxaudit.data.byte_pairs import FILES, read_vocabulary
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
 from jaxaudit.families import get_family
+from jaxaudit.families.captions import check_vocabulary
+from jaxaudit.paths import Location, as_place
 from jaxaudit.seals import seal
 from jaxaudit.targets import Params
 
@@ -41,6 +46,7 @@ def save_target(
     params: Params,
     preprocessing: Preprocessing,
     provenance: Mapping[str, Any],
+    vocabulary: Location | None = None,
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Writes a target to `directory`, all of it or nothing.
@@ -54,20 +60,24 @@ def save_target(
         the memory of a few of them.
       preprocessing: how a picture becomes the target's input.
       provenance: JSON-able; where the weights came from (files and their sha256, licence, address).
+      vocabulary: the folder of vocab.json and merges.txt of its text encoder, which a config with one needs.
       overwrite: replace the target that is there; a directory that is no target is never replaced.
 
     Returns:
-      What `target.json` holds. `fingerprint` is a SHA-256 of the family, config, preprocessing and every
-      parameter: targets with the same one give the same scores. `files` has the size and SHA-256 of every
-      file, `sha256` is that of all the other fields.
+      What `target.json` holds. `fingerprint` is a SHA-256 of the family, config, preprocessing, every
+      parameter and the vocabulary: targets with the same one give the same scores. `files` has the size and
+      SHA-256 of every file, `sha256` is that of all the other fields.
 
     Raises:
-      InputError: if something is in the way, the parameters do not fit the config, or the disk refuses.
+      InputError: if something is in the way, the parameters or the vocabulary do not fit the config, or the
+        disk refuses.
     """
     directory = Path(directory).absolute()
     check_writable(directory, overwrite=overwrite)
     abstract = get_family(family).abstract_params(config)
     check_shapes(abstract, params, "The parameters do not fit their config")
+    check_vocabulary(config, None if vocabulary is None else read_vocabulary(vocabulary))
+    texts = {} if vocabulary is None else {name: (as_place(vocabulary) / name).read_bytes() for name in FILES}
     record = {
         "format": FORMAT,
         "jaxaudit_version": importlib.metadata.version("jaxaudit"),
@@ -80,7 +90,8 @@ def save_target(
     }
     digest = Fingerprint(record)
     kept = set(os.listdir(directory)) if directory.is_dir() else set()
-    replaces, new = RECORD in kept, directory / f"{PARAMS}-{uuid.uuid4().hex[:8]}"
+    replaces, mark = RECORD in kept, uuid.uuid4().hex[:8]
+    new, beside = directory / f"{PARAMS}-{mark}", directory / f"{VOCABULARY}-{mark}"
     try:
         directory.mkdir(parents=True, exist_ok=True)
         needed, free = sum(leaf.nbytes for leaf in jax.tree.leaves(params)), shutil.disk_usage(directory).free
@@ -89,12 +100,21 @@ def save_target(
                 f"{directory} needs {needed / 1e9:.2f} GB; its disk has {free / 1e9:.2f} GB free."
             )
         write(new, params, each=digest.add)
+        folders = [new]
+        if texts:
+            folders.append(beside)
+            record["vocabulary"] = beside.name
+            beside.mkdir()
+        for name, text in texts.items():
+            (beside / name).write_bytes(text)
+            digest.add(f"{VOCABULARY}/{name}", np.frombuffer(text, np.uint8))
         record["fingerprint"] = digest.hexdigest()
-        sync_folder(new)
+        for folder in folders:
+            sync_folder(folder)
         sync(directory)
-        record = seal({**record, "params": new.name, "files": described(directory, new)})
+        record = seal({**record, "params": new.name, "files": described(directory, *folders)})
         put_in_place(directory, record)
-        kept = {RECORD, new.name}
+        kept = {RECORD, *(folder.name for folder in folders)}
     except OSError as error:
         raise InputError(f"Cannot write {directory}: {error.strerror or error}.") from error
     finally:

@@ -27,6 +27,7 @@ from jaxaudit.configs import from_dict
 from jaxaudit.data.preprocessing import Preprocessing, Resize
 from jaxaudit.errors import InputError
 from jaxaudit.families import wiring
+from jaxaudit.families.captions import text_encoder_shapes
 from jaxaudit.families.contract import Variant
 from jaxaudit.models.attention_backend import AttentionBackend, AttentionChoice, choose_backend
 from jaxaudit.models.forward import forward
@@ -151,7 +152,7 @@ class DenoiserFamily:
         shapes = {"generator": wiring.parameter_shapes(self.network(generator), latents, time, condition)}
         if tokenizer:
             shapes["tokenizer"] = wiring.tokenizer_shapes(self.autoencoder(tokenizer), tokenizer.image_size)
-        return shapes
+        return shapes | text_encoder_shapes(config, generator.context_shape)
 
     def released(
         self, facts: ModelVariant, autoencoder: ModelVariant, *, scale: float, resize: Resize = "adm"

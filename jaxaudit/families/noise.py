@@ -87,15 +87,15 @@ def noisy_tokens(
     """The functions of discrete tokens with logits z + σ ε; `complete` must take the noise as a keyword."""
 
     def draw(
-        tokens: Int[Array, "B L"], labels: Int[Array, " B"], first: Any, count: int, size: int
+        tokens: Int[Array, "B L"], condition: Array, first: Any, count: int, size: int
     ) -> Float[Array, "B count V"]:
-        words = context_words(tokens, labels, steps, seed=noise.seed)
+        words = context_words(tokens, condition, steps, seed=noise.seed)
         return noise.std * keyed_normal(jax.lax.dynamic_slice_in_dim(words, first, count, axis=1), size)
 
-    def hidden(params: Params, tokens: Int[Array, "B L"], labels: Int[Array, " B"]) -> Float[Array, "B L E"]:
-        states = functions.hidden(params, tokens, labels)
+    def hidden(params: Params, tokens: Int[Array, "B L"], condition: Array) -> Float[Array, "B L E"]:
+        states = functions.hidden(params, tokens, condition)
         size = functions.head(params)[0].shape[1]
-        drawn = draw(tokens, labels, 0, tokens.shape[1], size)
+        drawn = draw(tokens, condition, 0, tokens.shape[1], size)
         return jnp.concatenate([states, drawn.astype(states.dtype)], axis=-1)
 
     def head(params: Params) -> tuple[Float[Array, "E V"], Float[Array, " V"]]:

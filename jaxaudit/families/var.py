@@ -1,5 +1,7 @@
 """VAR as an audit target: the multi-scale VQ tokenizer and the transformer over its tokens.
 
+VAR-CLIP is a VAR of captions: what it is told of one is the feature of CLIP's text encoder, of unit length.
+
 Axes: B batch, H and W pixels, L tokens, C width, V vocabulary, F hidden units of an MLP.
 """
 
@@ -18,6 +20,7 @@ from jaxtyping import Array, Float, Int
 
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.families import wiring
+from jaxaudit.families.captions import text_encoder_shapes
 from jaxaudit.families.contract import Variant
 from jaxaudit.families.noise import configured
 from jaxaudit.models import var
@@ -72,6 +75,8 @@ def build_target(
         functions=_functions(generator, tokenizer, jnp.dtype(dtype), backend, rows_at_once(platform)),
         preprocessing=preprocessing,
         num_classes=generator.num_classes,
+        context_shape=generator.context_shape,
+        null_path=("generator", "noise") if generator.context_dim else None,
         vocab_size=generator.vocab_size,
         tokens_per_step=generator.steps,
         hidden_layers=_hidden_layers(generator),
@@ -86,9 +91,13 @@ def abstract_params(config: Mapping[str, Any]) -> Params:
     generator, tokenizer = _configs(config)
     spec = jax.ShapeDtypeStruct
     inputs = spec((1, sum(generator.steps[1:]), generator.token_dim), jnp.float32)
+    told = spec((1,), jnp.int32)
+    if generator.context_shape:
+        told = spec((1, *generator.context_shape), jnp.float32)
     return {
-        "generator": wiring.parameter_shapes(var.VAR(generator), inputs, spec((1,), jnp.int32)),
+        "generator": wiring.parameter_shapes(var.VAR(generator), inputs, told),
         "tokenizer": wiring.tokenizer_shapes(multiscale_vq.MultiScaleVQ(tokenizer), tokenizer.image_size),
+        **text_encoder_shapes(config, generator.context_shape),
     }
 
 
@@ -129,31 +138,31 @@ def _functions(
     def decode(params: Params, tokens: Int[Array, "B L"]) -> Float[Array, "B H W 3"]:
         return map_rows(lambda tokens: codes(params).decode(tokens), tokens, rows=rows)
 
-    def hidden(params: Params, tokens: Int[Array, "B L"], labels: Int[Array, " B"]) -> Float[Array, "B L C"]:
-        def some(tokens: Array, labels: Array) -> Array:
-            return transformer(params).hidden(codes(params).var_input(tokens), labels)
+    def hidden(params: Params, tokens: Int[Array, "B L"], condition: var.Told) -> Float[Array, "B L C"]:
+        def some(tokens: Array, condition: Array) -> Array:
+            return transformer(params).hidden(codes(params).var_input(tokens), condition)
 
-        return map_rows(some, tokens, labels, rows=rows)
+        return map_rows(some, tokens, condition, rows=rows)
 
     def head(params: Params) -> tuple[Float[Array, "C V"], Float[Array, " V"]]:
         linear = params["generator"]["head"]
         return linear["kernel"].astype(dtype), linear["bias"].astype(jnp.float32)
 
     def activations(
-        params: Params, tokens: Int[Array, "B L"], labels: Int[Array, " B"]
+        params: Params, tokens: Int[Array, "B L"], condition: var.Told
     ) -> dict[str, Float[Array, "B L _"]]:
-        def some(tokens: Array, labels: Array) -> dict[str, Array]:
-            inputs, layers = (codes(params).var_input(tokens), labels), _hidden_layers(generator_config)
+        def some(tokens: Array, condition: Array) -> dict[str, Array]:
+            inputs, layers = (codes(params).var_input(tokens), condition), _hidden_layers(generator_config)
             return wiring.hidden_units(
                 generator, params["generator"], *inputs, layers=layers, method="hidden"
             )
 
-        return map_rows(some, tokens, labels, rows=rows)
+        return map_rows(some, tokens, condition, rows=rows)
 
     def complete(
         params: Params,
         tokens: Int[Array, "B L"],
-        labels: Int[Array, " B"],
+        condition: var.Told,
         prefix: int,
         noise: Callable[..., Float[Array, "B l V"]] | None = None,
     ) -> Int[Array, "B L"]:
@@ -167,7 +176,7 @@ def _functions(
                 inputs = jnp.concatenate([inputs, codes(params).next_input(f_hat, scale)], axis=1)
             if scale < prefix:
                 continue  # the whole prefix runs in one pass, with the first scale to predict
-            states, cache = transformer(params).advance(inputs, labels, cache, first=first, stop=scale + 1)
+            states, cache = transformer(params).advance(inputs, condition, cache, first=first, stop=scale + 1)
             logits = jnp.matmul(
                 states[:, -length:],
                 kernel,
@@ -178,7 +187,7 @@ def _functions(
             if noise is not None:
                 begin = sum(generator_config.steps[:scale])
                 before = jnp.concatenate([*chosen, jnp.zeros_like(tokens[:, begin:])], axis=1)
-                logits = logits + noise(before, labels, begin, length, logits.shape[-1])
+                logits = logits + noise(before, condition, begin, length, logits.shape[-1])
             chosen.append(jnp.argmax(logits, axis=-1).astype(jnp.int32))
             inputs, first = inputs[:, :0], scale + 1
         return jnp.concatenate(chosen, axis=1)

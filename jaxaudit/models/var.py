@@ -1,7 +1,8 @@
 """VAR: a transformer that predicts the tokens of one scale at once from all smaller scales.
 
-With c the class embedding and x the input of scale s (scale 1: c + pos_start; later ones: a linear map of
-the tokenizer's `next_input`), plus level and position embeddings, each block computes
+With c the embedding of the class, or a linear map of that of a caption, and x the input of scale s (scale 1:
+c + pos_start; later ones: a linear map of the tokenizer's `next_input`), plus level and position embeddings,
+each block computes
 
     γ₁, γ₂, σ₁, σ₂, β₁, β₂ = linear(silu(c))                      (own per block, or shared + ada_gss)     (1)
     x ← x + γ₁ · attention(norm(x) (1 + σ₁) + β₁)                                                          (2)
@@ -10,12 +11,14 @@ the tokenizer's `next_input`), plus level and position embeddings, each block co
     attention: softmax(τ q̂ k̂ᵀ) v over the keys of scales ≤ s, with q̂, k̂ of unit length and
                τ = min(e^scale_mul, 100)  (without attn_l2_norm: plain q, k and τ = 1 / (4 √d))            (4)
 
-Row n of the result predicts token n. Labels are never dropped; the null label is `num_classes`.
-Source: Tian et al., "Visual autoregressive modeling", NeurIPS 2024 (arXiv 2404.02905), §3 and appendix.
+Row n of the result predicts token n. Labels and captions are never dropped; the null label is `num_classes`,
+and `noise` is the embedding that stands for no caption.
+Source: Tian et al., "Visual autoregressive modeling", NeurIPS 2024 (arXiv 2404.02905), §3 and appendix; with
+captions Zhang et al., "VAR-CLIP", arXiv 2408.01181.
 
 Axes: B batch, L tokens of all scales, M those of all but the first; l tokens of the scales in one call,
 m those of them with an input, all but scale 0's; H heads, d head width, C width, P = 6 C, Z channels of a
-code, V vocabulary.
+code, V vocabulary, D channels of a caption's embedding.
 """
 
 from __future__ import annotations
@@ -41,6 +44,9 @@ from jaxaudit.models.layers import Dense, layer_norm
 from jaxaudit.models.mlp import MLP
 from jaxaudit.models.variant import ModelVariant
 
+Told = Int[Array, " B"] | Float[Array, "B 1 D"]
+"""Class labels, or embeddings of captions."""
+
 _PATCHES_256 = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16)
 _PATCHES_512 = (1, 2, 3, 4, 6, 9, 13, 18, 24, 32)
 
@@ -50,7 +56,8 @@ class VARConfig:
     """Shape of a VAR transformer.
 
     Attributes:
-      num_classes: class labels; one more embedding row is the null label.
+      num_classes: class labels; one more embedding row is the null label. 0: no labels.
+      context_dim: D, where captions take the place of labels; 0: no captions.
       depth: number of blocks.
       width: C.
       num_heads: H, a divisor of C.
@@ -62,10 +69,11 @@ class VARConfig:
       attn_l2_norm: cosine attention, see (4).
 
     Raises:
-      InputError: if the heads do not divide the width.
+      InputError: if the heads do not divide the width, or there are labels and captions, or neither.
     """
 
     num_classes: int = 1000
+    context_dim: int = 0
     depth: int = 16
     width: int = 1024
     num_heads: int = 16
@@ -79,6 +87,16 @@ class VARConfig:
     def __post_init__(self):
         if self.width % self.num_heads:
             raise InputError(f"num_heads={self.num_heads} does not divide width={self.width}.")
+        if bool(self.num_classes) == bool(self.context_dim):
+            raise InputError(
+                f"num_classes={self.num_classes}, context_dim={self.context_dim}: a VAR is told classes or "
+                "captions; one of them must be 0."
+            )
+
+    @property
+    def context_shape(self) -> tuple[int, int] | None:
+        """(1, D) of captions, None without."""
+        return (1, self.context_dim) if self.context_dim else None
 
     @property
     def steps(self) -> tuple[int, ...]:
@@ -196,19 +214,17 @@ class Block(nn.Module):
 
 
 class _HeadNorm(nn.Module):
-    """norm(x) (1 + σ) + β with σ, β = linear(silu(c)), before the linear head."""
+    """norm(x) (1 + σ) + β with σ, β = linear(silu(c)), before the linear head; `embedding` is c."""
 
     config: VARConfig
     dtype: DTypeLike
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "B l C"], class_embedding: Float[Array, "B C"]
-    ) -> Float[Array, "B l C"]:
+    def __call__(self, x: Float[Array, "B l C"], embedding: Float[Array, "B C"]) -> Float[Array, "B l C"]:
         config = self.config
         modulation = Dense(
             2 * config.width, dtype=self.dtype, kernel_init=_normal(config, 0.5), name="ada_lin_1"
-        )(nn.silu(class_embedding))
+        )(nn.silu(embedding))
         scale, shift = jnp.split(modulation[:, None], 2, axis=-1)
         return layer_norm(x) * (1 + scale) + shift
 
@@ -231,7 +247,11 @@ class VAR(nn.Module):
         config, normal = self.config, _normal(self.config)
         num_tokens, first = sum(config.steps), config.steps[0]
         self.word_embed = Dense(config.width, dtype=self.dtype, kernel_init=normal)
-        self.class_emb = nn.Embed(config.num_classes + 1, config.width, embedding_init=normal)
+        if config.context_dim:
+            self.cond_proj = Dense(config.width, dtype=self.dtype, kernel_init=normal)
+            self.noise = self.param("noise", normal, (1, config.context_dim), jnp.float32)
+        else:
+            self.class_emb = nn.Embed(config.num_classes + 1, config.width, embedding_init=normal)
         self.lvl_embed = nn.Embed(len(config.steps), config.width, embedding_init=normal)
         self.pos_start = self.param("pos_start", normal, (1, first, config.width), jnp.float32)
         self.pos_1LC = self.param("pos_1LC", normal, (1, num_tokens, config.width), jnp.float32)
@@ -241,21 +261,21 @@ class VAR(nn.Module):
         self.head_nm = _HeadNorm(config, self.dtype)
         self.head = Dense(config.vocab_size, dtype=self.dtype, kernel_init=_normal(config, 0.02))
 
-    def __call__(self, var_input: Float[Array, "B M Z"], labels: Int[Array, " B"]) -> Float[Array, "B L V"]:
+    def __call__(self, var_input: Float[Array, "B M Z"], condition: Told) -> Float[Array, "B L V"]:
         """Teacher-forced logits [B,L,V] float32; row n predicts token n."""
-        return self.head(self.hidden(var_input, labels))
+        return self.head(self.hidden(var_input, condition))
 
-    def hidden(self, var_input: Float[Array, "B M Z"], labels: Int[Array, " B"]) -> Float[Array, "B L C"]:
+    def hidden(self, var_input: Float[Array, "B M Z"], condition: Told) -> Float[Array, "B L C"]:
         """Teacher-forced hidden states [B,L,C], ready for the linear head.
 
-        `var_input` is the tokenizer's, for all scales but the first.
+        `var_input` is the tokenizer's, for all scales but the first; `condition` are labels or captions.
         """
-        return self.advance(var_input, labels, None, first=0, stop=len(self.config.steps))[0]
+        return self.advance(var_input, condition, None, first=0, stop=len(self.config.steps))[0]
 
     def advance(
         self,
         inputs: Float[Array, "B m Z"],
-        labels: Int[Array, " B"],
+        condition: Told,
         cache: Cache | None,
         *,
         first: int,
@@ -267,23 +287,23 @@ class VAR(nn.Module):
         comes from the scales before `first` (None if there are none).
         """
         config = self.config
-        class_embedding = self.class_emb(labels)
+        embedding = self.cond_proj(condition[:, 0]) if config.context_dim else self.class_emb(condition)
         x = self.word_embed(inputs)
         if first == 0:
-            x = jnp.concatenate([class_embedding[:, None] + self.pos_start, x], axis=1)
+            x = jnp.concatenate([embedding[:, None] + self.pos_start, x], axis=1)
         steps = config.steps[first:stop]
         begin = sum(config.steps[:first])
         levels = np.repeat(np.arange(first, stop), steps)
         x = x + self.lvl_embed(levels)[None] + self.pos_1LC[:, begin : begin + sum(steps)]
 
-        condition = class_embedding
+        modulation = embedding
         if config.shared_aln:
-            condition = _six(self.shared_ada_lin_1(nn.silu(class_embedding)))
+            modulation = _six(self.shared_ada_lin_1(nn.silu(embedding)))
         present = []
         for i, block in enumerate(self.blocks):
-            x, keys_values = block(x, condition, cache[i] if cache else None, steps)
+            x, keys_values = block(x, modulation, cache[i] if cache else None, steps)
             present.append(keys_values)
-        return self.head_nm(x, class_embedding).astype(self.dtype), tuple(present)
+        return self.head_nm(x, embedding).astype(self.dtype), tuple(present)
 
 
 def _released(depth: int, num_params: int, **options) -> ModelVariant:
@@ -301,5 +321,12 @@ VARIANTS: dict[str, ModelVariant] = {
     "var_d24": _released(24, 1_033_399_360),
     "var_d30": _released(30, 2_010_020_356),
     "var_d36": _released(36, 2_353_893_904, patch_nums=_PATCHES_512, shared_aln=True),
+    "var_clip_d16": ModelVariant(
+        config=VARConfig(num_classes=0, context_dim=768),
+        num_params=310_046_720,
+        source="https://github.com/daixiangzi/VAR-CLIP",
+        licence="MIT",
+    ),
 }
-"""The released models, for 256 px pictures (d36: 512 px), all on the same tokenizer weights."""
+"""The released models, for 256 px pictures (d36: 512 px), all on the same tokenizer weights. VAR-CLIP is told
+of a caption what CLIP ViT-L/14 makes of it, a feature of unit length."""

@@ -5,9 +5,9 @@ A target is a small frozen record: the parameters, the facts an attack needs, an
 themselves. Nothing outside `jaxaudit.families` knows which model family a target came from.
 """
 
-from jaxaudit.targets.base import AnyArray, HiddenLayers, Kind, Params, check_labels
+from jaxaudit.targets.base import AnyArray, Condition, Given, HiddenLayers, Kind, Params, check_labels
 from jaxaudit.targets.continuous import ContinuousFunctions, ContinuousTarget
-from jaxaudit.targets.diffusion import Condition, DiffusionFunctions, DiffusionTarget, Given
+from jaxaudit.targets.diffusion import DiffusionFunctions, DiffusionTarget
 from jaxaudit.targets.discrete import DiscreteFunctions, DiscreteTarget
 
 Target = DiscreteTarget | ContinuousTarget | DiffusionTarget

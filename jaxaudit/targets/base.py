@@ -1,6 +1,6 @@
 """What every kind of target has in common.
 
-Axes: B batch, H height, W width.
+Axes: B batch, H height, W width, T tokens and D channels of a caption's embedding.
 """
 
 from __future__ import annotations
@@ -32,6 +32,12 @@ HiddenLayers = Mapping[str, tuple[str, ...]]
 The map's `kernel` [...,F] makes the F hidden units of the layer, one per channel of its last axis; in a gated
 layer it is the map of the values, not that of the gates.
 """
+Condition = Int[Array, " B"] | Float[Array, "B T D"] | None
+"""What a model is conditioned on: class labels, embeddings of captions, or nothing."""
+
+Given = Int[AnyArray, " B"] | Float[AnyArray, "B T D"] | None
+"""The same, as a caller hands it over."""
+
 Kind = Literal["discrete", "continuous", "diffusion"]
 """What a model generates: discrete tokens, continuous tokens, or latents by diffusion."""
 
@@ -53,6 +59,8 @@ class BaseTarget:
       context_shape: (T, D) of a caption's embedding, None where captions are no condition.
       embed_captions: B captions -> [B,T,D], the model's text encoder; None without one, then captions come
         embedded.
+      null_path: path in `params` of the embedding [T,D] that a model of captions has learned for no caption;
+        None: that of the empty caption stands for none.
       tokens_per_step: how many tokens each step of generation makes, in order; () for a model that generates
         none.
       latent_shape: of the latents that stand for an image: (L, D) continuous tokens, or (h, w, c); None for
@@ -74,6 +82,7 @@ class BaseTarget:
     has_null_label: bool = True
     context_shape: tuple[int, int] | None = None
     embed_captions: Callable[[Sequence[str]], Float[np.ndarray, "B T D"]] | None = None
+    null_path: tuple[str, ...] | None = None
     tokens_per_step: tuple[int, ...] = ()
     hidden_layers: HiddenLayers = dataclasses.field(default_factory=dict)
     partition: Rules = ()
@@ -91,6 +100,11 @@ class BaseTarget:
         return self.num_classes or None if self.has_null_label else None
 
     @property
+    def null_context(self) -> Float[AnyArray, "T D"] | None:
+        """What a model of captions has learned to read where there is none; None: it has learned nothing."""
+        return None if self.null_path is None else _leaf(self.params, self.null_path)
+
+    @property
     def num_params(self) -> int:
         """Number of parameters, generator and tokenizer together."""
         return sum(leaf.size for leaf in jax.tree.leaves(self.params))
@@ -99,8 +113,7 @@ class BaseTarget:
     def hidden_widths(self) -> dict[str, int]:
         """{layer: F}, the number of units of every hidden layer, from the first to the last."""
         return {
-            name: functools.reduce(operator.getitem, (*path, "kernel"), self.params).shape[-1]
-            for name, path in self.hidden_layers.items()
+            name: _leaf(self.params, (*path, "kernel")).shape[-1] for name, path in self.hidden_layers.items()
         }
 
     def _activations(self, *inputs: Any) -> dict[str, Float[Array, "B N _"]]:
@@ -120,6 +133,28 @@ class BaseTarget:
         given = np.asarray(labels)
         check_labels(given, self.num_classes, has_null_label=self.has_null_label)
         return jnp.asarray(given, jnp.int32)
+
+    def _condition(self, condition: Given, batch: int) -> Condition:
+        shape = None if condition is None else np.shape(condition)
+        if self.num_classes:
+            if shape != (batch,):
+                raise InputError(f"The condition must be {batch} class labels, one per image.")
+            return self._labels(condition)
+        if self.context_shape:
+            if shape != (batch, *self.context_shape):
+                tokens, channels = self.context_shape
+                raise InputError(
+                    f"The condition must be embeddings of captions [{batch},{tokens},{channels}], "
+                    f"not {shape or 'None'}."
+                )
+            return jnp.asarray(condition, jnp.float32)
+        if condition is not None:
+            raise InputError("The model is unconditional; its condition must be None.")
+        return None
+
+
+def _leaf(params: Params, path: tuple[str, ...]) -> Any:
+    return functools.reduce(operator.getitem, path, params)
 
 
 def check_prefix(prefix: int, tokens_per_step: tuple[int, ...]) -> None:

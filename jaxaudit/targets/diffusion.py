@@ -15,15 +15,9 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxaudit.errors import InputError
-from jaxaudit.targets.base import AnyArray, Kind
+from jaxaudit.targets.base import AnyArray, Condition, Given, Kind
 from jaxaudit.targets.latents import LatentTarget
 from jaxaudit_kernels.process import Denoised, Process
-
-Condition = Int[Array, " B"] | Float[Array, "B T D"] | None
-"""What such a model is conditioned on: class labels, embeddings of captions, or nothing."""
-
-Given = Int[AnyArray, " B"] | Float[AnyArray, "B T D"] | None
-"""The same, as a caller hands it over."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,21 +98,3 @@ class DiffusionTarget(LatentTarget):
         if np.any(wrong := (levels < 0) | (levels >= count)):
             raise InputError(f"Level {levels[wrong].flat[0]} is not in 0..{count - 1}.")
         return jnp.asarray(levels, jnp.int32)
-
-    def _condition(self, condition: Given, batch: int) -> Condition:
-        shape = None if condition is None else np.shape(condition)
-        if self.num_classes:
-            if shape != (batch,):
-                raise InputError(f"The condition must be {batch} class labels, one per image.")
-            return self._labels(condition)
-        if self.context_shape:
-            if shape != (batch, *self.context_shape):
-                tokens, channels = self.context_shape
-                raise InputError(
-                    f"The condition must be embeddings of captions [{batch},{tokens},{channels}], "
-                    f"not {shape or 'None'}."
-                )
-            return jnp.asarray(condition, jnp.float32)
-        if condition is not None:
-            raise InputError("The model is unconditional; its condition must be None.")
-        return None

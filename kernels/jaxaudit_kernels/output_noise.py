@@ -1,14 +1,14 @@
 """Gaussian noise on a model's answers that follows from the question.
 
-    ε(c, t_<s, n) ~ N(0, I_V),   keyed by a hash of the label c, the tokens t of the steps before that of
-                                 token n, and n                                                            (1)
+    ε(c, t_<s, n) ~ N(0, I_V),   keyed by a hash of the label or caption c, the tokens t of the steps before
+                                 that of token n, and n                                                    (1)
 
 A model whose logits are z + σ ε gives equal answers to equal questions: asking again does not average the
 noise away, no answer depends on the batch it was computed in, and greedy generation agrees with teacher
 forcing token by token. The hash is the sum of one pseudo-random word per (position, token), as in Zobrist
 hashing, so that all prefixes of a sequence are hashed by one cumulative sum; two words make a key.
 
-Axes: B batch, L tokens, V vocabulary; ... any axes.
+Axes: B batch, L tokens, V vocabulary, T tokens and D channels of a caption; ... any axes.
 """
 
 from __future__ import annotations
@@ -24,13 +24,17 @@ _SALTS = (0x9E3779B9, 0x7F4A7C15)
 
 
 def context_words(
-    tokens: Int[Array, "B L"], labels: Int[Array, " B"], steps: Sequence[int], *, seed: int
+    tokens: Int[Array, "B L"],
+    condition: Int[Array, " B"] | Float[Array, "B T D"],
+    steps: Sequence[int],
+    *,
+    seed: int,
 ) -> UInt32[Array, "B L 2"]:
     """The hash in (1) of what each token is predicted from.
 
     Args:
       tokens: those of later steps than a token's own change nothing for it.
-      labels: classes.
+      condition: classes, or embeddings of captions.
       steps: numbers of tokens predicted together, in order.
       seed: of all the noise.
 
@@ -47,8 +51,8 @@ def context_words(
         place = _mix(positions + salt)
         each = _mix(tokens.astype(jnp.uint32) + place)
         before = jnp.pad(jnp.cumsum(each, axis=1, dtype=jnp.uint32), ((0, 0), (1, 0)))[:, starts]
-        label = _mix(labels.astype(jnp.uint32) + salt)[:, None]
-        words.append(_mix(_mix(before + label) + place))
+        told = _mix(_condition_word(condition, salt) + salt)[:, None]
+        words.append(_mix(_mix(before + told) + place))
     return jnp.stack(words, axis=-1)
 
 
@@ -63,14 +67,26 @@ def noise_words(
     noise: Float[Array, "... D"], labels: Int[Array, "..."], *, seed: int
 ) -> UInt32[Array, "... 2"]:
     """Keys from the bits of vectors float32 and from labels, for questions that are asked with a noise."""
-    bits = jax.lax.bitcast_convert_type(noise, jnp.uint32)
-    place = jnp.arange(noise.shape[-1], dtype=jnp.uint32).reshape((1,) * labels.ndim + (-1,))
     words = []
     for salt in _salts(seed):
-        each = _mix(bits + _mix(place + salt))
         label = _mix(labels.astype(jnp.uint32) + salt)
-        words.append(_mix(jnp.sum(each, axis=-1, dtype=jnp.uint32) + label))
+        words.append(_mix(_vector_word(noise, salt) + label))
     return jnp.stack(words, axis=-1)
+
+
+def _condition_word(
+    condition: Int[Array, " B"] | Float[Array, "B T D"], salt: UInt32[Array, ""]
+) -> UInt32[Array, " B"]:
+    if condition.ndim == 1:
+        return condition.astype(jnp.uint32)
+    return _vector_word(condition.astype(jnp.float32).reshape(len(condition), -1), salt)
+
+
+def _vector_word(x: Float[Array, "... D"], salt: UInt32[Array, ""]) -> UInt32[Array, "..."]:
+    """A hash of the bits of vectors float32."""
+    bits = jax.lax.bitcast_convert_type(x, jnp.uint32)
+    place = jnp.arange(x.shape[-1], dtype=jnp.uint32).reshape((1,) * (x.ndim - 1) + (-1,))
+    return jnp.sum(_mix(bits + _mix(place + salt)), axis=-1, dtype=jnp.uint32)
 
 
 def _salts(seed: int) -> list[UInt32[Array, ""]]:

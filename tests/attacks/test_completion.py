@@ -58,7 +58,7 @@ def test_ranking_latents_measures_what_hidden_tokens_are_drawn_as():
     latents = np.random.default_rng(0).normal(size=(5, 2, 10, 2)).astype(np.float32)
     hashes = np.array([zlib.crc32(name.encode()) for name in IDS], np.uint32)
     attack = ContinuousExtraction(functions, (1,) * 20, seed=0)
-    batch = {"images": jnp.asarray(latents), "labels": jnp.asarray(LABELS), "ids": hashes}
+    batch = {"images": jnp.asarray(latents), "condition": jnp.asarray(LABELS), "ids": hashes}
     scores = attack.rank((2.0, jax.random.key(7)), batch)
     order = np.random.RandomState(0).permutation(20)
     tokens, expected, published = latents.reshape(5, 20, 2), [], []

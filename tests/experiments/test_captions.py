@@ -1,4 +1,4 @@
-"""The programs on a model of captions: pictures in a folder, embeddings in a file beside it."""
+"""The programs on models of captions: pictures in a folder, beside them captions or their embeddings."""
 
 import json
 
@@ -7,11 +7,14 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
-from jaxaudit.checkpoint import save_target
-from jaxaudit.data import open_source
+from jaxaudit import score
+from jaxaudit.checkpoint import load_target, save_target
+from jaxaudit.data import open_source, preprocess
 from jaxaudit.evidence import Evidence, UnitMap
-from jaxaudit.results import AuditResults, LocalizationResults
-from tests import tiny
+from jaxaudit.families import get_family
+from jaxaudit.families.random_params import random_params
+from jaxaudit.results import AuditResults, ExtractionResults, LocalizationResults
+from tests import tiny, vocabulary
 from tests.experiments.captured import run
 from tests.results.round_trip import read_back
 
@@ -73,3 +76,83 @@ def test_text_alone_ends_in_one_sentence(data, tmp_path):
     assert "has captions as text, but the target is conditioned on embeddings" in process.stderr
     assert len(process.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+TEXT_ENCODER = {
+    "vocab_size": vocabulary.SIZE, "length": 8, "width": 6, "depth": 1, "num_heads": 2, "mlp_width": 8,
+    "feature_dim": 6, "end_token": vocabulary.SIZE - 1, "pad_token": 0,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory):
+    """Flags: a VAR-CLIP with a text encoder, and two folders of 36 pictures with their captions.txt."""
+    folder = tmp_path_factory.mktemp("text")
+    config = tiny.VAR_CLIP_CONFIG | {"text_encoder": TEXT_ENCODER}
+    save_target(
+        folder / "target",
+        family="var",
+        config=config,
+        params=random_params(get_family("var").abstract_params(config), seed=1),
+        preprocessing=tiny.DIGITS,
+        provenance={},
+        vocabulary=vocabulary.save(folder / "words"),
+    )
+    flags = {"target": folder / "target"}
+    for split in ("members", "nonmembers"):
+        source = open_source(f"digits:{split}[:36]")
+        (folder / split).mkdir()
+        lines = []
+        for i, sample in enumerate(map(source.load, range(36))):
+            Image.fromarray(sample.image).save(folder / split / f"{i}.png")
+            lines.append(f"{i}.png\ta photo of {sample.label}")
+        (folder / split / "captions.txt").write_text("\n".join(lines))
+        flags[split] = f"folder:{folder / split}"
+    return flags
+
+
+def test_captions_in_scores_out(text, tmp_path):
+    process = run("audit", **text, scores="diff/loss,cond/loss", batch_size=36, out=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert process.stderr == ""
+    results = read_back(tmp_path / "results.json", AuditResults)
+    assert set(results.membership.per_score) == {"diff/loss", "cond/loss"}
+    target = load_target(text["target"])
+    rows = Evidence.open(tmp_path / "evidence").read("members")
+    source = open_source(text["members"])
+    first = [source.load(source.ids.index(name)) for name in rows.sample_ids[:3]]
+    images = np.stack([preprocess(each.image, target.preprocessing) for each in first])
+    embeddings = target.embed_captions([each.caption for each in first])
+    expected = score(target, images, embeddings, names=["diff/loss"])["diff/loss"]
+    np.testing.assert_allclose(rows.scores["diff/loss"][:3], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_owner_of_captioned_pictures_gets_an_answer(text, tmp_path):
+    published, unpublished = text["members"], text["nonmembers"]
+    process = run(
+        "identify_data",
+        target=text["target"],
+        published=published,
+        unpublished=unpublished,
+        scores="diff/loss,cond/loss",
+        batch_size=36,
+        out=tmp_path,
+    )
+    assert process.returncode == 0, process.stderr
+    assert (tmp_path / "answer.html").exists()
+
+
+def test_completions_from_captions(text, tmp_path):
+    process = run(
+        "extract",
+        target=text["target"],
+        candidates=text["members"],
+        validation=text["nonmembers"],
+        top_k=5,
+        prefixes="1",
+        batch_size=36,
+        out=tmp_path,
+    )
+    assert process.returncode == 0, process.stderr
+    counts = read_back(tmp_path / "results.json", ExtractionResults).counts
+    assert (counts.status, counts.num_completed.candidates, counts.num_classes) == ("none", 5, 1)

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxaudit.attacks.completion import ExtractionAttack, check_prefixes
-from jaxaudit.attacks.condition import resolve_condition
+from jaxaudit.attacks.condition import condition_of, resolve_condition
 from jaxaudit.attacks.similarity import Similarity, pairwise
 from jaxaudit.audits.extraction.config import DEFAULTS, ExtractionConfig
 from jaxaudit.audits.extraction.ranking import Candidates
@@ -133,7 +133,11 @@ def complete_images(
     for batch in batches(chosen, range(len(chosen)), target.preprocessing, config.placement.batch_size):
         tokens = attack.encode(batch.images, padded_size=config.placement.batch_size).result()
         completed = attack.complete(
-            tokens, batch.labels, prefix, ids=batch.ids, padded_size=config.placement.batch_size
+            tokens,
+            condition_of(target, batch),
+            prefix,
+            ids=batch.ids,
+            padded_size=config.placement.batch_size,
         )
         originals.append(attack.to_unit(batch.images))
         completions.append(attack.to_unit(completed.result()))
@@ -163,8 +167,9 @@ def _complete(
     read = batches(pictures.source, rows, attack.target.preprocessing, batch_size)
     for batch in pictures.unchanged(read):
         tokens = attack.encode(batch.images, padded_size=batch_size).result()
+        condition = condition_of(attack.target, batch)
         pending = {
-            prefix: attack.complete(tokens, batch.labels, prefix, ids=batch.ids, padded_size=batch_size)
+            prefix: attack.complete(tokens, condition, prefix, ids=batch.ids, padded_size=batch_size)
             for prefix in prefixes
         }
         ids = np.array(batch.ids, np.str_)

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxaudit.attacks.completion import ExtractionAttack, check_score
-from jaxaudit.attacks.condition import resolve_condition
+from jaxaudit.attacks.condition import condition_of, resolve_condition
 from jaxaudit.audits.extraction.config import DEFAULTS, ExtractionConfig
 from jaxaudit.audits.extraction.shards import Columns, base_request, run_shards
 from jaxaudit.audits.pictures import Pictures, look
@@ -81,15 +81,17 @@ def rank_candidates(
 
     Args:
       target: what is attacked.
-      source: candidates; their labels are what the model is told.
+      source: candidates; their labels or captions are what the model is told. Without labels all are of one
+        class.
       config: see `ExtractionConfig`.
       directory: where the scores of all pictures are kept, so that a killed run goes on; None keeps nothing.
       progress: hears of pictures of this process.
       exclude: {id: digest} of pictures that must not be among them.
 
     Raises:
-      InputError: if the target or score does not fit, labels do not mean the target's classes, pictures
-        cannot be used or are excluded, a score is not finite, or `directory` holds another request.
+      InputError: if the target or score does not fit, labels do not mean the target's classes, captions are
+        missing, pictures cannot be used or are excluded, a score is not finite, or `directory` holds another
+        request.
     """
     attack = config.attack(target)
     score = config.score or attack.scores[0]
@@ -124,7 +126,8 @@ def _rank(
     """The columns of some rows."""
 
     def submit(batch: PictureBatch) -> Pending:
-        return attack.rank(batch.images, batch.labels, ids=batch.ids, padded_size=batch_size)
+        condition = condition_of(attack.target, batch)
+        return attack.rank(batch.images, condition, ids=batch.ids, padded_size=batch_size)
 
     read = batches(pictures.source, rows, attack.target.preprocessing, batch_size)
     ids, labels, digests, parts = [], [], [], []  # of the pictures no more is kept

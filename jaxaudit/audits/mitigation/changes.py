@@ -14,7 +14,7 @@ from jaxaudit.attacks.mitigation import (
     noisy_config,
     scale_units,
 )
-from jaxaudit.checkpoint import read_record, save_target
+from jaxaudit.checkpoint import find_vocabulary, read_record, save_target
 from jaxaudit.errors import InputError, unknown_name
 from jaxaudit.evidence import UnitMap
 from jaxaudit.targets import Target
@@ -102,4 +102,5 @@ def save_mitigated(directory: str | Path, target: Target, *, original: str | Pat
             "made_from": record["fingerprint"],
             "mitigations": changes,
         },
+        vocabulary=find_vocabulary(original),
     )
