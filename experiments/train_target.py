@@ -9,6 +9,7 @@ OUT-training, which belongs to these very pictures, labels, sizes, steps and see
 there, and any other is refused.
 """
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from jaxaudit.attacks.condition import condition_of, null_context, resolve_condi
 from jaxaudit.audits.pictures import Pictures, look
 from jaxaudit.checkpoint import check_writable, save_target
 from jaxaudit.data import Source, batches, open_source
+from jaxaudit.data.byte_pairs import write_vocabulary
 from jaxaudit.errors import InputError
 from jaxaudit.outputs import check_new_folder
 from jaxaudit.runtime.progress import Progress
@@ -95,7 +97,7 @@ def main(argv: Sequence[str]) -> None:
             others, unseen = _read(held_out, job.target, progress)
             _check_unseen(others, pictures)
     with reported(console, "Preparing", unit="steps") as progress:
-        params = TRAINERS[job.family].train(
+        trained = TRAINERS[job.family].train(
             job.recipe,
             training,
             directory=out.with_name(f"{out.name}-training"),
@@ -104,20 +106,25 @@ def main(argv: Sequence[str]) -> None:
             init=job.init,
             progress=progress,
         )
-    record = save_target(
-        out,
-        family=job.family,
-        config=job.config,
-        params=params,
-        preprocessing=job.target.preprocessing,
-        provenance={
-            "trained_on": {**pictures.request, "images": len(training.images)},
-            "seed": seed,
-            **{f"{stage}_steps": schedule.steps for stage, schedule in job.recipe.schedules.items()},
-            **job.origin,
-        },
-        overwrite=_OVERWRITE.value,
-    )
+    provenance = {
+        "trained_on": {**pictures.request, "images": len(training.images)},
+        "seed": seed,
+        **{f"{stage}_steps": schedule.steps for stage, schedule in job.recipe.schedules.items()},
+        **job.origin,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        if job.vocabulary is not None:
+            write_vocabulary(folder, job.vocabulary)
+        record = save_target(
+            out,
+            family=job.family,
+            config=job.config,
+            params={**job.params, **trained},
+            preprocessing=job.target.preprocessing,
+            provenance=provenance,
+            vocabulary=None if job.vocabulary is None else folder,
+            overwrite=_OVERWRITE.value,
+        )
     console.print(
         f"{out}: {record['num_params']:,} parameters, trained on {len(training.images)} pictures.",
         soft_wrap=True,
@@ -130,7 +137,12 @@ def _job(source: Source, sides: Sequence[int]) -> Job:
         options["process"] = {"name": _PROCESS.value}
     if _INIT.value is None:
         return new_job(
-            _FAMILY.value, source, short_side=min(sides, default=0), captions=_CAPTIONS.value, **options
+            _FAMILY.value,
+            source,
+            short_side=min(sides, default=0),
+            captions=_CAPTIONS.value,
+            seed=flags.FLAGS.seed,
+            **options,
         )
     for name, flag in (("family", _FAMILY), ("captions", _CAPTIONS)):
         if flag.present:

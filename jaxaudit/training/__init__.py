@@ -15,13 +15,14 @@ gently, and the tokenizer stays as it is.
 
 from types import ModuleType
 
-from jaxaudit.training import dit, mar, rar, uvit, var
+from jaxaudit.training import dit, mar, rar, sd, uvit, var
 from jaxaudit.training.stages import PictureSet
 
 TRAINERS: dict[str, ModuleType] = {
     "dit": dit,
     "mar": mar,
     "rar": rar,
+    "sd": sd,
     "uvit": uvit,
     "var": var,
 }

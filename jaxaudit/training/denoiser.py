@@ -44,7 +44,8 @@ from jaxaudit_kernels.learned_variance import training_losses
 from jaxaudit_kernels.process import add_noise, network_input, noise_levels
 from jaxaudit_kernels.processes import declared
 
-_CHANNELS = 3
+CHANNELS = 3
+"""Of a pixel."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Shape:
             "width": self.width,
             "num_heads": self.width // 32,
             "latent_size": self.image_size,
-            "latent_channels": _CHANNELS,
+            "latent_channels": CHANNELS,
             "patch_size": max(2, self.image_size // 16),  # 16 tokens or more
         }
 

@@ -9,14 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from jaxaudit.checkpoint import load_target, read_record
+from jaxaudit.checkpoint import find_vocabulary, load_target, read_record
+from jaxaudit.configs import to_dict
 from jaxaudit.data import UNKNOWN_LABEL, Source, UnusableImageError
+from jaxaudit.data.byte_pairs import Vocabulary, read_vocabulary
 from jaxaudit.errors import InputError
 from jaxaudit.families import get_family
+from jaxaudit.families.captions import TEXT_ENCODER, with_text_encoder
 from jaxaudit.targets import Params, Target
 from jaxaudit.training import TRAINERS
 from jaxaudit.training.defaults import default_image_size, for_pictures
 from jaxaudit.training.stages import Recipe
+from jaxaudit.training.text import SmallTextEncoder, small_text_encoder
 
 _LOOKED_AT = 64  # pictures whose size decides
 
@@ -29,20 +33,30 @@ class Job:
       family: of the model.
       recipe: how it is trained.
       config: of the target.
-      target: what it will be; of a new one, parameters are shapes alone.
-      init: parameters to begin with, None for random ones.
-      origin: where they come from, JSON-able, for the provenance.
+      target: what it will be, as far as pictures and captions are concerned.
+      params: those that are there already: all of a target that is trained further, the text encoder of a new
+        one.
+      vocabulary: of the text encoder, None without one.
+      origin: where `params` come from, JSON-able, for the provenance.
     """
 
     family: str
     recipe: Recipe
     config: Mapping[str, Any]
     target: Target
-    init: Params | None = None
+    params: Params = dataclasses.field(default_factory=dict)
+    vocabulary: Vocabulary | None = None
     origin: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
+    @property
+    def init(self) -> Params | None:
+        """What training begins with, None for random parameters."""
+        return self.params if "generator" in self.params else None
 
-def new_job(family: str, source: Source, *, short_side: int, captions: bool = False, **options: Any) -> Job:
+
+def new_job(
+    family: str, source: Source, *, short_side: int, captions: bool = False, seed: int = 0, **options: Any
+) -> Job:
     """A small model of a family.
 
     Args:
@@ -50,24 +64,27 @@ def new_job(family: str, source: Source, *, short_side: int, captions: bool = Fa
       source: the pictures; their number decides how many steps are taken, their labels how many classes there
         are, unless the options do.
       short_side: of the smallest picture, pixels.
-      captions: whether captions are the condition, not classes.
+      captions: whether captions are the condition, not classes: stored embeddings, or text, for which the
+        model gets a small text encoder.
+      seed: of the text encoder.
       options: of the family's `small_recipe`.
 
     Raises:
       InputError: if an option is none of this family or does not fit, or classes or captions are not known.
     """
-    trainer = TRAINERS[family]
+    trainer, text = TRAINERS[family], None
+    options = {"image_size": default_image_size(short_side), **options}
     if captions:
-        options |= {"context_shape": _context_shape(source), "num_classes": 0}
-    options = {"image_size": default_image_size(short_side), "num_classes": None} | options
-    if options["num_classes"] is None:
+        text = _text_encoder(source, seed)
+        options |= {"num_classes": 0, "context_shape": text.config.context_shape if text else _stored(source)}
+    elif "num_classes" not in options:
         options["num_classes"] = _num_classes(source)
     _check_options(trainer.small_recipe, options, f"family={family}")
     recipe = for_pictures(trainer.small_recipe(**options), len(source), given=options)
-    built = get_family(family)
-    shapes = built.abstract_params(recipe.config)
-    target = built.build_target(f"a new {family}", recipe.config, shapes, recipe.preprocessing, {})
-    return Job(family, recipe, recipe.config, target)
+    config = recipe.config if text is None else {**recipe.config, TEXT_ENCODER: to_dict(text.config)}
+    params, vocabulary = ({}, None) if text is None else ({TEXT_ENCODER: text.params}, text.vocabulary)
+    target = get_family(family).build_target(f"a new {family}", config, params, recipe.preprocessing, {})
+    return Job(family, recipe, config, with_text_encoder(target, config, vocabulary), params, vocabulary)
 
 
 def further_job(init: str, num_pictures: int, **options: Any) -> Job:
@@ -91,9 +108,10 @@ def further_job(init: str, num_pictures: int, **options: Any) -> Job:
     _check_options(trainer.fine_tuning_recipe, options, f"init={init}")
     recipe = trainer.fine_tuning_recipe(record["config"], **options)
     recipe = for_pictures(recipe, num_pictures, given=options, fine_tuning=True)
-    target = load_target(init)
+    target, folder = load_target(init), find_vocabulary(init)
+    vocabulary = None if folder is None else read_vocabulary(folder)
     origin = {"init": {"target": init, "fingerprint": record["fingerprint"]}}
-    return Job(family, recipe, record["config"], target, target.params, origin)
+    return Job(family, recipe, record["config"], target, target.params, vocabulary, origin)
 
 
 def short_sides(source: Source) -> list[int]:
@@ -121,13 +139,18 @@ def _num_classes(source: Source) -> int:
     return max(int(source.labels.max(initial=UNKNOWN_LABEL)) + 1, 1)
 
 
-def _context_shape(source: Source) -> tuple[int, int]:
-    """(T, D) of the stored embeddings."""
-    if source.embeddings is None:
-        raise InputError(
-            f"{source.spec} has no embeddings of captions; name their file with ?embeddings=FILE."
-        )
-    shape = next(iter(source.embeddings.shapes.values()))
-    if len(shape) != 2:
-        raise InputError(f"{source.embeddings.where}: embeddings of shape {shape}; expected [T,D].")
-    return shape[0], shape[1]
+def _text_encoder(source: Source, seed: int) -> SmallTextEncoder | None:
+    """One for the captions of a source; None if they are stored as embeddings."""
+    if source.embeddings is not None:
+        return None
+    if source.captions is None:
+        raise InputError(f"Only reading {source.spec} tells its captions; embed them, ?embeddings=FILE.")
+    if not (captions := [source.captions[name] for name in source.ids if name in source.captions]):
+        raise InputError(f"{source.spec} has no captions to be conditioned on.")
+    return small_text_encoder(captions, seed=seed)
+
+
+def _stored(source: Source) -> tuple[int, ...]:
+    """(T, D) of the stored embeddings; all are compared with it when they are read."""
+    assert source.embeddings is not None, "else there is a text encoder"
+    return next(iter(source.embeddings.shapes.values()), (0, 0))
