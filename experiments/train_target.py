@@ -165,10 +165,11 @@ def _announce(console: Console, job: Job, source: Source, sides: Sequence[int]) 
     had = " to ".join(str(side) for side in sorted({min(sides), max(sides)})) if sides else "?"
     read = "as they are" if {*sides} <= {size} else f"resized to {size} px (--image_size)"
     told = f"{job.target.num_classes} classes" if job.target.num_classes else "captions"
-    console.print(f"{source.spec}: {len(source):,} pictures, shorter side {had} px, {read}; {told}.")
+    lines = [f"{source.spec}: {len(source):,} pictures, shorter side {had} px, {read}; {told}."]
     for stage, schedule in job.recipe.schedules.items():
         times = epochs(schedule, len(source))
-        console.print(f"The {stage}: {schedule.steps:,} steps, each picture is seen {times:,.3g} times.")
+        lines.append(f"The {stage}: {schedule.steps:,} steps, each picture is seen {times:,.3g} times.")
+    console.print("\n".join(lines), soft_wrap=True)
 
 
 def _read(source: Source, target: Target, progress: Progress) -> tuple[Pictures, PictureSet]:

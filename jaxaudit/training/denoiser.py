@@ -66,7 +66,7 @@ class Shape:
     depth: int
 
     @property
-    def transformer(self) -> dict[str, int]:
+    def transformer(self) -> dict[str, Any]:
         """The fields that configs of transformers share."""
         return {
             "depth": self.depth,

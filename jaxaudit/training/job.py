@@ -74,6 +74,8 @@ def new_job(
     """
     trainer, text = TRAINERS[family], None
     options = {"image_size": default_image_size(short_side), **options}
+    if captions and "num_classes" in options:
+        raise InputError(f"num_classes={options['num_classes']} does not apply to a model of captions.")
     if captions:
         text = _text_encoder(source, seed)
         options |= {"num_classes": 0, "context_shape": text.config.context_shape if text else _stored(source)}

@@ -191,6 +191,7 @@ def drop_conditions(
     Source: Ho & Salimans 2022 (arXiv 2207.12598).
     """
     dropped = jax.random.bernoulli(key, probability, conditions.shape[:1])
+    null = jnp.broadcast_to(jnp.asarray(null, conditions.dtype), conditions.shape)
     return jnp.where(jnp.expand_dims(dropped, tuple(range(1, conditions.ndim))), null, conditions)
 
 

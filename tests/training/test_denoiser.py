@@ -85,6 +85,13 @@ def test_the_default_recipe_is_that_of_the_built_in_target(family):
     assert recipe.schedules.keys() == {"generator"}
 
 
+def test_the_default_recipe_of_captions_is_that_of_the_built_in_target():
+    record = read_record("digits_sd")
+    recipe = TRAINERS["sd"].small_recipe(8, 0, context_shape=(5, 32))
+    assert recipe.config.items() <= record["config"].items()
+    assert recipe.generator_schedule.steps == record["provenance"]["generator_steps"]
+
+
 def test_sizes_that_do_not_fit_are_refused():
     with pytest.raises(InputError, match="image_size=12"):
         TRAINERS["dit"].small_recipe(12, 10)
