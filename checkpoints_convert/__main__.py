@@ -67,7 +67,9 @@ with cli.flag_group("What is converted"):
         "The released model the files are; checks its shape and records its address and licence.",
     )
     _CONTEXT_LENGTH = flags.DEFINE_integer(
-        "context_length", None, "Tokens of a caption, where the shapes do not tell and they are not CLIP's 77."
+        "context_length",
+        None,
+        "Tokens of a caption, where the shapes do not tell and they are not CLIP's 77.",
     )
     _NUM_HEADS = flags.DEFINE_integer(
         "num_heads", None, "Attention heads, where the shapes do not tell and are those of no released model."

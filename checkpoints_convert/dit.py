@@ -92,7 +92,7 @@ CONVERSION = Conversion(
             title="KL autoencoder in the diffusers layout",
             landmarks=kl_autoencoder.LANDMARKS_DIFFUSERS,
             nestings=("",),
-            table=kl_autoencoder.diffusers(),
+            depending=lambda state: kl_autoencoder.diffusers(count(state, "encoder.down_blocks")),
         ),
     },
     infer_config=infer_config,

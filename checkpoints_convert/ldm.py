@@ -1,7 +1,7 @@
 """Class-conditional latent diffusion: U-Net, embedding of classes and VQ first stage, all in one file.
 
-`--weights=raw` takes the weights that Dubiński et al. 2025 audited; results of the model itself are of the moving
-average.
+`--weights=raw` takes the weights that Dubiński et al. 2025 audited; published samples are of the
+moving average.
 """
 
 from __future__ import annotations

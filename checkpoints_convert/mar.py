@@ -53,6 +53,7 @@ def infer_config(states: Mapping[str, StateDict], *, num_heads: int | None = Non
         heads are neither given nor those of a released model.
     """
     generator = states["generator"]
+    depth, decoder_depth = (count(generator, f"{part}_blocks") for part in ("encoder", "decoder"))
     classes, width = shape(generator, "class_emb.weight", 2)
     hidden, _ = shape(generator, "encoder_blocks.0.mlp.fc1.weight", 2)
     head_width, token_dim = shape(generator, "diffloss.net.input_proj.weight", 2)
@@ -69,7 +70,7 @@ def infer_config(states: Mapping[str, StateDict], *, num_heads: int | None = Non
         )
     config = MARConfig(
         num_classes=classes,
-        depth=count(generator, "encoder_blocks"),
+        depth=depth,
         width=width,
         num_heads=1,
         mlp_ratio=hidden / width,
@@ -79,6 +80,7 @@ def infer_config(states: Mapping[str, StateDict], *, num_heads: int | None = Non
         patch_size=patch_size,
         head_depth=count(generator, "diffloss.net.res_blocks"),
         head_width=head_width,
+        decoder_depth=0 if decoder_depth == depth else decoder_depth,
     )
     config = with_heads(config, num_heads, released=VARIANTS, title="MAR generator")
     tokenizer = kl_autoencoder.infer_config(

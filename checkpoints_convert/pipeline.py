@@ -159,9 +159,7 @@ def _select(
     raise not_such(part, content, path)
 
 
-def _weights(
-    part: Part, state: StateDict, asked: str | None, path: Path
-) -> tuple[StateDict, dict[str, str]]:
+def _weights(part: Part, state: StateDict, asked: str | None, path: Path) -> tuple[StateDict, dict[str, str]]:
     """The set of weights that is asked for, or the first that is there, and what to record of it."""
     if not part.weights:
         return state, {}

@@ -33,9 +33,7 @@ def infer_config(states: Mapping[str, StateDict], *, variant: str | None = None)
     """
     if unet.CLASSES in states["generator"]:
         raise InputError("The U-Net reads classes, not captions; convert it with --family=ldm.")
-    config = unet.infer_config(
-        states["generator"], VARIANTS, variant=variant, title="Stable Diffusion U-Net"
-    )
+    config = unet.infer_config(states["generator"], VARIANTS, variant=variant, title="Stable Diffusion U-Net")
     tokenizer = kl_autoencoder.infer_config(
         states["tokenizer"], scale=sd.LATENT_SCALE, latent_size=config["generator"]["latent_size"]
     )

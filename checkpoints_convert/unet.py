@@ -102,7 +102,11 @@ def moving_average(state: StateDict) -> StateDict | None:
     averages = {k: x for k, x in state.items() if k.startswith(_AVERAGE) and k not in _AVERAGE_FACTS}
     if not averages:
         return None
-    undotted = {_AVERAGE + key.removeprefix("model.").replace(".", ""): key for key in state if key.startswith("model.")}
+    undotted = {
+        _AVERAGE + key.removeprefix("model.").replace(".", ""): key
+        for key in state
+        if key.startswith("model.")
+    }
     if strangers := sorted(undotted.keys() ^ averages.keys()):
         raise InputError(
             f"The moving average is not that of the U-Net: {strangers[0]} "
@@ -149,8 +153,8 @@ def infer_config(
         return alike[variant]
     if not alike:
         raise InputError(
-            f"The shapes of a {title} do not tell its heads and the size of its latents, and these are those of "
-            f"no released model ({', '.join(released)})."
+            f"The shapes of a {title} do not tell its heads and the size of its latents, and these are "
+            f"those of no released model ({', '.join(released)})."
         )
     first, *others = alike.values()
     if any(other != first for other in others):

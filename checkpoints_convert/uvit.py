@@ -20,7 +20,7 @@ from jaxaudit.families.uvit import latent_scale, resize
 from jaxaudit.models.uvit import VARIANTS, UViTConfig
 from jaxaudit.tokenizers.kl_autoencoder import KLAutoencoderConfig
 
-_CAPTION_TOKENS = 77  # CLIP's
+_CAPTION_TOKENS = 77  # CLIP's, unless another number is said
 
 GENERATOR: Table = (
     (r"pos_embed", "pos_embed", keep),
@@ -38,35 +38,39 @@ GENERATOR: Table = (
 )
 
 
-def infer_config(states: Mapping[str, StateDict], *, num_heads: int | None = None) -> dict[str, Any]:
+def infer_config(
+    states: Mapping[str, StateDict], *, num_heads: int | None = None, context_length: int | None = None
+) -> dict[str, Any]:
     """The config of `jaxaudit.families.uvit`, from the shapes of both state dicts.
-
-    The length of captions leaves no trace in a checkpoint; it is taken to be CLIP's.
 
     Args:
       states: {"generator": ..., "tokenizer": ...}.
+      context_length: tokens of a caption, which leave no trace of their own in a checkpoint; default CLIP's.
       num_heads: attention heads, of which the shapes keep no trace; default those of the released model with
         these shapes.
 
     Raises:
-      InputError: if a tensor that tells the shape is missing, the two parts do not fit each other, or the
-        heads are neither given nor those of a released model.
+      InputError: if a tensor that tells the shape is missing, the two parts do not fit each other, the heads
+        are neither given nor those of a released model, or captions have another length or there are none.
     """
     generator = states["generator"]
     width, channels, patch_size, _ = shape(generator, "patch_embed.proj.weight", 4)
     hidden, _ = shape(generator, "mid_block.mlp.fc1.weight", 2)
     length = shape(generator, "pos_embed", 3)[1]
-    fields, extras = {"num_classes": 0}, 1
+    fields, extras, hint = {"num_classes": 0}, 1, ""
     if "label_emb.weight" in generator:
         fields, extras = {"num_classes": shape(generator, "label_emb.weight", 2)[0] - 1}, 2
     elif "context_embed.weight" in generator:
         context_dim = shape(generator, "context_embed.weight", 2)[1]
-        fields |= {"context_length": _CAPTION_TOKENS, "context_dim": context_dim}
-        extras = 1 + _CAPTION_TOKENS
+        tokens = _CAPTION_TOKENS if context_length is None else context_length
+        fields |= {"context_length": tokens, "context_dim": context_dim}
+        extras, hint = 1 + tokens, "; --context_length says how many a caption has"
+    if context_length is not None and "context_length" not in fields:
+        raise InputError(f"context_length={context_length} is of no use: the generator reads no captions.")
     side = math.isqrt(max(length - extras, 0))
     if side * side != length - extras:
         raise InputError(
-            f"The generator has {length} tokens, which are not {extras} and those of a square picture."
+            f"The generator has {length} tokens, which are not {extras} and those of a square picture{hint}."
         )
     config = UViTConfig(
         **fields,
@@ -111,4 +115,5 @@ CONVERSION = Conversion(
     infer_config=infer_config,
     preprocessing=preprocessing,
     asks_heads=True,
+    asks_context_length=True,
 )

@@ -3,8 +3,9 @@
 Axes: H height, W width, S image_size.
 
 The official pipelines, in Pillow:
-  "lanczos", "bicubic", "bilinear"  torchvision's Resize and CenterCrop: the short side becomes `short_side`, the long
-      side floor(short_side · long / short); the crop starts at round((length − S) / 2), ties to even.
+  "lanczos", "bicubic", "bilinear"  torchvision's Resize and CenterCrop: the short side becomes `short_side`,
+      the long side floor(short_side · long / short); the crop starts at round((length − S) / 2), ties to
+      even.
       VAR: Lanczos, short_side = round(1.125 · S). RAR as audited by Kowalczuk et al. 2025: bicubic, S.
       Latent diffusion as audited by Dubiński et al. 2025: bilinear, S.
   "adm"  (Dhariwal & Nichol 2021, guided-diffusion `center_crop_arr`): halve both sides with a box filter
@@ -33,8 +34,9 @@ class Preprocessing:
 
     Attributes:
       image_size: height and width of the result, pixels.
-      resize: "lanczos", "bicubic" or "bilinear" (Pillow's antialiased filters, short side to `short_side`), "adm"
-        (repeated box halving, then bicubic; Dhariwal & Nichol 2021), or "none" (pictures must have the size).
+      resize: "lanczos", "bicubic" or "bilinear" (Pillow's antialiased filters, short side to `short_side`),
+        "adm" (repeated box halving, then bicubic; Dhariwal & Nichol 2021), or "none" (pictures must have the
+        size).
       short_side: length of the short side after the resize, before the centre crop, pixels.
       low, high: the range [0, 255] is mapped to.
 

@@ -112,8 +112,8 @@ def _configs(config: Mapping[str, Any]) -> tuple[mar.MARConfig, kl_autoencoder.K
 
 
 def _hidden_layers(generator: mar.MARConfig) -> HiddenLayers:
-    parts, depth = ("encoder", "decoder"), range(generator.depth)
-    return wiring.mlp_layers([f"{part}_blocks_{i}" for part in parts for i in depth])
+    blocks = [f"{part}_blocks_{i}" for part, depth in generator.depths.items() for i in range(depth)]
+    return wiring.mlp_layers(blocks)
 
 
 def _generation_steps(generator: mar.MARConfig) -> int:

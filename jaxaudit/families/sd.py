@@ -44,4 +44,4 @@ VARIANTS: dict[str, Variant] = {
     "sd_2_1_base": _released(unet.STABLE_DIFFUSION["sd_2_1_base"]),
     "sd_2_1": _released(unet.STABLE_DIFFUSION["sd_2_1"], process=V_PREDICTION),
 }
-"""The released targets by name; generator and autoencoder are in one file. `resize` is that of their training."""
+"""The released targets by name; generator and autoencoder are in one file. Pictures as in their training."""

@@ -19,6 +19,7 @@ that are encoded, Q positions in a block, C width, D channels of a token, F hidd
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -43,11 +44,12 @@ _XAVIER = nn.initializers.xavier_uniform()
 
 @dataclasses.dataclass(frozen=True)
 class MARConfig:
-    """Shape of a MAR; encoder and decoder have the same.
+    """Shape of a MAR; encoder and decoder have the same width.
 
     Attributes:
       num_classes: class labels; the null label comes after the last.
-      depth: number of blocks of the encoder, and of the decoder.
+      depth: number of blocks of the encoder.
+      decoder_depth: number of blocks of the decoder; 0: as many.
       width: C.
       num_heads: H, a divisor of C.
       mlp_ratio: F in units of C.
@@ -73,6 +75,7 @@ class MARConfig:
     patch_size: int = 1
     head_depth: int = 6
     head_width: int = 1024
+    decoder_depth: int = 0
 
     def __post_init__(self):
         if self.width % self.num_heads:
@@ -82,6 +85,11 @@ class MARConfig:
     def num_tokens(self) -> int:
         """L."""
         return self.side**2
+
+    @property
+    def depths(self) -> dict[str, int]:
+        """Number of blocks by part, the encoder first."""
+        return {"encoder": self.depth, "decoder": self.decoder_depth or self.depth}
 
     @property
     def token_dim(self) -> int:
@@ -162,14 +170,15 @@ class MAR(nn.Module):
         self.encoder_pos_embed_learned = self.param(
             "encoder_pos_embed_learned", _NORMAL, positions, jnp.float32
         )
-        self.encoder_blocks = [Block(config, self.dtype, self.attention_backend) for _ in range(config.depth)]
+        block = functools.partial(Block, config, self.dtype, self.attention_backend)
+        self.encoder_blocks = [block() for _ in range(config.depths["encoder"])]
         self.encoder_norm = affine_norm()
         self.decoder_embed = Dense(width, dtype=self.dtype, kernel_init=_XAVIER)
         self.mask_token = self.param("mask_token", _NORMAL, (1, 1, width), jnp.float32)
         self.decoder_pos_embed_learned = self.param(
             "decoder_pos_embed_learned", _NORMAL, positions, jnp.float32
         )
-        self.decoder_blocks = [Block(config, self.dtype, self.attention_backend) for _ in range(config.depth)]
+        self.decoder_blocks = [block() for _ in range(config.depths["decoder"])]
         self.decoder_norm = affine_norm()
         self.diffusion_pos_embed_learned = self.param(
             "diffusion_pos_embed_learned", _NORMAL, (1, length, width), jnp.float32

@@ -4,12 +4,11 @@ With a noised latent z_t, a time t (0 .. 999) and a context c: one token, the em
 tokens of a caption's embedding:
 
     e = silu(mlp(sinusoids(t)));   x = conv(z_t)                                                       (1)
-    x ← ResBlock(x, e);  x ← Transformer(x, c)      down and up the levels, the latter at some of them  (2)
-    x ← ResBlock([x, s], e) on the way up, s the output of the last block on the way down that is not yet
-        taken                                                                                         (3)
+    x ← ResBlock(x, e);  x ← Transformer(x, c)     down and up the levels, the latter at some of them (2)
+    x ← ResBlock([x, s], e) on the way up, s the last output on the way down not yet taken             (3)
     ε̂ = conv(silu(norm(x)))                                                                            (4)
 
-The resolution halves from level to level. ResBlock and Transformer are those of `jaxaudit.models.unet_blocks`.
+The resolution halves from level to level; `jaxaudit.models.unet_blocks` has ResBlock and Transformer.
 Labels are never dropped; the null label, where there is one, is `num_classes`.
 Source: Rombach et al., "High-resolution image synthesis with latent diffusion models", CVPR 2022
 (arXiv 2112.10752), §3.3 and appendix E; the network of Dhariwal & Nichol 2021 (arXiv 2105.05233).
@@ -81,10 +80,14 @@ class UNetConfig:
             raise InputError(f"heads={self.heads} must say how many for each of {len(self.ch_mult)} levels.")
         for level, heads in enumerate(self.heads):
             if self.channels(level) % heads:
-                raise InputError(f"{heads} heads do not divide the {self.channels(level)} channels of level {level}.")
+                raise InputError(
+                    f"{heads} heads do not divide the {self.channels(level)} channels of level {level}."
+                )
         if self.latent_size % (smallest := 2 ** (len(self.ch_mult) - 1)):
-            raise InputError(f"latent_size={self.latent_size} cannot be halved to {len(self.ch_mult)} levels; "
-                             f"it must be a multiple of {smallest}.")
+            raise InputError(
+                f"latent_size={self.latent_size} cannot be halved to {len(self.ch_mult)} levels; "
+                f"it must be a multiple of {smallest}."
+            )
 
     def channels(self, level: int) -> int:
         """C of a level."""
@@ -218,7 +221,11 @@ LATENT_DIFFUSION: dict[str, ModelVariant] = {
         latent_channels=3,
     ),
 }
-"""The released models of ImageNet, class embedding included. They also hold parameters that do nothing (4)."""
+"""The released models of ImageNet, with the embedding of classes, without what does nothing.
+
+Their files hold U-Nets of 394,984,196 and 400,920,579; what attention to one token does not need is
+not counted (`jaxaudit.models.unet_blocks`, (4)).
+"""
 
 _CAPTIONS = {"num_classes": 0, "context_length": 77, "width": 320, "ch_mult": (1, 2, 4, 4)}
 _SD_1 = {"context_dim": 768, "heads": (8, 8, 8, 8), "latent_size": 64, **_CAPTIONS}
@@ -253,4 +260,4 @@ STABLE_DIFFUSION: dict[str, ModelVariant] = {
         **_SD_2,
     ),
 }
-"""The released models of captions (77 tokens of CLIP's or OpenCLIP's text encoder, its last hidden states)."""
+"""The released models of captions: 77 tokens of CLIP's (1.x) or OpenCLIP's (2.x) text encoder."""

@@ -144,9 +144,7 @@ class Transformer(nn.Module):
     attention_backend: AttentionBackend
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "B H W C"], context: Float[Array, "B T D"]
-    ) -> Float[Array, "B H W C"]:
+    def __call__(self, x: Float[Array, "B H W C"], context: Float[Array, "B T D"]) -> Float[Array, "B H W C"]:
         """The feature map after the transformer, float32."""
         height, width, channels = x.shape[1:]
         backend = narrow_enough(
@@ -165,5 +163,3 @@ class Transformer(nn.Module):
         mlp = GatedMLP(4 * channels, _GELU, True, self.dtype, _INIT, name="mlp")
         y = linear(name="proj_out")(y + mlp(norm(name="norm3")(y)))
         return x + einops.rearrange(y, "b (h w) c -> b h w c", h=height, w=width)
-
-

@@ -21,6 +21,7 @@ from jaxtyping import Array, Float
 from jaxaudit.models.attention import attention
 from jaxaudit.models.spatial import BOTTOM_RIGHT, Conv, GroupNorm, Upsample
 
+
 class ResBlock(nn.Module):
     """Two normalised 3×3 convolutions around a shortcut, which is a 1×1 convolution if C changes."""
 

@@ -63,7 +63,10 @@ def test_released_files_fit_without_remainder(size):
     assert config == variant.config
     assert CONVERSION.preprocessing(config) == variant.preprocessing
     abstract = dit.abstract_params(config)
-    params = {part: convert(states[part], CONVERSION.parts[part].table, abstract[part]) for part in states}
+    params = {
+        part: convert(states[part], CONVERSION.parts[part].rows(states[part]), abstract[part])
+        for part in states
+    }
     assert params == abstract
     sizes = {part: sum(leaf.size for leaf in jax.tree.leaves(tree)) for part, tree in params.items()}
     assert sizes == variant.num_params == {"generator": num_params, "tokenizer": 83_653_863}
@@ -103,6 +106,15 @@ def test_files_to_official_outputs(tmp_path, monkeypatch, nesting):
     for part, state in states.items():
         converted_size = sum(leaf.size for leaf in jax.tree.leaves(converted.params[part]))
         assert converted_size == sum(value.size for value in state.values())
+
+
+def test_autoencoders_of_any_number_of_levels(tmp_path, monkeypatch):
+    monkeypatch.setattr(conversion, "VARIANTS", {"small": ModelVariant(SMALL, 0, "", "")})
+    states = small_states() | {"tokenizer": weights.state_dict(*weights.load("kl_vae_sd"))}
+    files = {part: save(tmp_path / f"{part}.pt", state) for part, state in states.items()}
+    converted = convert_files("dit", files)
+    assert converted.config["tokenizer"]["ch_mult"] == [1, 1.5, 1]
+    assert converted.preprocessing.image_size == 4 * SMALL.latent_size
 
 
 def test_heads():

@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from checkpoints_convert import mapping
-from checkpoints_convert.mapping import conv, convert, drop, drop_if_zero, fold, keep, linear, norm
+from checkpoints_convert.mapping import (
+    conv,
+    convert,
+    drop,
+    drop_if_zero,
+    fold,
+    keep,
+    linear,
+    linear_halves,
+    norm,
+)
 from jaxaudit.errors import InputError
 
 TABLE = (
@@ -157,6 +167,23 @@ def test_the_wrong_number_of_axes_is_a_wrong_shape():
     state = state_dict(1) | {"stem.weight": np.zeros((5, 3), np.float32)}
     with pytest.raises(InputError, match=r"stem\.weight \[5, 3\], not \[2, 4, 3, 5\]"):
         convert(state, TABLE, abstract(1))
+
+
+def test_a_tensor_may_be_two_layers():
+    random = np.random.default_rng(0)
+    state = {"proj.weight": random.random((6, 2), np.float32), "proj.bias": random.random(6, np.float32)}
+    layer = {
+        "kernel": jax.ShapeDtypeStruct((2, 3), np.float32),
+        "bias": jax.ShapeDtypeStruct((3,), np.float32),
+    }
+    table = linear_halves("proj", "values", "gates")
+    found = convert(state, table, {"values": layer, "gates": layer})
+    for start, name in ((0, "values"), (3, "gates")):
+        rows = slice(start, start + 3)
+        np.testing.assert_array_equal(found[name]["kernel"], state["proj.weight"][rows].T)
+        np.testing.assert_array_equal(found[name]["bias"], state["proj.bias"][rows])
+    with pytest.raises(InputError, match=r"2 parameters missing:\n *gates/kernel \[2, 3\]"):
+        convert(state, table[:2], {"values": layer, "gates": layer})
 
 
 def test_ambiguous_rows_and_shared_destinations_are_errors():

@@ -15,6 +15,7 @@ from checkpoints_convert import kl_autoencoder
 from checkpoints_convert.mapping import convert
 from checkpoints_convert.mar import CONVERSION, infer_config
 from checkpoints_convert.pipeline import convert_files
+from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
 from jaxaudit.families import get_family, mar
 from jaxaudit.tokenizers.kl_autoencoder import RELEASED, KLAutoencoder
@@ -100,6 +101,26 @@ def test_old_attention_names_mean_the_same():
     )
 
 
+def test_decoders_may_be_less_deep_than_encoders():
+    states = dict(golden_states())
+    states["generator"] = {
+        key: value for key, value in states["generator"].items() if not key.startswith("decoder_blocks.1.")
+    }
+    config = infer_config(states, num_heads=4)
+    assert (config["generator"]["depth"], config["generator"]["decoder_depth"]) == (2, 1)
+    abstract = mar.abstract_params(config)["generator"]
+    convert(states["generator"], CONVERSION.parts["generator"].table, abstract)  # without remainder
+    assert {name for name in abstract if "blocks" in name} == {
+        "encoder_blocks_0",
+        "encoder_blocks_1",
+        "decoder_blocks_0",
+    }
+    size_ = config["tokenizer"]["image_size"]
+    pictures = Preprocessing(size_, "none", size_, -1.0, 1.0)
+    target = mar.build_target("uneven", config, {}, pictures, {})
+    assert list(target.hidden_layers) == ["encoder block 0", "encoder block 1", "decoder block 0"]
+
+
 def save(path, content):
     def tensors(value):
         return {key: torch.from_numpy(x) if isinstance(x, np.ndarray) else x for key, x in value.items()}
@@ -135,6 +156,7 @@ def test_files_with_averaged_weights(tmp_path):
         "patch_size": 1,
         "head_depth": 3,
         "head_width": 80,
+        "decoder_depth": 0,
     }
     assert converted.config["tokenizer"] == {
         "latent_channels": 8,

@@ -187,6 +187,16 @@ def test_training_checkpoints_nest_the_weights(tmp_path):
     assert unwrap(content, "") == unwrap(content, "trainer") == unwrap(content, "trainer/step/x") == {}
 
 
+def test_a_prefix_of_the_keys_is_a_nesting_too(tmp_path):
+    stage = {f"stage.{key}": tensor for key, tensor in TENSORS.items()}
+    torch.save({"state": stage | {"unet.a": torch.zeros(1)}}, tmp_path / "last.ckpt")
+    content = read(tmp_path / "last.ckpt")
+    assert set(unwrap(content, "state/stage.")) == set(TENSORS)
+    assert set(unwrap(content, "state/unet.")) == {"a"}
+    assert set(unwrap(content["state"], "stage.")) == set(TENSORS)
+    assert unwrap(content, "stage.") == unwrap(content, "state/other.") == {}
+
+
 def test_without_torch(tmp_path, monkeypatch):
     path, other = write(tmp_path / "m.pth", "zip"), write(tmp_path / "m.safetensors", "safetensors")
     original = builtins.__import__

@@ -99,6 +99,17 @@ def test_heads():
         infer_config(states)
 
 
+def test_captions_of_any_length():
+    """The recorded model reads 7 tokens; CLIP's 77 do not leave a square picture."""
+    states = small_states("uvit_t2i")
+    config = infer_config(states, num_heads=4, context_length=7)["generator"]
+    assert (config["context_length"], config["context_dim"], config["latent_size"]) == (7, 48, 8)
+    with pytest.raises(InputError, match="24 tokens, which are not 78 .*; --context_length says how many"):
+        infer_config(states, num_heads=4)
+    with pytest.raises(InputError, match="context_length=7 is of no use: the generator reads no captions"):
+        infer_config(small_states("uvit"), num_heads=4, context_length=7)
+
+
 @pytest.mark.parametrize(
     ("case", "key", "shape", "message"),
     [

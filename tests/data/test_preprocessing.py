@@ -24,11 +24,20 @@ def _bicubic(x):
     return -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2 if x < 2 else 0.0
 
 
+def _bilinear(x):
+    return max(1.0 - abs(x), 0.0)
+
+
 def _box(x):
     return 1.0 if -0.5 < x <= 0.5 else 0.0
 
 
-_KERNELS = {"lanczos": (_lanczos, 3.0), "bicubic": (_bicubic, 2.0), "box": (_box, 0.5)}
+_KERNELS = {
+    "lanczos": (_lanczos, 3.0),
+    "bicubic": (_bicubic, 2.0),
+    "bilinear": (_bilinear, 1.0),
+    "box": (_box, 0.5),
+}
 
 
 def _resample_rows(array, new_height, kernel):
@@ -79,6 +88,7 @@ def _oracle(image, preprocessing):
     [
         Preprocessing(16, "lanczos", 18, -1.0, 1.0),
         Preprocessing(16, "bicubic", 16, 0.0, 1.0),
+        Preprocessing(16, "bilinear", 16, -1.0, 1.0),
         Preprocessing(16, "adm", 16, -1.0, 1.0),
         Preprocessing(16, "adm", 17, 0.0, 1.0),
     ],

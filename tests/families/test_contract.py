@@ -50,17 +50,35 @@ def test_a_variant_becomes_a_target_of_that_family_with_the_facts_every_target_h
 
 
 BLOCKS = {"num_classes": 3, "depth": 2, "width": 16, "num_heads": 2}
+UNET = {
+    "context_dim": 6,
+    "width": 8,
+    "ch_mult": [1, 2],
+    "num_res_blocks": 1,
+    "attention_levels": [1],
+    "heads": [1, 2],
+    "latent_size": 4,
+    "latent_channels": 3,
+}
 CONFIGS = {
     "dit": {"generator": BLOCKS | {"latent_size": 4, "latent_channels": 3}, "tokenizer": None},
+    "ldm": {"generator": UNET | {"num_classes": 3}, "tokenizer": None},
+    "sd": {"generator": UNET | {"num_classes": 0, "context_length": 2}, "tokenizer": None},
     "uvit": {"generator": BLOCKS | {"latent_size": 4, "latent_channels": 3}, "tokenizer": None},
     "var": tiny.VAR_CONFIG,
     "rar": tiny.RAR_CONFIG,
     "mar": tiny.MAR_CONFIG,
 }
+
+
+def condition(target):
+    return ((1, *target.context_shape), float) if target.context_shape else ((1,), jnp.int32)
+
+
 INPUTS = {
     "discrete": lambda target: [((1, target.num_tokens), jnp.int32), ((1,), jnp.int32)],
     "continuous": lambda target: [((1, *target.latent_shape), float), ((1,), jnp.int32), ((1, 3), jnp.int32)],
-    "diffusion": lambda target: [((1, *target.latent_shape), float), ((), jnp.int32), ((1,), jnp.int32)],
+    "diffusion": lambda target: [((1, *target.latent_shape), float), ((), jnp.int32), condition(target)],
 }
 """Shapes and dtypes of what `activations` takes, by the kind of target."""
 
@@ -74,4 +92,4 @@ def test_activations_show_the_units_of_the_hidden_layers(name):
     inputs = [jax.ShapeDtypeStruct(*each) for each in INPUTS[target.kind](target)]
     shown = jax.eval_shape(target.functions.activations, params, *inputs)
     assert {layer: hidden.shape[-1] for layer, hidden in shown.items()} == target.hidden_widths
-    assert len(target.hidden_layers) >= config["generator"]["depth"]
+    assert len(target.hidden_layers) >= config["generator"].get("depth", 2)
