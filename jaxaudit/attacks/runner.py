@@ -163,7 +163,7 @@ class Scorer:
 
         Where their number depends on the image, the least: see `Cost` and `evaluations`.
         """
-        arguments = jax.eval_shape(lambda *given: given, (self.params, self._key), batch_spec(self.target, 1))
+        arguments = jax.eval_shape(lambda *given: given, (self.params, self._key), self._spec(1))
         leaves, tree = jax.tree.flatten(arguments)
         return _flops(self.step, tree, tuple(leaves))
 
@@ -171,7 +171,7 @@ class Scorer:
         """{fitted score: the names of its features}; nothing is computed."""
         if not self.plan.fitted:
             return {}
-        outputs = jax.eval_shape(self.step, (self.params, self._key), batch_spec(self.target, 1))
+        outputs = jax.eval_shape(self.step, (self.params, self._key), self._spec(1))
         return {name: tuple(outputs["features"][name]) for name in self.plan.fitted}
 
     def compile(self, batch_size: int) -> Compiled:
@@ -179,10 +179,11 @@ class Scorer:
 
         JAX keeps what it compiled where it has a folder for that, and takes it from there at the next start.
         """
-        given = self._null_context is not None
-        batch = batch_spec(self.target, batch_size, null_context=given)
-        inputs = (self.params, self._key)
+        inputs, batch = (self.params, self._key), self._spec(batch_size)
         return compile_ahead(self.step, inputs, batch, self.mesh, parallelism=self._parallelism)
+
+    def _spec(self, count: int) -> dict[str, jax.ShapeDtypeStruct]:
+        return batch_spec(self.target, count, null_context=self._null_context is not None)
 
     def evaluations(self) -> dict[str, dict[str, int]] | None:
         """How often a diffusion model's network looks at one image; None for other kinds of target.

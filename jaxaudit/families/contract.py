@@ -40,8 +40,9 @@ class Family(Protocol):
 
     A `config` is a plain JSON-able dict {"generator": {...}, "tokenizer": {...}} with the fields of the two
     frozen config dataclasses. A diffusion model in pixel space has "tokenizer": None and no parameters of
-    that name; models over tokens also read "output_noise" (`jaxaudit.families.noise`). Everything else, such
-    as its kind, its hidden layers and what it computes, is asked of the target.
+    that name; models over tokens also read "output_noise" (`jaxaudit.families.noise`), and models of captions
+    may have a "text_encoder" and its parameters (`jaxaudit.families.captions`). Everything else, such as its
+    kind, its hidden layers and what it computes, is asked of the target.
 
     Attributes:
       VARIANTS: the released targets by name.

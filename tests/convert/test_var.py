@@ -38,6 +38,7 @@ def manifest(name):
         ("var_d24", 1_033_399_360),
         ("var_d30", 2_010_020_356),
         ("var_d36", 2_353_893_904),
+        ("var_clip_d16", 310_046_720),
     ],
 )
 def test_released_layouts_convert_one_to_one(name, parameters):

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxaudit.audits.mitigation import save_mitigated
 from jaxaudit.checkpoint import find_vocabulary, load_target, save_target
 from jaxaudit.data.byte_pairs import Vocabulary, read_vocabulary, token_ids
 from jaxaudit.errors import InputError
@@ -85,6 +86,13 @@ def test_a_saved_target_embeds_the_same(target, words, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         ["target.json", again["params"], again["vocabulary"]]
     )
+
+
+def test_a_mitigated_target_keeps_its_words(target, words, tmp_path):
+    save(tmp_path / "original", target, words)
+    save_mitigated(tmp_path / "changed", target, original=tmp_path / "original")
+    loaded = load_target(tmp_path / "changed")
+    np.testing.assert_array_equal(loaded.embed_captions(["hand"]), target.embed_captions(["hand"]))
 
 
 def test_other_merges_are_another_target(target, words, tmp_path):
