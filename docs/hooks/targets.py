@@ -54,20 +54,19 @@ def _built_in() -> Iterator[str]:
 
 def _released() -> Iterator[str]:
     released = importlib.import_module("jaxaudit.checkpoint.finding").released()
-    for (title, size, told, licence), group in itertools.groupby(released.items(), key=_facts):
+    for (title, told, licence, checked), group in itertools.groupby(released.items(), key=_facts):
         models = {name: variant for name, (_, variant) in group}
         names = [f"[`{name}`]({variant.sources['generator']})" for name, variant in models.items()]
         counts = dict.fromkeys(_count(variant.num_params["generator"]) for variant in models.values())
-        checks = dict.fromkeys(_checked(name, *released[name]) for name in models)
-        cells = f"{title}, {size} px", told, ", ".join(counts), licence, ", ".join(checks)
-        yield _row(" ".join(names), *cells)
+        yield _row(" ".join(names), title, told, ", ".join(counts), licence, checked)
 
 
-def _facts(item: tuple[str, tuple[str, Any]]) -> tuple[str, int, str, str]:
-    """What the models of a row have in common."""
-    _, (family, variant) = item
+def _facts(item: tuple[str, tuple[str, Any]]) -> tuple[str, ...]:
+    """What the models of a row have in common: title, condition, licence, checks."""
+    name, (family, variant) = item
     size = variant.preprocessing.image_size
-    return _title(family), size, _told(_target(family, variant.config, size)), variant.licence
+    told = _told(_target(family, variant.config, size))
+    return f"{_title(family)}, {size} px", told, variant.licence, _checked(name, family, variant)
 
 
 def _target(family: str, config: Any, size: int) -> Any:
@@ -97,7 +96,8 @@ def _count(number: int) -> str:
 def _checked(name: str, family: str, variant: Any) -> str:
     recorded = any(path.name.startswith(family) for path in GOLDEN.iterdir() if path.is_dir())
     found = ["outputs"] if recorded else []
-    if _letters(name) in _manifests().values() or variant.num_params["generator"] in _manifests():
+    of_that_name = any(file.startswith(_letters(name)) for file in _manifests().values())
+    if of_that_name or variant.num_params["generator"] in _manifests():
         found.append("manifest")
     return " and ".join(found)
 

@@ -7,7 +7,7 @@ from jaxaudit.training.denoiser import CHANNELS, DenoiserTrainer, Shape
 
 
 def _small(shape: Shape) -> UNetConfig:
-    """Two levels, attention at the lower one; the depth is that of ResBlocks at each."""
+    """Two levels of one width, attention at the lower; the depth is that of ResBlocks at each."""
     if shape.context_shape is None:
         raise InputError("An sd is a model of captions, not of classes; say --captions.")
     length, channels = shape.context_shape
@@ -16,10 +16,10 @@ def _small(shape: Shape) -> UNetConfig:
         context_length=length,
         context_dim=channels,
         width=shape.width,
-        ch_mult=(1, 2),
+        ch_mult=(1, 1),
         num_res_blocks=shape.depth,
         attention_levels=(1,),
-        heads=(1, shape.width // 16),
+        heads=(1, shape.width // 32),
         latent_size=shape.image_size,
         latent_channels=CHANNELS,
     )

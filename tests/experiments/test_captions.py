@@ -72,7 +72,7 @@ def test_a_localisation_ends_with_the_report(data, tmp_path):
 def test_a_model_of_captions_is_trained_and_trained_further(tmp_path):
     """From text to a target that reads text, and on from there."""
     steps = {"generator_steps": 2}
-    small = {"family": "sd", "captions": True, "data": "digits:members[:64]", **steps}
+    small = {"family": "uvit", "captions": True, "data": "digits:members[:64]", "width": 32, **steps}
     trained = run("train_target", **small, out=tmp_path / "base")
     assert trained.returncode == 0, trained.stderr
     assert "as they are; captions." in trained.stdout

@@ -23,7 +23,7 @@ CAPTIONED = PictureSet(IMAGES, np.ones((4, 3, 5), np.float32), np.zeros((3, 5), 
     [
         ({"pictures": PictureSet(IMAGES + np.float32(0.01), LABELS)}, "images differ"),
         ({"pictures": PictureSet(IMAGES, LABELS[::-1])}, "labels differ"),
-        ({"init": {"w": np.ones(3, np.float32)}}, "init"),
+        ({"init": {"w": np.ones(3, np.float32)}}, 'init_sha256 is null, now "[^)]*[)]'),
         ({"seed": 1}, "seed is 0, now 1"),
         (
             {"recipe": var.small_recipe(8, 10, width=32, depth=1, tokenizer_steps=2, generator_steps=3)},
