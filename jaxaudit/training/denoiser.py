@@ -89,6 +89,7 @@ class DenoiserTrainer:
       process: declares the one it is trained on, unless the recipe names another.
       small: shape -> config of a small model.
       width, depth, generator_steps: of a small model, by default.
+      batch_size, learning_rate: of a step.
     """
 
     config: type
@@ -98,6 +99,8 @@ class DenoiserTrainer:
     depth: int
     width: int = 96
     generator_steps: int = 8000
+    batch_size: int = 64
+    learning_rate: float = 2e-3
 
     def small_recipe(
         self,
@@ -118,7 +121,7 @@ class DenoiserTrainer:
           context_shape: (T, D) of captions' embeddings.
           width: channels of the network, a multiple of 32; None is the family's default.
           depth: its blocks (U-ViT: even, without the middle one); None is the family's default.
-          generator_steps: optimiser steps of 64 images each; their number decides how much is memorised. None
+          generator_steps: optimiser steps; their number decides how much is memorised. None
             is the family's default.
           process: what is trained to be undone (`jaxaudit_kernels.processes.declared`); None is the family's.
 
@@ -131,7 +134,7 @@ class DenoiserTrainer:
         steps = self.generator_steps if generator_steps is None else generator_steps
         return Recipe(
             generator=self.small(Shape(image_size, num_classes, context_shape, width, depth)),
-            generator_schedule=_schedule(steps),
+            generator_schedule=self._schedule(steps),
             process=process,
         )
 
@@ -217,6 +220,5 @@ class DenoiserTrainer:
         )
         return {"generator": generator_params}
 
-
-def _schedule(steps: int) -> Schedule:
-    return Schedule(steps, 64, learning_rate=2e-3)
+    def _schedule(self, steps: int) -> Schedule:
+        return Schedule(steps, self.batch_size, self.learning_rate)

@@ -128,6 +128,8 @@ def short_sides(source: Source) -> list[int]:
 
 
 def _check_options(function: Callable[..., Any], options: Mapping[str, Any], to: str) -> None:
+    if "context_shape" in options and "context_shape" not in inspect.signature(function).parameters:
+        raise InputError(f"Captions do not apply to {to}, which is told classes.")
     for name in sorted(options.keys() - inspect.signature(function).parameters.keys()):
         raise InputError(f"{name}={options[name]} does not apply to {to}.")
 

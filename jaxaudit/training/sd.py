@@ -26,7 +26,15 @@ def _small(shape: Shape) -> UNetConfig:
 
 
 _TRAINER = DenoiserTrainer(
-    config=UNetConfig, network=UNet, process=PROCESS, small=_small, width=32, depth=1, generator_steps=2000
+    config=UNetConfig,
+    network=UNet,
+    process=PROCESS,
+    small=_small,
+    width=32,
+    depth=1,
+    generator_steps=1000,
+    batch_size=16,  # convolutions of few channels are slow
+    learning_rate=1e-3,
 )
 
 small_recipe = _TRAINER.small_recipe
