@@ -138,7 +138,7 @@ class DenoiserTrainer:
             process=process,
         )
 
-    def fine_tuning_recipe(self, config: Mapping[str, Any], *, generator_steps: int) -> Recipe:
+    def fine_tuning_recipe(self, config: Mapping[str, Any], *, generator_steps: int | None = None) -> Recipe:
         """A recipe that trains a target of pixels further, see `jaxaudit.training`.
 
         Raises:
@@ -148,9 +148,10 @@ class DenoiserTrainer:
             raise InputError(
                 "Only diffusion models of pixels can be trained further; this one has an autoencoder."
             )
+        steps = self.generator_steps if generator_steps is None else generator_steps
         return Recipe(
             generator=from_dict(self.config, config["generator"]),
-            generator_schedule=gentler(_schedule(generator_steps)),
+            generator_schedule=gentler(self._schedule(steps)),
             process=config.get("process"),
         )
 
