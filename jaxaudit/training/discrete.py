@@ -21,6 +21,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Key
 
+from jaxaudit.errors import InputError
 from jaxaudit.families.wiring import read_configs
 from jaxaudit.models.forward import forward
 from jaxaudit.training.loop import Examples, Params, Schedule, TrainingBatch
@@ -110,9 +111,17 @@ class DiscreteTrainer(TokenTrainer[Recipe]):
         )
 
     def fine_tuning_recipe(self, config: Mapping[str, Any], *, generator_steps: int | None = None) -> Recipe:
-        """A recipe that trains the generator of a target further, see `jaxaudit.training`."""
+        """A recipe that trains the generator of a target further, see `jaxaudit.training`.
+
+        Raises:
+          InputError: if the target is told captions.
+        """
         of_tokenizer, of_generator = self.config_types
         generator, tokenizer = read_configs(config, of_generator, of_tokenizer)
+        if not generator.num_classes:
+            raise InputError(
+                "Of models of tokens only those of classes can be trained further, not of captions."
+            )
         steps = self.generator_steps if generator_steps is None else generator_steps
         schedule = gentler(_schedule(steps))
         return self.recipe(tokenizer=tokenizer, generator=generator, generator_schedule=schedule)

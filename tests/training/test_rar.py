@@ -11,7 +11,7 @@ from jaxaudit.data import batches, open_source
 from jaxaudit.errors import InputError
 from jaxaudit.families import get_family
 from jaxaudit.tokenizers.maskgit_vq import MaskGITVQ, MaskGITVQConfig
-from jaxaudit.training import PictureSet, rar
+from jaxaudit.training import PictureSet, rar, var
 
 RECIPE = rar.small_recipe(8, 10, width=32, depth=1, tokenizer_steps=40, generator_steps=40)
 
@@ -81,6 +81,12 @@ def test_another_run_is_refused(pictures, directory):
     longer = dataclasses.replace(RECIPE.generator_schedule, steps=1000, checkpoint_every=7)
     with pytest.raises(InputError, match=r"\(schedules.generator.steps is \d+, now 1000\)"):
         rar.train(dataclasses.replace(RECIPE, generator_schedule=longer), pictures, directory=directory)
+
+
+def test_a_model_of_captions_is_not_trained_further():
+    config = get_family("var").VARIANTS["var_clip_d16"].config
+    with pytest.raises(InputError, match="only those of classes can be trained further"):
+        var.fine_tuning_recipe(config)
 
 
 def test_the_quantiser_passes_gradients_straight_through():
