@@ -1,43 +1,78 @@
 """Trains a small target on any data source, to be audited like a released one.
 
   jaxaudit train_target --family=var --data=digits:members --out=targets/digits
+  jaxaudit train_target --init=digits_dit --data=folder:mine --held_out=folder:others --out=targets/mine
 
-The state of the run and its loss curves (CSV) are kept in OUT-training, which belongs to these very pictures,
-labels, sizes, steps and seed: a killed run goes on from there, and any other is refused.
+It says what it does: the size pictures are resized to, how often each is seen, and while it trains the loss,
+that of pictures held out, and the time left. The state of the run and its loss curves (CSV) are kept in
+OUT-training, which belongs to these very pictures, labels, sizes, steps and seed: a killed run goes on from
+there, and any other is refused.
 """
 
-import inspect
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from absl import flags
+from rich.console import Console
 
 from jaxaudit import cli
+from jaxaudit.attacks.condition import condition_of, null_context, resolve_condition
 from jaxaudit.audits.pictures import Pictures, look
 from jaxaudit.checkpoint import check_writable, save_target
-from jaxaudit.data import Preprocessing, batches, open_source, resolve_labels
+from jaxaudit.data import Source, batches, open_source
+from jaxaudit.data.byte_pairs import write_vocabulary
 from jaxaudit.errors import InputError
 from jaxaudit.outputs import check_new_folder
-from jaxaudit.training import TRAINERS
+from jaxaudit.runtime.progress import Progress
+from jaxaudit.targets import Target
+from jaxaudit.training import TRAINERS, PictureSet
+from jaxaudit.training.defaults import epochs
+from jaxaudit.training.job import Job, further_job, new_job, short_sides
+from jaxaudit_kernels.processes import DECLARATIONS
 
 from . import shared_flags
 from .progress import reported
 
+_MEMBERS, _NONMEMBERS = "digits:members", "digits:nonmembers"
+_MOST_HELD_OUT = 256  # pictures; the loss of more would take longer than it is worth
+
 with cli.flag_group("What is trained"):
     _FAMILY = flags.DEFINE_enum("family", "var", sorted(TRAINERS), "Model family.")
-    _DATA = flags.DEFINE_string("data", "digits:members", "Pictures to train on.")
-    _IMAGE_SIZE = flags.DEFINE_integer("image_size", 8, "Pixels per side, a power of two.", lower_bound=8)
-    _NUM_CLASSES = flags.DEFINE_integer("num_classes", 10, "Classes of the labels.", lower_bound=1)
+    _INIT = flags.DEFINE_string(
+        "init",
+        None,
+        "A target whose generator is trained further, at a quarter of the rate; all else stays as it is.",
+    )
+    _DATA = flags.DEFINE_string("data", _MEMBERS, "Pictures to train on.")
+    _HELD_OUT = flags.DEFINE_string(
+        "held_out",
+        None,
+        f"Pictures that are not trained on, up to {_MOST_HELD_OUT} of which have their loss told beside; "
+        f"default: {_NONMEMBERS} beside {_MEMBERS}, else none.",
+    )
     _OPTIONS = {
-        name: flags.DEFINE_integer(name, None, f"{words}; default: the family's recipe.", lower_bound=lowest)
+        name: flags.DEFINE_integer(name, None, f"{words}.", lower_bound=lowest)
         for name, words, lowest in (
-            ("width", "Channels of the generator", 32),
-            ("depth", "Blocks of the generator", 1),
-            ("tokenizer_steps", "Optimiser steps", 1),
-            ("generator_steps", "Optimiser steps: more memorise more", 1),
+            ("image_size", "Pixels per side, a power of two; default: those of the pictures, 32 at most", 8),
+            ("num_classes", "Classes of the labels; default: as many as they tell apart", 1),
+            ("width", "Channels of the generator; default: the family's recipe", 32),
+            ("depth", "Blocks of the generator; default: the family's recipe", 1),
+            ("tokenizer_steps", "Optimiser steps; default: as generator_steps", 1),
+            (
+                "generator_steps",
+                "Optimiser steps: more memorise more; default: the epochs of the built-in target, no fewer "
+                "steps and at most four times as many; with --init, the epochs",
+                1,
+            ),
         )
     }
+    _CAPTIONS = flags.DEFINE_bool("captions", False, "Condition on captions, not on classes.")
+    _PROCESS = flags.DEFINE_enum(
+        "process", None, sorted(DECLARATIONS), "What a diffusion model undoes; default: the family's."
+    )
 shared_flags.define_seed()
 with cli.flag_group("Output"):
     _OUT = flags.DEFINE_string("out", None, "Target directory to write.", required=True)
@@ -50,46 +85,113 @@ def main(argv: Sequence[str]) -> None:
     console, out, seed = cli.terminal(), Path(_OUT.value), flags.FLAGS.seed
     check_writable(out, overwrite=_OVERWRITE.value)
     check_new_folder(out)
-    trainer = TRAINERS[_FAMILY.value]
-    options = {name: flag.value for name, flag in _OPTIONS.items() if flag.value is not None}
-    for name in options.keys() - inspect.signature(trainer.small_recipe).parameters.keys():
-        raise InputError(f"--{name}={options[name]} does not apply to --family={_FAMILY.value}.")
-    recipe = trainer.small_recipe(_IMAGE_SIZE.value, _NUM_CLASSES.value, **options)
-    source = resolve_labels(open_source(_DATA.value), _NUM_CLASSES.value)
+    source = open_source(_DATA.value)
+    sides = short_sides(source)
+    job = _job(source, sides)
+    source, held_out = resolve_condition(source, job.target), _held_out(job.target)
+    _announce(console, job, source, sides)
     with reported(console, f"Reading {source.spec}", unit="images") as progress:
-        pictures = look(source, recipe.preprocessing, progress)
-        images, labels = _read(pictures, recipe.preprocessing)
+        pictures, training = _read(source, job.target, progress)
+        unseen = None
+        if held_out is not None:
+            others, unseen = _read(held_out, job.target, progress)
+            _check_unseen(others, pictures)
     with reported(console, "Preparing", unit="steps") as progress:
-        params = trainer.train(
-            recipe,
-            images,
-            labels,
+        trained = TRAINERS[job.family].train(
+            job.recipe,
+            training,
             directory=out.with_name(f"{out.name}-training"),
             seed=seed,
+            held_out=unseen,
+            init=job.init,
             progress=progress,
         )
-    record = save_target(
-        out,
-        family=_FAMILY.value,
-        config=recipe.config,
-        params=params,
-        preprocessing=recipe.preprocessing,
-        provenance={
-            "trained_on": {**pictures.request, "images": len(images)},
-            "seed": seed,
-            **{f"{stage}_steps": schedule.steps for stage, schedule in recipe.schedules.items()},
-        },
-        overwrite=_OVERWRITE.value,
-    )
+    provenance = {
+        "trained_on": {**pictures.request, "images": len(training.images)},
+        "seed": seed,
+        **{f"{stage}_steps": schedule.steps for stage, schedule in job.recipe.schedules.items()},
+        **job.origin,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        if job.vocabulary is not None:
+            write_vocabulary(folder, job.vocabulary)
+        record = save_target(
+            out,
+            family=job.family,
+            config=job.config,
+            params={**job.params, **trained},
+            preprocessing=job.target.preprocessing,
+            provenance=provenance,
+            vocabulary=None if job.vocabulary is None else folder,
+            overwrite=_OVERWRITE.value,
+        )
     console.print(
-        f"{out}: {record['num_params']:,} parameters, trained on {len(images)} pictures.", soft_wrap=True
+        f"{out}: {record['num_params']:,} parameters, trained on {len(training.images)} pictures.",
+        soft_wrap=True,
     )
 
 
-def _read(pictures: Pictures, preprocessing: Preprocessing) -> tuple[np.ndarray, np.ndarray]:
-    read = batches(pictures.source, range(len(pictures.source)), preprocessing, 256)
+def _job(source: Source, sides: Sequence[int]) -> Job:
+    options: dict[str, Any] = {name: flag.value for name, flag in _OPTIONS.items() if flag.value is not None}
+    if _PROCESS.value is not None:
+        options["process"] = {"name": _PROCESS.value}
+    if _INIT.value is None:
+        return new_job(
+            _FAMILY.value,
+            source,
+            short_side=min(sides, default=0),
+            captions=_CAPTIONS.value,
+            seed=flags.FLAGS.seed,
+            **options,
+        )
+    for name, flag in (("family", _FAMILY), ("captions", _CAPTIONS)):
+        if flag.present:
+            raise InputError(f"--{name}={flag.value} does not apply beside --init: the target says it.")
+    return further_job(_INIT.value, len(source), **options)
+
+
+def _held_out(target: Target) -> Source | None:
+    """Some pictures from all over the source of --held_out."""
+    spec = _HELD_OUT.value or (_NONMEMBERS if _DATA.value == _MEMBERS else None)
+    if spec is None:
+        return None
+    source = resolve_condition(open_source(spec), target)
+    return source.take(np.unique(np.linspace(0, len(source) - 1, _MOST_HELD_OUT).astype(int)).tolist())
+
+
+def _announce(console: Console, job: Job, source: Source, sides: Sequence[int]) -> None:
+    """What will be done."""
+    size = job.target.preprocessing.image_size
+    had = " to ".join(str(side) for side in sorted({min(sides), max(sides)})) if sides else "?"
+    read = "as they are" if {*sides} <= {size} else f"resized to {size} px (--image_size)"
+    told = f"{job.target.num_classes} classes" if job.target.num_classes else "captions"
+    lines = [f"{source.spec}: {len(source):,} pictures, shorter side {had} px, {read}; {told}."]
+    for stage, schedule in job.recipe.schedules.items():
+        times = epochs(schedule, len(source))
+        lines.append(f"The {stage}: {schedule.steps:,} steps, each picture is seen {times:,.3g} times.")
+    console.print("\n".join(lines), soft_wrap=True)
+
+
+def _read(source: Source, target: Target, progress: Progress) -> tuple[Pictures, PictureSet]:
+    """The pictures as they are now, and as the target reads them."""
+    pictures = look(source, target.preprocessing, progress)
+    read = batches(pictures.source, range(len(pictures.source)), target.preprocessing, 256)
     parts = list(pictures.unchanged(read))
-    return np.concatenate([part.images for part in parts]), np.concatenate([part.labels for part in parts])
+    null = null_context(target, [pictures.source])
+    if target.context_shape is not None and null is None:
+        raise InputError(f"{source.spec} has no embedding of the empty caption, which training needs.")
+    conditions = np.concatenate([np.asarray(condition_of(target, part)) for part in parts])
+    return pictures, PictureSet(np.concatenate([part.images for part in parts]), conditions, null)
+
+
+def _check_unseen(held_out: Pictures, pictures: Pictures) -> None:
+    trained_on = set(pictures.digests.values())
+    twice = [sample for sample, digest in held_out.digests.items() if digest in trained_on]
+    if twice:
+        raise InputError(
+            f"{len(twice)} of {len(held_out.source)} pictures held out are trained on, e.g. {twice[0]!r}; "
+            "--held_out takes others."
+        )
 
 
 def run() -> None:

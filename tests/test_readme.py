@@ -1,9 +1,11 @@
 """What the README says can be done, can be done."""
 
+import importlib.util
 import pathlib
 import re
 
-README = (pathlib.Path(__file__).parent.parent / "README.md").read_text()
+ROOT = pathlib.Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
 
 
 def test_the_library_example_runs(capsys):
@@ -24,7 +26,15 @@ def test_every_target_and_file_named_exists():
     assert len(named) >= 6
     assert set(named) <= known
     for file in re.findall(r"\]\((?!http)([^)#]+)(?:#[^)]*)?\)", README):
-        assert (pathlib.Path(__file__).parent.parent / file).is_file(), file
+        assert (ROOT / file).is_file(), file
+
+
+def test_the_table_of_targets_is_that_of_the_families():
+    spec = importlib.util.spec_from_file_location("targets", ROOT / "docs" / "hooks" / "targets.py")
+    hook = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hook)
+    table = README.partition(hook.BEGIN)[2].partition(f"\n{hook.END}")[0]
+    assert table == hook.table(), "python docs/hooks/targets.py writes it"
 
 
 def test_every_score_named_exists():

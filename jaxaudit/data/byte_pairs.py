@@ -18,13 +18,15 @@ Axes: B captions, T tokens.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import functools
 import itertools
 import json
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int32
@@ -77,6 +79,39 @@ def read_vocabulary(folder: Location) -> Vocabulary:
             f"{missing[0]!r}."
         )
     return Vocabulary(ids, {pair: rank for rank, pair in enumerate(pairs)})
+
+
+def learn_vocabulary(captions: Iterable[str], *, most_merges: int = 256) -> Vocabulary:
+    """A vocabulary in which the words of captions are few pieces.
+
+    Of the pairs of neighbours the one that is found most often is merged (of equals the first by name), until
+    every word is one piece or there are `most_merges`.
+    """
+    counts = collections.Counter(word for caption in captions for word in _words(caption))
+    pieces = {word: _split(word) for word in counts}
+    merges: list[tuple[str, str]] = []
+    while len(merges) < most_merges:
+        found: collections.Counter[tuple[str, str]] = collections.Counter()
+        for word, parts in pieces.items():
+            for pair in itertools.pairwise(parts):
+                found[pair] += counts[word]
+        if not found:
+            break
+        merges.append(min(found, key=lambda pair: (-found[pair], pair)))
+        pieces = {word: _joined(parts, merges[-1]) for word, parts in pieces.items()}
+    letters = _letters()
+    names = [*letters, *(letter + _WORD_END for letter in letters), *map("".join, merges), START, END]
+    return Vocabulary(
+        {name: number for number, name in enumerate(dict.fromkeys(names))},
+        {pair: rank for rank, pair in enumerate(merges)},
+    )
+
+
+def write_vocabulary(folder: str | Path, vocabulary: Vocabulary) -> None:
+    """Writes the two files into a folder, from which `read_vocabulary` reads the same."""
+    texts = json.dumps(vocabulary.ids), "\n".join(["#version: 0.2", *map(" ".join, vocabulary.ranks)]) + "\n"
+    for name, text in zip(FILES, texts, strict=True):
+        (Path(folder) / name).write_text(text, encoding="utf-8")
 
 
 def token_ids(
@@ -139,22 +174,32 @@ def _kind(sign: str) -> str:
     return category if category in "LN" else " " if sign.isspace() else "O"
 
 
+def _split(word: str) -> list[str]:
+    """The first pieces of a word, a byte each."""
+    letters = _letters()
+    *pieces, last = (letters[byte] for byte in word.encode())
+    return [*pieces, last + _WORD_END]
+
+
+def _joined(pieces: list[str], pair: tuple[str, str]) -> list[str]:
+    """The pieces, those of the pair merged: from the left, so that of overlapping pairs the first is."""
+    joined: list[str] = []
+    for piece in pieces:
+        if joined and (joined[-1], piece) == pair:
+            joined[-1] += piece
+        else:
+            joined.append(piece)
+    return joined
+
+
 @functools.lru_cache(_CACHED_WORDS)
 def _merged(vocabulary: Vocabulary, word: str) -> tuple[str, ...]:
     """The pieces of a word."""
-    letters = _letters()
-    *pieces, last = (letters[byte] for byte in word.encode())
-    pieces.append(last + _WORD_END)
+    pieces = _split(word)
     while len(pieces) > 1:
         pairs = itertools.pairwise(pieces)
         best = min(pairs, key=lambda pair: vocabulary.ranks.get(pair, len(vocabulary.ranks)))
         if best not in vocabulary.ranks:
             break
-        joined: list[str] = []
-        for piece in pieces:  # from the left, so that of overlapping pairs the first is merged
-            if joined and (joined[-1], piece) == best:
-                joined[-1] += piece
-            else:
-                joined.append(piece)
-        pieces = joined
+        pieces = _joined(pieces, best)
     return tuple(pieces)

@@ -17,10 +17,13 @@ from jaxaudit.data.source import Picture, Source
 from jaxaudit.errors import unknown_name
 
 _SPLITS = ("members", "nonmembers")
+_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
 def open_digits(location: str, options: Mapping[str, str]) -> Source:
     """`digits:members` or `digits:nonmembers`; ids are the rows of `sklearn.datasets.load_digits`.
+
+    The caption of a 3 is "a handwritten three".
 
     Raises:
       InputError: for any other name.
@@ -30,13 +33,17 @@ def open_digits(location: str, options: Mapping[str, str]) -> Source:
         raise unknown_name("half of the digits", location, _SPLITS)
     images, labels, is_member = _digits()
     rows = np.flatnonzero(is_member if location == "members" else ~is_member)
+    ids = [f"digits/{row:04d}" for row in rows]
     return Source(
         spec=f"digits:{location}",
-        ids=[f"digits/{row:04d}" for row in rows],
+        ids=ids,
         read=lambda index: Picture(images[rows[index]]),
         labels=labels[rows],
         num_classes=10,
         label_rule="the digit",
+        captions={
+            name: f"a handwritten {_WORDS[label]}" for name, label in zip(ids, labels[rows], strict=True)
+        },
     )
 
 

@@ -12,7 +12,7 @@ Axes: N training images, B batch, H and W pixels, L tokens.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -21,9 +21,11 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Key
 
+from jaxaudit.errors import InputError
+from jaxaudit.families.wiring import read_configs
 from jaxaudit.models.forward import forward
 from jaxaudit.training.loop import Examples, Params, Schedule, TrainingBatch
-from jaxaudit.training.stages import Recipe, check_sizes, drop_labels, encode_all
+from jaxaudit.training.stages import Recipe, check_sizes, drop_conditions, encode_all, gentler
 from jaxaudit.training.tokens import Stages, TokenTrainer
 
 
@@ -52,6 +54,7 @@ class DiscreteTrainer(TokenTrainer[Recipe]):
     Attributes:
       recipe: the family's `Recipe`.
       configs: sizes -> configs of tokenizer and transformer.
+      config_types: the classes of the two.
       networks: the classes of the modules that these are configs of.
       reconstruct: (bound tokenizer, images [B,H,W,3]) -> (x̂ [B,H,W,3], not clamped, the second term of (1)).
       read: (bound tokenizer, tokens [B,L]) -> what the transformer reads where it predicts them.
@@ -60,6 +63,7 @@ class DiscreteTrainer(TokenTrainer[Recipe]):
 
     recipe: type[Recipe]
     configs: Callable[[Sizes], tuple[Any, Any]]
+    config_types: tuple[type, type]
     networks: tuple[type[nn.Module], type[nn.Module]]
     reconstruct: Callable[[Any, Float[Array, "B H W 3"]], tuple[Float[Array, "B H W 3"], Float[Array, ""]]]
     read: Callable[[Any, Array], Array]
@@ -103,8 +107,24 @@ class DiscreteTrainer(TokenTrainer[Recipe]):
             tokenizer=tokenizer,
             generator=generator,
             tokenizer_schedule=Schedule(tokenizer_steps, 64, learning_rate=3e-3, weight_decay=0.01),
-            generator_schedule=Schedule(steps, 64, learning_rate=4e-3, final_rate=1.0),
+            generator_schedule=_schedule(steps),
         )
+
+    def fine_tuning_recipe(self, config: Mapping[str, Any], *, generator_steps: int | None = None) -> Recipe:
+        """A recipe that trains the generator of a target further, see `jaxaudit.training`.
+
+        Raises:
+          InputError: if the target is told captions.
+        """
+        of_tokenizer, of_generator = self.config_types
+        generator, tokenizer = read_configs(config, of_generator, of_tokenizer)
+        if not generator.num_classes:
+            raise InputError(
+                "Of models of tokens only those of classes can be trained further, not of captions."
+            )
+        steps = self.generator_steps if generator_steps is None else generator_steps
+        schedule = gentler(_schedule(steps))
+        return self.recipe(tokenizer=tokenizer, generator=generator, generator_schedule=schedule)
 
     def stages(self, recipe: Recipe) -> Stages:
         """(1) and (2) for the networks of a recipe."""
@@ -122,17 +142,17 @@ class DiscreteTrainer(TokenTrainer[Recipe]):
             error = jnp.square(reconstructed - images).mean()
             return error + quantisation, {"reconstruction": error, "quantisation": quantisation}  # (1)
 
-        def encode(params: Params, images: np.ndarray) -> tuple[Params, Examples]:
+        def encode(params: Params, images: np.ndarray) -> Examples:
             def encode_some(params: Params, images: Array) -> dict[str, Array]:
                 tokens = forward(tokenizer, params, images, method="encode")
                 return {"tokens": tokens, "inputs": forward(tokenizer, params, tokens, method=self.read)}
 
-            return params, encode_all(encode_some, params, images)
+            return encode_all(encode_some, params, images)
 
         def likelihood_loss(
             params: Params, batch: TrainingBatch, key: Key[Array, ""]
         ) -> tuple[Array, dict[str, Array]]:
-            labels = drop_labels(key, batch["labels"], recipe.label_dropout, recipe.generator.num_classes)
+            labels = drop_conditions(key, batch["labels"], recipe.label_dropout, recipe.generator.num_classes)
             logits = forward(generator, params, batch["inputs"], labels)
             losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch["tokens"])
             return losses.mean(), {}  # (2)
@@ -141,7 +161,12 @@ class DiscreteTrainer(TokenTrainer[Recipe]):
             tokenizer,
             generator,
             reconstruction_loss,
+            lambda params, images: params,
             encode,
             likelihood_loss,
             lambda example: (example["inputs"], example["labels"]),
         )
+
+
+def _schedule(steps: int) -> Schedule:
+    return Schedule(steps, 64, learning_rate=4e-3, final_rate=1.0)

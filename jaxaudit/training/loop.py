@@ -8,6 +8,7 @@ import csv
 import dataclasses
 import os
 import pathlib
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -27,6 +28,7 @@ Examples = Mapping[str, np.ndarray]
 TrainingBatch = Mapping[str, Array]
 """The examples of a step, {name: [B,...]}."""
 LossFunction = Callable[[Params, TrainingBatch, Key[Array, ""]], tuple[Array, Mapping[str, Array]]]
+_SILENCE = 5.0  # seconds at most between two reports, but for a step that takes longer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +74,7 @@ def fit(
     *,
     directory: str | os.PathLike,
     seed: int,
+    held_out: Examples | None = None,
     progress: Callable[[int, Mapping[str, float]], None] = lambda step, metrics: None,
     record_every: int = 20,
 ) -> Params:
@@ -85,7 +88,9 @@ def fit(
       schedule: steps, rates, batch size.
       directory: keeps `checkpoints/` and `loss.csv` (step, loss, metrics).
       seed: of the order of the examples and of the keys.
-      progress: called with the steps done and the latest metrics.
+      held_out: a batch that is not trained on; its loss, always with the same key, is the metric "held_out".
+      progress: called with the steps done and the latest metrics, once a row, and where rows take long, every
+        few seconds.
       record_every: steps between rows of `loss.csv`.
 
     Returns:
@@ -110,6 +115,10 @@ def fit(
             "optimizer": optimizer_state,
         }, {"loss": loss, **metrics}
 
+    @jax.jit
+    def held_out_loss(params: Params, batch: TrainingBatch) -> Array:
+        return loss_function(params, batch, jax.random.key(seed))[0]
+
     state = {"params": params, "optimizer": jax.jit(optimizer.init)(params)}
     options = ocp.CheckpointManagerOptions(max_to_keep=1, enable_async_checkpointing=False)
     with ocp.CheckpointManager(directory / "checkpoints", options=options) as manager:
@@ -117,15 +126,22 @@ def fit(
         if done:
             state = _restored(manager, done, jax.eval_shape(lambda: state))
         rows = _read_rows(directory / "loss.csv", done)
+        unseen: dict[str, float] = {}
+        told = time.monotonic()
         for step in range(done, schedule.steps):
             batch = make_batch(_example_indices(step, batch_size, num_examples, seed))
             key = jax.random.fold_in(jax.random.key(seed), step)
             state, metrics = train_step(state, batch, key)
             last = step + 1 == schedule.steps
-            if (step + 1) % record_every == 0 or last:
-                values = {name: float(value) for name, value in metrics.items()}
-                rows.append({"step": step + 1, **values})
+            recorded = (step + 1) % record_every == 0 or last
+            if recorded and held_out is not None:
+                unseen = {"held_out": float(held_out_loss(state["params"], held_out))}
+            if recorded or time.monotonic() - told > _SILENCE:
+                values = {name: float(value) for name, value in metrics.items()} | unseen
+                if recorded:
+                    rows.append({"step": step + 1, **values})
                 progress(step + 1, values)
+                told = time.monotonic()
             if (step + 1) % schedule.checkpoint_every == 0 or last:
                 _write_rows(directory / "loss.csv", rows)
                 manager.save(step + 1, args=ocp.args.StandardSave(state))
@@ -169,8 +185,9 @@ def _read_rows(path: pathlib.Path, up_to: int) -> list[dict[str, Any]]:
 
 def _write_rows(path: pathlib.Path, rows: list[dict[str, Any]]) -> None:
     partial = path.with_suffix(".partial")
+    names = dict.fromkeys(name for row in rows for name in row)  # a resumed run may hold out others
     with open(partial, "w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0].keys())
+        writer = csv.DictWriter(file, names)
         writer.writeheader()
         writer.writerows(rows)
     os.replace(partial, path)

@@ -21,22 +21,26 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float32, Int, Key
 
+from jaxaudit.families.wiring import read_configs
 from jaxaudit.models import mar_head
 from jaxaudit.models.forward import forward
 from jaxaudit.models.mar import MAR, PATCH_ORDER, MARConfig
 from jaxaudit.models.patches import patchify
 from jaxaudit.tokenizers.kl_autoencoder import KLAutoencoder, KLAutoencoderConfig, posterior, sample
 from jaxaudit.training.loop import Examples, Params, Schedule, TrainingBatch
-from jaxaudit.training.stages import Recipe, check_sizes, drop_labels, encode_all
+from jaxaudit.training.stages import Recipe, check_sizes, drop_conditions, encode_all, gentler
 from jaxaudit.training.tokens import Stages, TokenTrainer
 
 _NOISES = 4  # R of (3), as published
+_STEPS = 7000  # of the generator
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,7 +63,7 @@ def small_recipe(
     width: int = 64,
     depth: int = 2,
     tokenizer_steps: int = 500,
-    generator_steps: int = 7000,
+    generator_steps: int = _STEPS,
 ) -> MARRecipe:
     """A recipe for a small MAR; with the defaults and 8 px digits, the one behind `digits_mar`.
 
@@ -100,10 +104,21 @@ def small_recipe(
             head_width=width // 2,
         ),
         tokenizer_schedule=Schedule(tokenizer_steps, 64, learning_rate=3e-3, weight_decay=0.01),
-        generator_schedule=Schedule(generator_steps, 64, learning_rate=1e-2, weight_decay=0.01, muon=True),
+        generator_schedule=_schedule(generator_steps),
         kl_weight=1e-2,
         least_hidden=0.9,
     )
+
+
+def fine_tuning_recipe(config: Mapping[str, Any], *, generator_steps: int = _STEPS) -> MARRecipe:
+    """A recipe that trains the generator of a target further, see `jaxaudit.training`."""
+    generator, tokenizer = read_configs(config, MARConfig, KLAutoencoderConfig)
+    schedule = gentler(_schedule(generator_steps))
+    return MARRecipe(tokenizer=tokenizer, generator=generator, generator_schedule=schedule, least_hidden=0.9)
+
+
+def _schedule(steps: int) -> Schedule:
+    return Schedule(steps, 64, learning_rate=1e-2, weight_decay=0.01, muon=True)
 
 
 class _Trainer(TokenTrainer[MARRecipe]):
@@ -123,22 +138,22 @@ class _Trainer(TokenTrainer[MARRecipe]):
             divergence = 0.5 * (jnp.square(mean) + jnp.exp(log_variance) - 1.0 - log_variance).mean()
             return error + recipe.kl_weight * divergence, {"reconstruction": error, "kl": divergence}  # (1)
 
-        def encode(params: Params, images: np.ndarray) -> tuple[Params, Examples]:
-            def encode_some(params: Params, images: Array) -> Array:
-                return forward(tokenizer, params, images, method="encode")
+        def encode_some(params: Params, images: Array) -> Array:
+            return forward(tokenizer, params, images, method="encode")
 
-            means = encode_all(encode_some, params, images) / recipe.tokenizer.scale
-            params = _standardise(params, means)
+        def settle(params: Params, images: np.ndarray) -> Params:
+            return _standardise(params, encode_all(encode_some, params, images) / recipe.tokenizer.scale)
+
+        def encode(params: Params, images: np.ndarray) -> Examples:
             latents = encode_all(encode_some, params, images)
-            tokens = patchify(jnp.asarray(latents), config.patch_size, PATCH_ORDER)
-            return params, {"tokens": np.asarray(tokens)}
+            return {"tokens": np.asarray(patchify(jnp.asarray(latents), config.patch_size, PATCH_ORDER))}
 
         def denoising_loss(
             params: Params, batch: TrainingBatch, key: Key[Array, ""]
         ) -> tuple[Array, dict[str, Array]]:
             clean = batch["tokens"]
             label_key, mask_key, time_key, noise_key = jax.random.split(key, 4)
-            labels = drop_labels(label_key, batch["labels"], recipe.label_dropout, config.num_classes)
+            labels = drop_conditions(label_key, batch["labels"], recipe.label_dropout, config.num_classes)
             visible, shown, hidden = _masks(mask_key, len(clean), config.num_tokens, recipe.least_hidden)
             encoded = forward(generator, params, clean, labels, visible, shown, method="encode")
             z = forward(generator, params, encoded, visible, shown, method="decode")
@@ -153,7 +168,7 @@ class _Trainer(TokenTrainer[MARRecipe]):
             tokens, position = example["tokens"], np.zeros((1, 1), np.int32)
             return tokens, example["labels"], position, tokens[:, :1], position
 
-        return Stages(tokenizer, generator, autoencoder_loss, encode, denoising_loss, inputs)
+        return Stages(tokenizer, generator, autoencoder_loss, settle, encode, denoising_loss, inputs)
 
 
 train = _Trainer().train

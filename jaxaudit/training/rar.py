@@ -72,6 +72,7 @@ def _read(tokenizer: MaskGITVQ, tokens: Int[Array, "B L"]) -> Int[Array, "B _"]:
 _TRAINER = DiscreteTrainer(
     recipe=RARRecipe,
     configs=_configs,
+    config_types=(MaskGITVQConfig, RARConfig),
     networks=(MaskGITVQ, RAR),
     reconstruct=_quantised_pass,
     read=_read,
@@ -80,4 +81,5 @@ _TRAINER = DiscreteTrainer(
 )
 
 small_recipe = _TRAINER.small_recipe
+fine_tuning_recipe = _TRAINER.fine_tuning_recipe
 train = _TRAINER.train

@@ -1,6 +1,6 @@
-"""What the trainers of the families share: checked sizes, a stage of training, dropped labels, encoding.
+"""What the trainers of the families share: checked sizes, a stage of training, dropped conditions, encoding.
 
-Axes: N training images, B batch.
+Axes: N training images, M images held out, B batch, T tokens and D channels of a caption's embedding.
 """
 
 from __future__ import annotations
@@ -16,16 +16,32 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, Key
+from jaxtyping import Array, Float32, Int32, Key, Shaped
 
 from jaxaudit.configs import to_dict
 from jaxaudit.data.preprocessing import Preprocessing, Resize
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import Contents, claim
 from jaxaudit.runtime.progress import Progress
-from jaxaudit.training.loop import LossFunction, Params, Schedule, fit
+from jaxaudit.training.loop import Examples, LossFunction, Params, Schedule, fit
 
 _TRAINING = Contents("a training run")
+_GENTLER = 4  # times lower is the rate of a fine-tuning, which is to keep what the model knows
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PictureSet:
+    """Pictures, and what the model is told about them.
+
+    Attributes:
+      images: in the range of the target's preprocessing.
+      conditions: classes 0 .. num_classes - 1, or embeddings of captions.
+      null: the embedding of the empty caption; None for classes, whose null label the model knows.
+    """
+
+    images: Float32[np.ndarray, "N H W 3"]
+    conditions: Int32[np.ndarray, " N"] | Float32[np.ndarray, "N T D"]
+    null: Float32[np.ndarray, "T D"] | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,8 +98,17 @@ def check_sizes(image_size: int, width: int) -> None:
         raise InputError(f"width={width} is not a multiple of 32.")
 
 
+def gentler(schedule: Schedule) -> Schedule:
+    """The schedule of a model that is trained further."""
+    return dataclasses.replace(schedule, learning_rate=schedule.learning_rate / _GENTLER)
+
+
 def claim_training(
-    directory: str | os.PathLike[str], recipe: Recipe, images: np.ndarray, labels: np.ndarray, seed: int
+    directory: str | os.PathLike[str],
+    recipe: Recipe,
+    pictures: PictureSet,
+    seed: int,
+    init: Params | None = None,
 ) -> None:
     """Makes `directory` that of this training run, or finds that it is, so that it may go on from there.
 
@@ -94,6 +119,7 @@ def claim_training(
     schedules = {name: dataclasses.asdict(schedule) for name, schedule in recipe.schedules.items()}
     for schedule in schedules.values():
         del schedule["checkpoint_every"]
+    told = "labels" if pictures.null is None else "captions"
     request = {
         "optax": importlib.metadata.version("optax"),
         "networks": {name: type(part).__name__ for name, part in parts.items() if part is not None},
@@ -105,29 +131,44 @@ def claim_training(
             if isinstance(getattr(recipe, field.name), float)
         },
         "seed": seed,
-        "images_sha256": _sha256(images),
-        "labels_sha256": _sha256(labels),
+        "images_sha256": _sha256(pictures.images),
+        f"{told}_sha256": _sha256(pictures.conditions),
+        **({} if pictures.null is None else {"null_sha256": _sha256(pictures.null)}),
+        **({} if init is None else {"init_sha256": _sha256(*map(np.asarray, jax.tree.leaves(init)))}),
     }
     claim(directory, _TRAINING, request)
 
 
-def _sha256(array: np.ndarray) -> str:
-    described = f"{array.dtype} {array.shape}".encode()
-    return hashlib.sha256(described + np.ascontiguousarray(array).tobytes()).hexdigest()
+def _sha256(*arrays: np.ndarray) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype} {array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def fit_stage(
     stage: str,
     loss_function: LossFunction,
     params: Params,
-    data: Mapping[str, np.ndarray],
+    data: Examples,
     schedule: Schedule,
     *,
     directory: str | os.PathLike,
     seed: int,
+    held_out: Examples | None,
     progress: Progress,
 ) -> Params:
-    """The parameters after `fit` on rows of `data` (leaves [N, ...]); its state is in `directory`/`stage`."""
+    """The parameters after `fit` on rows of `data` (leaves [N, ...]); its state is in `directory`/`stage`.
+
+    The loss of all rows of `held_out` (leaves [M, ...]) is told beside that of a step.
+    """
+
+    def tell(step: int, metrics: Mapping[str, float]) -> None:
+        note = f"loss {metrics['loss']:.3f}"
+        if "held_out" in metrics:
+            note += f", held out {metrics['held_out']:.3f}"
+        progress(step, schedule.steps, f"Training the {stage}", note)
+
     return fit(
         loss_function,
         params,
@@ -136,21 +177,22 @@ def fit_stage(
         schedule,
         directory=Path(directory) / stage,
         seed=seed,
-        progress=lambda step, metrics: progress(
-            step, schedule.steps, f"Training the {stage}", f"loss {metrics['loss']:.3f}"
-        ),
+        held_out=held_out,
+        progress=tell,
     )
 
 
-def drop_labels(
-    key: Key[Array, ""], labels: Int[Array, " B"], probability: float, null_label: int
-) -> Int[Array, " B"]:
-    """The labels, each replaced by the null label with this probability.
+def drop_conditions(
+    key: Key[Array, ""], conditions: Shaped[Array, "B ..."], probability: float, null: Any
+) -> Shaped[Array, "B ..."]:
+    """The conditions [B,...], each replaced by the null condition with this probability.
 
-    Without it a model never learns the null label, on which the `diff` view of the attacks rests.
+    Without it a model never learns the null condition, on which the `diff` view of the attacks rests.
     Source: Ho & Salimans 2022 (arXiv 2207.12598).
     """
-    return jnp.where(jax.random.bernoulli(key, probability, labels.shape), null_label, labels)
+    dropped = jax.random.bernoulli(key, probability, conditions.shape[:1])
+    null = jnp.broadcast_to(jnp.asarray(null, conditions.dtype), conditions.shape)
+    return jnp.where(jnp.expand_dims(dropped, tuple(range(1, conditions.ndim))), null, conditions)
 
 
 def encode_all(

@@ -1,11 +1,12 @@
 """Trains a model of tokens: first its tokenizer, then its generator on what the tokenizer makes of images.
 
-Axes: N training images, H and W pixels.
+Axes: N images.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
@@ -13,11 +14,11 @@ from typing import Any, Generic, TypeVar
 import flax.linen as nn
 import jax
 import numpy as np
-from jaxtyping import Array, Float32, Int32
+from jaxtyping import Array
 
 from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.training.loop import Examples, LossFunction, Params
-from jaxaudit.training.stages import Recipe, claim_training, fit_stage
+from jaxaudit.training.stages import PictureSet, Recipe, claim_training, fit_stage
 
 _Recipe = TypeVar("_Recipe", bound=Recipe)
 
@@ -29,8 +30,8 @@ class Stages:
     Attributes:
       tokenizer, generator: the networks.
       tokenizer_loss: on examples {"images"}.
-      encode: (parameters of the trained tokenizer, images [N,H,W,3]) -> (those that are kept, examples
-        {name: [N,...]} of what the generator learns).
+      settle: (parameters of the trained tokenizer, images [N,H,W,3]) -> those that are kept.
+      encode: (these, images [N,H,W,3]) -> examples {name: [N,...]} of what the generator learns.
       generator_loss: on these examples and their {"labels"}.
       generator_inputs: the example of one image -> what the generator is called with.
     """
@@ -38,7 +39,8 @@ class Stages:
     tokenizer: nn.Module
     generator: nn.Module
     tokenizer_loss: LossFunction
-    encode: Callable[[Params, np.ndarray], tuple[Params, Examples]]
+    settle: Callable[[Params, np.ndarray], Params]
+    encode: Callable[[Params, np.ndarray], Examples]
     generator_loss: LossFunction
     generator_inputs: Callable[[Examples], tuple[Any, ...]]
 
@@ -53,21 +55,24 @@ class TokenTrainer(Generic[_Recipe]):
     def train(
         self,
         recipe: _Recipe,
-        images: Float32[np.ndarray, "N H W 3"],
-        labels: Int32[np.ndarray, " N"],
+        pictures: PictureSet,
         *,
         directory: str | os.PathLike,
         seed: int = 0,
+        held_out: PictureSet | None = None,
+        init: Params | None = None,
         progress: Progress = silent,
     ) -> dict[str, Params]:
         """Trains both networks; a run that was killed goes on from its last checkpoint.
 
         Args:
           recipe: what to train and how.
-          images: in the range of `recipe.preprocessing`. labels: 0 .. num_classes - 1.
+          pictures: in the range of `recipe.preprocessing`, with their classes.
           directory: keeps checkpoints and loss curves of both stages.
           seed: of initial weights, order of the images, dropped labels, and whatever else a loss draws.
-          progress: hears of steps, with the loss.
+          held_out: some that are not trained on, whose loss is told beside.
+          init: parameters to begin with, {"generator": ..., "tokenizer": ...}; this tokenizer stays as it is.
+          progress: hears of steps, with the losses.
 
         Returns:
           The parameters {"generator": ..., "tokenizer": ...}.
@@ -75,35 +80,41 @@ class TokenTrainer(Generic[_Recipe]):
         Raises:
           InputError: if the directory holds another run.
         """
-        claim_training(directory, recipe, images, labels, seed)
+        claim_training(directory, recipe, pictures, seed, init)
         stages = self.stages(recipe)
         keys = jax.random.split(jax.random.key(seed))
+        fit_some = functools.partial(fit_stage, directory=directory, seed=seed, progress=progress)
 
         def initial(network: nn.Module, key: Array, *inputs: Any) -> Params:
             return jax.jit(network.init)(key, *inputs)["params"]
 
-        assert recipe.tokenizer_schedule is not None, "a model of tokens has a tokenizer"
-        tokenizer_params = fit_stage(
-            "tokenizer",
-            stages.tokenizer_loss,
-            initial(stages.tokenizer, keys[0], images[:1]),
-            {"images": images},
-            recipe.tokenizer_schedule,
-            directory=directory,
-            seed=seed,
-            progress=progress,
-        )
-        tokenizer_params, encoded = stages.encode(tokenizer_params, images)
-        examples = {**encoded, "labels": labels}
-        first = {name: values[:1] for name, values in examples.items()}
-        generator_params = fit_stage(
+        if init is None:
+            assert recipe.tokenizer_schedule is not None, "a model of tokens has a tokenizer"
+            tokenizer_params = fit_some(
+                "tokenizer",
+                stages.tokenizer_loss,
+                initial(stages.tokenizer, keys[0], pictures.images[:1]),
+                {"images": pictures.images},
+                recipe.tokenizer_schedule,
+                held_out=None if held_out is None else {"images": held_out.images},
+            )
+            tokenizer_params = stages.settle(tokenizer_params, pictures.images)
+        else:
+            tokenizer_params = init["tokenizer"]
+
+        def examples(some: PictureSet) -> Examples:
+            return {**stages.encode(tokenizer_params, some.images), "labels": some.conditions}
+
+        data = examples(pictures)
+        first = {name: values[:1] for name, values in data.items()}
+        generator_params = fit_some(
             "generator",
             stages.generator_loss,
-            initial(stages.generator, keys[1], *stages.generator_inputs(first)),
-            examples,
+            initial(stages.generator, keys[1], *stages.generator_inputs(first))
+            if init is None
+            else init["generator"],
+            data,
             recipe.generator_schedule,
-            directory=directory,
-            seed=seed,
-            progress=progress,
+            held_out=None if held_out is None else examples(held_out),
         )
         return {"generator": generator_params, "tokenizer": tokenizer_params}

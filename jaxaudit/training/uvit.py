@@ -2,9 +2,18 @@
 
 from jaxaudit.families.uvit import PROCESS
 from jaxaudit.models.uvit import UViT, UViTConfig
-from jaxaudit.training.denoiser import DenoiserTrainer
+from jaxaudit.training.denoiser import DenoiserTrainer, Shape
 
-_TRAINER = DenoiserTrainer(config=UViTConfig, network=UViT, process=PROCESS, depth=2)
+
+def _small(shape: Shape) -> UViTConfig:
+    length, channels = shape.context_shape or (0, 0)
+    return UViTConfig(
+        num_classes=shape.num_classes, context_length=length, context_dim=channels, **shape.transformer
+    )
+
+
+_TRAINER = DenoiserTrainer(config=UViTConfig, network=UViT, process=PROCESS, small=_small, depth=2)
 
 small_recipe = _TRAINER.small_recipe
+fine_tuning_recipe = _TRAINER.fine_tuning_recipe
 train = _TRAINER.train

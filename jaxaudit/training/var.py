@@ -59,6 +59,7 @@ def _read(tokenizer: MultiScaleVQ, tokens: Int[Array, "B L"]) -> Float[Array, "B
 _TRAINER = DiscreteTrainer(
     recipe=VARRecipe,
     configs=_configs,
+    config_types=(MultiScaleVQConfig, VARConfig),
     networks=(MultiScaleVQ, VAR),
     reconstruct=_reconstruct,
     read=_read,
@@ -67,4 +68,5 @@ _TRAINER = DiscreteTrainer(
 )
 
 small_recipe = _TRAINER.small_recipe
+fine_tuning_recipe = _TRAINER.fine_tuning_recipe
 train = _TRAINER.train

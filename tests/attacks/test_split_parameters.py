@@ -8,6 +8,7 @@ import pytest
 from flax import traverse_util
 
 from jaxaudit.attacks.completion import ExtractionAttack
+from jaxaudit.attacks.condition import condition_of
 from jaxaudit.attacks.localization import ActivationMeter
 from jaxaudit.attacks.mitigation import scale_units
 from jaxaudit.attacks.runner import Scorer
@@ -20,8 +21,10 @@ from jaxaudit.runtime.placement import Placement
 DEVICES = {"rows": 2, "model": 4}
 SCORES = {
     "digits_dit": ("denoising_loss", "noise_opt_norm"),
+    "digits_flow": ("denoising_loss",),
     "digits_mar": ("*/loss",),
     "digits_rar": ("*/loss", "*/min_k_pp_20", "diff/hinge"),
+    "digits_sd": ("denoising_loss",),
     "digits_uvit": ("denoising_loss",),
     "digits_var": ("*/loss", "*/min_k_pp_20", "diff/hinge"),
     "digits_var_memorised": ("*/loss", "*/min_k_pp_20", "diff/hinge"),
@@ -56,8 +59,8 @@ def test_no_target_is_forgotten():
 def test_every_target_scores_as_on_one_device(name):
     def measure(target):
         batch = pictures(target)
-        scorer = Scorer(target, SCORES[name])
-        return scorer.submit(batch.images, batch.labels, ids=batch.ids, padded_size=2).result()
+        scorer, told = Scorer(target, SCORES[name]), condition_of(target, batch)
+        return scorer.submit(batch.images, told, ids=batch.ids, padded_size=2).result()
 
     whole, parts = both(measure, name)
     assert dict(mesh_of(split(name).params).shape) == DEVICES

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from jaxaudit.data.byte_pairs import read_vocabulary, token_ids
+from jaxaudit.data.byte_pairs import learn_vocabulary, read_vocabulary, token_ids, write_vocabulary
 from jaxaudit.errors import InputError
 from tests import vocabulary as small
 
@@ -45,6 +45,23 @@ def test_single_letters_have_the_released_ids(vocabulary):
 )
 def test_pieces(vocabulary, caption, pieces):
     assert pieces_of(vocabulary, caption) == pieces
+
+
+def test_what_is_found_most_often_is_merged_first():
+    learned = learn_vocabulary(["low low low lower", "Lowest"])
+    assert list(learned.ranks) == [
+        ("l", "o"), ("lo", "w</w>"), ("lo", "w"), ("low", "e"), ("lowe", "r</w>"), ("lowe", "s"),
+        ("lowes", "t</w>"),
+    ]  # fmt: skip
+    assert token_ids(learned, ["lowest low"], length=5, pad=0)[0].tolist() == [519, 518, 513, 520, 0]
+    assert list(learn_vocabulary(["low low low lower"], most_merges=1).ranks) == [("l", "o")]
+
+
+def test_a_learned_vocabulary_is_read_as_it_was_written(tmp_path):
+    learned = learn_vocabulary(["a handwritten zero, « é »"])
+    write_vocabulary(tmp_path, learned)
+    read = read_vocabulary(tmp_path)
+    assert (dict(read.ids), dict(read.ranks)) == (dict(learned.ids), dict(learned.ranks))
 
 
 def test_captions_are_cut_and_filled_up(vocabulary):

@@ -22,6 +22,13 @@ FINGERPRINTS = {
 }
 
 
+def test_captions_say_which_digit_it_is():
+    samples = [open_source("digits:nonmembers").load(row) for row in range(40)]
+    captions = {sample.label: sample.caption for sample in samples}
+    assert captions.keys() == set(range(10))
+    assert (captions[0], captions[3]) == ("a handwritten zero", "a handwritten three")
+
+
 @pytest.mark.parametrize("half", ["members", "nonmembers"])
 def test_the_cut_never_changes(half):
     source = open_source(f"digits:{half}")

@@ -8,6 +8,8 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from jaxaudit import score
+from jaxaudit.audits.reference import check_is_another
+from jaxaudit.audits.request import target_request
 from jaxaudit.checkpoint import load_target, save_target
 from jaxaudit.data import open_source, preprocess
 from jaxaudit.evidence import Evidence, UnitMap
@@ -73,6 +75,25 @@ def test_a_localisation_ends_with_the_report(data, tmp_path):
     assert len(UnitMap.load(tmp_path / "units").ids) == 36
     found = read_back(tmp_path / "results.json", LocalizationResults).localization
     assert found.pictures[0].picture in (tmp_path / "report.html").read_text()
+
+
+def test_a_model_of_captions_is_trained_and_trained_further(tmp_path):
+    """From text to a target that reads text, and on from there."""
+    steps = {"generator_steps": 2}
+    small = {"family": "uvit", "captions": True, "data": "digits:members[:64]", "width": 32, **steps}
+    trained = run("train_target", **small, out=tmp_path / "base")
+    assert trained.returncode == 0, trained.stderr
+    assert "as they are; captions." in trained.stdout
+    further = {"init": tmp_path / "base", "data": "digits:nonmembers[:40]", **steps}
+    tuned = run("train_target", **further, out=tmp_path / "tuned")
+    assert tuned.returncode == 0, tuned.stderr
+    base, tuned = (load_target(tmp_path / name) for name in ("base", "tuned"))
+    assert base.context_shape == tuned.context_shape == (5, 32)
+    captions = ["a handwritten zero", "a handwritten nine", ""]
+    told = base.embed_captions(captions)
+    np.testing.assert_array_equal(told, tuned.embed_captions(captions))
+    assert np.abs(np.diff(told, axis=0)).max((1, 2)).min() > 0.1
+    check_is_another(target_request(tuned), target_request(base))
 
 
 def test_text_alone_ends_in_one_sentence(data, tmp_path):

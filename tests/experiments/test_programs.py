@@ -1,18 +1,21 @@
 """The programs as people run them: with flags, files and exit codes; audits in a process of their own."""
 
 import os
+import re
 import subprocess
 import sys
 import time
 
+import chex
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from jaxaudit.attacks.condition import resolve_condition
 from jaxaudit.audits.pictures import look
-from jaxaudit.checkpoint import read_record, save_target
-from jaxaudit.data import Preprocessing, open_source, resolve_labels
+from jaxaudit.checkpoint import load_target, read_record, save_target
+from jaxaudit.data import Preprocessing, open_source
 from jaxaudit.evidence import Evidence
 from jaxaudit.paths import names_in
 from jaxaudit.results import AuditResults
@@ -161,6 +164,7 @@ def test_the_list_of_scores_cites_its_sources():
 def test_a_target_is_trained_audited_and_resumed(tmp_path):
     flags = {
         "data": "digits:members[:64]",
+        "held_out": "digits:nonmembers[:32]",
         "tokenizer_steps": 2,
         "generator_steps": 2,
         "width": 32,
@@ -169,12 +173,33 @@ def test_a_target_is_trained_audited_and_resumed(tmp_path):
     trained = run("train_target", out=tmp_path / "small", **flags)
     assert trained.returncode == 0, trained.stderr
     assert "parameters, trained on 64 pictures" in trained.stdout
-    source = resolve_labels(open_source(flags["data"]), 10)
+    assert "64 pictures, shorter side 8 px, as they are; 10 classes" in trained.stdout
+    assert "The generator: 2 steps, each picture is seen 2 times." in trained.stdout
+    assert re.search(r"Training the generator: 2 steps .*, loss [0-9.]+, held out [0-9.]+", trained.stdout)
+    source = resolve_condition(open_source(flags["data"]), tiny.var_target())
     preprocessing = Preprocessing(image_size=8, resize="none", short_side=8, low=-1.0, high=1.0)
     trained_on = read_record(tmp_path / "small")["provenance"]["trained_on"]
     assert trained_on == {**look(source, preprocessing, silent).request, "images": 64}
     curve = (tmp_path / "small-training" / "generator" / "loss.csv").read_text()
-    assert curve.startswith("step,loss")
+    assert curve.startswith("step,loss,held_out")
     refused = run("train_target", out=tmp_path / "small", **flags)
     assert refused.returncode == 2
     assert "already holds a target" in refused.stderr
+    further = {"init": tmp_path / "small", "data": "digits:nonmembers[:64]", "generator_steps": 2}
+    seen = run("train_target", out=tmp_path / "further", held_out="digits:nonmembers[60:70]", **further)
+    assert seen.returncode == 2
+    assert "4 of 10 pictures held out are trained on, e.g. 'digits/" in seen.stderr
+    assert not (tmp_path / "further").exists()
+    tuned = run("train_target", out=tmp_path / "further", held_out="digits:nonmembers[64:96]", **further)
+    assert tuned.returncode == 0, tuned.stderr
+    assert "The tokenizer" not in tuned.stdout
+    first, second = (read_record(tmp_path / name) for name in ("small", "further"))
+    assert (second["config"], second["preprocessing"]) == (first["config"], first["preprocessing"])
+    assert second["provenance"]["init"] == {
+        "target": str(tmp_path / "small"),
+        "fingerprint": first["fingerprint"],
+    }
+    old, new = (load_target(tmp_path / name).params for name in ("small", "further"))
+    chex.assert_trees_all_equal(old["tokenizer"], new["tokenizer"])
+    with pytest.raises(AssertionError):
+        chex.assert_trees_all_equal(old["generator"], new["generator"])

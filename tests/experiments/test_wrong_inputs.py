@@ -236,7 +236,8 @@ NUMBERS = [
     ("cdi_studies", {"repetitions": 10**40}, "--repetitions"),
     ("train_target", {"image_size": 12}, "image_size=12 is not a power of two"),
     ("train_target", {"width": 33}, "width"),
-    ("train_target", {"family": "dit", "tokenizer_steps": 3}, "does not apply to --family=dit"),
+    ("train_target", {"family": "dit", "tokenizer_steps": 3}, "does not apply to family=dit"),
+    ("train_target", {"init": "digits_dit", "width": 64}, "width=64 does not apply to init=digits_dit"),
 ]  # fmt: skip
 NAMES = [
     ("audit", {"target": "digits_vra"}, "Unknown target 'digits_vra'; did you mean digits_var"),
@@ -272,6 +273,14 @@ NAMES = [
     ("verdict", {"evidence": "{here}/one_label"}, "gives all its pictures the label 3"),
     ("mitigate", {"units": "{here}/empty", "criteria": "random"}, "units"),
     ("train_target", {"family": "gan"}, "--family"),
+    ("train_target", {"family": "sd"}, "An sd is a model of captions, not of classes; say --captions."),
+    ("train_target", {"captions": "true"}, "Captions do not apply to family=var"),
+    ("train_target", {"family": "dit", "captions": "true"}, "Captions do not apply to a DiT"),
+    ("train_target", {"family": "sd", "captions": "true", "num_classes": 3}, "num_classes=3 does not apply"),
+    ("train_target", {"process": "cosine"}, "process={'name': 'cosine'} does not apply to family=var"),
+    ("train_target", {"init": "digits_vra"}, "Unknown target 'digits_vra'"),
+    ("train_target", {"init": "digits_dit", "family": "dit"}, "--family=dit does not apply beside --init"),
+    ("train_target", {"held_out": "digits:member"}, "Unknown half of the digits 'member'"),
     ("convert", {"variant": "var_d17"}, "Unknown var variant 'var_d17'"),
 ]  # fmt: skip
 

@@ -8,7 +8,7 @@ from jaxaudit.checkpoint import read_record
 from jaxaudit.data import batches, open_source
 from jaxaudit.errors import InputError
 from jaxaudit.families import get_family
-from jaxaudit.training import TRAINERS
+from jaxaudit.training import TRAINERS, PictureSet
 from jaxaudit_kernels.process import add_noise, noise_levels
 from jaxaudit_kernels.processes import declared
 
@@ -21,7 +21,7 @@ CASES = {"dit": ("dit", None), "uvit": ("uvit", None), "sit": ("dit", SIT), "uvi
 def pictures():
     recipe = TRAINERS["dit"].small_recipe(8, 10)
     (batch,) = batches(open_source("digits:members[:64]"), range(64), recipe.preprocessing, 64)
-    return batch.images, batch.labels
+    return PictureSet(batch.images, batch.labels)
 
 
 @pytest.fixture(
@@ -32,7 +32,7 @@ def trained(request, pictures, tmp_path_factory):
     family, process = CASES[request.param]
     recipe = TRAINERS[family].small_recipe(8, 10, width=32, depth=2, generator_steps=40, process=process)
     directory = tmp_path_factory.mktemp(request.param)
-    return family, recipe, TRAINERS[family].train(recipe, *pictures, directory=directory)
+    return family, recipe, TRAINERS[family].train(recipe, pictures, directory=directory)
 
 
 def noise_error(target, images, labels, timestep):
@@ -46,7 +46,7 @@ def noise_error(target, images, labels, timestep):
 def test_the_trained_target_sees_the_noise_in_its_training_pictures(trained, pictures):
     """Much better than without any output."""
     family, recipe, params = trained
-    images, labels = jnp.asarray(pictures[0]), pictures[1]
+    images, labels = jnp.asarray(pictures.images), pictures.conditions
 
     def target(params):
         return get_family(family).build_target("small", recipe.config, params, recipe.preprocessing, {})
@@ -64,6 +64,19 @@ def test_the_parameters_are_those_of_the_config(trained):
     assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, abstract)
 
 
+def test_a_fine_tuning_begins_where_the_target_is(trained, pictures, tmp_path):
+    family, recipe, params = trained
+    trainer = TRAINERS[family]
+    further = trainer.fine_tuning_recipe(recipe.config, generator_steps=1)
+    assert further.config == recipe.config
+    assert further.generator_schedule.learning_rate == recipe.generator_schedule.learning_rate / 4
+    tuned = trainer.train(further, pictures, directory=tmp_path, seed=1, init=params)
+    moved = jax.tree.map(lambda old, new: float(jnp.abs(new - old).max()), params, tuned)
+    assert (
+        0 < max(jax.tree.leaves(moved)) <= 1.1 * further.generator_schedule.learning_rate
+    )  # one step of Adam
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_default_recipe_is_that_of_the_built_in_target(family):
     recipe, record = TRAINERS[family].small_recipe(8, 10), read_record(f"digits_{family}")
@@ -72,8 +85,21 @@ def test_the_default_recipe_is_that_of_the_built_in_target(family):
     assert recipe.schedules.keys() == {"generator"}
 
 
+def test_the_default_recipe_of_captions_is_that_of_the_built_in_target():
+    record = read_record("digits_sd")
+    recipe = TRAINERS["sd"].small_recipe(8, 0, context_shape=(5, 32))
+    assert recipe.config.items() <= record["config"].items()
+    assert recipe.generator_schedule.steps == record["provenance"]["generator_steps"]
+
+
 def test_sizes_that_do_not_fit_are_refused():
     with pytest.raises(InputError, match="image_size=12"):
         TRAINERS["dit"].small_recipe(12, 10)
     with pytest.raises(InputError, match="depth=3 is odd"):
         TRAINERS["uvit"].small_recipe(8, 10, depth=3)
+
+
+def test_a_model_with_an_autoencoder_is_not_trained_further():
+    config = get_family("dit").VARIANTS["dit_xl_2_256"].config
+    with pytest.raises(InputError, match="this one has an autoencoder"):
+        TRAINERS["dit"].fine_tuning_recipe(config)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from jaxaudit.errors import InputError
+from jaxaudit.training import loop
 from jaxaudit.training.loop import Schedule, _example_indices, fit
 
 TARGETS = 2 + np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
@@ -15,7 +16,7 @@ class Killed(Exception):
     pass
 
 
-def train(directory, kill_at=None):
+def train(directory, kill_at=None, held_out=None, told=None):
     def loss(params, batch, key):
         del key
         loss = jnp.mean((params["w"][None] - batch["x"]) ** 2)
@@ -25,12 +26,14 @@ def train(directory, kill_at=None):
         return {"x": TARGETS[indices]}
 
     def progress(step, metrics):
+        if told is not None:
+            told.append((step, metrics))
         if kill_at is not None and step >= kill_at:
             raise Killed
 
     return fit(
         loss, {"w": jnp.zeros(3)}, make_batch, len(TARGETS), SCHEDULE,
-        directory=directory, seed=3, progress=progress, record_every=10,
+        directory=directory, seed=3, held_out=held_out, progress=progress, record_every=10,
     )  # fmt: skip
 
 
@@ -56,6 +59,31 @@ def test_a_finished_run_is_not_trained_again(tmp_path):
     first = train(tmp_path)
     second = train(tmp_path, kill_at=0)
     np.testing.assert_array_equal(first["w"], second["w"])
+
+
+def test_the_loss_of_others_is_told_and_recorded_and_changes_nothing(tmp_path):
+    others, told = np.full((2, 3), 5, np.float32), []
+    params = train(tmp_path, held_out={"x": others}, told=told)
+    np.testing.assert_array_equal(params["w"], train(tmp_path / "alone")["w"])
+    rows = list(csv.DictReader((tmp_path / "loss.csv").read_text().splitlines()))
+    assert float(rows[-1]["held_out"]) == pytest.approx(np.square(params["w"] - 5).mean())
+    assert float(rows[0]["held_out"]) > float(rows[-1]["held_out"]) > float(rows[-1]["loss"])
+    assert dict(told)[60]["held_out"] == float(rows[-1]["held_out"])
+
+
+def test_a_resumed_run_may_hold_out_others(tmp_path):
+    with pytest.raises(Killed):
+        train(tmp_path, kill_at=50)
+    train(tmp_path, held_out={"x": TARGETS})
+    rows = list(csv.DictReader((tmp_path / "loss.csv").read_text().splitlines()))
+    assert [bool(row["held_out"]) for row in rows] == [False] * 4 + [True] * 2
+
+
+def test_slow_steps_are_told_one_by_one(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(loop, "_SILENCE", -1.0)
+    train(tmp_path, told=told)
+    assert [step for step, _ in told] == list(range(1, 61))
 
 
 def test_a_damaged_checkpoint_is_one_sentence(tmp_path):

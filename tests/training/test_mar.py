@@ -9,7 +9,7 @@ from jaxaudit.data import batches, open_source
 from jaxaudit.errors import InputError
 from jaxaudit.families import get_family
 from jaxaudit.tokenizers.kl_autoencoder import KLAutoencoder, posterior
-from jaxaudit.training import mar
+from jaxaudit.training import PictureSet, mar
 
 RECIPE = mar.small_recipe(8, 10, width=32, depth=1, tokenizer_steps=40, generator_steps=40)
 
@@ -18,7 +18,7 @@ RECIPE = mar.small_recipe(8, 10, width=32, depth=1, tokenizer_steps=40, generato
 def pictures():
     source = open_source("digits:members[:64]")
     (batch,) = batches(source, range(64), RECIPE.preprocessing, 64)
-    return batch.images, batch.labels
+    return PictureSet(batch.images, batch.labels)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def directory(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def params(pictures, directory):
-    return mar.train(RECIPE, *pictures, directory=directory)
+    return mar.train(RECIPE, pictures, directory=directory)
 
 
 def column(path, name):
@@ -40,7 +40,7 @@ def column(path, name):
 def test_the_latents_tell_pictures_apart(params, pictures, directory):
     """Pictures decoded from nothing could be no closer than the mean picture, whose error is the variance."""
     *_, error = column(directory / "tokenizer" / "loss.csv", "reconstruction")
-    assert error < pictures[0].var(0).mean() / 2
+    assert error < pictures.images.var(0).mean() / 2
 
 
 @pytest.mark.slow
@@ -60,7 +60,7 @@ def test_the_parameters_are_those_of_the_config(params):
 @pytest.mark.slow
 def test_the_latents_of_the_training_images_are_standardised(params, pictures):
     latents = KLAutoencoder(RECIPE.tokenizer).apply(
-        {"params": params["tokenizer"]}, jnp.asarray(pictures[0]), method="encode"
+        {"params": params["tokenizer"]}, jnp.asarray(pictures.images), method="encode"
     )
     np.testing.assert_allclose(latents.mean((0, 1, 2)), 0, atol=1e-4)
     np.testing.assert_allclose(latents.std((0, 1, 2)), 1, atol=1e-4)
@@ -68,7 +68,7 @@ def test_the_latents_of_the_training_images_are_standardised(params, pictures):
 
 @pytest.mark.slow
 def test_standardising_changes_units_and_nothing_else(params, pictures):
-    tokenizer, images = KLAutoencoder(RECIPE.tokenizer), jnp.asarray(pictures[0])
+    tokenizer, images = KLAutoencoder(RECIPE.tokenizer), jnp.asarray(pictures.images)
 
     def apply(params, x, method):
         return tokenizer.apply({"params": params}, x, method=method)
@@ -105,7 +105,7 @@ def test_a_finished_run_is_not_trained_again(pictures, params, directory):
     def refuse(done, total, what, note):
         raise AssertionError(f"{what} happened again.")
 
-    again = mar.train(RECIPE, *pictures, directory=directory, progress=refuse)
+    again = mar.train(RECIPE, pictures, directory=directory, progress=refuse)
     jax.tree.map(np.testing.assert_array_equal, params, again)
 
 

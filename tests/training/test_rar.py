@@ -11,7 +11,7 @@ from jaxaudit.data import batches, open_source
 from jaxaudit.errors import InputError
 from jaxaudit.families import get_family
 from jaxaudit.tokenizers.maskgit_vq import MaskGITVQ, MaskGITVQConfig
-from jaxaudit.training import rar
+from jaxaudit.training import PictureSet, rar, var
 
 RECIPE = rar.small_recipe(8, 10, width=32, depth=1, tokenizer_steps=40, generator_steps=40)
 
@@ -20,7 +20,7 @@ RECIPE = rar.small_recipe(8, 10, width=32, depth=1, tokenizer_steps=40, generato
 def pictures():
     source = open_source("digits:members[:64]")
     (batch,) = batches(source, range(64), RECIPE.preprocessing, 64)
-    return batch.images, batch.labels
+    return PictureSet(batch.images, batch.labels)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def directory(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def params(pictures, directory):
-    return rar.train(RECIPE, *pictures, directory=directory)
+    return rar.train(RECIPE, pictures, directory=directory)
 
 
 def last(path, name):
@@ -42,14 +42,14 @@ def last(path, name):
 def test_the_tokens_tell_pictures_apart(params, pictures, directory):
     """Pictures decoded from nothing could be no closer than the mean picture, whose error is the variance."""
     error = last(directory / "tokenizer" / "loss.csv", "reconstruction")
-    assert error < pictures[0].var(0).mean() / 2
+    assert error < pictures.images.var(0).mean() / 2
 
 
 @pytest.mark.slow
 def test_the_generator_looks_at_other_tokens_or_the_label(params, pictures, directory):
     """Without them, the best loss is the entropy of the tokens at each position."""
     tokenizer = MaskGITVQ(RECIPE.tokenizer)
-    images = jnp.asarray(pictures[0])
+    images = jnp.asarray(pictures.images)
     tokens = tokenizer.apply({"params": params["tokenizer"]}, images, method="encode")
     counts = jax.vmap(lambda place: jnp.bincount(place, length=RECIPE.tokenizer.vocab_size))(tokens.T)
     assert last(directory / "generator" / "loss.csv", "loss") < scipy.stats.entropy(counts, axis=1).mean()
@@ -66,7 +66,7 @@ def test_a_finished_run_is_not_trained_again(pictures, params, directory):
     def refuse(done, total, what, note):
         raise AssertionError(f"{what} happened again.")
 
-    again = rar.train(RECIPE, *pictures, directory=directory, progress=refuse)
+    again = rar.train(RECIPE, pictures, directory=directory, progress=refuse)
     jax.tree.map(np.testing.assert_array_equal, params, again)
 
 
@@ -74,13 +74,19 @@ def test_a_finished_run_is_not_trained_again(pictures, params, directory):
 @pytest.mark.slow
 def test_another_run_is_refused(pictures, directory):
     with pytest.raises(InputError, match=r"holds a training run of another request \(seed is 0, now 1\)"):
-        rar.train(RECIPE, *pictures, directory=directory, seed=1)
-    images, labels = pictures
+        rar.train(RECIPE, pictures, directory=directory, seed=1)
+    others = dataclasses.replace(pictures, images=pictures.images[::-1])
     with pytest.raises(InputError, match=r"\(images differ\)"):
-        rar.train(RECIPE, images[::-1], labels, directory=directory)
+        rar.train(RECIPE, others, directory=directory)
     longer = dataclasses.replace(RECIPE.generator_schedule, steps=1000, checkpoint_every=7)
     with pytest.raises(InputError, match=r"\(schedules.generator.steps is \d+, now 1000\)"):
-        rar.train(dataclasses.replace(RECIPE, generator_schedule=longer), images, labels, directory=directory)
+        rar.train(dataclasses.replace(RECIPE, generator_schedule=longer), pictures, directory=directory)
+
+
+def test_a_model_of_captions_is_not_trained_further():
+    config = get_family("var").VARIANTS["var_clip_d16"].config
+    with pytest.raises(InputError, match="only those of classes can be trained further"):
+        var.fine_tuning_recipe(config)
 
 
 def test_the_quantiser_passes_gradients_straight_through():
