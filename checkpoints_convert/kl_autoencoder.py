@@ -99,7 +99,7 @@ def infer_config(state: StateDict, *, scale: float, latent_size: int) -> KLAutoe
     return KLAutoencoderConfig(
         latent_channels=shape(state, "post_quant_conv.weight", 4)[1],
         ch=ch,
-        ch_mult=multiples(channels),
+        ch_mult=multiples(channels, of=ch),
         num_res_blocks=count(state, f"{level}.0.{block}"),
         encoder_attention_levels=tuple(i for i in levels if f"{level}.{i}.attn.0.q.weight" in state),
         scale=scale,
@@ -107,7 +107,6 @@ def infer_config(state: StateDict, *, scale: float, latent_size: int) -> KLAutoe
     )
 
 
-def multiples(channels: Sequence[int]) -> tuple[float, ...]:
-    """Each number in units of the first; whole ratios as ints, since configs are compared as data."""
-    first = channels[0]
-    return tuple(n // first if n % first == 0 else n / first for n in channels)
+def multiples(channels: Sequence[int], *, of: int) -> tuple[float, ...]:
+    """Each number in units of another; whole ratios as ints, since configs are compared as data."""
+    return tuple(n // of if n % of == 0 else n / of for n in channels)

@@ -42,7 +42,7 @@ def config(settings: Settings, parts: Mapping[str, Any]) -> dict[str, Any]:
         KLAutoencoderConfig(
             latent_channels=said["latent_channels"],
             ch=channels[0],
-            ch_mult=kl_autoencoder.multiples(channels),
+            ch_mult=kl_autoencoder.multiples(channels, of=channels[0]),
             num_res_blocks=said["layers_per_block"],
             encoder_attention_levels=(),
             scale=said["scaling_factor"],

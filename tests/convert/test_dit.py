@@ -88,15 +88,18 @@ def test_files_to_official_outputs(tmp_path, monkeypatch, nesting):
     }
     converted = convert_files("dit", files)
     assert converted.provenance["sources"]["generator"]["nesting"] == nesting
-    assert converted.config["tokenizer"] == {
-        "latent_channels": 4,
-        "ch": 32,
-        "ch_mult": [1, 2, 4, 4],
-        "num_res_blocks": 2,
-        "encoder_attention_levels": [],
-        "scale": 0.18215,
-        "image_size": 64,
-    }
+    shape = converted.config["tokenizer"]
+    assert (
+        shape.items()
+        >= {
+            "latent_channels": 4,
+            "ch": 32,
+            "num_res_blocks": 2,
+            "scale": 0.18215,
+            "image_size": 64,
+        }.items()
+    )
+    assert (shape["ch_mult"], shape["encoder_attention_levels"]) == ([1, 2, 4, 4], [])
     params = jax.tree.map(np.asarray, converted.params)
     target = dit.build_target("small", converted.config, params, converted.preprocessing, {})
     recorded, io = weights.load("dit")

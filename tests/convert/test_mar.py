@@ -56,7 +56,10 @@ def test_released_generators_fit_without_remainder(name, num_params):
     assert config == variant.config
     assert CONVERSION.preprocessing(config) == variant.preprocessing
     abstract = mar.abstract_params(config)
-    params = {part: convert(states[part], CONVERSION.parts[part].table, abstract[part]) for part in states}
+    params = {
+        part: convert(states[part], CONVERSION.parts[part].rows(states[part]), abstract[part])
+        for part in states
+    }
     assert params == abstract
     assert (size(params["generator"]), size(params["tokenizer"])) == (num_params, 66_456_019)
     assert manifest(name)[1] == num_params

@@ -63,7 +63,10 @@ def test_released_files_fit_without_remainder(name):
     assert config == variant.config
     assert CONVERSION.preprocessing(config) == variant.preprocessing
     abstract = uvit.abstract_params(config)
-    params = {part: convert(states[part], CONVERSION.parts[part].table, abstract[part]) for part in states}
+    params = {
+        part: convert(states[part], CONVERSION.parts[part].rows(states[part]), abstract[part])
+        for part in states
+    }
     assert params == abstract
     sizes = {part: sum(leaf.size for leaf in jax.tree.leaves(tree)) for part, tree in params.items()}
     assert sizes == variant.num_params == {"generator": expected, "tokenizer": 83_653_863}
