@@ -77,7 +77,7 @@ def _check_files(values: Mapping[str, str | None]) -> bool:
     needed, useless = (extractor, target) if values["family"] in EXTRACTORS else (target, ())
     if values["family"] not in EXTRACTORS and values["weights"] not in (None, "ema", "raw"):
         raise flags.ValidationError(
-            f"Flag --weights={values['weights']} must be ema or raw for --family={values['family']}."
+            f"Flag --weights has no meaning for --family={values['family']}, unless it is ema or raw."
         )
     for name in needed:
         if values[name] is None:
@@ -92,6 +92,7 @@ def main(argv: Sequence[str]) -> None:
     """Converts what the flags name."""
     del argv
     if _FAMILY.value in EXTRACTORS:
+        assert _WEIGHTS.value is not None, "the flags have been checked"
         _convert_extractor(_WEIGHTS.value)
     else:
         _convert_target()
@@ -123,8 +124,9 @@ def _convert_target() -> None:
 
 
 def _convert_extractor(weights: str) -> None:
-    if _NUM_HEADS.value is not None:
-        raise InputError(f"num_heads={_NUM_HEADS.value} is not needed: {_FAMILY.value} has no attention.")
+    for flag, what in ((_NUM_HEADS, "attention"), (_CONTEXT_LENGTH, "captions")):
+        if flag.value is not None:
+            raise InputError(f"{flag.name}={flag.value} is not needed: {_FAMILY.value} has no {what}.")
     if _DTYPE.value != "float32":
         raise InputError(f"dtype={_DTYPE.value} is of targets; {_FAMILY.value} is stored in float32.")
     check_file_writable(_OUT.value, overwrite=_OVERWRITE.value)
