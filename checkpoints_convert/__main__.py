@@ -107,6 +107,7 @@ with cli.flag_group("Output"):
     _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace what is already there.")
 
 
+<<<<<<< HEAD
 _NEEDED = {"folder": ("diffusers",), "target": ("generator", "tokenizer"), "extractor": ("weights",)}
 _TAKEN = {
     "folder": ("family", "diffusers_variant", "lora"),
@@ -114,7 +115,7 @@ _TAKEN = {
         *("family", "weights", "text_encoder", "vocabulary"),
         *("variant", "num_heads", "image_size", "context_length"),
     ),
-    "extractor": ("family", "variant", "num_heads", "image_size"),
+    "extractor": ("family", "variant", "num_heads", "image_size", "context_length"),
 }
 """The flags that each kind of conversion must have, and further ones that it may have."""
 
@@ -131,13 +132,24 @@ def _check_files(values: Mapping[str, Any]) -> bool:
     else:
         kind = "extractor" if family in EXTRACTORS else "target"
     for name in _NEEDED[kind]:
+=======
+@flags.multi_flags_validator(["family", "generator", "tokenizer", "weights"])
+def _check_files(values: Mapping[str, str | None]) -> bool:
+    target, extractor = ("generator", "tokenizer"), ("weights",)
+    needed, useless = (extractor, target) if values["family"] in EXTRACTORS else (target, ())
+    if values["family"] not in EXTRACTORS and values["weights"] not in (None, "ema", "raw"):
+        raise flags.ValidationError(
+            f"Flag --weights has no meaning for --family={values['family']}, unless it is ema or raw."
+        )
+    for name in needed:
+>>>>>>> ldm
         if values[name] is None:
             raise flags.ValidationError(f"Flag --{name} must have a value for {what}.")
     for name, value in values.items():
         if value is not None and name not in (*_NEEDED[kind], *_TAKEN[kind]):
             raise flags.ValidationError(f"Flag --{name} has no meaning for {what}.")
     if kind == "target" and values["weights"] not in (None, "ema", "raw"):
-        raise flags.ValidationError(f"Flag --weights={values['weights']} must be ema or raw for {what}.")
+        raise flags.ValidationError(f"Flag --weights has no meaning for {what}, unless it is ema or raw.")
     if values["vocabulary"] is not None and values["text_encoder"] is None:
         raise flags.ValidationError("Flag --vocabulary needs the --text_encoder that it belongs to.")
     return True
@@ -146,6 +158,7 @@ def _check_files(values: Mapping[str, Any]) -> bool:
 def main(argv: Sequence[str]) -> None:
     """Converts what the flags name."""
     del argv
+<<<<<<< HEAD
     family, folder, weights = _FAMILY.value, _DIFFUSERS.value, _WEIGHTS.value
     if folder is not None:
         _convert_target(functools.partial(_converted_folder, folder))
@@ -153,6 +166,13 @@ def main(argv: Sequence[str]) -> None:
         _convert_extractor(family, weights)
     elif family is not None:
         _convert_target(functools.partial(_converted_files, family))
+=======
+    if _FAMILY.value in EXTRACTORS:
+        assert _WEIGHTS.value is not None, "the flags have been checked"
+        _convert_extractor(_WEIGHTS.value)
+    else:
+        _convert_target()
+>>>>>>> ldm
 
 
 def _convert_target(convert: Callable[[], Converted]) -> None:
@@ -172,6 +192,7 @@ def _convert_target(convert: Callable[[], Converted]) -> None:
     _print_summary(converted, record)
 
 
+<<<<<<< HEAD
 def _converted_files(family: str) -> Converted:
     files = {flag.name: flag.value for flag in (_GENERATOR, _TOKENIZER) if flag.value is not None}
     converted = convert_files(
@@ -201,10 +222,17 @@ def _converted_folder(folder: str) -> Converted:
 
 
 def _convert_extractor(family: str, weights: str) -> None:
-    if _NUM_HEADS.value is not None:
-        raise InputError(f"num_heads={_NUM_HEADS.value} is not needed: {family} has no attention.")
+    for flag, what in ((_NUM_HEADS, "attention"), (_CONTEXT_LENGTH, "captions")):
+        if flag.value is not None:
+            raise InputError(f"{flag.name}={flag.value} is not needed: {family} has no {what}.")
     if _IMAGE_SIZE.value is not None:
         raise InputError(f"image_size={_IMAGE_SIZE.value} is of targets; {family} has its own.")
+=======
+def _convert_extractor(weights: str) -> None:
+    for flag, what in ((_NUM_HEADS, "attention"), (_CONTEXT_LENGTH, "captions")):
+        if flag.value is not None:
+            raise InputError(f"{flag.name}={flag.value} is not needed: {_FAMILY.value} has no {what}.")
+>>>>>>> ldm
     if _DTYPE.value != "float32":
         raise InputError(f"dtype={_DTYPE.value} is of targets; {family} is stored in float32.")
     check_file_writable(_OUT.value, overwrite=_OVERWRITE.value)
