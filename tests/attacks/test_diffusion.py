@@ -140,7 +140,7 @@ def test_nothing_is_looked_at_twice(process):
             looks.append((row[0].tobytes(), float(row[1]), int(row[2])))
 
     watched = target(process=process, watch=watch)
-    names = [s.name for s in get_scores("all", kind="diffusion") if not s.name.startswith("noise_opt")]
+    names = [s.name for s in make_step(watched, "all").scores if not s.name.startswith("noise_opt")]
     scorer = Scorer(watched, names, key=jax.random.key(1))
     scorer.submit(IMAGES[:2], LABELS[:2]).result()
     jax.effects_barrier()

@@ -88,7 +88,7 @@ def test_the_masked_gap_is_what_hidden_tokens_cost():
     network = jax.jit(MDT(from_dict(MDTConfig, PIXELS)).apply)
 
     def error(t, *hidden):
-        z_t = add_noise(images, noise_levels(target.process, jnp.full(3, t)), noise)
+        z_t = add_noise(jnp.asarray(images), noise_levels(target.process, jnp.full(3, t)), noise)
         out = network({"params": target.params["generator"]}, z_t, jnp.full(3, t), labels, *hidden)
         return np.sqrt(np.square(noise - out[..., :3]).sum((1, 2, 3)))
 
