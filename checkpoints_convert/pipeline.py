@@ -123,7 +123,8 @@ def _select(
             f"{path} holds only the raw weights of a {part.title} (at {part.raw}); convert a file that also "
             f"has their moving average (at {part.nestings[0]}), of which all released results are."
         )
-    every = [other for conversion in CONVERSIONS.values() for other in conversion.parts.values()]
+    known = (conversion, *CONVERSIONS.values())  # its own first: other families may have the same parts
+    every = [other for each in known for other in each.parts.values()]
     for other in every:
         if find(content, other) is not None:
             swapped = " Are the two files swapped?" if other in conversion.parts.values() else ""
@@ -152,10 +153,10 @@ def find(content: Mapping[str, Any], part: Part) -> tuple[str, dict[str, StoredA
 
 def _check_variant(name: str, released: Variant, config: Mapping[str, Any]) -> None:
     differences = [
-        f"{part} {field} {found[field]} instead of {value}"
-        for part, found in config.items()
-        for field, value in released.config[part].items()
-        if found[field] != value
+        f"{part} {field} {found} instead of {value}"
+        for part, fields in released.config.items()
+        for field, value in fields.items()
+        if (found := config.get(part, {}).get(field)) != value
     ]
     if differences:
         raise InputError(f"The files do not hold {name}: {', '.join(differences)}.")

@@ -1,10 +1,19 @@
 """The model families: what turns parameters into a target; `Family` says what one is."""
 
 from jaxaudit.errors import unknown_name
-from jaxaudit.families import dit, mar, rar, uvit, var
+from jaxaudit.families import dit, dit_moe, lfm, mar, rar, sit, uvit, var
 from jaxaudit.families.contract import Family, Variant
 
-FAMILIES: dict[str, Family] = {"dit": dit, "mar": mar, "rar": rar, "uvit": uvit, "var": var}
+FAMILIES: dict[str, Family] = {
+    "dit": dit,
+    "dit_moe": dit_moe,
+    "lfm": lfm,
+    "mar": mar,
+    "rar": rar,
+    "sit": sit,
+    "uvit": uvit,
+    "var": var,
+}
 """Every family by name."""
 
 

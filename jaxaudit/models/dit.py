@@ -19,6 +19,7 @@ Axes: B batch, h and w latent pixels, c channels of a latent, L tokens, C width.
 from __future__ import annotations
 
 import dataclasses
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
@@ -36,8 +37,9 @@ from jaxaudit.models.patches import PatchEmbed, unpatchify
 from jaxaudit.models.variant import ModelVariant
 
 _NORMAL = nn.initializers.normal(0.02)
-_XAVIER = nn.initializers.xavier_uniform()
 _ZEROS = nn.initializers.zeros
+XAVIER = nn.initializers.xavier_uniform()
+"""Initialiser of the maps in a block."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +126,7 @@ class _LabelEmbedding(nn.Module):
 
 
 class Block(nn.Module):
-    """(2) to (4)."""
+    """(2) to (4). Relatives of DiT have other parts in it (`jaxaudit.models.dit_moe`)."""
 
     config: DiTConfig
     dtype: DTypeLike
@@ -138,12 +140,20 @@ class Block(nn.Module):
             condition
         )
         shift1, scale1, gate1, shift2, scale2, gate2 = jnp.split(modulation[:, None], 6, axis=-1)
-        attention = SelfAttention(
-            config.num_heads, True, self.dtype, _XAVIER, self.attention_backend, name="attn"
-        )
-        mlp = MLP(round(config.width * config.mlp_ratio), True, self.dtype, _XAVIER, name="mlp")
-        x = x + gate1 * attention(layer_norm(x) * (1 + scale1) + shift1)
-        return x + gate2 * mlp(layer_norm(x) * (1 + scale2) + shift2)
+        x = x + gate1 * self.attention()(layer_norm(x) * (1 + scale1) + shift1)
+        return x + gate2 * self.feed_forward()(layer_norm(x) * (1 + scale2) + shift2)
+
+    @nn.nowrap
+    def attention(self) -> nn.Module:
+        """That of (3)."""
+        heads = self.config.num_heads
+        return SelfAttention(heads, True, self.dtype, XAVIER, self.attention_backend, name="attn")
+
+    @nn.nowrap
+    def feed_forward(self) -> nn.Module:
+        """The MLP of (4)."""
+        hidden = round(self.config.width * self.config.mlp_ratio)
+        return MLP(hidden, True, self.dtype, XAVIER, name="mlp")
 
 
 class _FinalLayer(nn.Module):
@@ -170,21 +180,23 @@ class DiT(nn.Module):
       config: the shape.
       dtype: compute dtype of matrix products; the residual stream, norms and softmax are float32.
       attention_backend: what computes attention over whole images.
+      block: what a block is.
     """
 
     config: DiTConfig
     dtype: DTypeLike = jnp.float32
     attention_backend: AttentionBackend = "xla"
+    block: ClassVar[type[nn.Module]] = Block
 
     def setup(self):
         """The layers, named after the released keys."""
         config, width = self.config, self.config.width
         side = config.latent_size // config.patch_size
-        self.x_embedder = PatchEmbed(width, config.patch_size, self.dtype, _flattened(_XAVIER))
+        self.x_embedder = PatchEmbed(width, config.patch_size, self.dtype, _flattened(XAVIER))
         self.pos_embed = self.param("pos_embed", lambda _: jnp.asarray(position_table(width, side))[None])
         self.t_embedder = TimeEmbedding(width, self.dtype)
         self.y_embedder = _LabelEmbedding(config.num_classes + 1, width)
-        self.blocks = [Block(config, self.dtype, self.attention_backend) for _ in range(config.depth)]
+        self.blocks = [self.block(config, self.dtype, self.attention_backend) for _ in range(config.depth)]
         self.final_layer = _FinalLayer(config.out_channels * config.patch_size**2, width, self.dtype)
 
     def __call__(

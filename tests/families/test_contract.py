@@ -52,6 +52,9 @@ def test_a_variant_becomes_a_target_of_that_family_with_the_facts_every_target_h
 BLOCKS = {"num_classes": 3, "depth": 2, "width": 16, "num_heads": 2}
 CONFIGS = {
     "dit": {"generator": BLOCKS | {"latent_size": 4, "latent_channels": 3}, "tokenizer": None},
+    "dit_moe": {"generator": BLOCKS | {"latent_size": 4, "latent_channels": 3}, "tokenizer": None},
+    "lfm": {"generator": BLOCKS | {"latent_size": 4, "latent_channels": 3}, "tokenizer": None},
+    "sit": {"generator": BLOCKS | {"latent_size": 4, "latent_channels": 3}, "tokenizer": None},
     "uvit": {"generator": BLOCKS | {"latent_size": 4, "latent_channels": 3}, "tokenizer": None},
     "var": tiny.VAR_CONFIG,
     "rar": tiny.RAR_CONFIG,
