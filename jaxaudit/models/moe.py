@@ -25,7 +25,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -145,61 +145,70 @@ def apply_chosen(
     rows = jnp.full(num_blocks * block, num_tokens).at[slots].set(order // num_chosen)
     blocks = jnp.take(x, rows, axis=0, mode="fill", fill_value=0).reshape(num_blocks, block, -1)
     owners = jnp.searchsorted(ends, jnp.arange(num_blocks), side="right")
-    gate, up, down = (tuple(kernels) for kernels in zip(*experts, strict=True))
+    gate, up, down = zip(*experts, strict=True)
     hidden = nn.silu(grouped_matmul(blocks, gate, owners, dtype)) * grouped_matmul(blocks, up, owners, dtype)
     out = rearrange(grouped_matmul(hidden, down, owners, dtype), "g b c -> (g b) c")
     return out[jnp.zeros_like(slots).at[order].set(slots)].reshape(num_tokens, num_chosen, -1)
 
 
 def _block_size(total: int, num_experts: int) -> int:
-    """About half of what an expert is chosen for on average: few products, and few of them with zeros."""
-    return max(8, 2 ** round(math.log2(total / (2 * num_experts))))
+    """About what an expert is chosen for on average: fewer would read kernels more often, more add zeros."""
+    return max(8, 2 ** round(math.log2(total / num_experts)))
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
 def grouped_matmul(
     x: Float[Array, "G b C"],
-    kernels: tuple[Float[Array, "C F"], ...],
+    kernels: Sequence[Float[Array, "_ _"]],
     owners: Int[Array, " G"],
     dtype: DTypeLike,
+    *,
+    transposed: bool = False,
 ) -> Float[Array, "G b F"]:
     """x_g W_e, e the owner of block g, with operands in `dtype`, float32; 0 where the owner is E, nobody.
 
+    `kernels` are the W_e [C,F], or if `transposed` their transposes.
+
     The kernels are not brought together, so nothing as large as they are is copied. JAX's own rule for the
-    gradient of a choice would: it keeps what every branch might need.
+    gradient of a choice would copy them: it keeps what every branch might need.
     """
-    branches = [functools.partial(_times, kernel, dtype) for kernel in kernels]
-    nobody = functools.partial(_zeros, kernels[0].shape[1])
-    return jax.lax.map(lambda at: jax.lax.switch(at[0], [*branches, nobody], at[1]), (owners, x))
+
+    @jax.custom_vjp
+    def product(x: Array, kernels: tuple[Array, ...], owners: Array) -> Array:
+        branches = [functools.partial(_times, kernel, transposed, dtype) for kernel in kernels]
+        nobody = functools.partial(_zeros, kernels[0].shape[0 if transposed else 1])
+        return jax.lax.map(lambda at: jax.lax.switch(at[0], [*branches, nobody], at[1]), (owners, x))
+
+    def forward(x: Array, kernels: tuple[Array, ...], owners: Array) -> tuple[Array, tuple[Any, ...]]:
+        return product(x, kernels, owners), (x, kernels, owners)
+
+    def backward(saved: tuple[Any, ...], gradient: Array) -> tuple[Array, tuple[Array, ...], None]:
+        x, kernels, owners = saved
+        by_x = grouped_matmul(gradient, kernels, owners, dtype, transposed=not transposed)
+        rows, columns = (gradient, x) if transposed else (x, gradient)
+        by_kernels = tuple(
+            _gradient_of_kernel(rows, columns, owners == e, dtype).astype(kernel.dtype)
+            for e, kernel in enumerate(kernels)
+        )
+        return by_x, by_kernels, None
+
+    product.defvjp(forward, backward)
+    return product(x, tuple(kernels), owners)
 
 
-def _times(kernel: Array, dtype: DTypeLike, x: Array) -> Array:
-    return matmul(x, kernel, dtype)
+def _times(kernel: Array, transposed: bool, dtype: DTypeLike, x: Array) -> Array:
+    return matmul(x, kernel.T if transposed else kernel, dtype)
 
 
 def _zeros(features: int, x: Array) -> Array:
     return jnp.zeros((*x.shape[:-1], features), jnp.float32)
 
 
-def _forward(x: Array, kernels: tuple[Array, ...], owners: Array, dtype: DTypeLike) -> tuple[Array, tuple]:
-    return grouped_matmul(x, kernels, owners, dtype), (x, kernels, owners)
-
-
-def _backward(dtype: DTypeLike, saved: tuple, gradient: Array) -> tuple[Array, tuple[Array, ...], None]:
-    """Those of the kernels are of all blocks, masked: they are for training, and cost nothing unless used."""
-    x, kernels, owners = saved
-    product = functools.partial(
-        jnp.einsum,
+def _gradient_of_kernel(rows: Array, columns: Array, own: Array, dtype: DTypeLike) -> Array:
+    """Over all blocks, masked: for training only, and left out by the compiler where nobody asks for it."""
+    return jnp.einsum(
         "g b c, g b f -> c f",
+        jnp.where(own[:, None, None], rows, 0),
+        columns,
         precision=matmul_precision(dtype),
         preferred_element_type=jnp.float32,
     )
-    own = [jnp.where((owners == i)[:, None, None], x, 0) for i in range(len(kernels))]
-    of_kernels = tuple(
-        product(mine, gradient).astype(kernel.dtype) for mine, kernel in zip(own, kernels, strict=True)
-    )
-    transposed = tuple(kernel.T for kernel in kernels)
-    return grouped_matmul(gradient, transposed, owners, dtype), of_kernels, None
-
-
-grouped_matmul.defvjp(_forward, _backward)

@@ -122,13 +122,11 @@ def test_velocity_losses_are_those_of_the_papers(options):
     """‖±(ε − z) − v(x, t)‖ with x = (1 − u) z + u ε, as far from u = 10%, 20%, …, 90% as levels lie apart."""
     process, data = linear_flow(**options), options.get("time_of") == "data"
     target = tiny_diffusion.target(process=process, network=flowing)
-    found = scores(process, flowing)
     latents = IMAGES.reshape(B, 4, 2, 4, 2, 3).mean((2, 4))
     noise = np.random.default_rng(1).standard_normal((B, 4, 4, 3)).astype(np.float32)
     given = jaxaudit.score(
         target, labels=LABELS, latents=latents, noise=noise[None], names=["velocity_loss_*"]
     )
-    assert given.keys() <= found.keys()
     assert len(given) == 9
     for percent in PERCENTS:
         level = process.level_of_share(percent / 100)

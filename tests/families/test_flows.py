@@ -13,7 +13,10 @@ from checkpoints_convert import CONVERSIONS
 from checkpoints_convert.mapping import convert
 from jaxaudit.attacks.localization import ActivationMeter
 from jaxaudit.attacks.runner import Scorer
+from jaxaudit.audits.assess import assess
+from jaxaudit.audits.collect import CollectConfig, collect_evidence
 from jaxaudit.configs import from_dict
+from jaxaudit.data import open_source, preprocess
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
 from jaxaudit.families import get_family
@@ -21,6 +24,7 @@ from jaxaudit.families.random_params import random_params
 from jaxaudit.models.dit import Block, DiT, DiTConfig
 from jaxaudit.runtime.mesh import make_mesh
 from jaxaudit.runtime.partition import place
+from jaxaudit.runtime.placement import Placement
 from jaxaudit_kernels.process import add_noise, network_input, noise_levels, what_is_predicted
 from tests.golden import weights
 
@@ -34,6 +38,7 @@ TOKENIZER = {
     "image_size": 8,
 }
 GENERATOR = {"num_classes": 10, "depth": 3, "width": 64, "num_heads": 4, "latent_size": 8}
+PREPROCESSING = Preprocessing(8, "none", 8, -1.0, 1.0)
 LEAST = 1e-5
 FAMILY = {"sit": "sit", "lfm": "lfm", "dit_moe_flow": "dit_moe"}
 GENERATORS = {
@@ -98,8 +103,7 @@ def at_recorded_times(case):
         "tokenizer": TOKENIZER,
         "process": PROCESSES[case] | {"noise_to_signal": levels.tolist()},
     }
-    preprocessing = Preprocessing(8, "none", 8, -1.0, 1.0)
-    target = get_family(FAMILY[case]).build_target("golden", config, params, preprocessing, {})
+    target = get_family(FAMILY[case]).build_target("golden", config, params, PREPROCESSING, {})
     return target, rows, dict(zip(rows, np.split(found, [len(rows["t"])]), strict=True))
 
 
@@ -223,68 +227,80 @@ def test_hidden_units_of_a_mixture_are_those_of_the_shared_expert():
         close(hidden[..., ::4], io[f"block{i}_shared_silu"][rows["t"]])
 
 
-TINY = {"num_classes": 3, "depth": 1, "width": 16, "num_heads": 2, "latent_size": 8, "latent_channels": 3}
-TINY_MIXTURE = TINY | {"num_experts": 3, "qk_norm": True}
-CONFIGS = {
-    "sit": {"generator": TINY, "tokenizer": None},
-    "lfm": {"generator": TINY | {"learned_variance": False}, "tokenizer": None},
-    "dit_moe": {"generator": TINY_MIXTURE, "tokenizer": None, "process": PROCESSES["dit_moe_flow"]},
+TINY = {
+    "generator": {
+        "num_classes": 10,
+        "depth": 1,
+        "width": 16,
+        "num_heads": 2,
+        "latent_size": 8,
+        "latent_channels": 3,
+        "num_experts": 3,
+        "qk_norm": True,
+    },
+    "tokenizer": None,
+    "process": PROCESSES["dit_moe_flow"],
 }
 SCORES = ("velocity_loss_50", "clid_300", "gradient_masking_300")
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (4, 8, 8, 3)).astype(np.float32)
 LABELS = np.array([0, 1, 2, 0])
 
 
-def tiny_target(name, *, split=1, **options):
-    """In pixel space, untrained."""
-    family, config = get_family(name), CONFIGS[name]
-    params = random_params(family.abstract_params(config))
+def tiny_target(*, split=1, **options):
+    """A DiT-MoE in pixel space, untrained."""
+    family = get_family("dit_moe")
+    params = random_params(family.abstract_params(TINY))
     if split > 1:
         params = place(params, family.PARTITION, make_mesh(8, split=split))
-    preprocessing = Preprocessing(8, "none", 8, -1.0, 1.0)
-    return family.build_target("tiny", config, params, preprocessing, {"fingerprint": "tiny"}, **options)
+    return family.build_target("tiny", TINY, params, PREPROCESSING, {"fingerprint": "tiny"}, **options)
 
 
-@functools.cache
-def one_device(name):
-    return jaxaudit.score(tiny_target(name), IMAGES, LABELS, names=SCORES)
-
-
-def assert_scored_alike(name, found):
-    for score, values in one_device(name).items():
-        assert len(set(values.tolist())) == len(IMAGES)
+def assert_scored_alike(found, images, labels, ids):
+    """As on one device with whole parameters."""
+    expected = jaxaudit.score(tiny_target(), images, labels, names=tuple(found), ids=ids)
+    for score, values in expected.items():
+        assert len(set(values.tolist())) == len(images)
         np.testing.assert_allclose(found[score], values, rtol=1e-5, atol=1e-5, err_msg=score)
 
 
-@pytest.mark.parametrize("name", ["sit", "dit_moe"])
-def test_scores_on_eight_devices_are_those_of_one(name):
-    scorer = Scorer(tiny_target(name), SCORES, mesh=make_mesh(8))
-    assert_scored_alike(name, scorer.submit(IMAGES, LABELS, padded_size=8).result())
+def test_an_untrained_mixture_is_audited_on_eight_devices(tmp_path):
+    sides = [open_source(f"digits:{split}[:64]") for split in ("members", "nonmembers")]
+    config = CollectConfig(scores=SCORES, placement=Placement(8), shard_size=64)
+    evidence = collect_evidence(tiny_target(), *sides, tmp_path, config)
+    assert assess(evidence).finding.status == "no_evidence"
+    table, first = evidence.read("members"), slice(4)
+    assert tuple(table.scores) == SCORES
+    pictures = [preprocess(sides[0].load(i).image, PREPROCESSING) for i in range(4)]
+    found = {name: values[first] for name, values in table.scores.items()}
+    assert_scored_alike(found, np.stack(pictures), table.labels[first], table.sample_ids[first])
 
 
 def test_scores_of_split_experts_are_those_of_whole_ones():
-    target = tiny_target("dit_moe", split=4)
+    target, ids = tiny_target(split=4), list("abcd")
     kernel = target.params["generator"]["blocks_0"]["moe"]["experts_2"]["down_proj"]["kernel"]
     assert {shard.data.shape for shard in kernel.addressable_shards} == {(16, 16)}
-    assert_scored_alike("dit_moe", Scorer(target, SCORES).submit(IMAGES, LABELS, padded_size=4).result())
+    found = Scorer(target, SCORES[:1]).submit(IMAGES, LABELS, ids=ids, padded_size=4).result()
+    assert_scored_alike(found, IMAGES, LABELS, ids)
 
 
 def test_half_precision_computes_about_the_same():
-    half = jaxaudit.score(tiny_target("dit_moe", dtype=jnp.bfloat16), IMAGES, LABELS, names=SCORES[:1])
-    np.testing.assert_allclose(half[SCORES[0]], one_device("dit_moe")[SCORES[0]], rtol=0.02)
+    half, full = (
+        jaxaudit.score(tiny_target(dtype=dtype), IMAGES, LABELS, names=SCORES[0])[SCORES[0]]
+        for dtype in (jnp.bfloat16, jnp.float32)
+    )
+    np.testing.assert_allclose(half, full, rtol=0.02)
 
 
 def test_units_of_a_mixture_are_measured():
-    meter = ActivationMeter(tiny_target("dit_moe"))
+    meter = ActivationMeter(tiny_target())
     found = meter.submit(IMAGES, LABELS, ids=[str(i) for i in range(4)]).result()
     assert found.shape == (4, 1, 32)
     assert np.all(found > 0)
 
 
 def test_who_predicts_noise_has_no_velocity_loss():
-    config = CONFIGS["dit_moe"] | {"process": {"name": "linear_beta"}}
-    family, preprocessing = get_family("dit_moe"), Preprocessing(8, "none", 8, -1.0, 1.0)
-    target = family.build_target("small", config, {}, preprocessing, {})
+    config = TINY | {"process": {"name": "linear_beta"}}
+    target = get_family("dit_moe").build_target("small", config, {}, PREPROCESSING, {})
     with pytest.raises(InputError, match="velocity_loss_50 cannot be had: small predicts no velocity"):
         jaxaudit.score(target, IMAGES, LABELS, names="velocity_loss_50")
 

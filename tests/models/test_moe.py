@@ -101,7 +101,7 @@ def test_the_order_of_experts_does_not_matter():
 
 
 def test_only_chosen_experts_work_also_for_the_gradient_by_the_input():
-    """Of 8 experts 2 are chosen: with the zeros in blocks, half of the products of all of them."""
+    """Of 8 experts 2 are chosen: with the zeros in blocks, no more than half of the products of all."""
     tokens, experts = jnp.zeros((256, 64)), [Kernels(*[jnp.zeros((64, 64))] * 3)] * 8
     chosen = jnp.zeros((256, 2), jnp.int32)
     all_of_them = 8 * 3 * 2 * 256 * 64 * 64
@@ -109,7 +109,7 @@ def test_only_chosen_experts_work_also_for_the_gradient_by_the_input():
     def out(x):
         return apply_chosen(x, chosen, experts, jnp.float32).sum()
 
-    assert count_flops(out, tokens) <= 0.4 * all_of_them
+    assert count_flops(out, tokens) <= 0.5 * all_of_them
     compiled = jax.jit(jax.grad(out)).lower(tokens).compile()
     assert "f32[8,64,64]" not in compiled.as_text()
 
