@@ -107,7 +107,6 @@ with cli.flag_group("Output"):
     _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace what is already there.")
 
 
-<<<<<<< HEAD
 _NEEDED = {"folder": ("diffusers",), "target": ("generator", "tokenizer"), "extractor": ("weights",)}
 _TAKEN = {
     "folder": ("family", "diffusers_variant", "lora"),
@@ -132,17 +131,6 @@ def _check_files(values: Mapping[str, Any]) -> bool:
     else:
         kind = "extractor" if family in EXTRACTORS else "target"
     for name in _NEEDED[kind]:
-=======
-@flags.multi_flags_validator(["family", "generator", "tokenizer", "weights"])
-def _check_files(values: Mapping[str, str | None]) -> bool:
-    target, extractor = ("generator", "tokenizer"), ("weights",)
-    needed, useless = (extractor, target) if values["family"] in EXTRACTORS else (target, ())
-    if values["family"] not in EXTRACTORS and values["weights"] not in (None, "ema", "raw"):
-        raise flags.ValidationError(
-            f"Flag --weights has no meaning for --family={values['family']}, unless it is ema or raw."
-        )
-    for name in needed:
->>>>>>> ldm
         if values[name] is None:
             raise flags.ValidationError(f"Flag --{name} must have a value for {what}.")
     for name, value in values.items():
@@ -158,7 +146,6 @@ def _check_files(values: Mapping[str, str | None]) -> bool:
 def main(argv: Sequence[str]) -> None:
     """Converts what the flags name."""
     del argv
-<<<<<<< HEAD
     family, folder, weights = _FAMILY.value, _DIFFUSERS.value, _WEIGHTS.value
     if folder is not None:
         _convert_target(functools.partial(_converted_folder, folder))
@@ -166,13 +153,6 @@ def main(argv: Sequence[str]) -> None:
         _convert_extractor(family, weights)
     elif family is not None:
         _convert_target(functools.partial(_converted_files, family))
-=======
-    if _FAMILY.value in EXTRACTORS:
-        assert _WEIGHTS.value is not None, "the flags have been checked"
-        _convert_extractor(_WEIGHTS.value)
-    else:
-        _convert_target()
->>>>>>> ldm
 
 
 def _convert_target(convert: Callable[[], Converted]) -> None:
@@ -192,7 +172,6 @@ def _convert_target(convert: Callable[[], Converted]) -> None:
     _print_summary(converted, record)
 
 
-<<<<<<< HEAD
 def _converted_files(family: str) -> Converted:
     files = {flag.name: flag.value for flag in (_GENERATOR, _TOKENIZER) if flag.value is not None}
     converted = convert_files(
@@ -227,12 +206,6 @@ def _convert_extractor(family: str, weights: str) -> None:
             raise InputError(f"{flag.name}={flag.value} is not needed: {family} has no {what}.")
     if _IMAGE_SIZE.value is not None:
         raise InputError(f"image_size={_IMAGE_SIZE.value} is of targets; {family} has its own.")
-=======
-def _convert_extractor(weights: str) -> None:
-    for flag, what in ((_NUM_HEADS, "attention"), (_CONTEXT_LENGTH, "captions")):
-        if flag.value is not None:
-            raise InputError(f"{flag.name}={flag.value} is not needed: {_FAMILY.value} has no {what}.")
->>>>>>> ldm
     if _DTYPE.value != "float32":
         raise InputError(f"dtype={_DTYPE.value} is of targets; {family} is stored in float32.")
     check_file_writable(_OUT.value, overwrite=_OVERWRITE.value)

@@ -21,16 +21,29 @@ from jaxaudit.tokenizers.kl_autoencoder import RELEASED, KLAutoencoderConfig
 
 _BLOCK, _BLOCK_PATH = r"blocks\.(\d+)", r"blocks_\1"
 
-GENERATOR: Table = (
+TRUNK: Table = (
     (r"pos_embed", "pos_embed", keep),
     *conv(r"x_embedder\.proj", "x_embedder/proj"),
     *linear(r"t_embedder\.mlp\.([02])", r"t_embedder/mlp_\1"),
     (r"y_embedder\.embedding_table\.weight", "y_embedder/embedding_table/embedding", keep),
-    *linear(rf"{_BLOCK}\.(attn|mlp)\.(qkv|proj|fc1|fc2)", rf"{_BLOCK_PATH}/\2/\3"),
+    *linear(rf"{_BLOCK}\.attn\.(qkv|proj)", rf"{_BLOCK_PATH}/attn/\2"),
     *linear(rf"{_BLOCK}\.adaLN_modulation\.1", f"{_BLOCK_PATH}/adaLN_modulation_1"),
     *linear(r"final_layer\.linear", "final_layer/linear"),
     *linear(r"final_layer\.adaLN_modulation\.1", "final_layer/adaLN_modulation_1"),
 )
+"""What DiT and its relatives have in common: all but the MLPs."""
+
+GENERATOR: Table = (*TRUNK, *linear(rf"{_BLOCK}\.mlp\.(fc1|fc2)", rf"{_BLOCK_PATH}/mlp/\2"))
+
+LANDMARKS = ("x_embedder.proj.weight", "y_embedder.embedding_table.weight", "blocks.0.mlp.fc1.weight")
+
+TOKENIZER = Part(
+    title="KL autoencoder in the diffusers layout",
+    landmarks=kl_autoencoder.LANDMARKS_DIFFUSERS,
+    nestings=("",),
+    depending=lambda state: kl_autoencoder.diffusers(count(state, "encoder.down_blocks")),
+)
+"""Stable Diffusion's autoencoder, which they all have."""
 
 
 def infer_config(states: Mapping[str, StateDict], *, num_heads: int | None = None) -> dict[str, Any]:
@@ -45,33 +58,56 @@ def infer_config(states: Mapping[str, StateDict], *, num_heads: int | None = Non
       InputError: if a tensor that tells the shape is missing, the two parts do not fit each other, or the
         heads are neither given nor those of a released model.
     """
-    generator = states["generator"]
-    width, channels, patch_size, _ = shape(generator, "x_embedder.proj.weight", 4)
+    config = with_heads(network(states["generator"]), num_heads, released=VARIANTS, title="DiT generator")
+    return with_autoencoder(config, states["tokenizer"])
+
+
+def network(generator: StateDict) -> DiTConfig:
+    """What the shapes tell of a network of DiT's; its `num_heads` are not among it.
+
+    Raises:
+      InputError: as `trunk`.
+    """
+    fields = trunk(generator)
     hidden, _ = shape(generator, "blocks.0.mlp.fc1.weight", 2)
+    return DiTConfig(**fields, mlp_ratio=hidden / fields["width"])
+
+
+def trunk(generator: StateDict) -> dict[str, Any]:
+    """The fields of `DiTConfig` that what DiT shares with its relatives tells, `num_heads` 1.
+
+    Raises:
+      InputError: if a tensor that tells the shape is missing or contradicts another.
+    """
+    width, channels, patch_size, _ = shape(generator, "x_embedder.proj.weight", 4)
     rows, _ = shape(generator, "y_embedder.embedding_table.weight", 2)
     outputs, _ = shape(generator, "final_layer.linear.weight", 2)
     length = shape(generator, "pos_embed", 3)[1]
     side = math.isqrt(length)
     if side * side != length:
         raise InputError(f"The generator has {length} tokens, which is no square.")
-    config = DiTConfig(
-        num_classes=rows - 1,
-        depth=count(generator, "blocks"),
-        width=width,
-        num_heads=1,
-        mlp_ratio=hidden / width,
-        latent_size=side * patch_size,
-        latent_channels=channels,
-        patch_size=patch_size,
-        learned_variance=outputs == 2 * channels * patch_size**2,
+    return {
+        "num_classes": rows - 1,
+        "depth": count(generator, "blocks"),
+        "width": width,
+        "num_heads": 1,
+        "latent_size": side * patch_size,
+        "latent_channels": channels,
+        "patch_size": patch_size,
+        "learned_variance": outputs == 2 * channels * patch_size**2,
+    }
+
+
+def with_autoencoder(config: DiTConfig, tokenizer: StateDict) -> dict[str, Any]:
+    """The config of a target: such a network, and the autoencoder with these tensors.
+
+    Raises:
+      InputError: if a tensor that tells the shape is missing, or the two do not fit each other.
+    """
+    autoencoder = kl_autoencoder.infer_config(
+        tokenizer, scale=RELEASED["sd-vae-ft-mse"].config.scale, latent_size=config.latent_size
     )
-    config = with_heads(config, num_heads, released=VARIANTS, title="DiT generator")
-    tokenizer = kl_autoencoder.infer_config(
-        states["tokenizer"],
-        scale=RELEASED["sd-vae-ft-mse"].config.scale,
-        latent_size=config.latent_size,
-    )
-    return {"generator": to_dict(config), "tokenizer": to_dict(tokenizer)}
+    return {"generator": to_dict(config), "tokenizer": to_dict(autoencoder)}
 
 
 def preprocessing(config: Mapping[str, Any]) -> Preprocessing:
@@ -84,17 +120,12 @@ CONVERSION = Conversion(
     parts={
         "generator": Part(
             title="DiT generator",
-            landmarks=("x_embedder.proj.weight", "y_embedder.embedding_table.weight"),
+            landmarks=LANDMARKS,
             nestings=("ema", ""),
             table=GENERATOR,
             foreign=("decoder_pos_embed",),  # MDT's
         ),
-        "tokenizer": Part(
-            title="KL autoencoder in the diffusers layout",
-            landmarks=kl_autoencoder.LANDMARKS_DIFFUSERS,
-            nestings=("",),
-            depending=lambda state: kl_autoencoder.diffusers(count(state, "encoder.down_blocks")),
-        ),
+        "tokenizer": TOKENIZER,
     },
     infer_config=infer_config,
     preprocessing=preprocessing,

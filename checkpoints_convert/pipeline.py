@@ -176,7 +176,8 @@ def _select(
             f"{path} holds only the raw weights of a {part.title} (at {part.raw}); convert a file that also "
             f"has their moving average (at {part.nestings[0]}), of which all released results are."
         )
-    every = [other for conversion in CONVERSIONS.values() for other in conversion.parts.values()]
+    known = (conversion, *CONVERSIONS.values())  # its own first: other families may have the same parts
+    every = [other for each in known for other in each.parts.values()]
     for other in every:
         if find(content, other) is not None:
             swapped = " Are the two files swapped?" if other in conversion.parts.values() else ""

@@ -15,6 +15,12 @@ StateDict = Mapping[str, Any]
 """{PyTorch key: array, or `jax.ShapeDtypeStruct` where only shapes are known}."""
 
 
+def nothing(state: StateDict) -> Table:
+    """No rows, whatever the state dict."""
+    del state
+    return ()
+
+
 @dataclasses.dataclass(frozen=True)
 class Part:
     """One file: the generator or tokenizer of a target, or the weights of a feature extractor.
@@ -37,7 +43,7 @@ class Part:
     landmarks: tuple[str, ...]
     nestings: tuple[str, ...]
     table: Table = ()
-    depending: Callable[[StateDict], Table] = lambda state: ()
+    depending: Callable[[StateDict], Table] = nothing
     weights: Mapping[str, Callable[[StateDict], StateDict | None]] = dataclasses.field(default_factory=dict)
     raw: str | None = None
     foreign: tuple[str, ...] = ()

@@ -14,15 +14,20 @@ noise that the model sees given what the image is conditioned on, and f_0 that g
     (8)  arl                 −‖x − D(E(x))‖²,  x the picture, E and D the autoencoder
     (9)  masked_gap_t        ‖ε − f_m(z_t, t)‖ − ‖ε − f(z_t, t)‖,  f_m: some of z_t's tokens are hidden, drawn
                              from the image's id, as many as in training (models that were trained so: MDT)
+    (10) velocity_loss_u     −‖v − v̂‖,  of models that predict a velocity, at u = σ / (s + σ)
 
 Members are denoised better (1, 4), lie where the model's path is smooth (2) and steady (3), are restored
 better (5), need less help (6) and profit more from their label (7). In (9) the pass with hidden tokens tells
 how hard an image is, as the one without a label does in (7); it is not published as an attack. Formulas and
-sources are in the kernels. (4) to (7) and (9) share one noise, the first of (1). Norms, not their squares, as
-in the published code: one is monotone in the other.
+sources are in the kernels. (4) to (7), (9) and (10) share one noise, the first of (1). Norms, not their
+squares, as in the published code: one is monotone in the other.
 
 In (5) z_t is kept outside M, and ε − z_t is what was put in its place: the published text, and what a network
 at time t knows how to read. (5) and (6) need the network's gradient (white-box).
+
+The path of a flow is x = (1 − u) z + u ε, its velocity v = ±(ε − z), and v − v̂ = ±(ε − f) / (1 − u): where
+there is as much noise, (9) is (4) in other units. It is there for its even steps along the path, over which
+the gap between members and others was found to be a bell; even timesteps leave the first quarter out.
 
 `_ref` scores are the negatives of the 26 features of the code published with Dubiński et al. 2025. They
 depart from the above in pian (e has the magnitude √(π/2), a Gaussian's is √(2/π)); in (5), with z in place of
@@ -49,6 +54,7 @@ from jaxaudit.attacks.diffusion_measurements import (
     ReconstructionError,
     RenoisedError,
     StepError,
+    VelocityError,
 )
 from jaxaudit.attacks.registry import declare_paper_set, score
 from jaxaudit.attacks.sources import (
@@ -57,6 +63,7 @@ from jaxaudit.attacks.sources import (
     DUBINSKI_2025,
     GAO_2023,
     KONG_2024,
+    SESMAT_2026,
     ZHAI_2024,
 )
 from jaxaudit_kernels.denoising import GAUSSIAN_MAGNITUDE
@@ -66,6 +73,9 @@ NUM_NOISES = 5
 
 TIMESTEPS = tuple(range(0, 1000, 100))
 """t of (4), (5) and (7)."""
+
+PERCENTS = tuple(range(10, 100, 10))
+"""u of (9), in percent."""
 
 _LOSS_TIMESTEP = 100
 _PUBLISHED_MAGNITUDE = math.sqrt(math.pi / 2)
@@ -215,6 +225,20 @@ def masked_gap(masked: Float[Array, " B"], whole: Float[Array, " B"]) -> Float[A
     (9); the errors of the two losses of Gao et al. 2023, of which the first tells the image's difficulty.
     """
     return masked - whole
+
+
+@_gray(
+    "velocity_loss_{u}",
+    grid={"u": PERCENTS},
+    views=lambda u: {"": (VelocityError(u),)},
+    source=SESMAT_2026,
+)
+def velocity_loss(error: Float[Array, " B"]) -> Float[Array, " B"]:
+    """Minus the error of the predicted velocity where noise has this share of the path, in percent.
+
+    (10), Sesmat et al. 2026. Of flows and other models that predict a velocity.
+    """
+    return -error
 
 
 @_gray("arl", views={"": (ReconstructionError(),)}, source=DUBINSKI_2025, on_request=True)

@@ -62,6 +62,24 @@ class Error(Node):
 
 
 @dataclasses.dataclass(frozen=True)
+class VelocityError(Node):
+    """‖v − v̂‖ under the first noise, where noise has a share of so many percent; of velocities only."""
+
+    percent: int
+
+    def needs(self, setting: Setting) -> tuple[Evaluation]:
+        """The prediction."""
+        level = setting.process.level_of_share(self.percent / 100)
+        return (Evaluation(noised(level), level),)
+
+    def value(self, run: Run, results: Results) -> PerImage:
+        """[B]."""
+        (look,) = self.needs(run.setting)
+        error = denoising.norm(run.noises[0] - results[look].seen.eps)
+        return float(run.setting.process.error_scale[look.level]) * error
+
+
+@dataclasses.dataclass(frozen=True)
 class MeanError(Node):
     """The mean of `Error` over all noises."""
 

@@ -29,7 +29,7 @@ from jaxtyping import Array, Key
 
 from jaxaudit.attacks.diffusion import NUM_NOISES
 from jaxaudit.attacks.diffusion_graph import Cost, Run, Setting, cost, execute, required
-from jaxaudit.attacks.diffusion_measurements import ReconstructionError
+from jaxaudit.attacks.diffusion_measurements import ReconstructionError, VelocityError
 from jaxaudit.attacks.diffusion_nodes import Evaluation
 from jaxaudit.attacks.registry import Kind, Score, ScorePlan
 from jaxaudit.attacks.step import Outputs, Rows, Step, no_null_context
@@ -89,6 +89,9 @@ class DiffusionStep(Step):
             if not target.context_shape and target.null_label is None:
                 why = "has no null label" if target.num_classes else "is unconditional"
                 return f"{target.name} {why}"
+        predicts_velocity = target.process.predicts_velocity
+        if not predicts_velocity and any(isinstance(node, VelocityError) for node in nodes):
+            return f"{target.name} predicts no velocity"
         if ReconstructionError() in nodes and target.latent_shape[0] == target.preprocessing.image_size:
             return f"{target.name} has no autoencoder"
         return None

@@ -36,6 +36,10 @@ KOWALCZUK_2025 = (
     "Kowalczuk, Dubiński, Boenisch, Dziedzic: Privacy Attacks on Image AutoRegressive Models. ICML 2025, "
     "arXiv 2502.02514"
 )
+SESMAT_2026 = (
+    "Sesmat, Meseguer-Brocal, Peeters: Where Rectified Flows Leak: Characterising Membership Signals Along "
+    "the Interpolation Path. ICML 2026, arXiv 2606.07271"
+)
 SHI_2024 = "Shi et al.: Detecting Pretraining Data from Large Language Models. ICLR 2024"
 WATSON_2022 = (
     "Watson, Guo, Cormode, Sablayrolles: On the Importance of Difficulty Calibration in Membership Inference "

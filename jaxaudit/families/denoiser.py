@@ -64,6 +64,12 @@ class NetworkConfig(Protocol):
     blocks: tuple[str, ...]
 
 
+def always(config: Any) -> bool:
+    """True, whatever the config."""
+    del config
+    return True
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class DenoiserFamily:
     """A family of such models.
@@ -75,6 +81,7 @@ class DenoiserFamily:
         what the process says that it predicts, and the learned variance, if there is one.
       partition: how its parameters are split.
       process: declares the one the models are trained on, unless their config names another.
+      first: path, in a block, of the linear map that makes its hidden units.
       tokenizer: the autoencoder's config class.
       autoencoder: (its config, dtype) -> module with `encode` and `decode`, as `KLAutoencoder` has them.
       has_null_label: whether a model with labels has a null label.
@@ -88,9 +95,10 @@ class DenoiserFamily:
     network: Callable[..., nn.Module]
     partition: Rules
     process: Mapping[str, Any]
+    first: str = "mlp/fc1"
     tokenizer: type = KLAutoencoderConfig
     autoencoder: Callable[..., nn.Module] = KLAutoencoder
-    has_null_label: Callable[[Any], bool] = lambda config: True
+    has_null_label: Callable[[Any], bool] = always
     biased: bool = False
     hides_tokens: bool = False
 
@@ -142,7 +150,7 @@ class DenoiserFamily:
             has_null_label=self.has_null_label(generator),
             context_shape=generator.context_shape,
             process=process,
-            hidden_layers=wiring.mlp_layers(generator.blocks),
+            hidden_layers=wiring.mlp_layers(generator.blocks, first=self.first),
             partition=self.partition,
             provenance=provenance,
         )
@@ -165,18 +173,27 @@ class DenoiserFamily:
         return shapes | text_encoder_shapes(config, generator.context_shape)
 
     def released(
-        self, facts: ModelVariant, autoencoder: ModelVariant, *, scale: float, resize: Resize = "adm"
+        self,
+        facts: ModelVariant,
+        autoencoder: ModelVariant,
+        *,
+        scale: float,
+        resize: Resize = "adm",
+        process: Mapping[str, Any] | None = None,
     ) -> Variant:
         """A released model with the autoencoder it was trained on.
 
         `scale` brings that autoencoder's latents to the size the model knows; pictures are resized by
-        `resize` to the model's size and mapped to [-1, 1].
+        `resize` to the model's size and mapped to [-1, 1]. `process` declares another than the family's.
         """
         ratio = autoencoder.config.image_size // autoencoder.config.latent_size
         size = facts.config.latent_size * ratio
         config = dataclasses.replace(autoencoder.config, image_size=size, scale=scale)
         pictures = Preprocessing(image_size=size, resize=resize, short_side=size, low=-1.0, high=1.0)
-        return wiring.released(facts, dataclasses.replace(autoencoder, config=config), pictures)
+        variant = wiring.released(facts, dataclasses.replace(autoencoder, config=config), pictures)
+        if process is None:
+            return variant
+        return dataclasses.replace(variant, config={**variant.config, "process": dict(process)})
 
     def _process(self, config: Mapping[str, Any]) -> Process:
         try:
@@ -257,7 +274,7 @@ def _functions(
     def activations(
         params: Params, z_t: Float[Array, "B h w c"], level: Int[Array, "..."], condition: Condition
     ) -> dict[str, Float[Array, "B _ _"]]:
-        layers = wiring.mlp_layers(generator.blocks)
+        layers = wiring.mlp_layers(generator.blocks, first=family.first)
         some = functools.partial(wiring.hidden_units, denoiser, params["generator"], layers=layers)
         return over_rows(some, z_t, level, condition)
 

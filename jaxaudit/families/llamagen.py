@@ -17,7 +17,7 @@ PARTITION = (
 
 
 def _hidden_layers(generator: llamagen.LlamaGenConfig) -> HiddenLayers:
-    return wiring.mlp_layers(generator.blocks, mlp="feed_forward")
+    return wiring.mlp_layers(generator.blocks, first="feed_forward/fc1")
 
 
 _FAMILY = RasterFamily(

@@ -113,7 +113,7 @@ def _configs(config: Mapping[str, Any]) -> tuple[var.VARConfig, multiscale_vq.Mu
 
 
 def _hidden_layers(generator: var.VARConfig) -> HiddenLayers:
-    return wiring.mlp_layers([f"blocks_{i}" for i in range(generator.depth)], mlp="ffn")
+    return wiring.mlp_layers([f"blocks_{i}" for i in range(generator.depth)], first="ffn/fc1")
 
 
 @functools.cache  # equal configs share their functions, hence their compiled programs

@@ -75,15 +75,15 @@ def tokenizer_shapes(module: nn.Module, image_size: int) -> Params:
     return parameter_shapes(module, jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.float32))
 
 
-def mlp_layers(blocks: Sequence[str], *, mlp: str = "mlp") -> HiddenLayers:
+def mlp_layers(blocks: Sequence[str], *, first: str = "mlp/fc1") -> HiddenLayers:
     """The hidden layers of a transformer's blocks: the map into the MLP of each, named for people.
 
     Args:
       blocks: names of the blocks in the generator, in order; "encoder_blocks_3" makes "encoder block 3".
-      mlp: name of the MLP in its block.
+      first: path of that map in its block.
     """
     return {
-        block.replace("blocks", "block").replace("_", " "): ("generator", block, mlp, "fc1")
+        block.replace("blocks", "block").replace("_", " "): ("generator", block, *first.split("/"))
         for block in blocks
     }
 

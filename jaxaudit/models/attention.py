@@ -33,7 +33,7 @@ from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxaudit.models.attention_backend import AttentionBackend
-from jaxaudit.models.layers import Dense
+from jaxaudit.models.layers import Dense, affine_norm
 from jaxaudit_kernels.fused_attention import fused_attention
 from jaxaudit_kernels.partitioning import left_to_compiler
 from jaxaudit_kernels.precision import matmul_precision
@@ -239,6 +239,7 @@ class SelfAttention(nn.Module):
       dtype: compute dtype.
       kernel_init: initialiser of both maps.
       backend: what computes attention where neither mask nor bias is given.
+      qk_norm: whether each head's queries and keys are normalised, with a learned scale and bias.
     """
 
     num_heads: int
@@ -246,6 +247,7 @@ class SelfAttention(nn.Module):
     dtype: DTypeLike
     kernel_init: Initializer
     backend: AttentionBackend = "xla"
+    qk_norm: bool = False
 
     @nn.compact
     def __call__(
@@ -259,7 +261,10 @@ class SelfAttention(nn.Module):
         qkv = Dense(
             3 * width, use_bias=self.qkv_bias, dtype=self.dtype, kernel_init=self.kernel_init, name="qkv"
         )(x)
-        q, k, v = split_heads(qkv.astype(self.dtype), self.num_heads, "b l h d")
+        q, k, v = split_heads(qkv, self.num_heads, "b l h d")
+        if self.qk_norm:
+            q, k = affine_norm(name="q_norm")(q), affine_norm(name="k_norm")(k)
+        q, k, v = (part.astype(self.dtype) for part in (q, k, v))
         if visible is None and bias is None:
             out = block_causal_attention(q, k, v, q.shape[1:2], layout="b l h d", backend=self.backend)
         else:

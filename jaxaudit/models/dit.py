@@ -19,6 +19,7 @@ Axes: B batch, h and w latent pixels, c channels of a latent, L tokens, C width.
 from __future__ import annotations
 
 import dataclasses
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
@@ -103,7 +104,7 @@ class DiTConfig:
 
 
 class Block(nn.Module):
-    """(2) to (4)."""
+    """(2) to (4). Relatives of DiT have other parts in it (`jaxaudit.models.dit_moe`)."""
 
     config: DiTConfig
     dtype: DTypeLike
@@ -112,12 +113,19 @@ class Block(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "B L C"], condition: Float[Array, "B C"]) -> Float[Array, "B L C"]:
         """The residual stream after the block, float32; `condition` is silu(c)."""
-        config = self.config
-        attention = SelfAttention(
-            config.num_heads, True, self.dtype, XAVIER, self.attention_backend, name="attn"
-        )
-        mlp = MLP(round(config.width * config.mlp_ratio), True, self.dtype, XAVIER, name="mlp")
-        return adaptive_block(x, condition, attention, mlp, dtype=self.dtype)
+        return adaptive_block(x, condition, self.attention(), self.feed_forward(), dtype=self.dtype)
+
+    @nn.nowrap
+    def attention(self) -> nn.Module:
+        """What (3) adds."""
+        heads = self.config.num_heads
+        return SelfAttention(heads, True, self.dtype, XAVIER, self.attention_backend, name="attn")
+
+    @nn.nowrap
+    def feed_forward(self) -> nn.Module:
+        """The MLP of (4)."""
+        hidden = round(self.config.width * self.config.mlp_ratio)
+        return MLP(hidden, True, self.dtype, XAVIER, name="mlp")
 
 
 class DiT(nn.Module):
@@ -127,11 +135,13 @@ class DiT(nn.Module):
       config: the shape.
       dtype: compute dtype of matrix products; the residual stream, norms and softmax are float32.
       attention_backend: what computes attention over whole images.
+      block: what a block is.
     """
 
     config: DiTConfig
     dtype: DTypeLike = jnp.float32
     attention_backend: AttentionBackend = "xla"
+    block: ClassVar[type[nn.Module]] = Block
 
     def setup(self):
         """The layers, named after the released keys."""
@@ -141,7 +151,7 @@ class DiT(nn.Module):
         self.pos_embed = self.param("pos_embed", lambda _: jnp.asarray(position_table(width, side))[None])
         self.t_embedder = TimeEmbedding(width, self.dtype)
         self.y_embedder = LabelEmbedding(config.num_classes + 1, width)
-        self.blocks = [Block(config, self.dtype, self.attention_backend) for _ in range(config.depth)]
+        self.blocks = [self.block(config, self.dtype, self.attention_backend) for _ in range(config.depth)]
         self.final_layer = FinalLayer(config.out_channels * config.patch_size**2, self.dtype)
 
     def __call__(

@@ -17,7 +17,10 @@ where t is the index of a level, and reads every prediction as one of the noise,
     (4)  ε̂ = (s o − a c x_t) / (s b − a σ)
 
 Attacks do: they see (x_t, t) -> ε̂, so a new process is a new `Process` and nothing else. `jaxaudit_kernels.
-processes` declares those of known models.
+processes` declares those of known models. The error of what the network itself predicts is that of the noise,
+in other units:
+
+    (5)  o − ô = (s b − a σ) / s · (ε − ε̂)
 
 Scores are named by the timesteps 0 .. 999 of Ho et al. 2020, who have 1,000 levels. A process with another
 number has timestep t at the level that lies at the same share of the way, round(t (T − 1) / 999). It is the
@@ -116,6 +119,11 @@ class Process:
         return bool(np.all(self.predicts.clean == 0.0) and np.all(self.predicts.noise == 1.0))
 
     @property
+    def predicts_velocity(self) -> bool:
+        """Whether (2) has a share of both, as velocities have."""
+        return not self.predicts_noise and bool(np.all(np.multiply(*self.predicts)))
+
+    @property
     def counts_timesteps(self) -> bool:
         """Whether the network predicts noise and is told timesteps, 0 .. 999 or 1 .. 1000."""
         counted = np.issubdtype(self.times.dtype, np.integer) and self.num_levels == NUM_TIMESTEPS
@@ -125,6 +133,15 @@ class Process:
     def determinant(self) -> Float64[np.ndarray, " T"]:
         """s b − a σ of (4); where it is 0, the prediction does not tell the noise."""
         return self.signal * self.predicts.noise - self.predicts.clean * self.spread
+
+    @property
+    def error_scale(self) -> Float64[np.ndarray, " T"]:
+        """The magnitude of o − ô for a unit of ε − ε̂, (5)."""
+        return np.abs(self.determinant / self.signal)
+
+    def level_of_share(self, noise: float) -> int:
+        """The level where the share of noise, σ / (s + σ), is nearest to this."""
+        return int(np.argmin(np.abs(self.spread / (self.signal + self.spread) - noise)))
 
     def level(self, timestep: int) -> int:
         """The level of a timestep 0 .. 999, see the module.

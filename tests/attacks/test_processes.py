@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import jaxaudit
-from jaxaudit.attacks.diffusion import TIMESTEPS
+from jaxaudit.attacks.diffusion import PERCENTS, TIMESTEPS
 from jaxaudit.attacks.diffusion_graph import Setting
 from jaxaudit.attacks.step_by_kind import make_step
 from jaxaudit_kernels.process import Prediction, Process
@@ -97,21 +97,46 @@ def test_a_model_scores_what_it_scores_written_as_a_prediction_of_noise(name):
     """Every score, those by gradients and by L-BFGS among them, to 1e-5 of the larger of the two."""
     process, network, as_noise = CASES[name]
     found, expected = scores(process, network), scores(LINEAR, as_noise)
-    assert found.keys() == expected.keys()
-    assert len(found) == 64
+    assert len(expected) == 64
+    velocities = {f"velocity_loss_{u}" for u in PERCENTS} if process.predicts_velocity else set()
+    assert found.keys() - expected.keys() == velocities
     for score, values in expected.items():
         np.testing.assert_allclose(found[score], values, rtol=1e-5, atol=1e-5, err_msg=score)
         assert len(set(values.tolist())) == B, score
 
 
 def test_as_many_looks_as_for_a_model_of_the_noise():
+    common = [score.name for score in make_step(tiny_diffusion.target(), "all").scores]
+
     def evaluations(process, network):
-        return make_step(tiny_diffusion.target(process=process, network=network), "all").evaluations()
+        return make_step(tiny_diffusion.target(process=process, network=network), common).evaluations()
 
     expected = evaluations(LINEAR, counting)
     assert expected["planned"].passes == 81
     for process, network, _ in CASES.values():
         assert evaluations(process, network) == expected
+
+
+@pytest.mark.parametrize("options", [{"time_of": "data"}, {"least_spread": 1e-5}, {}])
+def test_velocity_losses_are_those_of_the_papers(options):
+    """‖±(ε − z) − v(x, t)‖ with x = (1 − u) z + u ε, as far from u = 10%, 20%, …, 90% as levels lie apart."""
+    process, data = linear_flow(**options), options.get("time_of") == "data"
+    target = tiny_diffusion.target(process=process, network=flowing)
+    latents = IMAGES.reshape(B, 4, 2, 4, 2, 3).mean((2, 4))
+    noise = np.random.default_rng(1).standard_normal((B, 4, 4, 3)).astype(np.float32)
+    given = jaxaudit.score(
+        target, labels=LABELS, latents=latents, noise=noise[None], names=["velocity_loss_*"]
+    )
+    assert len(given) == 9
+    for percent in PERCENTS:
+        level = process.level_of_share(percent / 100)
+        u, t = process.spread[level], process.times[level]
+        assert abs(u / (process.signal[level] + u) - percent / 100) < 2e-3
+        x = process.signal[level] * latents + u * noise
+        v = flowing(target.params, jnp.asarray(x, jnp.float32), jnp.full(B, t, jnp.float32), LABELS)
+        taught = latents - noise if data else (1 - options.get("least_spread", 0.0)) * noise - latents
+        error = np.sqrt(np.sum((taught - v) ** 2, axis=(1, 2, 3)))
+        np.testing.assert_allclose(given[f"velocity_loss_{percent}"], -error, rtol=1e-4)
 
 
 def trigonometric_flow():

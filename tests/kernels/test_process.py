@@ -73,6 +73,25 @@ def test_an_oracle_gives_the_noise_back(name):
     assert np.max(np.abs(seen.eps - NOISE) * np.minimum(1.0, 10 * spread)) < 1e-5
 
 
+@pytest.mark.parametrize("name", PROCESSES)
+def test_errors_of_predictions_are_those_of_the_noise_in_other_units(name):
+    """(5), where the network errs by a standard Gaussian."""
+    process, index = PROCESSES[name], jnp.asarray(LEVELS)
+    error = np.random.default_rng(1).standard_normal(SHAPE)
+    x_t = add_noise(jnp.float32(X), noise_levels(process, index), jnp.float32(NOISE))
+    output = what_is_predicted(process, jnp.float32(X), jnp.float32(NOISE), index) + jnp.float32(error)
+    of_noise = denoised(process, output, x_t, index).eps - NOISE
+    scale = process.error_scale[LEVELS][:, None, None, None]
+    np.testing.assert_allclose(np.abs(scale * of_noise), np.abs(error), rtol=1e-3, atol=1e-3)
+
+
+def test_who_predicts_velocities_and_where_noise_has_a_share():
+    velocities = {name for name, process in PROCESSES.items() if process.predicts_velocity}
+    assert velocities == PROCESSES.keys() - {"noise", "noise_from_1", "clean"}
+    process = linear_flow(noise_to_signal=[0.25, 1.0, 4.0])  # 20%, 50% and 80% of noise
+    assert [process.level_of_share(share) for share in (0.0, 0.3, 0.4, 0.6, 0.7, 1.0)] == [0, 0, 1, 1, 2, 2]
+
+
 def test_velocities_are_the_derivatives_along_the_time_that_the_network_is_told():
     """(2) against differences of (1)."""
     step = 1e-6

@@ -94,7 +94,9 @@ def test_what_is_large_in_the_largest_released_model_is_split(name):
         for leaf, spec in zip(jax.tree.leaves(params), jax.tree.leaves(specs), strict=True)
         if spec == WHOLE
     ]
-    assert sum(whole) <= 0.02 * variant.num_params["generator"]
+    total = sum(leaf.size for leaf in jax.tree.leaves(params))
+    assert sum(whole) <= 0.02 * total
+    assert total == variant.num_params["generator"]
 
 
 @pytest.mark.parametrize(
