@@ -64,6 +64,7 @@ def test_the_parameters_are_those_of_the_config(trained):
     assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, abstract)
 
 
+@pytest.mark.slow
 def test_a_fine_tuning_begins_where_the_target_is(trained, pictures, tmp_path):
     family, recipe, params = trained
     trainer = TRAINERS[family]
