@@ -44,7 +44,7 @@ with cli.flag_group("What is trained"):
     _INIT = flags.DEFINE_string(
         "init",
         None,
-        "A target whose generator is trained further, at a quarter of the rate; all else stays as it is.",
+        "A target whose generator is trained further; all else stays as it is.",
     )
     _DATA = flags.DEFINE_string("data", _MEMBERS, "Pictures to train on.")
     _HELD_OUT = flags.DEFINE_string(

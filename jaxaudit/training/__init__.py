@@ -9,8 +9,8 @@ A trainer is a module with
 whose options have defaults, and whose recipe is a `jaxaudit.training.stages.Recipe` with the `preprocessing`
 of the target. Those without a tokenizer have no `tokenizer_steps`; those of diffusion models also take a
 `process`, and the `context_shape` of captions' embeddings. A fine-tuning recipe is that of a target with this
-config, from whose parameters `train` begins if they are `init`: the generator is trained further, more
-gently, and the tokenizer stays as it is.
+config, from whose parameters `train` begins if they are `init`: the generator is trained further, and the
+tokenizer stays as it is.
 """
 
 from types import ModuleType

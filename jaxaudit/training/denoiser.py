@@ -38,7 +38,6 @@ from jaxaudit.training.stages import (
     claim_training,
     drop_conditions,
     fit_stage,
-    gentler,
 )
 from jaxaudit_kernels.learned_variance import training_losses
 from jaxaudit_kernels.process import add_noise, network_input, noise_levels
@@ -151,7 +150,7 @@ class DenoiserTrainer:
         steps = self.generator_steps if generator_steps is None else generator_steps
         return Recipe(
             generator=from_dict(self.config, config["generator"]),
-            generator_schedule=gentler(self._schedule(steps)),
+            generator_schedule=self._schedule(steps),
             process=config.get("process"),
         )
 

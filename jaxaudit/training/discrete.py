@@ -25,7 +25,7 @@ from jaxaudit.errors import InputError
 from jaxaudit.families.wiring import read_configs
 from jaxaudit.models.forward import forward
 from jaxaudit.training.loop import Examples, Params, Schedule, TrainingBatch
-from jaxaudit.training.stages import Recipe, check_sizes, drop_conditions, encode_all, gentler
+from jaxaudit.training.stages import Recipe, check_sizes, drop_conditions, encode_all
 from jaxaudit.training.tokens import Stages, TokenTrainer
 
 
@@ -123,7 +123,7 @@ class DiscreteTrainer(TokenTrainer[Recipe]):
                 "Of models of tokens only those of classes can be trained further, not of captions."
             )
         steps = self.generator_steps if generator_steps is None else generator_steps
-        schedule = gentler(_schedule(steps))
+        schedule = _schedule(steps)
         return self.recipe(tokenizer=tokenizer, generator=generator, generator_schedule=schedule)
 
     def stages(self, recipe: Recipe) -> Stages:

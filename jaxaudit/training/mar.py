@@ -36,7 +36,7 @@ from jaxaudit.models.mar import MAR, PATCH_ORDER, MARConfig
 from jaxaudit.models.patches import patchify
 from jaxaudit.tokenizers.kl_autoencoder import KLAutoencoder, KLAutoencoderConfig, posterior, sample
 from jaxaudit.training.loop import Examples, Params, Schedule, TrainingBatch
-from jaxaudit.training.stages import Recipe, check_sizes, drop_conditions, encode_all, gentler
+from jaxaudit.training.stages import Recipe, check_sizes, drop_conditions, encode_all
 from jaxaudit.training.tokens import Stages, TokenTrainer
 
 _NOISES = 4  # R of (3), as published
@@ -113,7 +113,7 @@ def small_recipe(
 def fine_tuning_recipe(config: Mapping[str, Any], *, generator_steps: int = _STEPS) -> MARRecipe:
     """A recipe that trains the generator of a target further, see `jaxaudit.training`."""
     generator, tokenizer = read_configs(config, MARConfig, KLAutoencoderConfig)
-    schedule = gentler(_schedule(generator_steps))
+    schedule = _schedule(generator_steps)
     return MARRecipe(tokenizer=tokenizer, generator=generator, generator_schedule=schedule, least_hidden=0.9)
 
 

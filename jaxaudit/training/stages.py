@@ -26,7 +26,6 @@ from jaxaudit.runtime.progress import Progress
 from jaxaudit.training.loop import Examples, LossFunction, Params, Schedule, fit
 
 _TRAINING = Contents("a training run")
-_GENTLER = 4  # times lower is the rate of a fine-tuning, which is to keep what the model knows
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -96,11 +95,6 @@ def check_sizes(image_size: int, width: int) -> None:
         raise InputError(f"image_size={image_size} is not a power of two from 8.")
     if width % 32 or width < 32:
         raise InputError(f"width={width} is not a multiple of 32.")
-
-
-def gentler(schedule: Schedule) -> Schedule:
-    """The schedule of a model that is trained further."""
-    return dataclasses.replace(schedule, learning_rate=schedule.learning_rate / _GENTLER)
 
 
 def claim_training(

@@ -77,6 +77,7 @@ def test_a_localisation_ends_with_the_report(data, tmp_path):
     assert found.pictures[0].picture in (tmp_path / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_model_of_captions_is_trained_and_trained_further(tmp_path):
     """From text to a target that reads text, and on from there."""
     steps = {"generator_steps": 2}

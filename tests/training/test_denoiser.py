@@ -64,12 +64,12 @@ def test_the_parameters_are_those_of_the_config(trained):
     assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, abstract)
 
 
+@pytest.mark.slow
 def test_a_fine_tuning_begins_where_the_target_is(trained, pictures, tmp_path):
     family, recipe, params = trained
     trainer = TRAINERS[family]
     further = trainer.fine_tuning_recipe(recipe.config, generator_steps=1)
     assert further.config == recipe.config
-    assert further.generator_schedule.learning_rate == recipe.generator_schedule.learning_rate / 4
     tuned = trainer.train(further, pictures, directory=tmp_path, seed=1, init=params)
     moved = jax.tree.map(lambda old, new: float(jnp.abs(new - old).max()), params, tuned)
     assert (
