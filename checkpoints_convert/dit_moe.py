@@ -77,5 +77,5 @@ CONVERSION = Conversion(
     },
     infer_config=infer_config,
     preprocessing=preprocessing,
-    asks_heads=True,
+    asks=("num_heads",),
 )

@@ -31,5 +31,5 @@ CONVERSION = Conversion(
     },
     infer_config=infer_config,
     preprocessing=preprocessing,
-    asks_heads=True,
+    asks=("num_heads",),
 )
