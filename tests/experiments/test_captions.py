@@ -8,6 +8,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from jaxaudit import score
+from jaxaudit.audits.collect import CollectConfig, collect_evidence
 from jaxaudit.audits.reference import check_is_another
 from jaxaudit.audits.request import target_request
 from jaxaudit.checkpoint import load_target, save_target
@@ -16,6 +17,7 @@ from jaxaudit.evidence import Evidence, UnitMap
 from jaxaudit.families import get_family
 from jaxaudit.families.random_params import random_params
 from jaxaudit.results import AuditResults, ExtractionResults, LocalizationResults, OwnersAnswer
+from jaxaudit.runtime.placement import Placement
 from tests import tiny, vocabulary
 from tests.experiments.captured import run
 from tests.results.round_trip import read_back
@@ -137,15 +139,11 @@ def text(tmp_path_factory):
     return flags
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_captions_in_scores_out(text, tmp_path):
-    process = run("audit", **text, scores="diff/loss,cond/loss", batch_size=36, out=tmp_path)
-    assert process.returncode == 0, process.stderr
-    assert process.stderr == ""
-    results = read_back(tmp_path / "results.json", AuditResults)
-    assert set(results.membership.per_score) == {"diff/loss", "cond/loss"}
-    target = load_target(text["target"])
-    rows = Evidence.open(tmp_path / "evidence").read("members")
-    source = open_source(text["members"])
+    target, source = load_target(text["target"]), open_source(text["members"])
+    config = CollectConfig(("diff/loss", "cond/loss"), placement=Placement(batch_size=36))
+    rows = collect_evidence(target, source, open_source(text["nonmembers"]), tmp_path, config).read("members")
     first = [source.load(source.ids.index(name)) for name in rows.sample_ids[:3]]
     images = np.stack([preprocess(each.image, target.preprocessing) for each in first])
     embeddings = target.embed_captions([each.caption for each in first])
@@ -153,6 +151,16 @@ def test_captions_in_scores_out(text, tmp_path):
     np.testing.assert_allclose(rows.scores["diff/loss"][:3], expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
+def test_an_audit_of_captions_ends_with_the_report(text, tmp_path):
+    process = run("audit", **text, scores="diff/loss,cond/loss", batch_size=36, out=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert process.stderr == ""
+    results = read_back(tmp_path / "results.json", AuditResults)
+    assert set(results.membership.per_score) == {"diff/loss", "cond/loss"}
+
+
+@pytest.mark.slow
 def test_the_owner_of_captioned_pictures_gets_an_answer(text, tmp_path):
     published, unpublished = text["members"], text["nonmembers"]
     process = run(
