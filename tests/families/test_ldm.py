@@ -1,8 +1,7 @@
-"""Latent diffusion as a target: what each family predicts, null labels, scores, units, split parameters."""
+"""Latent diffusion as a target: what each family predicts, null labels, scores, units."""
 
 import functools
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -12,10 +11,9 @@ from jaxaudit.attacks.mitigation import scale_units
 from jaxaudit.attacks.runner import Scorer, score
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
-from jaxaudit.families import get_family, ldm
+from jaxaudit.families import get_family
 from jaxaudit.families.random_params import random_params
 from jaxaudit.runtime.mesh import make_mesh
-from jaxaudit.runtime.partition import param_specs
 from jaxaudit_kernels.processes import declared
 from tests.families.test_contract import UNET
 
@@ -104,18 +102,6 @@ def test_units_are_measured_and_scaled():
     after = scale_units(target, {first: np.arange(64) < 32}, 0.5).activations(z_t, 100, labels)[first]
     np.testing.assert_allclose(after[..., 32:], before[..., 32:], rtol=1e-5, atol=1e-6)
     assert np.abs(after[..., :32]).mean() < 0.6 * np.abs(before[..., :32]).mean()
-
-
-def test_all_but_the_outermost_kernels_are_split():
-    abstract = get_family("ldm").abstract_params(CONFIGS["ldm"])
-    specs = param_specs(abstract, ldm.PARTITION, 2)["generator"]
-    whole = {
-        jax.tree_util.keystr(path, simple=True, separator="/")
-        for path, spec in jax.tree_util.tree_leaves_with_path(specs, is_leaf=lambda x: x is not None)
-        if not any(spec)
-    }
-    kernels = {path for path in whole if path.endswith("kernel")}
-    assert kernels == {"conv_in/kernel", "conv_out/kernel"}
 
 
 def test_a_model_without_a_null_label_has_no_unconditional_view():

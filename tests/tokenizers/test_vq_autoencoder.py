@@ -55,17 +55,18 @@ def outputs(case):
         with nn.intercept_methods(watch):
             latents = apply("encode", images)
             codes = apply("quantized", latents)
-            decoded = apply("reconstruct", codes)
-        return seen, {
+            decoded = apply("reconstruct", jnp.concatenate([codes, latents, apply("quantized", random)]))
+        made = {
             "latents": latents,
             "indices": apply("tokens", latents),
             "quantized": codes,
-            "decoded": decoded,
-            "decoded_not_quantized": apply("reconstruct", latents),
-            "decoded_random": apply("reconstruct", apply("quantized", random)),
             "random_indices": apply("tokens", random),
-            "clamped": apply("decode", random),
         }
+        names = ("decoded", "decoded_not_quantized", "decoded_random")
+        made |= dict(zip(names, jnp.split(decoded, 3), strict=True))
+        if case == "vq_f4":
+            made["clamped"] = apply("decode", random)
+        return {path: out[: len(images)] for path, out in seen.items()}, made
 
     seen, made = run(params, inputs["images"], inputs["random_latents"])
     return seen, made, io, recorded
