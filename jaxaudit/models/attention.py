@@ -1,11 +1,11 @@
 """The one attention of all networks, and the one place where a backend computes it.
 
-    attention(q, k, v) = softmax(s q kᵀ + b) v  over the keys that a query may see;  s = 1 / √d, b = 0     (1)
+    attention(q, k, v) = softmax(s q kᵀ + b) v  over the keys that a query may see                         (1)
 
-`attention` takes any mask and is what XLA makes of (1). Where it is known beforehand that positions come in
-blocks and see their own block and all before it, as they do in every pass over whole images (one block: all
-see all; blocks of one: causal), `block_causal_attention` computes nothing that is hidden, and a fused kernel
-can: see `jaxaudit.models.attention_backend`.
+By default s = 1 / √d and b = 0. `attention` takes any mask and is what XLA makes of (1). Where it is known
+beforehand that positions come in blocks and see their own block and all before it, as they do in every pass
+over whole images (one block: all see all; blocks of one: causal), `block_causal_attention` computes nothing
+that is hidden, and a fused kernel can: see `jaxaudit.models.attention_backend`.
 Operands have the dtype of q, k and v; logits, softmax and result are float32. (cuDNN rounds its result to the
 dtype of the operands first.)
 Networks that keep keys and values of earlier positions have the heads first ("b h l d"), so that one head's
