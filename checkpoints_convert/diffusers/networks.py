@@ -11,6 +11,12 @@ from checkpoints_convert.mapping import Table
 from checkpoints_convert.records import StateDict
 
 
+def _unchanged(state: StateDict, config: Mapping[str, Any] | None = None) -> StateDict:
+    """The weights as they are."""
+    del config
+    return state
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Network:
     """A class of network.
@@ -27,8 +33,8 @@ class Network:
     title: str
     config: Callable[[Settings, Mapping[str, Any]], dict[str, Any]]
     table: Callable[[Mapping[str, Any]], Table]
-    named: Callable[[StateDict], StateDict] = lambda state: state
-    prepare: Callable[[StateDict, Mapping[str, Any]], StateDict] = lambda state, config: state
+    named: Callable[[StateDict], StateDict] = _unchanged
+    prepare: Callable[[StateDict, Mapping[str, Any]], StateDict] = _unchanged
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
