@@ -106,7 +106,7 @@ _NEEDED = {"folder": ("diffusers",), "target": ("generator", "tokenizer"), "extr
 _TAKEN = {
     "folder": ("family", "diffusers_variant", "lora"),
     "target": ("family", "weights", "text_encoder", "vocabulary", "variant", "num_heads", "context_length"),
-    "extractor": ("family", "variant", "num_heads"),
+    "extractor": ("family", "variant", "num_heads", "context_length"),
 }
 """The flags that each kind of conversion must have, and further ones that it may have."""
 
@@ -129,7 +129,7 @@ def _check_files(values: Mapping[str, Any]) -> bool:
         if value is not None and name not in (*_NEEDED[kind], *_TAKEN[kind]):
             raise flags.ValidationError(f"Flag --{name} has no meaning for {what}.")
     if kind == "target" and values["weights"] not in (None, "ema", "raw"):
-        raise flags.ValidationError(f"Flag --weights={values['weights']} must be ema or raw for {what}.")
+        raise flags.ValidationError(f"Flag --weights has no meaning for {what}, unless it is ema or raw.")
     if values["vocabulary"] is not None and values["text_encoder"] is None:
         raise flags.ValidationError("Flag --vocabulary needs the --text_encoder that it belongs to.")
     return True
@@ -192,8 +192,9 @@ def _converted_folder(folder: str) -> Converted:
 
 
 def _convert_extractor(family: str, weights: str) -> None:
-    if _NUM_HEADS.value is not None:
-        raise InputError(f"num_heads={_NUM_HEADS.value} is not needed: {family} has no attention.")
+    for flag, what in ((_NUM_HEADS, "attention"), (_CONTEXT_LENGTH, "captions")):
+        if flag.value is not None:
+            raise InputError(f"{flag.name}={flag.value} is not needed: {family} has no {what}.")
     if _DTYPE.value != "float32":
         raise InputError(f"dtype={_DTYPE.value} is of targets; {family} is stored in float32.")
     check_file_writable(_OUT.value, overwrite=_OVERWRITE.value)

@@ -16,8 +16,9 @@ PROCESS = {"name": "scaled_linear_beta", "first": 0.0015, "last": 0.0195}
 """The process of the released models."""
 
 PARTITION = (
-    *by_columns("conv1", "time", "shortcut", "to_q", "to_k", "to_v", "fc1", "gate", "time_embed/mlp_0"),
-    *by_rows("conv2", "to_out", "fc2", "time_embed/mlp_2"),
+    *by_columns("conv1", "time", "shortcut", "(down|up)sample_[0-9]+/conv", "time_embed/mlp_0"),
+    *by_columns("proj_in", "to_q", "to_k", "to_v", "fc1", "gate"),
+    *by_rows("conv2", "proj_out", "to_out", "fc2", "time_embed/mlp_2"),
     *by_features("class_embed/embedding"),
 )
 """How the parameters of a U-Net are split."""

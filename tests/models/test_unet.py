@@ -194,19 +194,23 @@ def test_an_official_step_of_ddim(case):
     earlier = np.concatenate([alphas[:1], alphas[times[:-1]]])
     close(earlier, io["ddim50_alphas_prev"], rtol=2e-5, atol=0)
     eps, _ = run(case, inputs["x"], np.full(4, times[25]), condition)
+    if case == "ldm4_unet":  # recorded with guidance by the null class
+        null, _ = run(case, inputs["x"], np.full(4, times[25]), np.full_like(condition, 10))
+        eps = null + 3.0 * (eps - null)
     x, a, b = np.moveaxis(inputs["x"], -1, 1), alphas[times[25]], earlier[25]
     clean = (x - np.sqrt(1 - a) * eps) / np.sqrt(a)
-    close(clean, io["ddim_step_x0"], atol=1e-3)
-    close(np.sqrt(b) * clean + np.sqrt(1 - b) * eps, io["ddim_step"], atol=1e-3)
+    close(clean, io["ddim_step_x0"])
+    close(np.sqrt(b) * clean + np.sqrt(1 - b) * eps, io["ddim_step"])
 
 
 def test_what_a_network_that_predicts_v_has_said():
-    _, inputs, _, io, _ = golden("sd_unet")
-    x, out = inputs["x"], jnp.moveaxis(io["out"], 1, -1)
+    _, inputs, condition, io, _ = golden("sd_unet")
+    x, level = jnp.moveaxis(io["x_t"], 1, -1), inputs["loss_t"]
+    out = jnp.moveaxis(run("sd_unet", x, level, condition)[0], 1, -1)
     process = declared(sd.V_PREDICTION)
-    eps = denoised(process, out, x, inputs["t"]).eps
+    eps = denoised(process, out, x, level).eps
     close(np.moveaxis(eps, -1, 1), io["eps_if_v_prediction"])
-    alphas = process.alphas_cumprod[inputs["t"]][:, None, None, None]
+    alphas = process.alphas_cumprod[level][:, None, None, None].astype(np.float32)
     close(np.moveaxis(np.sqrt(alphas) * x - np.sqrt(1 - alphas) * out, -1, 1), io["x0_if_v_prediction"])
 
 
@@ -222,15 +226,6 @@ def test_attention_to_one_token_is_attention():
     )
     expected = full.apply({"params": params}, y, context)
     np.testing.assert_allclose(np.broadcast_to(short, expected.shape), expected, rtol=1e-6, atol=1e-6)
-
-
-def test_half_precision_computes_about_the_same():
-    params, inputs, condition, io, _ = golden("sd_unet")
-    half = UNet(CONFIGS["sd_unet"], jnp.bfloat16)
-    out = jax.jit(half.apply)({"params": params[0]}, inputs["x"], inputs["t"], condition)
-    assert out.dtype == jnp.float32
-    error = np.moveaxis(out, -1, 1) - io["out"]
-    assert np.sqrt(np.mean(error**2)) < 0.05 * np.std(io["out"])
 
 
 @pytest.mark.parametrize(
