@@ -147,13 +147,13 @@ def infer_config(
     )
     if settings is None:
         return _as_released(config)
-    settings = settings.get("text_config", settings)
-    if (eps := settings.get("layer_norm_eps", 1e-5)) != 1e-5:
+    said = settings.get("text_config", settings)
+    if (eps := said.get("layer_norm_eps", 1e-5)) != 1e-5:
         raise InputError(f"The text encoder's config.json has layer_norm_eps={eps}; only 1e-05 is known.")
     return dataclasses.replace(
         config,
-        num_heads=settings.get("num_attention_heads", 8),  # what transformers takes where nothing is said
-        activation=settings.get("hidden_act", "quick_gelu"),
+        num_heads=said.get("num_attention_heads", 8),  # what transformers takes where nothing is said
+        activation=said.get("hidden_act", "quick_gelu"),
     )
 
 

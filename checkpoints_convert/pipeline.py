@@ -153,16 +153,10 @@ def convert_parts(
 
 def matching_variant(converted: Converted) -> str | None:
     """The released variant with this config, None if there is none; a text encoder may be there besides."""
-    variants = get_family(converted.family).VARIANTS
-    found = converted.config
-    return next(
-        (
-            name
-            for name, variant in variants.items()
-            if all(found.get(part) == config for part, config in variant.config.items())
-        ),
-        None,
-    )
+    for name, variant in get_family(converted.family).VARIANTS.items():
+        if all(converted.config.get(part) == config for part, config in variant.config.items()):
+            return name
+    return None
 
 
 def _select(

@@ -11,7 +11,7 @@ A unit is one channel of a hidden layer after its activation function. Its mean 
 
 Layers may differ in width: their units stand on one axis, layer after layer (`jaxaudit.evidence.units`).
 
-Axes: N views of pictures, S pixels per side, T stages, U units of all layers.
+Axes: N views of pictures, S pixels per side, G stages, U units of all layers.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Units(Protocol):
         images: Float[Array, "N S S 3"],
         condition: Condition,
         keys: Key[Array, " N"],
-    ) -> Float[Array, "N T U"]:
+    ) -> Float[Array, "N G U"]:
         """Mean activations on pictures in the target's range; keys, one for each, are of what is drawn."""
         ...
 
@@ -88,7 +88,7 @@ class DiscreteUnits:
         images: Float[Array, "N S S 3"],
         condition: Condition,
         keys: Key[Array, " N"],
-    ) -> Float[Array, "N T U"]:
+    ) -> Float[Array, "N G U"]:
         """Mean activations, teacher forced."""
         del keys
         tokens = self.functions.encode(params, images)
@@ -186,7 +186,7 @@ def _refuse(target: Target, **options: Any) -> None:
 
 def _by_layer(
     hidden: Mapping[str, Float[Array, "N _ _"]], layers: tuple[str, ...], stages: tuple[int, ...] | None
-) -> Float[Array, "N T U"]:
+) -> Float[Array, "N G U"]:
     """The stage means of every layer, in order; without stages, over all tokens of the layer."""
     means = [stage_means(hidden[name], stages or hidden[name].shape[1:2]) for name in layers]
     return jnp.concatenate(means, axis=-1)

@@ -8,15 +8,28 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from jaxaudit import score
+from jaxaudit.audits.collect import CollectConfig, collect_evidence
 from jaxaudit.checkpoint import load_target, save_target
 from jaxaudit.data import open_source, preprocess
 from jaxaudit.evidence import Evidence, UnitMap
 from jaxaudit.families import get_family
 from jaxaudit.families.random_params import random_params
-from jaxaudit.results import AuditResults, ExtractionResults, LocalizationResults
+from jaxaudit.results import AuditResults, ExtractionResults, LocalizationResults, OwnersAnswer
+from jaxaudit.runtime.placement import Placement
 from tests import tiny, vocabulary
 from tests.experiments.captured import run
 from tests.results.round_trip import read_back
+
+
+def save_pictures(folder, split):
+    """Writes 36 digits into a new folder; {file: its class}."""
+    folder.mkdir()
+    source, labels = open_source(f"digits:{split}[:36]"), {}
+    for sample in map(source.load, range(36)):
+        name = f"{sample.id.replace('/', '-')}.png"
+        Image.fromarray(sample.image).save(folder / name)
+        labels[name] = sample.label
+    return labels
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +47,9 @@ def data(tmp_path_factory):
     )
     flags = {"target": folder / "target"}
     for split in ("members", "nonmembers"):
-        source = open_source(f"digits:{split}[:36]")
-        (folder / split).mkdir()
         lines, embeddings = [], {"null_embedding": tiny.embed([""])[0]}
-        for sample in map(source.load, range(36)):
-            name, caption = f"{sample.id.replace('/', '-')}.png", f"a {sample.label} by hand"
-            Image.fromarray(sample.image).save(folder / split / name)
+        for name, label in save_pictures(folder / split, split).items():
+            caption = f"a {label} by hand"
             lines.append(json.dumps({"file_name": name, "text": caption}))
             embeddings[name] = tiny.embed([caption])[0]
         (folder / split / "metadata.jsonl").write_text("\n".join(lines))
@@ -100,26 +110,18 @@ def text(tmp_path_factory):
     )
     flags = {"target": folder / "target"}
     for split in ("members", "nonmembers"):
-        source = open_source(f"digits:{split}[:36]")
-        (folder / split).mkdir()
-        lines = []
-        for i, sample in enumerate(map(source.load, range(36))):
-            Image.fromarray(sample.image).save(folder / split / f"{i}.png")
-            lines.append(f"{i}.png\ta photo of {sample.label}")
+        labels = save_pictures(folder / split, split)
+        lines = [f"{name}\ta photo of {label}" for name, label in labels.items()]
         (folder / split / "captions.txt").write_text("\n".join(lines))
         flags[split] = f"folder:{folder / split}"
     return flags
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_captions_in_scores_out(text, tmp_path):
-    process = run("audit", **text, scores="diff/loss,cond/loss", batch_size=36, out=tmp_path)
-    assert process.returncode == 0, process.stderr
-    assert process.stderr == ""
-    results = read_back(tmp_path / "results.json", AuditResults)
-    assert set(results.membership.per_score) == {"diff/loss", "cond/loss"}
-    target = load_target(text["target"])
-    rows = Evidence.open(tmp_path / "evidence").read("members")
-    source = open_source(text["members"])
+    target, source = load_target(text["target"]), open_source(text["members"])
+    config = CollectConfig(("diff/loss", "cond/loss"), placement=Placement(batch_size=36))
+    rows = collect_evidence(target, source, open_source(text["nonmembers"]), tmp_path, config).read("members")
     first = [source.load(source.ids.index(name)) for name in rows.sample_ids[:3]]
     images = np.stack([preprocess(each.image, target.preprocessing) for each in first])
     embeddings = target.embed_captions([each.caption for each in first])
@@ -127,6 +129,16 @@ def test_captions_in_scores_out(text, tmp_path):
     np.testing.assert_allclose(rows.scores["diff/loss"][:3], expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
+def test_an_audit_of_captions_ends_with_the_report(text, tmp_path):
+    process = run("audit", **text, scores="diff/loss,cond/loss", batch_size=36, out=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert process.stderr == ""
+    results = read_back(tmp_path / "results.json", AuditResults)
+    assert set(results.membership.per_score) == {"diff/loss", "cond/loss"}
+
+
+@pytest.mark.slow
 def test_the_owner_of_captioned_pictures_gets_an_answer(text, tmp_path):
     published, unpublished = text["members"], text["nonmembers"]
     process = run(
@@ -134,12 +146,12 @@ def test_the_owner_of_captioned_pictures_gets_an_answer(text, tmp_path):
         target=text["target"],
         published=published,
         unpublished=unpublished,
-        scores="diff/loss,cond/loss",
         batch_size=36,
         out=tmp_path,
     )
     assert process.returncode == 0, process.stderr
-    assert (tmp_path / "answer.html").exists()
+    answer = read_back(tmp_path / "answer.json", OwnersAnswer)
+    assert answer.audit.finding.sentence in (tmp_path / "answer.html").read_text()
 
 
 def test_completions_from_captions(text, tmp_path):
