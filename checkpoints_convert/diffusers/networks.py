@@ -11,8 +11,8 @@ from checkpoints_convert.mapping import Table
 from checkpoints_convert.records import StateDict
 
 
-def unchanged(state: StateDict, config: Mapping[str, Any] | None = None) -> StateDict:
-    """The weights as they are, whatever the config."""
+def _unchanged(state: StateDict, config: Mapping[str, Any] | None = None) -> StateDict:
+    """The weights as they are."""
     del config
     return state
 
@@ -33,8 +33,8 @@ class Network:
     title: str
     config: Callable[[Settings, Mapping[str, Any]], dict[str, Any]]
     table: Callable[[Mapping[str, Any]], Table]
-    named: Callable[[StateDict], StateDict] = unchanged
-    prepare: Callable[[StateDict, Mapping[str, Any]], StateDict] = unchanged
+    named: Callable[[StateDict], StateDict] = _unchanged
+    prepare: Callable[[StateDict, Mapping[str, Any]], StateDict] = _unchanged
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -77,10 +77,8 @@ def convert_folder(
     if variant is not None and all(each.variant is None for each in weights.values()):
         raise InputError(f"{folder.path} has no weights of the variant {variant}; leave it out.")
     states: dict[str, Any] = {name: networks[name].named(each.state) for name, each in weights.items()}
-    provenance = _provenance(folder, weights)
     if lora is not None:
         states = merge_lora(states, lora, denoiser=component, scale=lora_scale)
-        provenance["lora"] = {"file": Path(lora).name, "sha256": sha256(lora), "scale": lora_scale}
     told = {name: config[_PARTS[name]] for name in networks}
     params = convert_parts(
         {_PARTS[name]: networks[name].prepare(states[name], told[name]) for name in networks},
@@ -89,6 +87,9 @@ def convert_folder(
         {_PARTS[name]: f"{folder.path / name}, a {network.title}," for name, network in networks.items()},
         dtype=dtype,
     )
+    provenance = _provenance(folder, weights)
+    if lora is not None:
+        provenance["lora"] = {"file": Path(lora).name, "sha256": sha256(lora), "scale": lora_scale}
     return Converted(
         denoiser.family,
         config,

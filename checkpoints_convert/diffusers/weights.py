@@ -77,7 +77,7 @@ def _sharded(folder: Path, name: str, variant: str | None) -> Weights:
     index = folder / name
     try:
         places = json.loads(index.read_text())["weight_map"]
-        files = sorted(set(places.values()))
+        files = sorted({str(file) for file in places.values()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{index} is damaged: {reason(error)}.") from error
     if missing := [file for file in files if not (folder / file).is_file()]:

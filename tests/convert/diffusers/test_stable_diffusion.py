@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax.traverse_util import flatten_dict
+from safetensors.numpy import save_file
 
 from checkpoints_convert.diffusers import autoencoder, text_encoder, unet
 from checkpoints_convert.diffusers.pipeline import convert_folder
@@ -132,21 +134,21 @@ def test_v_prediction_and_old_names(second, tmp_path):
     close(target.predict_noise(INPUTS["x"], INPUTS["t"], IO["context"]), IO["eps_from_v"])
 
 
-@pytest.mark.parametrize("variant", [None, "fp16"])
-def test_every_block(variant):
-    converted = convert_folder(FOLDER, variant=variant)
-    network = UNet(from_dict(UNetConfig, converted.config["generator"]))
-    params = jax.tree.map(np.asarray, converted.params["generator"])
+def test_every_block():
+    config = convert_folder(FOLDER).config["generator"]
+    network = UNet(from_dict(UNetConfig, config))
 
     @jax.jit
     def run(params, x, t, context):
         return network.apply({"params": params}, x, t, context, capture_intermediates=True)
 
-    out, shown = run(params, INPUTS["x"], jnp.asarray(INPUTS["t"]), IO["context"])
-    if variant is not None:
-        close(out, IO["out_fp16_weights"])
-        return
+    def of(variant):
+        params = jax.tree.map(np.asarray, convert_folder(FOLDER, variant=variant).params["generator"])
+        return run(params, INPUTS["x"], jnp.asarray(INPUTS["t"]), IO["context"])
+
+    out, shown = of(None)
     close(out, IO["out"])
+    close(of("fp16")[0], IO["out_fp16_weights"])
     for ours, recorded in (
         ("time_embed", "time_embedding"),
         ("downsample_2", "down_block0"),
@@ -156,6 +158,32 @@ def test_every_block(variant):
         ("output_transformer_3", "up_block1"),
     ):
         close(shown["intermediates"][ours]["__call__"][0], IO[recorded])
+
+
+def test_a_lora_of_both_networks(tmp_path):
+    """The text encoder of the folder is stored under names without the `text_model` that LoRA files have."""
+    lora = {}
+    for layer, inputs, outputs in (
+        ("lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k", 12, 8),
+        ("lora_te_text_model_encoder_layers_1_self_attn_q_proj", 12, 12),
+    ):
+        lora[f"{layer}.lora_down.weight"] = np.ones((1, inputs), np.float32)
+        lora[f"{layer}.lora_up.weight"] = np.ones((outputs, 1), np.float32)
+        lora[f"{layer}.alpha"] = np.array(0.25, np.float32)
+    save_file(lora, tmp_path / "lora.safetensors")
+    before = convert_folder(FOLDER).params
+    after = convert_folder(FOLDER, lora=tmp_path / "lora.safetensors", lora_scale=2.0).params
+    changed = {
+        "/".join(path): np.asarray(leaf) - np.asarray(flatten_dict(before)[path])
+        for path, leaf in flatten_dict(after).items()
+        if not np.array_equal(leaf, flatten_dict(before)[path])
+    }
+    assert {path: change.shape for path, change in changed.items()} == {
+        "generator/input_transformer_1/attn2/to_k/kernel": (12, 8),
+        "text_encoder/layers_1/self_attn/q_proj/kernel": (12, 12),
+    }
+    for change in changed.values():
+        np.testing.assert_allclose(change, 0.5, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
