@@ -17,7 +17,7 @@ Sources: Dai et al., "DeepSeekMoE", ACL 2024 (arXiv 2401.06066), §3; (1): Shaze
 transformer", 2020 (arXiv 2002.05202).
 
 Axes: B batch, L tokens of an image, N tokens of a batch, C width, F hidden units, E experts, k experts of a
-token, G blocks, b tokens of a block, M = k N.
+token, G blocks, b tokens of a block.
 """
 
 from __future__ import annotations

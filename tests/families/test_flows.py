@@ -241,7 +241,7 @@ TINY = {
     "tokenizer": None,
     "process": PROCESSES["dit_moe_flow"],
 }
-SCORES = ("velocity_loss_50", "clid_300", "gradient_masking_300")
+SCORES = ("velocity_loss_50", "clid_300")
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (4, 8, 8, 3)).astype(np.float32)
 LABELS = np.array([0, 1, 2, 0])
 
