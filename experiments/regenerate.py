@@ -71,15 +71,16 @@ def main(argv: Sequence[str]) -> None:
         Sampler(_TEMPERATURE.value, _TOP_K.value, _TOP_P.value), _GUIDANCE.value, _POWER.value
     )
     directory = shared_flags.out_folder(_OUT.value, "regenerations")
-    sides = [shared_flags.open_pictures(spec, directory) for spec in (_CANDIDATES.value, _HELD_OUT.value)]
+    candidates = shared_flags.open_pictures(_CANDIDATES.value, directory)
+    sides = candidates, shared_flags.open_pictures(_HELD_OUT.value, directory)
     target = shared_flags.load(console)
     check_sides(target, *sides)
     with reported(console, f"Preparing {target.name}", unit="images") as progress:
         results, found = regenerate(
             target,
             *sides,
-            sampling,
-            config,
+            sampling=sampling,
+            config=config,
             most_tries=_TRIES.value,
             directory=directory / "probabilities",
             progress=progress,

@@ -82,7 +82,7 @@ class _Step:
                 jnp.matmul(h, kernel, precision=precision, preferred_element_type=jnp.float32) + bias
                 for h in hidden
             ]
-            chosen = guided(*logits, scales) if len(logits) == 2 else logits[0]
+            chosen = guided(logits[0], logits[1], scales) if len(logits) == 2 else logits[0]
             return log_probability(chosen, tokens, self.sampler)
 
         scales = jnp.broadcast_to(scales[None], tokens.shape)

@@ -126,4 +126,4 @@ def _bound(guesses: int, right: int, canaries: int, delta: float, alpha: float) 
         return 0.0
     if excess(_MOST_EPSILON) <= 0:
         return _MOST_EPSILON
-    return float(optimize.brentq(excess, 0.0, _MOST_EPSILON))
+    return float(optimize.root_scalar(excess, bracket=(0.0, _MOST_EPSILON)).root)

@@ -23,7 +23,7 @@ COLD = Sampling(Sampler(temperature=0.05))
 
 def run(config=CONFIG, sampling=COLD, **options):
     sides = open_source(MEMBERS), open_source(HELD_OUT)
-    return regenerate(planted_target()[0], *sides, sampling, config, **options)
+    return regenerate(planted_target()[0], *sides, sampling=sampling, config=config, **options)
 
 
 def test_exactly_the_memorised_pictures_come_back(tmp_path):
@@ -59,4 +59,4 @@ def test_refuses_what_cannot_be():
         run(dataclasses.replace(CONFIG, prefixes=(99,)))
     sides = open_source(MEMBERS), open_source(MEMBERS)
     with pytest.raises(InputError, match="share 120 pictures"):
-        regenerate(planted_target()[0], *sides, COLD, CONFIG)
+        regenerate(planted_target()[0], *sides, sampling=COLD, config=CONFIG)
