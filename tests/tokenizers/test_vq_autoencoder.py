@@ -66,7 +66,8 @@ def outputs(case):
         made |= dict(zip(names, jnp.split(decoded, 3), strict=True))
         if case == "vq_f4":
             made["clamped"] = apply("decode", random)
-        return {path: out[: len(images)] for path, out in seen.items()}, made
+        blocks = {path: out[: len(images)] for path, out in seen.items() if out is not None}  # setup is None
+        return blocks, made
 
     seen, made = run(params, inputs["images"], inputs["random_latents"])
     return seen, made, io, recorded
