@@ -24,8 +24,7 @@ class Part:
       landmarks: keys that every such state dict has, and together no other part.
       nestings: where files keep the state dict, tried in order ("/" between levels, "" for the file itself).
       table: the rows of `checkpoints_convert.mapping`.
-      rows_of: state dict -> further rows, where a name alone does not tell the path, as when levels are
-        counted from the other end.
+      depending: further rows of the table, where they depend on the state dict.
       raw: where files keep the raw weights of a training run whose moving average is wanted; a file with
         these alone is refused.
     """
@@ -34,12 +33,12 @@ class Part:
     landmarks: tuple[str, ...]
     nestings: tuple[str, ...]
     table: Table
-    rows_of: Callable[[StateDict], Table] | None = None
+    depending: Callable[[StateDict], Table] = lambda state: ()
     raw: str | None = None
 
     def rows(self, state: StateDict) -> Table:
-        """All rows for this state dict."""
-        return self.table if self.rows_of is None else (*self.table, *self.rows_of(state))
+        """The table for this state dict."""
+        return (*self.table, *self.depending(state))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,17 +8,17 @@ from jaxaudit.targets import HiddenLayers
 from jaxaudit.tokenizers import llamagen_vq
 
 PARTITION = (
-    *by_columns("wqkv", "w1", "w3", "output"),
-    *by_rows("wo", "w2"),
+    *by_columns("wqkv", "fc1", "gate", "output"),
+    *by_rows("wo", "fc2"),
     *by_features("cls_embedding/embedding", "tok_embeddings/embedding"),
 )
 """How the parameters are split."""
 
 
 def _hidden_layers(generator: llamagen.LlamaGenConfig) -> HiddenLayers:
-    """A unit silu(w₁ x) · w₃ x is scaled by w₃, in which it is linear."""
+    """A unit of a gated MLP is linear in `fc1`, by which it is scaled."""
     return {
-        f"block {i}": ("generator", block, "feed_forward", "w3") for i, block in enumerate(generator.blocks)
+        f"block {i}": ("generator", block, "feed_forward", "fc1") for i, block in enumerate(generator.blocks)
     }
 
 

@@ -1,18 +1,21 @@
 """The MLPs of all transformer blocks, and the one rule by which their hidden units can be seen.
 
     mlp(x) = W₂ gelu(W₁ x + b₁) + b₂                                                                  (1)
-    gated(x) = W₂ (silu(W₁ x) · W₃ x)                                                                 (2)
+    gated(x) = W₂ ((W₁ x + b₁) · f(W₃ x + b₃)) + b₂,  f the GELU (GEGLU), SiLU (SwiGLU), …             (2)
 
-The hidden units gelu(W₁ x + b₁), or silu(W₁ x) · W₃ x, are sown as "hidden" into the collection
-"activations": a caller who passes mutable=["activations"] finds them at the block's path, MLP's name,
-"hidden", a tuple with one entry per call.
+The hidden units, which W₂ reads, are sown as "hidden" into the collection "activations": a caller who passes
+mutable=["activations"] finds them at the block's path, MLP's name, "hidden", a tuple with one entry per call.
 Initialisation sows nothing, so that `init` returns parameters only.
-Source of (2), which has no biases: Shazeer, "GLU variants improve transformer", arXiv 2002.05202, (6).
+
+Source of (2): Shazeer, "GLU variants improve transformer", 2020 (arXiv 2002.05202).
 
 Axes: B batch, L tokens, C width, F hidden units.
 """
 
 from __future__ import annotations
+
+import functools
+from collections.abc import Callable
 
 import flax.linen as nn
 from jax.nn.initializers import Initializer
@@ -51,27 +54,30 @@ class MLP(nn.Module):
 
 
 class GatedMLP(nn.Module):
-    """(2); the maps are `w1`, `w2` and `w3`. A unit is linear in its column of `w3`.
+    """(2); W₁ and b₁ are `fc1`, W₃ and b₃ `gate`, W₂ and b₂ `fc2`.
 
     Attributes:
       hidden: F.
+      activation: f.
+      use_bias: whether the biases are there.
       dtype: compute dtype, also of the hidden units.
-      kernel_init: initialiser of the three maps.
+      kernel_init: initialiser of the three matrices.
     """
 
     hidden: int
+    activation: Callable[[Array], Array]
+    use_bias: bool
     dtype: DTypeLike
     kernel_init: Initializer
 
     @nn.compact
     def __call__(self, x: Float[Array, "B L C"]) -> Float[Array, "B L C"]:
         """(2), float32; sows the hidden units [B,L,F]."""
-
-        def linear(features: int, name: str) -> Dense:
-            return Dense(features, use_bias=False, dtype=self.dtype, kernel_init=self.kernel_init, name=name)
-
-        hidden = nn.silu(linear(self.hidden, "w1")(x)) * linear(self.hidden, "w3")(x)
+        linear = functools.partial(
+            Dense, use_bias=self.use_bias, dtype=self.dtype, kernel_init=self.kernel_init
+        )
+        hidden = linear(self.hidden, name="fc1")(x) * self.activation(linear(self.hidden, name="gate")(x))
         hidden = hidden.astype(self.dtype)
         if not self.is_initializing():
             self.sow("activations", "hidden", hidden)
-        return linear(x.shape[-1], "w2")(hidden)
+        return linear(x.shape[-1], name="fc2")(hidden)

@@ -76,7 +76,7 @@ def test_activations_are_those_of_the_predicting_positions():
     assert list(activations) == list(target.hidden_layers) == ["block 0", "block 1", "block 2"]
     for i, units in enumerate(activations.values()):
         assert units.shape == (4, 64, 192)
-        added = units @ target.params["generator"][f"layers_{i}"]["feed_forward"]["w2"]["kernel"]
+        added = units @ target.params["generator"][f"layers_{i}"]["feed_forward"]["fc2"]["kernel"]
         np.testing.assert_allclose(added[:, ::3], io[f"layer{i}_feed_forward"], rtol=1e-4, atol=1e-4)
 
 
