@@ -37,6 +37,9 @@ GENERATOR: Table = (*TRUNK, *linear(rf"{_BLOCK}\.mlp\.(fc1|fc2)", rf"{_BLOCK_PAT
 
 LANDMARKS = ("x_embedder.proj.weight", "y_embedder.embedding_table.weight", "blocks.0.mlp.fc1.weight")
 
+FOREIGN = ("decoder_pos_embed",)
+"""What tells MDT's files from those of this network."""
+
 TOKENIZER = Part(
     title="KL autoencoder in the diffusers layout",
     landmarks=kl_autoencoder.LANDMARKS_DIFFUSERS,
@@ -123,7 +126,7 @@ CONVERSION = Conversion(
             landmarks=LANDMARKS,
             nestings=("ema", ""),
             table=GENERATOR,
-            foreign=("decoder_pos_embed",),  # MDT's
+            foreign=FOREIGN,
         ),
         "tokenizer": TOKENIZER,
     },

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from checkpoints_convert.dit import (
+    FOREIGN,
     GENERATOR,
     LANDMARKS,
     TOKENIZER,
@@ -26,7 +27,9 @@ def infer_config(states: Mapping[str, StateDict], *, num_heads: int | None = Non
 
 CONVERSION = Conversion(
     parts={
-        "generator": Part(title=_TITLE, landmarks=LANDMARKS, nestings=("ema", ""), table=GENERATOR),
+        "generator": Part(
+            title=_TITLE, landmarks=LANDMARKS, nestings=("ema", ""), table=GENERATOR, foreign=FOREIGN
+        ),
         "tokenizer": TOKENIZER,
     },
     infer_config=infer_config,

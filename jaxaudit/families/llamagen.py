@@ -1,6 +1,5 @@
 """LlamaGen as an audit target: its VQ-16 tokenizer and the class-conditional Llama over the tokens."""
 
-from jaxaudit.families import wiring
 from jaxaudit.families.contract import Variant
 from jaxaudit.families.raster import RasterFamily
 from jaxaudit.models import llamagen
@@ -17,7 +16,10 @@ PARTITION = (
 
 
 def _hidden_layers(generator: llamagen.LlamaGenConfig) -> HiddenLayers:
-    return wiring.mlp_layers(generator.blocks, first="feed_forward/fc1")
+    """A unit of a gated MLP is linear in `fc1`, by which it is scaled."""
+    return {
+        f"block {i}": ("generator", block, "feed_forward", "fc1") for i, block in enumerate(generator.blocks)
+    }
 
 
 _FAMILY = RasterFamily(

@@ -7,7 +7,8 @@ The sequence is the class, then the N tokens, each an embedding x:
     norm(x) = g · x / √(mean x² + 10⁻⁵)                                                               (3)
 
 attention is softmax(q kᵀ / √d) v over the positions up to the query's, with q and k turned by
-`jaxaudit.models.rotary`; gated is (2) of `jaxaudit.models.mlp`. No map has a bias.
+`jaxaudit.models.rotary`; gated is (2) of `jaxaudit.models.mlp` with the SiLU. No map
+has a bias.
 The class is no cell of the grid. The released models multiply its q and k by zero, instead of leaving them
 as they are: the class attends to itself alone, and every token sees it with logit 0.
 Labels are never dropped; the null label is `num_classes`.

@@ -47,15 +47,15 @@ def test_equation_and_hidden_units_of_the_gated_one():
     module = gated(jnp.float32)
     x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 3, 8), np.float32))
     variables = random_params(jax.eval_shape(module.init, jax.random.key(0), x))
-    w1, w2, w3 = (
-        np.asarray(variables["params"][name]["kernel"], np.float64) for name in ("fc1", "fc2", "gate")
+    fc1, gate, fc2 = (
+        np.asarray(variables["params"][name]["kernel"], np.float64) for name in ("fc1", "gate", "fc2")
     )
-    gate = np.asarray(x, np.float64) @ w3
-    hidden = gate / (1 + np.exp(-gate)) * (np.asarray(x, np.float64) @ w1)
+    before = np.asarray(x, np.float64) @ gate
+    hidden = before / (1 + np.exp(-before)) * (np.asarray(x, np.float64) @ fc1)
     out, sown = module.apply(variables, x, mutable=["activations"])
     (actual,) = sown["activations"]["hidden"]
     np.testing.assert_allclose(actual, hidden, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(out, hidden @ w2, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(out, hidden @ fc2, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("make", [plain, gated])
