@@ -84,7 +84,7 @@ def _told(target: Any) -> str:
 def _title(family: str) -> str:
     """What it is called: docstrings of families begin with "X as an audit target"."""
     module = importlib.import_module("jaxaudit.families").get_family(family)
-    return (inspect.getdoc(module) or "").partition(" as a")[0]
+    return re.sub(r" \d\.x.*", "", (inspect.getdoc(module) or "").partition(" as a")[0])
 
 
 def _count(number: int) -> str:
