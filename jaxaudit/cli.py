@@ -129,6 +129,8 @@ def _describe(flag: flags.Flag, width: int) -> str:
         choices = "|".join(flag.parser.enum_values)
         words = words.removeprefix(f"<{choices}>: ")  # absl's, which is no place to look for them
         written = f"--{flag.name}={choices}"
+        if len(written) > width - 2:
+            written, words = f"--{flag.name}=NAME", f"{words} One of {choices.replace('|', ', ')}."
     elif flag.boolean:
         written = f"--[no]{flag.name}"
     else:

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Bool, Float, Real
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 from jaxaudit.errors import InputError
 from jaxaudit.results import PrivacyBound
@@ -97,12 +97,12 @@ def one_run_p_value(epsilon: float, guesses: int, right: int, canaries: int, del
       canaries: m, guessed or not.
       delta: >= 0.
     """
-    law = stats.binom(guesses, special.expit(epsilon))
-    reached = float(law.sf(right - 1))
+    reached, *fewer = special.bdtrc(
+        np.arange(right - 1, -2, -1, dtype=float), guesses, special.expit(epsilon)
+    ).tolist()  # P(B > k) for k = right - 1, right - 2, ..., -1
     if delta == 0 or right == 0:
         return min(reached, 1.0)
-    below = np.arange(1, right + 1)
-    excess = (law.sf(right - below - 1) - reached) / below
+    excess = (np.array(fewer) - reached) / np.arange(1, right + 1)
     return min(reached + 2 * canaries * delta * float(excess.max()), 1.0)
 
 

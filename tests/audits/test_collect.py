@@ -275,8 +275,9 @@ def test_without_the_empty_caption_there_is_no_unconditional_view(captioned, tmp
 
 
 def test_sources_without_captions_are_refused_before_scoring(tmp_path):
+    bare = dataclasses.replace(open_source("digits:members[:40]"), captions={})
     with pytest.raises(InputError, match=r"digits:members\[:40\] has no captions, but the target is cond"):
-        collected(tmp_path, CAPTIONS, make_target=tiny.captioned_target)
+        collect_evidence(tiny.captioned_target(), bare, bare, tmp_path / "evidence", CAPTIONS)
     text = tiny.save_captioned(tmp_path / "text.npz", "digits:members[:20]", embed=None)
     with pytest.raises(InputError, match=r"text.npz has captions as text, .* has no text encoder"):
         collect_evidence(tiny.captioned_target(), text, text, tmp_path / "evidence", CAPTIONS)

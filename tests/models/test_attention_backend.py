@@ -214,7 +214,9 @@ def _condition(target):
 LABELS = jnp.zeros(1, jnp.int32)
 PASS = {
     "discrete": lambda target: (
-        lambda params: target.functions.hidden(params, jnp.zeros((1, target.num_tokens), jnp.int32), LABELS)
+        lambda params: target.functions.hidden(
+            params, jnp.zeros((1, target.num_tokens), jnp.int32), _condition(target)
+        )
     ),
     "continuous": lambda target: (
         lambda params: target.functions.conditions(
