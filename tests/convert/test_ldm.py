@@ -133,7 +133,7 @@ def saved(tmp_path, case):
 
 
 @pytest.mark.usefixtures("small")
-@pytest.mark.parametrize("asked", [None, "raw"])
+@pytest.mark.parametrize("asked", [None, pytest.param("raw", marks=pytest.mark.slow)])
 def test_a_file_holds_two_sets_of_weights(tmp_path, asked):
     """Those with which `tests.models.test_unet` meets the official outputs."""
     converted = convert_files("ldm", saved(tmp_path, "ldm8_unet"), weights=asked)

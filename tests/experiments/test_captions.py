@@ -176,6 +176,7 @@ def test_the_owner_of_captioned_pictures_gets_an_answer(text, tmp_path):
     assert answer.audit.finding.sentence in (tmp_path / "answer.html").read_text()
 
 
+@pytest.mark.slow
 def test_completions_from_captions(text, tmp_path):
     process = run(
         "extract",

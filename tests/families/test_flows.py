@@ -263,6 +263,7 @@ def assert_scored_alike(found, images, labels, ids):
         np.testing.assert_allclose(found[score], values, rtol=1e-5, atol=1e-5, err_msg=score)
 
 
+@pytest.mark.slow
 def test_an_untrained_mixture_is_audited_on_eight_devices(tmp_path):
     sides = [open_source(f"digits:{split}[:64]") for split in ("members", "nonmembers")]
     config = CollectConfig(scores=SCORES, placement=Placement(8), shard_size=64)

@@ -55,6 +55,7 @@ def test_half_precision_scores_about_the_same(family):
         np.testing.assert_allclose(values, scored(family)[name], rtol=0.02, atol=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_evidence_of_digits_becomes_a_verdict(family, tmp_path):
     """Nothing was trained, so nothing is found."""

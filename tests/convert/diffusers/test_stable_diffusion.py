@@ -125,6 +125,7 @@ def test_ids_of_captions():
     np.testing.assert_array_equal(ids, IO["input_ids"])
 
 
+@pytest.mark.slow
 def test_v_prediction_and_old_names(second, tmp_path):
     converted = convert_folder(second)
     assert converted.config["process"] == {"name": "scaled_linear_beta", "predicts": "v"}
