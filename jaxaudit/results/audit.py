@@ -206,6 +206,7 @@ class AuditResults(Document, frozen=True, kw_only=True):
 
 
 Answer = Literal["identified", "not_identified", "contradicted", "too_few", "not_testable"]
+"""What an owner is told: `Status` in her words, or that there are signs but too few pictures."""
 
 
 class OwnersAnswer(Document, frozen=True, kw_only=True):

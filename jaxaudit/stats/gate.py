@@ -39,6 +39,7 @@ from jaxaudit.stats.intervals import auc_interval
 from jaxaudit.stats.relabelling import Relabelling, standardised
 
 GATE_LEVEL = 0.1
+"""The gate's own significance level, whatever that of the verdict."""
 _POWER = 0.8
 _FOURIER = 256
 _FOLDS = 5
