@@ -12,6 +12,11 @@ _WHOLE = "whole step"
 
 def suite_figure(results: SuiteResults) -> Figure:
     """A bar per row for the whole step, a dot per stage, 100% being the matrix product of the same run."""
+    with style.house_style():
+        return _drawn(results)
+
+
+def _drawn(results: SuiteResults) -> Figure:
     rows = list(results.scoring.items())
     height = 1.3 + 0.42 * max(len(rows), 1)
     figure = style.new_figure(7.0, height)
@@ -31,8 +36,12 @@ def suite_figure(results: SuiteResults) -> Figure:
         }
         axes.barh(place, shares.pop(_WHOLE), height=0.62, color=bar, alpha=0.35)
         axes.plot(list(shares.values()), [place] * len(shares), "o", color=dot, markersize=4)
-        for name, share in shares.items():
-            axes.annotate(name, (share, place), (0, 5), textcoords="offset points", ha="center", fontsize=6.5)
+        for number, (share, name) in enumerate(sorted((share, name) for name, share in shares.items())):
+            above = number % 2 == 0  # neighbours would cover each other
+            offset, align = ((0, 4), "bottom") if above else ((0, -4), "top")
+            axes.annotate(
+                name, (share, place), offset, textcoords="offset points", ha="center", va=align, fontsize=6.5
+            )
     axes.axvline(100, color=style.SOFT_INK, linewidth=0.8)
     axes.set_yticks(range(len(rows)), [name for name, _ in rows])
     axes.invert_yaxis()
