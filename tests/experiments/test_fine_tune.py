@@ -1,5 +1,7 @@
 """The honest audit of a fine-tune: a model of captions trained further, asked with its base beside."""
 
+import html
+
 import pytest
 
 from jaxaudit.results import AuditResults
@@ -36,6 +38,6 @@ def test_the_pictures_of_a_fine_tune_are_found_and_others_are_not(tmp_path):
         assert audited.returncode == 0, audited.stderr
         results = read_back(out / "results.json", AuditResults)
         assert results.finding.status == status
-        page = (out / "report.html").read_text()
+        page = html.unescape((out / "report.html").read_text())
         assert results.finding.sentence in page
         assert "digits_sd" in page
