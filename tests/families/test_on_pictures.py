@@ -11,6 +11,7 @@ from jaxaudit.attacks.localization import ActivationMeter, Views
 from jaxaudit.attacks.runner import Scorer
 from jaxaudit.audits.assess import AssessConfig, assess
 from jaxaudit.audits.collect import CollectConfig, collect_evidence
+from jaxaudit.audits.identify import identify_data
 from jaxaudit.data import Preprocessing, open_source
 from jaxaudit.families import get_family
 from jaxaudit.families.random_params import random_params
@@ -21,9 +22,24 @@ BLOCKS = {"num_classes": 10, "depth": 3, "width": 16, "num_heads": 2, "latent_si
 CONFIGS = {
     "dimr": BLOCKS | {"fine_depth": 1, "fine_width": 8, "kernel_size": 3},
     "mdt": BLOCKS | {"decoder_depth": 1, "patch_size": 4},
+    "dit_moe": BLOCKS | {"num_experts": 4},
+    "lfm": BLOCKS | {"learned_variance": False},
+    "sit": BLOCKS,
+    "ldm": {
+        "num_classes": 10, "context_dim": 6, "width": 8, "ch_mult": [1, 2], "num_res_blocks": 1,
+        "attention_levels": [1], "heads": [1, 2], "latent_size": 8, "latent_channels": 3,
+    },
+}  # fmt: skip
+SCORES = {
+    "dimr": ("multiple_loss_300", "clid_300"),
+    "mdt": ("multiple_loss_300", "masked_gap_300"),
+    "dit_moe": ("multiple_loss_300", "clid_300"),
+    "lfm": ("multiple_loss_300", "velocity_loss_50"),
+    "sit": ("multiple_loss_300", "velocity_loss_50"),
+    "ldm": ("multiple_loss_300", "secmi"),
 }
-SCORES = {"dimr": ("multiple_loss_300", "clid_300"), "mdt": ("multiple_loss_300", "masked_gap_300")}
-FAMILIES = sorted(CONFIGS)
+FAMILIES = ["dimr", "mdt"]
+EVERY = sorted(CONFIGS)
 
 
 @functools.cache
@@ -56,7 +72,26 @@ def test_half_precision_scores_about_the_same(family):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", sorted(set(EVERY) - set(FAMILIES)))
+def test_the_others_do_too(family):
+    test_eight_devices_score_as_one_does(family)
+    test_half_precision_scores_about_the_same(family)
+    test_every_unit_is_measured(family)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", EVERY)
+def test_owners_get_an_answer(family, tmp_path):
+    """Nothing was trained, so nothing is identified."""
+    sides = open_source("digits:members[:60]"), open_source("digits:nonmembers[:60]")
+    config = CollectConfig(scores=SCORES[family], placement=Placement(20), shard_size=60)
+    answer = identify_data(target(family), *sides, tmp_path, config, AssessConfig())
+    assert answer.status in ("not_identified", "too_few")
+    assert answer.audit.target.family == family
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", EVERY)
 def test_evidence_of_digits_becomes_a_verdict(family, tmp_path):
     """Nothing was trained, so nothing is found."""
     sides = open_source("digits:members[:60]"), open_source("digits:nonmembers[:60]")
