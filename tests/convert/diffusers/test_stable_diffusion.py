@@ -18,7 +18,11 @@ from jaxaudit.configs import from_dict
 from jaxaudit.data.byte_pairs import read_vocabulary, token_ids
 from jaxaudit.errors import InputError
 from jaxaudit.families import sd
+from jaxaudit.models.clip_text import CLIPText, CLIPTextConfig
 from jaxaudit.models.unet import UNet, UNetConfig
+from jaxaudit.tokenizers.kl_autoencoder import KLAutoencoder, KLAutoencoderConfig, posterior
+from jaxaudit_kernels.process import add_noise, noise_levels
+from jaxaudit_kernels.processes import declared
 from tests.diffusers_folders import GOLDEN, edit
 from tests.golden import weights
 
@@ -117,6 +121,36 @@ def test_captions_in_noise_out(tmp_path):
     close(latents / 0.18215, IO["vae_mean"])
     close(target.decode(latents), np.clip(IO["vae_decoded"], -1, 1))
     np.testing.assert_allclose(target.process.alphas_cumprod, IO["alphas_cumprod"], rtol=1e-4)
+
+
+def test_official_noising_and_steps():
+    """x_t, v and a step of DDIM (eq. 12 of Song et al. 2021 with σ = 0) from t = 581."""
+    process = declared(sd.PROCESS)
+    level = noise_levels(process, jnp.asarray(INPUTS["t"]))
+    x, noise = jnp.asarray(INPUTS["x"]), jnp.asarray(INPUTS["noise"])
+    close(add_noise(x, level, noise), IO["x_t"])
+    alphas = process.alphas_cumprod[INPUTS["t"]][:, None, None, None].astype(np.float32)
+    close(np.sqrt(alphas) * noise - np.sqrt(1 - alphas) * x, IO["v_target"])
+    a, b = process.alphas_cumprod[[581, 561]]
+    assert {581, 561} <= set(IO["ddim_timesteps"].tolist())
+    out = np.moveaxis(IO["out"], 1, -1)
+    clean = (x - np.sqrt(1 - a) * out) / np.sqrt(a)
+    close(np.sqrt(b) * clean + np.sqrt(1 - b) * out, IO["ddim_step"])
+
+
+def test_official_pooled_caption_and_spread_of_latents():
+    converted = convert_folder(FOLDER)
+    params = jax.tree.map(jnp.asarray, jax.tree.map(np.asarray, converted.params))
+    text = CLIPText(from_dict(CLIPTextConfig, converted.config["text_encoder"]))
+    pooled = text.apply({"params": params["text_encoder"]}, jnp.asarray(IO["input_ids"]), method="pooled")
+    close(pooled, IO["pooled"])
+    autoencoder = KLAutoencoder(from_dict(KLAutoencoderConfig, converted.config["tokenizer"]))
+    moments = autoencoder.apply(
+        {"params": params["tokenizer"]}, jnp.asarray(INPUTS["images"]), method="moments"
+    )
+    mean, log_variance = posterior(moments)
+    close(mean, IO["vae_mean"])
+    close(np.exp(log_variance / 2), IO["vae_std"])
 
 
 def test_ids_of_captions():
