@@ -21,6 +21,7 @@ from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
 from jaxaudit.families import get_family
 from jaxaudit.families.random_params import random_params
+from jaxaudit.models.adaptive import position_table
 from jaxaudit.models.dit import Block, DiT, DiTConfig
 from jaxaudit.runtime.mesh import make_mesh
 from jaxaudit.runtime.partition import place
@@ -184,6 +185,7 @@ def test_official_networks(case):
     close(run(io[state], inputs["loss_t"], y)[0][..., :4], io["pred"])
     if case == "sit":
         close(seen["y_embedder"]["__call__"][0], io["y_embedding"])
+        close(position_table(64, 4)[None], io["pos_embed_sincos"])
         error = run(io[state], inputs["loss_t"], nulls)[0][..., :4] - io[velocity]
         close(np.mean(error**2, axis=(1, 2, 3)), io["velocity_loss_null"])
     else:
