@@ -17,6 +17,7 @@ from jaxaudit.configs import from_dict, to_dict
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
 from jaxaudit.models.dit import VARIANTS, DiTConfig
+from jaxaudit.models.mdt import MDTConfig
 from jaxaudit.tokenizers.kl_autoencoder import RELEASED, KLAutoencoderConfig
 
 _BLOCK, _BLOCK_PATH = r"blocks\.(\d+)", r"blocks_\1"
@@ -101,7 +102,7 @@ def trunk(generator: StateDict) -> dict[str, Any]:
     }
 
 
-def with_autoencoder(config: DiTConfig, tokenizer: StateDict) -> dict[str, Any]:
+def with_autoencoder(config: DiTConfig | MDTConfig, tokenizer: StateDict) -> dict[str, Any]:
     """The config of a target: such a network, and the autoencoder with these tensors.
 
     Raises:

@@ -12,13 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from checkpoints_convert import dit, kl_autoencoder
+from checkpoints_convert import dit
 from checkpoints_convert.mapping import Table, conv, drop_if_equal, keep, linear
 from checkpoints_convert.records import Conversion, Part, StateDict, count, shape
-from jaxaudit.configs import to_dict
-from jaxaudit.errors import InputError
 from jaxaudit.models.mdt import VARIANTS, MDTConfig, relative_positions
-from jaxaudit.tokenizers.kl_autoencoder import RELEASED
 
 _TABLE = "attn.rel_pos_bias.relative_position_bias_table"
 _BLOCK, _BLOCK_PATH = r"(blocks|en_inblocks|en_outblocks|de_blocks|sideblocks)\.(\d+)", r"\1_\2"
@@ -54,32 +51,11 @@ def infer_config(states: Mapping[str, StateDict]) -> dict[str, Any]:
       InputError: if a tensor that tells the shape is missing, or the two parts do not fit each other.
     """
     generator = states["generator"]
-    width, channels, patch_size, _ = shape(generator, "x_embedder.proj.weight", 4)
+    fields = {**dit.trunk(generator), **_blocks(generator)}
     hidden, _ = shape(generator, "sideblocks.0.mlp.fc1.weight", 2)
-    _, num_heads = shape(generator, f"sideblocks.0.{_TABLE}", 2)
-    rows, _ = shape(generator, "y_embedder.embedding_table.weight", 2)
-    outputs, _ = shape(generator, "final_layer.linear.weight", 2)
-    length = shape(generator, "pos_embed", 3)[1]
-    side = math.isqrt(length)
-    if side * side != length:
-        raise InputError(f"The generator has {length} tokens, which is no square.")
-    config = MDTConfig(
-        **_blocks(generator),
-        num_classes=rows - 1,
-        width=width,
-        num_heads=num_heads,
-        mlp_ratio=hidden / width,
-        latent_size=side * patch_size,
-        latent_channels=channels,
-        patch_size=patch_size,
-        learned_variance=outputs == 2 * channels * patch_size**2,
-    )
-    tokenizer = kl_autoencoder.infer_config(
-        states["tokenizer"],
-        scale=RELEASED["sd-vae-ft-mse"].config.scale,
-        latent_size=config.latent_size,
-    )
-    return {"generator": to_dict(config), "tokenizer": to_dict(tokenizer)}
+    _, fields["num_heads"] = shape(generator, f"sideblocks.0.{_TABLE}", 2)
+    config = MDTConfig(**fields, mlp_ratio=hidden / fields["width"])
+    return dit.with_autoencoder(config, states["tokenizer"])
 
 
 def _blocks(generator: StateDict) -> dict[str, Any]:
@@ -107,7 +83,7 @@ CONVERSION = Conversion(
             nestings=("",),
             table=GENERATOR,
         ),
-        "tokenizer": dit.CONVERSION.parts["tokenizer"],
+        "tokenizer": dit.TOKENIZER,
     },
     infer_config=infer_config,
     preprocessing=dit.preprocessing,

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxaudit import stats
-from jaxaudit.attacks.completion import check_prefixes, default_prefixes
+from jaxaudit.attacks.completion import DiscreteExtraction, check_prefixes, default_prefixes
 from jaxaudit.attacks.condition import condition_of, resolve_condition
 from jaxaudit.attacks.regeneration import PLAIN, RegenerationAttack, Sampling, log_probabilities
 from jaxaudit.audits.extraction.config import DEFAULTS, ExtractionConfig
@@ -25,8 +25,6 @@ from jaxaudit.results import PrefixRegeneration, RegenerationResults
 from jaxaudit.runtime.parallel import Pending, one_in_flight
 from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.targets import Target
-
-_PREFIX_TOKENS = (0, 1, 5, 14, 30)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -75,7 +73,7 @@ def regenerate(
     """
     mesh = config.placement.mesh(target.params, target.partition)
     attack = RegenerationAttack(target, sampling, mesh=mesh, parallelism=config.placement.parallelism)
-    prefixes = config.prefixes or default_prefixes(target.tokens_per_step, _PREFIX_TOKENS)
+    prefixes = config.prefixes or default_prefixes(target.tokens_per_step, DiscreteExtraction.prefix_tokens)
     check_prefixes(prefixes, target.tokens_per_step)
     if most_tries < 1:
         raise InputError(f"most_tries={most_tries} is no number of tries; 1 is the least.")
