@@ -59,7 +59,13 @@ def membership(results: AuditResults, figures: Mapping[str, Html]) -> Html:
         figures["roc"],
         best,
         paragraph(
-            " ".join([wording.membership_basis(found), *(omitted.reason for omitted in found.omitted_fprs)]),
+            " ".join(
+                [
+                    wording.membership_basis(found),
+                    *wording.rounding(results),
+                    *(omitted.reason for omitted in found.omitted_fprs),
+                ]
+            ),
             class_="small",
         ),
         figures["scores"],

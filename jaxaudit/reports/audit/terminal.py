@@ -93,7 +93,7 @@ def _top_scores(results: AuditResults, console: Console) -> None:
     rows = read(score_rows(membership), [membership.per_score[name] for name in names])
     marked = [f"{name} · selected" if name == membership.selected else name for name in names]
     heading, lines = turned([("score", marked), *(row for row in rows if row[0] in shown)])
-    console.print(terminal_table(title, heading, lines))
+    console.print(terminal_table(title, heading, lines, caption=" ".join(wording.rounding(results)) or None))
 
 
 def _inference(results: AuditResults, console: Console) -> None:

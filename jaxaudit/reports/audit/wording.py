@@ -147,6 +147,16 @@ def plan(results: AuditResults) -> str:
     return f"no, scoring was begun without the plan {results.plan.fingerprint[:16]}"
 
 
+def rounding(results: AuditResults) -> list[str]:
+    """What is to be known of scores that were not computed in float32: a sentence, or none."""
+    if results.collected.precision == "float32":
+        return []
+    return [
+        f"Scored in {results.collected.precision}: likelihoods of discrete tokens may be off by some 0.01 of "
+        "an AUC, for half of the pictures get some other token than in float32."
+    ]
+
+
 def permuted_p(test: SetTest, p: float) -> str:
     """A p-value of relabellings, which allow no smaller one than 1 / (B + 1)."""
     least = 1 / (test.permutations + 1)

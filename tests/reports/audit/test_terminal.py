@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from jaxaudit.protocols import PUBLISHED
-from jaxaudit.reports import print_results
+from jaxaudit.reports import print_results, render_html
 from jaxaudit.reports.kit import formats
 from jaxaudit.results import replace
 from tests.reports.synthetic import HOSTILE, make_results
@@ -64,6 +64,15 @@ def test_membership_numbers_are_those_of_the_results():
     assert estimate == pytest.approx(metrics[0].auc.estimate, abs=5e-4)
     assert row(text, "TPR at 0.1% FPR")[1:] == ["too few nonmembers"] * 2
     assert membership.omitted_fprs[0].reason in flat(text)
+
+
+def test_scores_in_bfloat16_are_marked():
+    results = make_results()
+    assert "0.01 of an AUC" not in flat(printed(results))
+    rounded = replace(results, collected=replace(results.collected, precision="bfloat16"))
+    text = flat(printed(rounded))
+    assert "Scored in bfloat16: likelihoods of discrete tokens may be off by some 0.01 of an AUC" in text
+    assert "Scored in bfloat16" in render_html(rounded)
 
 
 def test_the_selected_score_is_marked_once_in_each_table():
