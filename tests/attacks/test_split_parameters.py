@@ -30,7 +30,7 @@ SCORES = {
     "digits_var_memorised": ("*/loss", "*/min_k_pp_20", "diff/hinge"),
 }
 """Some that read all the network says, and one with gradients and line searches."""
-QUICK = ("digits_dit", "digits_rar")
+QUICK = ("digits_rar",)
 
 
 @functools.cache

@@ -31,7 +31,7 @@ def files(tmp_path_factory):
     }
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.slow), "bfloat16"])
 def test_few_tensors_are_mapped_at_a_time(files, tmp_path, monkeypatch, dtype):
     held, peak, original = {}, [], pytorch.mapped
 

@@ -75,6 +75,7 @@ def test_the_test_does_not_accuse_nonmembers(evidence, results):
     assert not stats.dataset_inference(features[order[::2]], features[order[1::2]]).rejected
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unchecked")
 def test_the_published_protocol_runs_on_the_same_evidence(evidence):
     paper = assess(evidence, AssessConfig(protocol=PUBLISHED))

@@ -100,6 +100,7 @@ def test_a_verdict_needs_nothing_but_the_evidence(audit, tmp_path):
     assert read_back(tmp_path / "paper" / "results.json", AuditResults).finding.status == "paper"
 
 
+@pytest.mark.slow
 def test_processes_share_an_audit_though_one_is_killed(audit, target, tmp_path, bucket):
     """Two begin, one is killed, the other finishes; a third resumes, in a bucket: evidence as of one."""
     whole, _ = audit
