@@ -71,6 +71,11 @@ class ContinuousStep(Step):
             rows=self.rows,
         )
 
+    def passes(self) -> dict[str, int]:
+        """Of the transformer, which the head's noises share: one, or with the null label two."""
+        alone = {score.name: ScorePlan((score,)).inputs for score in self.scores}
+        return {name: 2 if "diff" in views else 1 for name, views in alone.items()}
+
     def _outputs(self, inputs: tuple[Params, Key[Array, ""]], batch: Rows) -> Outputs:
         params, key = inputs
         plan = ScorePlan(self.scores)

@@ -16,15 +16,16 @@ Axes: B images, h and w latent pixels, c channels, R noises, N nodes of a kind.
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from jaxaudit_kernels.denoising import Denoise
-from jaxaudit_kernels.process import NoiseLevel, Process, noise_levels
+from jaxaudit_kernels.process import Denoised, NoiseLevel, Process, noise_levels
 
 Level = int | Literal["random"]
 RANDOM: Level = "random"
@@ -33,23 +34,31 @@ Results = Mapping["Node", Any]
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """Evaluations of the network for one image.
+    """Evaluations of the network, and of the autoencoder beside it, for one image.
 
     Attributes:
       forwards: forward passes alone.
       gradients: with the gradient by the input, a forward and a backward pass each.
+      weight_gradients: with the gradient by the weights, the same.
+      encodings: by the autoencoder, beside that of the picture.
+      decodings: by the autoencoder.
+      decoder_gradients: backward through its decoder; all share one forward pass, which is not counted.
     """
 
     forwards: int = 0
     gradients: int = 0
+    weight_gradients: int = 0
+    encodings: int = 0
+    decodings: int = 0
+    decoder_gradients: int = 0
 
     @property
     def passes(self) -> int:
         """Passes through the network, forward or backward."""
-        return self.forwards + 2 * self.gradients
+        return self.forwards + 2 * (self.gradients + self.weight_gradients)
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(self.forwards + other.forwards, self.gradients + other.gradients)
+        return Cost(*map(operator.add, dataclasses.astuple(self), dataclasses.astuple(other)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +94,12 @@ class Run:
       setting: see `Setting`.
       denoise: the model, see `jaxaudit_kernels.denoising`.
       denoise_masked: the same with a share of the tokens hidden, None where the model has not learned that.
+      denoise_by: the same as a function of the weights as well, which come first.
+      weights: of the network.
+      encode: images -> latents.
       decode: latents -> images.
+      reconstruct: the same as a smooth function, not clamped.
+      keys: [B], from which an image's draws follow.
       images: [B,H,W,3], None if only latents are known.
       latents: z [B,h,w,c].
       noises: [R,B,h,w,c].
@@ -97,7 +111,12 @@ class Run:
     setting: Setting
     denoise: Denoise
     denoise_masked: Denoise | None
+    denoise_by: Callable[[Any, Array, Array, Any], Denoised]
+    weights: Any
+    encode: Callable[[Array], Array]
     decode: Callable[[Array], Array]
+    reconstruct: Callable[[Array], Array]
+    keys: Key[Array, " B"]
     images: Float[Array, "B H W 3"] | None
     latents: Float[Array, "B h w c"]
     noises: Float[Array, "R B h w c"]
@@ -117,7 +136,15 @@ class Run:
 
 
 class Node:
-    """A value that follows from others. Subclasses are frozen dataclasses."""
+    """A value that follows from others. Subclasses are frozen dataclasses.
+
+    Attributes:
+      reads_images: whether it needs the picture; latents are not enough.
+      reads_autoencoder: whether it says nothing of a model without one.
+    """
+
+    reads_images: ClassVar[bool] = False
+    reads_autoencoder: ClassVar[bool] = False
 
     def needs(self, setting: Setting) -> tuple[Node, ...]:
         """What must be known before."""

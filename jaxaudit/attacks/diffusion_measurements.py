@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxaudit.attacks.diffusion_graph import RANDOM, Node, Results, Run, Setting, stack
+from jaxaudit.attacks.diffusion_graph import RANDOM, Cost, Node, Results, Run, Setting, stack
 from jaxaudit.attacks.diffusion_nodes import (
     Chain,
     Clean,
@@ -219,6 +220,13 @@ class TrainingLoss(Node):
 @dataclasses.dataclass(frozen=True)
 class ReconstructionError(Node):
     """‖x − D(E(x))‖² of the picture; `Run.images` must be known."""
+
+    reads_images: ClassVar[bool] = True
+    reads_autoencoder: ClassVar[bool] = True
+
+    def cost(self) -> Cost:
+        """One decoding."""
+        return Cost(decodings=1)
 
     def value(self, run: Run, results: Results) -> PerImage:
         """[B]."""

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import jax
@@ -28,9 +28,9 @@ from einops import rearrange
 from jaxtyping import Array, Key
 
 from jaxaudit.attacks.diffusion import NUM_NOISES
-from jaxaudit.attacks.diffusion_graph import Cost, Run, Setting, cost, execute, required
-from jaxaudit.attacks.diffusion_measurements import ReconstructionError, VelocityError
-from jaxaudit.attacks.diffusion_nodes import Evaluation
+from jaxaudit.attacks.diffusion_graph import Cost, Node, Run, Setting, cost, execute, required
+from jaxaudit.attacks.diffusion_measurements import VelocityError
+from jaxaudit.attacks.diffusion_nodes import Evaluation, Noised
 from jaxaudit.attacks.registry import Kind, Score, ScorePlan
 from jaxaudit.attacks.step import Outputs, Rows, Step, no_null_context
 from jaxaudit.errors import InputError
@@ -92,7 +92,9 @@ class DiffusionStep(Step):
         predicts_velocity = target.process.predicts_velocity
         if not predicts_velocity and any(isinstance(node, VelocityError) for node in nodes):
             return f"{target.name} predicts no velocity"
-        if ReconstructionError() in nodes and target.latent_shape[0] == target.preprocessing.image_size:
+        size = target.preprocessing.image_size
+        in_pixels = target.latent_shape == (size, size, 3)
+        if in_pixels and any(node.reads_autoencoder for node in nodes):
             return f"{target.name} has no autoencoder"
         return None
 
@@ -100,10 +102,15 @@ class DiffusionStep(Step):
         """See the module.
 
         Raises:
-          InputError: if there are latents and a score looks at images.
+          InputError: if there are latents and a score looks at images, or fewer noises than a score needs.
         """
-        if "latents" in batch and self._reconstructs:
-            raise InputError("Score arl is measured on images; latents are not enough.")
+        given = batch["noise"].shape[1] if "noise" in batch else None
+        for score in self.scores:
+            nodes = required(score.inputs, Setting(self.process, given or NUM_NOISES))
+            if "latents" in batch and any(node.reads_images for node in nodes):
+                raise InputError(f"Score {score.name} is measured on images; latents are not enough.")
+            if given is not None and (wanted := _num_noises(nodes)) > given:
+                raise InputError(f"Score {score.name} needs {wanted} noises, not {given}.")
         names = tuple(batch)
         results = map_rows(
             lambda *rows: self._results(inputs, dict(zip(names, rows, strict=True))),
@@ -122,19 +129,27 @@ class DiffusionStep(Step):
         params, key = inputs
         functions, labels, images = self.functions, batch.get("condition"), batch.get("images")
         keys = draws.image_keys(key, batch["ids"])
+        setting = self._setting
         if "noise" in batch:
             noises = rearrange(batch["noise"], "b r h w c -> r b h w c")
+            setting = dataclasses.replace(setting, num_noises=len(noises))
         else:
-            noises = draws.noises(keys, NUM_NOISES, self.latent_shape)
+            wanted = required(ScorePlan(self.scores).inputs, setting)
+            noises = draws.noises(keys, max(NUM_NOISES, _num_noises(wanted)), self.latent_shape)
         masked = functions.denoise_masked
         null = batch.get("null")
         if self.null_label is not None and labels is not None:
             null = jnp.full_like(labels, self.null_label)
         return Run(
-            setting=Setting(self.process, len(noises)),
+            setting=setting,
             denoise=functools.partial(functions.denoise, params),
             denoise_masked=None if masked is None else functools.partial(masked, params, key=keys),
+            denoise_by=lambda weights, *inputs: functions.denoise({"generator": weights}, *inputs),
+            weights=params["generator"],
+            encode=functools.partial(functions.encode, params),
             decode=functools.partial(functions.decode, params),
+            reconstruct=functools.partial(functions.reconstruct or functions.decode, params),
+            keys=keys,
             images=images,
             latents=batch["latents"] if images is None else functions.encode(params, images),
             noises=noises,
@@ -143,21 +158,26 @@ class DiffusionStep(Step):
             null=null,
         )
 
-    @property
-    def _reconstructs(self) -> bool:
-        return any(ReconstructionError() in score.inputs for score in self.scores)
-
     def evaluations(self) -> dict[str, Cost]:
         """Evaluations of the network for one image.
 
         "planned": what the step does; "naive": the sum over the scores, each computed alone.
         """
-        setting = Setting(self.process, NUM_NOISES)
-        alone = (cost(score.inputs, setting) for score in self.scores)
         return {
-            "planned": cost(ScorePlan(self.scores).inputs, setting),
-            "naive": sum(alone, Cost()),
+            "planned": cost(ScorePlan(self.scores).inputs, self._setting),
+            "naive": sum((self._cost(score) for score in self.scores), Cost()),
         }
+
+    def passes(self) -> dict[str, int]:
+        """By the nodes that a score needs."""
+        return {score.name: self._cost(score).passes for score in self.scores}
+
+    @property
+    def _setting(self) -> Setting:
+        return Setting(self.process, NUM_NOISES)
+
+    def _cost(self, score: Score) -> Cost:
+        return cost(score.inputs, self._setting)
 
     def flops(self, inputs: Any, batch: Mapping[str, Any]) -> int:
         """Floating-point operations for a batch, as `count_flops` does, of `evaluations()["planned"]`."""
@@ -173,11 +193,34 @@ class DiffusionStep(Step):
         def forward(params: Any, z: Any, condition: Any) -> Any:
             return functions.denoise(params, z, index, condition)
 
+        def weight_gradient(params: Any, z: Any, condition: Any) -> Any:
+            def total(weights: Any) -> Array:
+                return jnp.sum(forward({"generator": weights}, z, condition).eps)
+
+            return jax.grad(total)(params["generator"])
+
+        def decoder_gradient(params: Any, z: Any) -> Any:
+            decode = functools.partial(functions.reconstruct or functions.decode, params)
+            return jax.grad(lambda z: jnp.sum(decode(z)))(z)
+
         planned = self.evaluations()["planned"]
-        total = planned.forwards * count_flops(forward, params, latents, condition)
-        total += planned.gradients * count_flops(gradient, params, latents, condition)
+        per_pass = {
+            "forwards": (forward, latents, condition),
+            "gradients": (gradient, latents, condition),
+            "weight_gradients": (weight_gradient, latents, condition),
+            "encodings": (functions.encode, batch.get("images")),
+            "decodings": (functions.decode, latents),
+            "decoder_gradients": (decoder_gradient, latents),
+        }
         if "images" in batch:
-            total += count_flops(functions.encode, params, batch["images"])
-        if self._reconstructs:
-            total += count_flops(functions.decode, params, latents)
-        return total
+            planned += Cost(encodings=1)
+        return sum(
+            number * count_flops(function, params, *arguments)
+            for name, (function, *arguments) in per_pass.items()
+            if (number := getattr(planned, name))
+        )
+
+
+def _num_noises(nodes: Iterable[Node]) -> int:
+    """How many noises there must be for these nodes."""
+    return max((node.noise + 1 for node in nodes if isinstance(node, Noised)), default=0)

@@ -67,6 +67,11 @@ class DiscreteStep(Step):
             "features": plan.features(statistics, self.tokens_per_step),
         }
 
+    def passes(self) -> dict[str, int]:
+        """One, or with the null condition two."""
+        alone = {score.name: ScorePlan((score,)).inputs for score in self.scores}
+        return {name: 1 if views == {"cond"} else 2 for name, views in alone.items()}
+
     def _statistics(
         self, params: Params, tokens: Int[Array, "B L"], batch: Rows, views: frozenset[str]
     ) -> dict[str, TokenStatistics]:

@@ -40,6 +40,7 @@ from jaxaudit.targets import Kind
 
 Access = Literal["gray-box", "white-box"]
 Made = Literal["device", "host", "fitted"]
+Fit = Literal["logistic", "mixture"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 Inputs = Mapping[str, tuple[Any, ...]]
 """What a score's function takes in each of its views."""
@@ -90,6 +91,7 @@ class Score:
       published: whether it computes what published code does, and belongs with its tables; otherwise it is
         the literature's.
       on_request: whether it must be asked for by its name; no word or pattern includes it.
+      fit: how a fitted score follows from its features, a name of `jaxaudit.stats.fitted_scores`.
     """
 
     name: str
@@ -103,6 +105,7 @@ class Score:
     description: str
     published: bool = False
     on_request: bool = False
+    fit: Fit = "logistic"
 
     @property
     def view(self) -> str:
@@ -201,10 +204,13 @@ def fitted_score(
     views: Inputs,
     kind: Kind = "discrete",
     access: Access = "gray-box",
+    on_request: bool = False,
+    fit: Fit = "logistic",
 ) -> Callable[[Function], Function]:
     """Declares a fitted score by the function that computes its features.
 
-    The function is `(*inputs, tokens_per_step) -> {feature: [B]}`; arguments and errors are those of `score`.
+    The function is `(*inputs, tokens_per_step) -> {feature: [B]}`; `fit` is that of `Score`, other arguments
+    and errors are those of `score`.
     """
     return functools.partial(
         _declare,
@@ -215,6 +221,8 @@ def fitted_score(
         kind=kind,
         source=source,
         access=access,
+        on_request=on_request,
+        fit=fit,
         made="fitted",
     )
 

@@ -196,6 +196,10 @@ class Scorer:
             return None
         return {name: {**dataclasses.asdict(cost), "passes": cost.passes} for name, cost in found.items()}
 
+    def passes(self) -> dict[str, int]:
+        """{score: passes through the network that it takes for one image on its own}; see `Step.passes`."""
+        return self.step.passes()
+
     def submit(
         self,
         images: Float[AnyArray, "B H W 3"] | None = None,

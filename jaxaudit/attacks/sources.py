@@ -24,6 +24,10 @@ DUBINSKI_2025 = (
     "Dubiński, Kowalczuk, Boenisch, Dziedzic: CDI: Copyrighted Data Identification in Diffusion Models. "
     "CVPR 2025, arXiv 2411.12858"
 )
+FU_2023 = (
+    "Fu, Wang, Gao, Liu, Li, Jiang: A Probabilistic Fluctuation based Membership Inference Attack for "
+    "Diffusion Models. arXiv 2308.12143"
+)
 GAO_2023 = (
     "Gao, Zhou, Cheng, Yan: Masked Diffusion Transformer is a Strong Image Synthesizer. ICCV 2023, "
     "arXiv 2303.14389"
@@ -35,6 +39,19 @@ KONG_2024 = (
 KOWALCZUK_2025 = (
     "Kowalczuk, Dubiński, Boenisch, Dziedzic: Privacy Attacks on Image AutoRegressive Models. ICML 2025, "
     "arXiv 2502.02514"
+)
+LI_2025 = (
+    "Li, Chen, Fan: Noise Aggregation Analysis Driven by Small-Noise Injection: Efficient Membership "
+    "Inference for Diffusion Models. arXiv 2510.21783"
+)
+PANG_2025 = (
+    "Pang, Wang, Kang, Huai, Zhang: White-box Membership Inference Attacks against Diffusion Models. PoPETs "
+    "2025, arXiv 2308.06405"
+)
+RAO_2025 = "Rao, Qu, Moyer: Score-based Membership Inference on Diffusion Models. TMLR, arXiv 2509.25003"
+RAO_2026 = (
+    "Rao, Qu, Moyer: Latent Diffusion Inversion Requires Understanding the Latent Space. CVPR 2026, "
+    "arXiv 2511.20592"
 )
 SESMAT_2026 = (
     "Sesmat, Meseguer-Brocal, Peeters: Where Rectified Flows Leak: Characterising Membership Signals Along "

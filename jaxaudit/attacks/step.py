@@ -78,6 +78,13 @@ class Step:
         """How often the network looks at an image, None for kinds where that says little."""
         return None
 
+    def passes(self) -> dict[str, int]:
+        """{score: passes through the network, forward or backward, that it takes for one image on its own}.
+
+        Heads beside the network, and an autoencoder, are not counted: they are small beside it.
+        """
+        raise NotImplementedError
+
     def flops(self, inputs: tuple[Params, Any], batch: Mapping[str, Any]) -> int:
         """Floating-point operations of matrix products and convolutions that a batch takes.
 

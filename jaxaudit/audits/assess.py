@@ -152,7 +152,8 @@ def assess(
         words = f"{found['finding'].sentence} {remark(under, seed=chosen_seed)}"
         found["finding"] = replace(found["finding"], sentence=words)
     candidates = [name for names in views.values() for name in names]
-    member_scores, nonmember_scores = _scores(members, nonmembers, candidates, seed)
+    fits = {name: info.get("fit", "logistic") for name, info in evidence.request["score_info"].items()}
+    member_scores, nonmember_scores = _scores(members, nonmembers, candidates, fits, seed)
     membership = stats.membership_inference(
         member_scores, nonmember_scores, protocol=protocol, groups=views, seed=seed
     )
@@ -173,13 +174,14 @@ def assess(
 
 
 def _scores(
-    members: Table, nonmembers: Table, names: Sequence[str], seed: int
+    members: Table, nonmembers: Table, names: Sequence[str], fits: Mapping[str, Any], seed: int
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """The named scores of both sides; those that must be fitted are, for membership inference by `seed`."""
     sides: tuple[dict[str, np.ndarray], dict[str, np.ndarray]] = {}, {}
     for name in names:
         if name in members.features:
-            pair = stats.fitted_scores(members.features[name], nonmembers.features[name], seed=seed)
+            features = members.features[name], nonmembers.features[name]
+            pair = stats.fitted_scores(*features, fit=fits[name], seed=seed)
         else:
             pair = members.scores[name], nonmembers.scores[name]
         for side, values in zip(sides, pair, strict=True):

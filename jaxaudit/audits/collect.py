@@ -21,6 +21,7 @@ from jaxaudit.attacks.registry import (
     MAIN_VIEW,
     Access,
     Kind,
+    Score,
     ScorePlan,
     inference_set,
 )
@@ -281,20 +282,23 @@ def _request(
         "null_condition_sha256": None if null is None else hashlib.sha256(null.tobytes()).hexdigest(),
         "scores": list(plan.names),
         "options": dataclasses.asdict(options) if options else {},
-        "score_info": {
-            s.name: {
-                "description": s.description,
-                "source": s.source,
-                "access": s.access,
-                "published": s.published,
-            }
-            for s in plan.scores
-        },
+        "score_info": {score.name: _said_of(score) for score in plan.scores},
         "main_view": MAIN_VIEW[scorer.step.kind],
         "inference": INFERENCE[scorer.step.kind],
         "feature_sets": _feature_sets(plan, scorer.step.kind),
         "num_samples": config.num_samples,
     }
+
+
+def _said_of(score: Score) -> dict[str, Any]:
+    """What the evidence says of a score; of how it is fitted, where that is not the usual way."""
+    said = {
+        "description": score.description,
+        "source": score.source,
+        "access": score.access,
+        "published": score.published,
+    }
+    return said if score.fit == "logistic" else {**said, "fit": score.fit}
 
 
 def _feature_sets(plan: ScorePlan, kind: Kind) -> dict[str, dict[str, list[str]]]:

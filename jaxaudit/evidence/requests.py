@@ -49,6 +49,7 @@ class ScoreSaid(msgspec.Struct, frozen=True):
     source: str
     access: Literal["gray-box", "white-box"]
     published: bool
+    fit: Literal["logistic", "mixture"] = "logistic"
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):

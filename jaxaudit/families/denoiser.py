@@ -83,7 +83,8 @@ class DenoiserFamily:
       process: declares the one the models are trained on, unless their config names another.
       first: path, in a block, of the linear map that makes its hidden units.
       tokenizer: the autoencoder's config class.
-      autoencoder: (its config, dtype) -> module with `encode` and `decode`, as `KLAutoencoder` has them.
+      autoencoder: (its config, dtype) -> module with `encode`, `decode` and `reconstruct`, as
+        `KLAutoencoder` has them.
       has_null_label: whether a model with labels has a null label.
       biased: whether its attention has biases, see `choose_backend`.
       hides_tokens: whether the network was also trained with hidden tokens. It then takes their positions
@@ -247,6 +248,11 @@ def _functions(
         some = functools.partial(forward, autoencoder, params["tokenizer"], method="decode")
         return map_rows(some, latents, rows=rows)
 
+    def reconstruct(params: Params, latents: Float[Array, "B h w c"]) -> Float[Array, "B H W 3"]:
+        assert autoencoder is not None  # models of pixels are not given this function
+        some = functools.partial(forward, autoencoder, params["tokenizer"], method="reconstruct")
+        return map_rows(some, latents, rows=rows)
+
     def over_rows(
         function: Callable[..., Any], z_t: Array, level: Array, condition: Any, *more: Array
     ) -> Any:
@@ -279,5 +285,10 @@ def _functions(
         return over_rows(some, z_t, level, condition)
 
     return DiffusionFunctions(
-        encode, decode, denoise, activations, denoise_masked if family.hides_tokens else None
+        encode,
+        decode,
+        denoise,
+        activations,
+        denoise_masked if family.hides_tokens else None,
+        reconstruct if autoencoder else None,
     )

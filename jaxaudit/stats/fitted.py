@@ -1,8 +1,12 @@
-"""Scores that are fitted: logistic regression on features of a sample, trained on samples set aside.
+"""Scores that are fitted: a linear function of features of a sample, trained on samples set aside.
 
 With F features x of a sample, standardised on the N samples of the selection third, and y = 1 for members:
 
-    minimise  1/N Σ_i log(1 + exp(−(2 y_i − 1)(w·x_i + b))) + λ/2 ‖w‖²,   score = w·x                     (1)
+    logistic  minimise  1/N Σ_i log(1 + exp(−(2 y_i − 1)(w·x_i + b))) + λ/2 ‖w‖²,   score = w·x           (1)
+    mixture   score = α x_1 / IQR_1 + (1 − α) x_2 / IQR_2,   α ∈ {0, 0.05, …, 1} of the largest AUC       (2)
+
+(2) is that of Zhai et al. 2024 (CLiD): two features, higher = member, as they are; IQR is the distance
+between their quartiles among the nonmembers. A feature without any is left out.
 
 The third is the one on which `membership_inference` with the same seed selects scores and sets thresholds.
 Every other sample is scored by the fit on the whole third. A sample of the third is scored by a fit on the
@@ -13,12 +17,18 @@ Axes: n members, m nonmembers, N samples a fit sees, F features.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Literal
+
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import special
 
 from jaxaudit.stats.inputs import check_features, feature_matrices
 from jaxaudit.stats.membership import selection_split
+from jaxaudit.stats.roc import auc
+
+Fit = Literal["logistic", "mixture"]
 
 _FOLDS = 5
 _RIDGE = 0.1
@@ -27,9 +37,13 @@ _TOLERANCE = 1e-9
 
 
 def fitted_scores(
-    members: Float[np.ndarray, "n F"], nonmembers: Float[np.ndarray, "m F"], *, seed: int = 0
+    members: Float[np.ndarray, "n F"],
+    nonmembers: Float[np.ndarray, "m F"],
+    *,
+    fit: Fit = "logistic",
+    seed: int = 0,
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " m"]]:
-    """Scores of all samples by (1), higher = more likely a member.
+    """Scores of all samples by (1) or (2), higher = more likely a member.
 
     They may be reported on outside the selection third only: that of `membership_inference` with this seed.
     Dataset inference must not use them on samples of the third.
@@ -37,6 +51,7 @@ def fitted_scores(
     Args:
       members: [n,F] features.
       nonmembers: [m,F] features.
+      fit: "logistic", (1), or "mixture", (2), of two features.
       seed: of the split; pass the same to `membership_inference`.
 
     Raises:
@@ -44,9 +59,10 @@ def fitted_scores(
     """
     x, y, names = feature_matrices(members, nonmembers, None)
     check_features(x, y, names, allow_constant=True)
+    weigh = _FITS[fit]
     (members_set, members_rest), (nonmembers_set, nonmembers_rest) = selection_split(len(x), len(y), seed)
     scores = np.empty(len(x)), np.empty(len(y))
-    weights = _fit(x[members_set], y[nonmembers_set])
+    weights = weigh(x[members_set], y[nonmembers_set])
     scores[0][members_rest], scores[1][nonmembers_rest] = (
         x[members_rest] @ weights,
         y[nonmembers_rest] @ weights,
@@ -55,7 +71,7 @@ def fitted_scores(
     for fold in range(folds):
         held, kept = _fold(members_set, fold, folds)
         held_nonmembers, kept_nonmembers = _fold(nonmembers_set, fold, folds)
-        weights = _fit(x[kept], y[kept_nonmembers])
+        weights = weigh(x[kept], y[kept_nonmembers])
         scores[0][held], scores[1][held_nonmembers] = x[held] @ weights, y[held_nonmembers] @ weights
     return scores
 
@@ -66,7 +82,19 @@ def _fold(rows: Int[np.ndarray, " k"], fold: int, folds: int) -> tuple[np.ndarra
     return rows[held], rows[~held]
 
 
-def _fit(members: Float[np.ndarray, "n F"], nonmembers: Float[np.ndarray, "m F"]) -> Float[np.ndarray, " F"]:
+def _mixture(
+    members: Float[np.ndarray, "n 2"], nonmembers: Float[np.ndarray, "m 2"]
+) -> Float[np.ndarray, " 2"]:
+    """The weights of (2)."""
+    low, high = np.quantile(nonmembers, (0.25, 0.75), axis=0)
+    scale = np.divide(1.0, high - low, out=np.zeros(2), where=high > low)
+    candidates = [scale * (share, 1 - share) for share in np.linspace(0, 1, 21)]
+    return max(candidates, key=lambda weights: auc(members @ weights, nonmembers @ weights))
+
+
+def _logistic(
+    members: Float[np.ndarray, "n F"], nonmembers: Float[np.ndarray, "m F"]
+) -> Float[np.ndarray, " F"]:
     """The weights of (1) for features as they are given, by damped Newton steps; 0 for a constant feature."""
     features = np.concatenate([members, nonmembers])
     member = np.arange(len(features)) < len(members)
@@ -92,3 +120,9 @@ def _fit(members: Float[np.ndarray, "n F"], nonmembers: Float[np.ndarray, "m F"]
         if np.abs(step).max() <= _TOLERANCE:
             break
     return weights[:-1] * scale
+
+
+_FITS: dict[Fit, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "logistic": _logistic,
+    "mixture": _mixture,
+}

@@ -38,6 +38,7 @@ class DiffusionFunctions:
         function.
       denoise_masked: (z_t, level, condition, key [B]) -> as `denoise`, with a share of the tokens hidden that
         each image's key draws; None unless the model was also trained so.
+      reconstruct: `decode` as a smooth function, neither clamped nor quantised; None where it is one.
     """
 
     encode: Callable[..., Float[Array, "B h w c"]]
@@ -45,6 +46,7 @@ class DiffusionFunctions:
     denoise: Callable[..., Denoised]
     activations: Callable[..., dict[str, Float[Array, "B _ _"]]]
     denoise_masked: Callable[..., Denoised] | None = None
+    reconstruct: Callable[..., Float[Array, "B H W 3"]] | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)

@@ -97,6 +97,40 @@ def ddim_chain(
     return jnp.concatenate([moved[None], jax.lax.scan(step, moved, rest)[1]])
 
 
+def ddim_predictions(
+    denoise: Denoise,
+    z: Float[Array, "B h w c"],
+    levels: NoiseLevel,
+    condition: Any,
+    *,
+    first: Float[Array, "B h w c"],
+) -> Float[Array, "S B h w c"]:
+    """The ε̂ that a chain of (3) follows, one at each of its levels.
+
+    Args:
+      denoise: the model.
+      z: latents at the first level.
+      levels: [S,B], the levels in the order in which they are passed, two or more.
+      condition: what the model is given.
+      first: ε̂ at the first level.
+    """
+    here, there = (jax.tree.map(lambda x, cut=cut: x[cut], levels) for cut in (slice(-1), slice(1, None)))
+
+    def step(state: tuple[Array, Array], pair: tuple[NoiseLevel, NoiseLevel]) -> Any:
+        moved = ddim(state[0], pair[0], pair[1], state[1])
+        eps = denoise(moved, pair[1].index, condition).eps
+        return (moved, eps), eps
+
+    _, rest = jax.lax.scan(step, (z, first), (here, there))
+    return jnp.concatenate([first[None], rest])
+
+
+def disagreement(eps: Float[Array, "S B h w c"]) -> Float[Array, " B"]:
+    """The mean of ‖ε̂_i − ε̂_j‖² over all pairs, i = j among them: twice the variance."""
+    deviation = eps - jnp.mean(eps, axis=0, keepdims=True)
+    return 2 * jnp.mean(jnp.sum(jnp.square(deviation), axis=(2, 3, 4)), axis=0)
+
+
 def secmi_error(states: Float[Array, "S B h w c"]) -> Float[Array, " B"]:
     """(4) from the `ddim_chain` over t_0, ..., t_n, t_{n+1}, t_n."""
     return norm(states[-3] - states[-1])

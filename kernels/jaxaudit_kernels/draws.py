@@ -19,7 +19,7 @@ import numpy as np
 from einops import rearrange
 from jaxtyping import Array, Float, Int, Key, UInt32
 
-_MASK, _LEVEL, _NOISE = range(3)
+_MASK, _LEVEL, _NOISE, _PROBE = range(4)
 
 
 def id_numbers(ids: Iterable[Any]) -> UInt32[np.ndarray, " B"]:
@@ -56,6 +56,13 @@ def noises(key: Key[Array, " B"], repetitions: int, shape: tuple[int, ...]) -> F
     """Standard Gaussian of `shape` for every image and repetition, float32."""
     noise = _per_image(lambda key: jax.random.normal(key, (repetitions, *shape)), key, _NOISE)
     return rearrange(noise, "b r ... -> r b ...")
+
+
+def probe(
+    key: Key[Array, " B"], number: int | Int[Array, ""], shape: tuple[int, ...]
+) -> Float[Array, " B *shape"]:
+    """Standard Gaussian of `shape` for every image, float32: the direction `number` to differentiate in."""
+    return _per_image(lambda key: jax.random.normal(jax.random.fold_in(key, number), shape), key, _PROBE)
 
 
 def _per_image(draw: Callable[[Array], Array], key: Array, kind: int) -> Array:

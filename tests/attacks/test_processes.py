@@ -97,7 +97,7 @@ def test_a_model_scores_what_it_scores_written_as_a_prediction_of_noise(name):
     """Every score, those by gradients and by L-BFGS among them, to 1e-5 of the larger of the two."""
     process, network, as_noise = CASES[name]
     found, expected = scores(process, network), scores(LINEAR, as_noise)
-    assert len(expected) == 64
+    assert len(expected) == 74
     velocities = {f"velocity_loss_{u}" for u in PERCENTS} if process.predicts_velocity else set()
     assert found.keys() - expected.keys() == velocities
     for score, values in expected.items():
@@ -112,7 +112,7 @@ def test_as_many_looks_as_for_a_model_of_the_noise():
         return make_step(tiny_diffusion.target(process=process, network=network), common).evaluations()
 
     expected = evaluations(LINEAR, counting)
-    assert expected["planned"].passes == 81
+    assert expected["planned"].passes == 98
     for process, network, _ in CASES.values():
         assert evaluations(process, network) == expected
 

@@ -9,6 +9,7 @@ from jaxaudit.attacks.runner import Scorer
 from jaxaudit.errors import InputError
 from jaxaudit.runtime.mesh import make_mesh
 from jaxaudit_kernels.likelihood import token_statistics
+from tests import tiny_diffusion
 from tests.tiny import MAR_OPTIONS, MAR_SCORES, mar_target, rar_target, var_target
 
 NAMES = [
@@ -160,3 +161,14 @@ def test_wrong_input_is_refused(batch):
         jaxaudit.score(var_target(), images, labels, names="diff/los")
     with pytest.raises(InputError, match="3 ids do not fit 11 images"):
         jaxaudit.score(var_target(), images, labels, ids=["a", "b", "c"])
+
+
+def test_passes_are_those_of_each_score_alone():
+    discrete = ["cond/loss", "cond/zlib", "diff/loss", "diff/zlib", "diff/icas", "diff/prada"]
+    counted = {
+        var_target: dict(zip(discrete, (1, 1, 2, 2, 2, 2), strict=True)),
+        mar_target: {"cond/loss": 1, "cond/unified_loss": 1, "cond/zlib": 1, "diff/loss": 2},
+        tiny_diffusion.target: {"denoising_loss": 5, "secmi": 12, "clid_100": 2, "noise_opt_norm": 12},
+    }
+    for make_target, passes in counted.items():
+        assert Scorer(make_target(), list(passes)).passes() == passes

@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import importlib
+import types
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from jaxaudit.runtime.placement import Placement
 from tests.results.round_trip import assert_round_trips
 from tests.tiny import MAR_OPTIONS, MAR_SCORES, llamagen_target, mar_target, rar_target
 
+assess_module = importlib.import_module("jaxaudit.audits.assess")
 DISCRETE = CollectConfig(
     scores=("*/loss", "*/min_k_20", "diff/prada", "cond/unified_loss", "diff/loss_ref"),
     placement=Placement(128),
@@ -89,6 +92,18 @@ def test_fitted_scores_enter_membership_inference_only(evidence):
     names = [name for test in results.dataset_inference.values() for name in test.names]
     assert not any("prada" in name for name in names)
     assert set(results.histograms) == set(results.membership.groups.values())
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_score_is_fitted_as_its_evidence_says():
+    features = [np.random.default_rng(side).standard_normal((60, 2)) for side in (0, 1)]
+    sides = [types.SimpleNamespace(features={"learned": each, "mixed": each}, scores={}) for each in features]
+    fits = {"learned": "logistic", "mixed": "mixture"}
+    found = assess_module._scores(*sides, list(fits), fits, 3)
+    for name, fit in fits.items():
+        for side, expected in zip(found, stats.fitted_scores(*features, fit=fit, seed=3), strict=True):
+            np.testing.assert_array_equal(side[name], expected)
+    assert not np.allclose(found[0]["learned"], found[0]["mixed"])
 
 
 def test_a_seed_follows_from_the_evidence_unless_it_is_given(evidence):

@@ -307,6 +307,12 @@ def feature_sets(names, kind="discrete"):
     return collect._feature_sets(ScorePlan(get_scores(names, kind=kind)), kind)
 
 
+def test_evidence_says_how_a_score_is_fitted_where_that_is_not_the_usual_way():
+    mixture, usual = (collect._said_of(s) for s in get_scores(["clid", "gsa1"], kind="diffusion"))
+    assert mixture["fit"] == "mixture"
+    assert "fit" not in usual  # evidence of before is continued
+
+
 def test_feature_sets_are_the_published_ones():
     sets = feature_sets("all")
     assert list(sets) == ["default", "paper"]

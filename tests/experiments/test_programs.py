@@ -82,7 +82,7 @@ def test_an_audit_leaves_table_evidence_results_figures_and_report(audit):
     assert results.finding.status == "no_evidence"  # the target is untrained
     assert results.finding.sentence in (out / "report.html").read_text()
     assert {path.name for path in (out / "figures").iterdir()} == {
-        f"{name}.{kind}" for name in ("roc", "scores", "p_value") for kind in ("png", "svg")
+        f"{name}.{kind}" for name in ("roc", "scores", "auc", "p_value") for kind in ("png", "svg")
     }
     table = Evidence.open(out / "evidence").read("members")
     assert len(table) == 128

@@ -71,6 +71,16 @@ def test_distributions():
     assert abs(noise.var() - 1) < 5 * np.sqrt(2 / noise.size)
 
 
+def test_probes_are_an_images_own_and_no_noises():
+    keys = draws.image_keys(jax.random.key(3), IDS)
+    first, second = (np.asarray(draws.probe(keys, number, (40, 50))) for number in (0, 1))
+    alone = draws.probe(draws.image_keys(jax.random.key(3), IDS[2:3]), 0, (40, 50))
+    np.testing.assert_array_equal(alone[0], first[2])
+    noises = np.asarray(draws.noises(keys, 1, (40, 50))[0])
+    for other in (second, noises, first[::-1]):
+        assert abs(np.corrcoef(first.ravel(), other.ravel())[0, 1]) < 5 / np.sqrt(first.size)
+
+
 def test_all_tokens_may_be_hidden_but_not_none_or_more():
     keys = jax.random.split(jax.random.key(0), 2)
     np.testing.assert_array_equal(draws.hidden_positions(keys, 4, 4), [[0, 1, 2, 3]] * 2)

@@ -17,7 +17,7 @@ def data(seed=0, n=150, m=120, shift=0.5, num_features=6):
 def test_the_fit_is_the_optimum():
     """The gradient of the equation, written out per sample, is zero."""
     x, y = data()
-    weights = fitted._fit(x, y)
+    weights = fitted._logistic(x, y)
     both = np.concatenate([x, y])
     z = (both - both.mean(0)) / both.std(0)
     sign = np.repeat([1.0, -1.0], [len(x), len(y)])
@@ -37,7 +37,7 @@ def test_the_fit_is_the_optimum():
 def test_separable_features_and_constants_are_no_trouble():
     x, y = data(shift=30.0)
     x[:, 2] = y[:, 2] = 7.0
-    weights = fitted._fit(x, y)
+    weights = fitted._logistic(x, y)
     assert np.isfinite(weights).all()
     assert weights[2] == 0
     assert auc(x @ weights, y @ weights) == 1
@@ -92,7 +92,7 @@ def test_without_signal_intervals_cover_chance_and_error_rates_hold():
         tpr.append(metrics.tpr_at_fpr[0.1].estimate)
         (choose, _), (choose_nonmembers, _) = selection_split(90, 90, seed)
         out_of_fold.append(auc(members[choose], nonmembers[choose_nonmembers]))
-        weights = fitted._fit(x[choose], y[choose_nonmembers])
+        weights = fitted._logistic(x[choose], y[choose_nonmembers])
         own.append(auc(x[choose] @ weights, y[choose_nonmembers] @ weights))
     assert np.mean(covered) > 0.92
     # 6 false positives among 60 are allowed: an uninformative member is above the 7th with probability 7/61
@@ -111,3 +111,53 @@ def test_unusable_features():
     x[4, 1] = np.nan
     with pytest.raises(InputError, match="NaN or infinite for 1 of 150 samples"):
         fitted_scores(x, y)
+
+
+def mixed(seed=0, n=150, m=120, shift=(0.5, 0.5), units=(1.0, 1.0)):
+    rng = np.random.default_rng(seed)
+    return (rng.standard_normal((n, 2)) + shift) * units, rng.standard_normal((m, 2)) * units
+
+
+def test_a_mixture_weighs_two_features_by_their_quartiles():
+    x, y = mixed(units=(7.0, 0.01))
+    weights = fitted._mixture(x, y)
+    low, high = np.quantile(y, [0.25, 0.75], axis=0)
+    share = weights * (high - low)
+    np.testing.assert_allclose(share.sum(), 1)
+    np.testing.assert_allclose(share[0] * 20, np.rint(share[0] * 20), atol=1e-9)
+
+    def told(alpha):
+        return auc(*(side @ (np.array([alpha, 1 - alpha]) / (high - low)) for side in (x, y)))
+
+    assert told(share[0]) == max(told(alpha) for alpha in np.linspace(0, 1, 21))
+
+
+def test_a_mixture_keeps_to_what_tells():
+    x, y = mixed(n=2_000, m=2_000, shift=(1.5, 0.0))
+    assert fitted._mixture(x, y)[0] > 4 * fitted._mixture(x, y)[1]
+    x[:, 1] = y[:, 1] = 3.0
+    assert fitted._mixture(x, y)[1] == 0
+    assert auc(*fitted_scores(x, y, fit="mixture")) > 0.8
+
+
+def test_a_mixture_takes_features_as_they_are():
+    """Higher = member: one that points the other way is not turned round."""
+    members, nonmembers = fitted_scores(*mixed(n=600, m=600, shift=(-1.0, -1.0)), fit="mixture")
+    assert auc(members, nonmembers) < 0.4
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("unchecked")
+def test_a_mixture_of_nothing_tells_nothing():
+    """90 samples a side: outside the selection third intervals cover chance, and errors hold."""
+    covered, tpr = [], []
+    for seed in range(1_000):
+        members, nonmembers = fitted_scores(
+            *mixed(seed, n=90, m=90, shift=(0.0, 0.0)), fit="mixture", seed=seed
+        )
+        result = membership_inference({"f": members}, {"f": nonmembers}, seed=seed, fprs=(0.1,))
+        metrics = result.per_score["f"]
+        covered.append(metrics.auc.low <= 0.5 <= metrics.auc.high)
+        tpr.append(metrics.tpr_at_fpr[0.1].estimate)
+    assert np.mean(covered) > 0.93
+    assert abs(np.mean(tpr) - 7 / 61) < 4 * np.std(tpr) / np.sqrt(len(tpr))

@@ -3,7 +3,7 @@
 from matplotlib.figure import Figure
 
 from jaxaudit.paths import Location, Place, as_place, make_folder
-from jaxaudit.reports.audit import membership_figures, power_figure
+from jaxaudit.reports.audit import auc_figure, membership_figures, power_figure
 from jaxaudit.reports.kit import style
 from jaxaudit.results import AuditResults
 
@@ -22,9 +22,13 @@ def draw_figures(results: AuditResults, directory: Location) -> list[Place]:
 
 
 def make_figures(results: AuditResults) -> dict[str, Figure]:
-    """{name: figure} of what there is to draw: "roc", "scores", "p_value"."""
+    """{name: figure} of what there is to draw: "roc", "scores", "auc", "p_value"."""
     with style.house_style():
-        figures = {"roc": membership_figures.roc(results), "scores": membership_figures.scores(results)}
+        figures = {
+            "roc": membership_figures.roc(results),
+            "scores": membership_figures.scores(results),
+            "auc": auc_figure.auc(results),
+        }
         if results.power_curves:
             figures["p_value"] = power_figure.p_value(results)
     return figures

@@ -81,6 +81,7 @@ def membership(results: AuditResults, figures: Mapping[str, Html]) -> Html:
                 ),
                 class_="small",
             ),
+            figures["auc"],
             every,
         ),
     )

@@ -98,7 +98,7 @@ def scores(results: AuditResults) -> Figure:
         figure,
         f"A random member outscores a random nonmember in {formats.percent(formats.center(auc))} of pairs",
         f"{_sizes(results.members.num_images, results.nonmembers.num_images)}, share of images per bin, "
-        f"outliers in the outer bins{_caveat(results)}",
+        f"outliers in the outer bins{wording.caveat(results)}",
     )
     return figure
 
@@ -115,13 +115,9 @@ def _roc_subtitle(results: AuditResults) -> str:
     m = results.membership
     if m.confidence is None:
         sizes = _sizes(results.members.num_images, results.nonmembers.num_images)
-        return f"{sizes}; bars: ± one standard deviation{_caveat(results)}"
+        return f"{sizes}; bars: ± one standard deviation{wording.caveat(results)}"
     sizes = _sizes(m.num_members, m.num_nonmembers)
-    return f"{sizes}; bars: {formats.level(m.confidence)} intervals{_caveat(results)}"
-
-
-def _caveat(results: AuditResults) -> str:
-    return "; the sets differ: no evidence" if results.finding.status == "not_testable" else ""
+    return f"{sizes}; bars: {formats.level(m.confidence)} intervals{wording.caveat(results)}"
 
 
 def _sizes(members: int, nonmembers: int) -> str:

@@ -21,6 +21,10 @@ _CAPTIONS = {
         "How the best score of each view is distributed. The less the two shapes overlap, the more an image "
         "gives away."
     ),
+    "auc": (
+        "How often a member scores above a nonmember, by each score alone; half of the time is chance. Bars "
+        "are intervals."
+    ),
     "p_value": (
         "Above: how small the p-value becomes with n images; lines are medians, bands hold 90% of the "
         "draws. Middle: how often the test rejects. Draws of many images share most of them, which widens "

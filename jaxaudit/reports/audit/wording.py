@@ -47,6 +47,11 @@ def view_title(results: AuditResults, view: str) -> str:
     return part if view in ("", part) else f"{part} ({view})"
 
 
+def caveat(results: AuditResults) -> str:
+    """What is added below the title of every figure of scores where sets cannot be compared, else ""."""
+    return "; the sets differ: no evidence" if results.finding.status == "not_testable" else ""
+
+
 def view_colours(results: AuditResults) -> dict[str, str]:
     """{view: colour}, the main view first."""
     main = results.main_view

@@ -26,7 +26,7 @@ def test_files_of_each_figure_are_written_and_are_the_same_every_time(tmp_path):
     results = make_results()
     paths = draw_figures(results, tmp_path / "one")
     assert [path.name for path in paths] == [
-        f"{name}.{kind}" for name in ("roc", "scores", "p_value") for kind in ("png", "svg")
+        f"{name}.{kind}" for name in ("roc", "scores", "auc", "p_value") for kind in ("png", "svg")
     ]
     with matplotlib.rc_context({"font.size": 20, "text.color": "red"}):  # a user's own settings
         again = draw_figures(results, tmp_path / "two")
@@ -110,7 +110,7 @@ def test_the_published_procedure_is_drawn_with_its_criterion():
 
 def test_without_a_verdict_there_is_no_p_value_figure_and_a_caveat(tmp_path):
     figures = make_figures(make_results(gate_shift=0.5))
-    assert list(figures) == ["roc", "scores"]
+    assert list(figures) == ["roc", "scores", "auc"]
     for figure in figures.values():
         assert any("the sets differ: no evidence" in text for text in texts(figure))
 
@@ -128,3 +128,26 @@ def test_dollar_signs_are_no_formula():
     for part in (results.membership.per_score, results.membership.curves, results.histograms):
         part[odd] = part[name]
     assert "diff/$x^2$" in style.to_svg(make_figures(results)["roc"], "roc")
+
+
+def test_every_score_has_its_auc_best_first():
+    results = make_results(effect=2.5)
+    found = results.membership
+    figure = make_figures(results)["auc"]
+    (axes,) = figure.axes
+    dots = [artist.get_data() for artist in axes.lines if artist.get_marker() == "o"]
+    expected = sorted((metrics.auc.estimate for metrics in found.per_score.values()), reverse=True)
+    np.testing.assert_allclose([x[0] for x, _ in dots], expected[:40])
+    assert [y[0] for _, y in dots] == list(range(len(dots)))
+    names = {text.get_text(): text.get_fontweight() for text in axes.texts}
+    assert names[found.selected] == "bold"
+    assert names.keys() <= set(found.per_score)
+
+
+def test_forty_scores_are_shown_at_most():
+    results = make_results()
+    name, metrics = next(iter(results.membership.per_score.items()))
+    many = {f"{name}_{i}": metrics for i in range(60)} | results.membership.per_score
+    figure = make_figures(replace(results, membership=replace(results.membership, per_score=many)))["auc"]
+    assert len(figure.axes[0].texts) == 40
+    assert any(f"the 40 best of {len(many)} scores" in text for text in texts(figure))
