@@ -3,12 +3,12 @@
   jaxaudit compare --targets=digits_var,digits_rar,digits_mar
 
 Every target is audited with the same pictures, in OUT/TARGET (an audit that is there already is continued),
-beside one --reference, in OUT/reference; then a table, comparison.csv, comparison.tex and a figure show them
-together.
+beside one --reference, in OUT/reference; then a table, comparison.json, .csv and .tex, figures and
+report.html show them together. Of five targets or more it also says what generating an image costs, and how
+leakage goes with size, training and this cost (`jaxaudit train_family` makes such targets).
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from absl import flags
 
@@ -16,12 +16,13 @@ from jaxaudit import cli
 from jaxaudit.audits.assess import assess
 from jaxaudit.audits.carry_out import carry_out
 from jaxaudit.audits.collect import CollectConfig, prepare
+from jaxaudit.audits.comparison import compared, comparison, generation_cost
 from jaxaudit.audits.sides import check_sides, check_sizes
-from jaxaudit.errors import InputError
 from jaxaudit.outputs import check_folder
-from jaxaudit.reports.comparison.rows import compared, print_comparison
+from jaxaudit.reports.comparison.rows import print_comparison
 from jaxaudit.reports.files import write_audit, write_comparison
 from jaxaudit.reports.kit.skipped import print_copies, print_skipped
+from jaxaudit.stats.correlation import FEWEST
 
 from . import shared_flags
 from .progress import reported
@@ -44,9 +45,7 @@ def main(argv: Sequence[str]) -> None:
     del argv
     flag, console, assess_config = flags.FLAGS, cli.terminal(), shared_flags.assess_config()
     directory = check_folder(_OUT.value)
-    names = [Path(name).name for name in _TARGETS.value]
-    if len(set(names)) < len(names) or not names:
-        raise InputError(f"--targets={','.join(_TARGETS.value)} must name each target once.")
+    paths = shared_flags.several_targets(_TARGETS.value)
     config = CollectConfig(
         scores=("all",),
         num_samples=flag.num_samples,
@@ -54,9 +53,7 @@ def main(argv: Sequence[str]) -> None:
         placement=shared_flags.placement(),
     )
     rows = []
-    for path in _TARGETS.value:  # what one of them does not fit should show before a night with another
-        shared_flags.check_target(path)
-    for name, path in zip(names, _TARGETS.value, strict=True):
+    for name, path in paths.items():
         target, sides = shared_flags.load(console, path), shared_flags.open_sources(directory)
         check_sides(target, *sides)
         check_sizes(target, *sides, assess_config, num_samples=flag.num_samples)
@@ -72,12 +69,14 @@ def main(argv: Sequence[str]) -> None:
             )
         with reported(console, f"Computing statistics of {name}"):
             results = assess(evidence, assess_config, reference=beside)
+            cost = generation_cost(target) if len(paths) >= FEWEST else None
         write_audit(results, directory / name)
         print_skipped(results.skipped, console)
         print_copies(results.copies, console)
-        rows.append(compared(results))
-    print_comparison(rows, console)
-    for written in write_comparison(rows, directory):
+        rows.append(compared(results, cost))
+    found = comparison(rows)
+    print_comparison(found, console)
+    for written in write_comparison(found, directory):
         console.print(str(written), soft_wrap=True)
 
 

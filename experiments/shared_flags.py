@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -278,6 +278,20 @@ def check_target(name: str) -> None:
             "one, or go to another folder for the built-in one."
         )
     read_record(name)
+
+
+def several_targets(paths: Sequence[str]) -> dict[str, str]:
+    """{name of a target: what it was called}, in the order given.
+
+    Raises:
+      InputError: if there is none, two have one name, or as `check_target`.
+    """
+    names = {Path(path).name: path for path in paths}
+    if len(names) < len(paths) or not names:
+        raise InputError(f"--targets={','.join(paths)} must name each target once.")
+    for path in paths:  # what one of them does not fit should show before a night with another
+        check_target(path)
+    return names
 
 
 @cli.flag_group("Machine")

@@ -19,16 +19,16 @@ from absl import flags
 from rich.console import Console
 
 from jaxaudit import cli
-from jaxaudit.attacks.condition import condition_of, null_context, resolve_condition
-from jaxaudit.audits.pictures import Pictures, look
+from jaxaudit.attacks.condition import resolve_condition
+from jaxaudit.audits.pictures import Pictures
+from jaxaudit.audits.training_set import read_training_set
 from jaxaudit.checkpoint import check_writable, save_target
-from jaxaudit.data import Source, batches, open_source
+from jaxaudit.data import Source, open_source
 from jaxaudit.data.byte_pairs import write_vocabulary
 from jaxaudit.errors import InputError
 from jaxaudit.outputs import check_new_folder
-from jaxaudit.runtime.progress import Progress
 from jaxaudit.targets import Target
-from jaxaudit.training import TRAINERS, PictureSet
+from jaxaudit.training import TRAINERS
 from jaxaudit.training.defaults import epochs
 from jaxaudit.training.job import Job, further_job, new_job, short_sides
 from jaxaudit_kernels.processes import DECLARATIONS
@@ -91,10 +91,10 @@ def main(argv: Sequence[str]) -> None:
     source, held_out = resolve_condition(source, job.target), _held_out(job.target)
     _announce(console, job, source, sides)
     with reported(console, f"Reading {source.spec}", unit="images") as progress:
-        pictures, training = _read(source, job.target, progress)
+        pictures, training = read_training_set(source, job.target, progress)
         unseen = None
         if held_out is not None:
-            others, unseen = _read(held_out, job.target, progress)
+            others, unseen = read_training_set(held_out, job.target, progress)
             _check_unseen(others, pictures)
     with reported(console, "Preparing", unit="steps") as progress:
         trained = TRAINERS[job.family].train(
@@ -170,18 +170,6 @@ def _announce(console: Console, job: Job, source: Source, sides: Sequence[int]) 
         times = epochs(schedule, len(source))
         lines.append(f"The {stage}: {schedule.steps:,} steps, each picture is seen {times:,.3g} times.")
     console.print("\n".join(lines), soft_wrap=True)
-
-
-def _read(source: Source, target: Target, progress: Progress) -> tuple[Pictures, PictureSet]:
-    """The pictures as they are now, and as the target reads them."""
-    pictures = look(source, target.preprocessing, progress)
-    read = batches(pictures.source, range(len(pictures.source)), target.preprocessing, 256)
-    parts = list(pictures.unchanged(read))
-    null = null_context(target, [pictures.source])
-    if target.context_shape is not None and null is None:
-        raise InputError(f"{source.spec} has no embedding of the empty caption, which training needs.")
-    conditions = np.concatenate([np.asarray(condition_of(target, part)) for part in parts])
-    return pictures, PictureSet(np.concatenate([part.images for part in parts]), conditions, null)
 
 
 def _check_unseen(held_out: Pictures, pictures: Pictures) -> None:

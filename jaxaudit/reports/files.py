@@ -20,12 +20,17 @@ from jaxaudit.reports.audit.page import render_html
 from jaxaudit.reports.benchmark.figure import suite_figure
 from jaxaudit.reports.benchmark.table import suite_markdown
 from jaxaudit.reports.comparison.figure import leakage_figure
-from jaxaudit.reports.comparison.rows import ComparedTarget, comparison_csv, comparison_latex
+from jaxaudit.reports.comparison.page import render_comparison
+from jaxaudit.reports.comparison.rows import comparison_csv, comparison_latex
+from jaxaudit.reports.comparison.scaling import scaling_figure
 from jaxaudit.reports.extraction.figures import make_extraction_figures
 from jaxaudit.reports.extraction.gallery import gallery
 from jaxaudit.reports.extraction.page import render_extraction
 from jaxaudit.reports.kit import style
 from jaxaudit.reports.kit.rows import csv_table
+from jaxaudit.reports.leaderboard.figure import frontier_figure
+from jaxaudit.reports.leaderboard.page import render_leaderboard
+from jaxaudit.reports.leaderboard.rows import leaderboard_csv
 from jaxaudit.reports.localization.figures import draw_localization
 from jaxaudit.reports.localization.page import render_localization
 from jaxaudit.reports.mitigation.figure import trade_off
@@ -38,7 +43,9 @@ from jaxaudit.reports.reliability.table import reliability_markdown
 from jaxaudit.reports.studies.figure import study_csv, study_figure
 from jaxaudit.results import (
     AuditResults,
+    ComparisonResults,
     ExtractionResults,
+    LeaderboardResults,
     LocalizationResults,
     MitigationResults,
     NullStudyResults,
@@ -84,14 +91,22 @@ def write_answer(
     ]
 
 
-def write_comparison(targets: Sequence[ComparedTarget], directory: Directory) -> list[Place]:
-    """Writes comparison.csv (numbers), comparison.tex (booktabs) and the figure; returns the files."""
-    directory = _made(directory)
-    texts = {"comparison.csv": comparison_csv(targets), "comparison.tex": comparison_latex(targets)}
+def write_comparison(results: ComparisonResults, directory: Directory) -> list[Place]:
+    """Writes comparison.json, .csv (numbers) and .tex (booktabs), figures, report.html; returns the files."""
+    directory, targets = _made(directory), results.targets
+    write_results(directory / "comparison.json", results)
+    texts = {
+        "comparison.csv": comparison_csv(targets),
+        "comparison.tex": comparison_latex(targets),
+        "report.html": render_comparison(results),
+    }
     files = [_page(directory / name, text) for name, text in texts.items()]
     with style.house_style():
-        figure = leakage_figure(targets)
-    return [*files, *style.save(figure, directory, "comparison")]
+        figures = {"comparison": leakage_figure(targets)}
+    if results.correlations:
+        figures["scaling"] = scaling_figure(results)
+    drawn = [path for name, figure in figures.items() for path in style.save(figure, directory, name)]
+    return [directory / "comparison.json", *files, *drawn]
 
 
 def write_extraction(
@@ -131,6 +146,16 @@ def write_regeneration(results: RegenerationResults, directory: Directory) -> li
         *figure,
         _page(directory / "report.html", render_regeneration(results)),
     ]
+
+
+def write_leaderboard(results: LeaderboardResults, directory: Directory) -> list[Place]:
+    """Writes results.json, leaderboard.csv (a line per target and score), the figure and report.html."""
+    directory = _made(directory)
+    write_results(directory / "results.json", results)
+    table = _page(directory / "leaderboard.csv", leaderboard_csv(results))
+    figure = style.save(frontier_figure(results), directory, "leaderboard")
+    page = _page(directory / "report.html", render_leaderboard(results))
+    return [directory / "results.json", table, *figure, page]
 
 
 def write_localization(

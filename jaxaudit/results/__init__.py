@@ -5,7 +5,8 @@ audit          results.json of an audit, answer.json of an owner's question; wit
 extraction     results.json of an extraction      localization   results.json of a localisation
 mitigation     results.json of mitigations        studies        files of the studies
 benchmark      files of the benchmark             precision      file of the study of bfloat16
-plan           what is fixed before an audit
+comparison     targets side by side
+plan           what is fixed before an audit           leaderboard    scores side by side
 compiled       what compilers make of scoring steps     capacity    what an audit asks of hardware
 usage          how much of a set was trained on         regeneration   what sampling would bring back
 privacy        what a training run reveals of its privacy
@@ -46,6 +47,14 @@ from jaxaudit.results.codec import (
     to_plain,
     write_results,
 )
+from jaxaudit.results.comparison import (
+    ComparedFacts,
+    ComparedTarget,
+    ComparisonResults,
+    Correlation,
+    GenerationCost,
+    PublishedComparedTarget,
+)
 from jaxaudit.results.compiled import CompiledStep, CompiledSteps, StepMemory, StepSetting
 from jaxaudit.results.estimates import Interval, MeanStd
 from jaxaudit.results.extraction import ExtractionCounts, ExtractionResults
@@ -64,6 +73,13 @@ from jaxaudit.results.inference import (
     RequiredSize,
     SetTest,
     WelchTest,
+)
+from jaxaudit.results.leaderboard import (
+    BoardEntry,
+    FrontierPoint,
+    Leaderboard,
+    LeaderboardResults,
+    TargetBoard,
 )
 from jaxaudit.results.localization import Localization, LocalizationResults
 from jaxaudit.results.membership import (
@@ -108,13 +124,18 @@ __all__ = [
     "Attribution",
     "AuditResults",
     "BenchmarkResults",
+    "BoardEntry",
     "CapacityPlan",
     "ChangeFacts",
     "ChangedTarget",
     "Collected",
     "Comparability",
+    "ComparedFacts",
+    "ComparedTarget",
+    "ComparisonResults",
     "CompiledStep",
     "CompiledSteps",
+    "Correlation",
     "DatasetInference",
     "DiskSpace",
     "Document",
@@ -123,7 +144,9 @@ __all__ = [
     "FalsePositiveRate",
     "Finding",
     "Forecast",
+    "FrontierPoint",
     "Gate",
+    "GenerationCost",
     "Histogram",
     "Identification",
     "ImageSet",
@@ -131,6 +154,8 @@ __all__ = [
     "Interval",
     "JudgedPrecision",
     "KeptMeasurement",
+    "Leaderboard",
+    "LeaderboardResults",
     "Localization",
     "LocalizationResults",
     "Machine",
@@ -151,6 +176,7 @@ __all__ = [
     "PrecisionStudy",
     "PrefixRegeneration",
     "PrivacyBound",
+    "PublishedComparedTarget",
     "PublishedScoreMetrics",
     "Question",
     "Record",
@@ -173,6 +199,7 @@ __all__ = [
     "StudyPoint",
     "StudyResults",
     "SuiteResults",
+    "TargetBoard",
     "TargetFacts",
     "TargetPrecision",
     "TargetReliability",

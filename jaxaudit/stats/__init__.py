@@ -30,6 +30,7 @@ from jaxaudit.stats.intervals import (
     balanced_accuracy_interval,
     clopper_pearson,
 )
+from jaxaudit.stats.leaderboard import leaderboard
 from jaxaudit.stats.matching import Covariates, Pairs, match_pairs
 from jaxaudit.stats.membership import membership_inference
 from jaxaudit.stats.null_control import identification_null_control, null_control
@@ -89,6 +90,7 @@ __all__ = [
     "identification_null_control",
     "identification_power",
     "identify",
+    "leaderboard",
     "match_pairs",
     "membership_inference",
     "moments",

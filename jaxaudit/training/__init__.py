@@ -10,7 +10,8 @@ whose options have defaults, and whose recipe is a `jaxaudit.training.stages.Rec
 of the target. Those without a tokenizer have no `tokenizer_steps`; those of diffusion models also take a
 `process`, and the `context_shape` of captions' embeddings. A fine-tuning recipe is that of a target with this
 config, from whose parameters `train` begins if they are `init`: the generator is trained further, and the
-tokenizer stays as it is.
+tokenizer stays as it is. All have a `watch` besides, which sees the parameters after every step of the
+generator.
 """
 
 from types import ModuleType

@@ -161,6 +161,7 @@ class DenoiserTrainer:
         *,
         directory: str | os.PathLike,
         seed: int = 0,
+        watch: Callable[[int, Params], None] = lambda step, params: None,
         held_out: PictureSet | None = None,
         init: Params | None = None,
         progress: Progress = silent,
@@ -172,6 +173,7 @@ class DenoiserTrainer:
           pictures: in [-1, 1], with what the network is told about them.
           directory: keeps checkpoints and the loss curve.
           seed: of initial weights, order of the images, dropped conditions, times and noises.
+          watch: called after every step of the generator with the steps done and what `train` would return.
           held_out: some that are not trained on, whose loss is told beside.
           init: parameters to begin with, {"generator": ...}.
           progress: hears of steps, with the losses.
@@ -215,6 +217,7 @@ class DenoiserTrainer:
             recipe.generator_schedule,
             directory=directory,
             seed=seed,
+            watch=lambda step, params: watch(step, {"generator": params}),
             held_out=None if held_out is None else examples(held_out),
             progress=progress,
         )

@@ -75,6 +75,7 @@ def fit(
     directory: str | os.PathLike,
     seed: int,
     held_out: Examples | None = None,
+    watch: Callable[[int, Params], None] = lambda step, params: None,
     progress: Callable[[int, Mapping[str, float]], None] = lambda step, metrics: None,
     record_every: int = 20,
 ) -> Params:
@@ -89,6 +90,8 @@ def fit(
       directory: keeps `checkpoints/` and `loss.csv` (step, loss, metrics).
       seed: of the order of the examples and of the keys.
       held_out: a batch that is not trained on; its loss, always with the same key, is the metric "held_out".
+      watch: called after every step with the steps done and the parameters, before they go into a checkpoint:
+        a run that was killed repeats the steps since its last one, and calls it with the same again.
       progress: called with the steps done and the latest metrics, once a row, and where rows take long, every
         few seconds.
       record_every: steps between rows of `loss.csv`.
@@ -142,6 +145,7 @@ def fit(
                     rows.append({"step": step + 1, **values})
                 progress(step + 1, values)
                 told = time.monotonic()
+            watch(step + 1, state["params"])
             if (step + 1) % schedule.checkpoint_every == 0 or last:
                 _write_rows(directory / "loss.csv", rows)
                 manager.save(step + 1, args=ocp.args.StandardSave(state))

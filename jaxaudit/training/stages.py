@@ -149,12 +149,13 @@ def fit_stage(
     *,
     directory: str | os.PathLike,
     seed: int,
+    watch: Callable[[int, Params], None] = lambda step, params: None,
     held_out: Examples | None,
     progress: Progress,
 ) -> Params:
     """The parameters after `fit` on rows of `data` (leaves [N, ...]); its state is in `directory`/`stage`.
 
-    The loss of all rows of `held_out` (leaves [M, ...]) is told beside that of a step.
+    The loss of all rows of `held_out` (leaves [M, ...]) is told beside that of a step. `watch` is `fit`'s.
     """
 
     def tell(step: int, metrics: Mapping[str, float]) -> None:
@@ -171,6 +172,7 @@ def fit_stage(
         schedule,
         directory=Path(directory) / stage,
         seed=seed,
+        watch=watch,
         held_out=held_out,
         progress=tell,
     )

@@ -59,6 +59,7 @@ class TokenTrainer(Generic[_Recipe]):
         *,
         directory: str | os.PathLike,
         seed: int = 0,
+        watch: Callable[[int, Params], None] = lambda step, params: None,
         held_out: PictureSet | None = None,
         init: Params | None = None,
         progress: Progress = silent,
@@ -70,8 +71,10 @@ class TokenTrainer(Generic[_Recipe]):
           pictures: in the range of `recipe.preprocessing`, with their classes.
           directory: keeps checkpoints and loss curves of both stages.
           seed: of initial weights, order of the images, dropped labels, and whatever else a loss draws.
+          watch: called after every step of the generator with the steps done and what `train` would return.
           held_out: some that are not trained on, whose loss is told beside.
-          init: parameters to begin with, {"generator": ..., "tokenizer": ...}; this tokenizer stays as it is.
+          init: parameters to begin with, {"generator": ..., "tokenizer": ...}; this tokenizer stays as it is,
+            and without a generator a new one is trained on its tokens.
           progress: hears of steps, with the losses.
 
         Returns:
@@ -106,15 +109,18 @@ class TokenTrainer(Generic[_Recipe]):
             return {**stages.encode(tokenizer_params, some.images), "labels": some.conditions}
 
         data = examples(pictures)
-        first = {name: values[:1] for name, values in data.items()}
+        if init is None or "generator" not in init:
+            first = {name: values[:1] for name, values in data.items()}
+            beginning = initial(stages.generator, keys[1], *stages.generator_inputs(first))
+        else:
+            beginning = init["generator"]
         generator_params = fit_some(
             "generator",
             stages.generator_loss,
-            initial(stages.generator, keys[1], *stages.generator_inputs(first))
-            if init is None
-            else init["generator"],
+            beginning,
             data,
             recipe.generator_schedule,
+            watch=lambda step, params: watch(step, {"generator": params, "tokenizer": tokenizer_params}),
             held_out=None if held_out is None else examples(held_out),
         )
         return {"generator": generator_params, "tokenizer": tokenizer_params}

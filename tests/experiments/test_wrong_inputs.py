@@ -138,11 +138,13 @@ RIGHT = {
         "target": "{here}/target", "published": "digits:members", "unpublished": "digits:nonmembers",
     },
     "compare": {"targets": "{here}/target"},
+    "leaderboard": {"targets": "{here}/target", "scores": "diff/loss"},
     "extract": {"target": "{here}/target"},
     "regenerate": {"target": "{here}/target"},
     "localize": {"target": "{here}/target"},
     "mitigate": {"target": "{here}/target", "criteria": "", "noise": "1"},
     "train_target": {"out": "trained"},
+    "train_family": {"out": "family"},
     "benchmark": {"target": "{here}/target", "gemm": "128"},
     "plan": {"target": "digits_rar", "device": "v5e", "num_images": "10"},
     "compile": {"targets": "digits_rar", "devices": "v5e", "out": "compiled.json"},
@@ -180,7 +182,9 @@ OTHER_PLACES = [
     ("train_target", {"out": "{here}/named"}, "is not empty and not a target"),
     ("train_target", {"out": "o" * 240}, "File name too long"),  # fits, but not while it is written
 ]
-SCORED = ("audit", "identify_data", "compare", "extract", "regenerate", "localize", "mitigate")
+SCORED = (
+    "audit", "identify_data", "compare", "leaderboard", "extract", "regenerate", "localize", "mitigate",
+)  # fmt: skip
 NUMBERS = [
     *((program, {"seed": 2**63}, "--seed=9223372036854775808 is too large") for program in SCORED),
     *((program, {"batch_size": 10**30}, "--batch_size") for program in SCORED),
@@ -192,6 +196,12 @@ NUMBERS = [
     *((program, {"power": "nan"}, "--power=nan is no finite number") for program in ("audit", "verdict")),
     ("verdict", {"power": 1}, "--power=1.0 is not between 0 and 1"),
     ("train_target", {"seed": 2**64}, "--seed"),
+    ("train_family", {"widths": "64,32"}, "--widths=64,32 must list numbers from 1 on, each larger"),
+    ("train_family", {"widths": "40"}, "width=40 is not a multiple of 32"),
+    ("train_family", {"steps": "0,5"}, "--steps=0,5 must list numbers from 1 on"),
+    ("train_family", {"steps": "5,many"}, "--steps=5,many is not a list of numbers: 'many'"),
+    ("train_family", {"steps": ""}, "--steps= must list numbers"),
+    ("train_family", {"family": "sd"}, "is a model of captions, not of classes"),
     ("benchmark", {"gemm": 10**30}, "--gemm"),
     ("benchmark", {"batch_size": 0}, "--batch_size"),
     ("plan", {"num_images": 0}, "--num_images"),
@@ -264,6 +274,10 @@ NAMES = [
     ("compare", {"targets": "{here}/target,{here}/target"}, "must name each target once"),
     ("compare", {"targets": "{here}/target,digits_vra"}, "Unknown target 'digits_vra'"),
     ("compare", {"targets": ""}, "must name each target once"),
+    ("leaderboard", {"targets": "digits_dit,{here}/digits_dit"}, "must name each target once"),
+    ("leaderboard", {"targets": "{here}/target,digits_vra"}, "Unknown target 'digits_vra'"),
+    ("leaderboard", {"scores": "diff/los"}, "Unknown score of a discrete target 'diff/los'"),
+    ("leaderboard", {"targets": "{here}/target,digits_dit"}, "of a diffusion target 'diff/loss'"),
     ("cdi_studies", {"study": ""}, "--study= names no study"),
     ("cdi_studies", {"study": "p_value,p_valeu"}, "Unknown study 'p_valeu'; did you mean p_value"),
     ("cdi_studies", {"evidence": ""}, "--study=p_value needs --evidence=DIR"),
@@ -291,6 +305,7 @@ def both_sides(spec):
         ("audit", {"members": spec}),
         ("identify_data", {"published": spec}),
         ("compare", {"nonmembers": spec}),
+        ("leaderboard", {"members": spec}),
         ("extract", {"candidates": spec}),
         ("localize", {"members": spec}),
         ("mitigate", {"members": spec}),
@@ -365,6 +380,11 @@ TOO_FEW = [
     ("audit", {"num_samples": 4, "protocol": "paper"}, "at least 5 are needed"),
     ("audit", {"target": "digits_dit", "num_samples": 31, "alpha": 1e-4}, "at least 32 are needed"),
     ("compare", {"num_samples": 29}, "29 members"),
+    (
+        "leaderboard",
+        {"nonmembers": "digits:nonmembers[:29]"},
+        "29 nonmembers (digits:nonmembers[:29]) are too few",
+    ),
     ("mitigate", {"num_samples": 29}, "29 members"),
     ("identify_data", {"published": "digits:members[:9]"}, "9 members (digits:members[:9]) are too few"),
     ("identify_data", {"unpublished": "digits:nonmembers[:9]"}, "too few"),
@@ -395,6 +415,7 @@ LABELLED = [
     for program, side in (
         ("audit", "nonmembers"),
         ("compare", "nonmembers"),
+        ("leaderboard", "members"),
         ("identify_data", "unpublished"),
         ("extract", "validation"),
         ("localize", "nonmembers"),

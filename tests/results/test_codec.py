@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxaudit import results as records
+from jaxaudit.audits.comparison import compared, comparison
 from jaxaudit.errors import InputError
 from jaxaudit.protocols import PUBLISHED
 from jaxaudit.results import (
@@ -56,6 +57,7 @@ from jaxaudit.results import (
 from jaxaudit.stats import regeneration
 from tests.reports.benchmark.test_benchmark_report import suite
 from tests.reports.extraction.test_extraction_report import report
+from tests.reports.leaderboard.test_leaderboard_report import make_results as make_leaderboard
 from tests.reports.localization.test_localization_report import make_results as make_localization
 from tests.reports.mitigation.test_mitigation_report import make_results as make_mitigation
 from tests.reports.mitigation.test_mitigation_report import record
@@ -180,6 +182,9 @@ def documents():
                 ),
             ),
         ),
+        "leaderboard": make_leaderboard(),
+        "comparison": comparison([compared(audit)]),
+        "published_comparison": comparison([compared(make_audit(PUBLISHED))]),
         "localization": make_localization(stages=2, blocks=2),
         "mitigation": make_mitigation(measured, record("noise", 1.0, 30, frechet=None, tpr=None)),
         "kept": KeptMeasurement(measured=measured.measured),
@@ -244,6 +249,9 @@ NAMES = (
     "extraction",
     "unchecked",
     "regeneration",
+    "leaderboard",
+    "comparison",
+    "published_comparison",
     "localization",
     "mitigation",
     "kept",

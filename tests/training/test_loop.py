@@ -16,7 +16,7 @@ class Killed(Exception):
     pass
 
 
-def train(directory, kill_at=None, held_out=None, told=None):
+def train(directory, kill_at=None, held_out=None, told=None, watch=lambda step, params: None):
     def loss(params, batch, key):
         del key
         loss = jnp.mean((params["w"][None] - batch["x"]) ** 2)
@@ -33,7 +33,7 @@ def train(directory, kill_at=None, held_out=None, told=None):
 
     return fit(
         loss, {"w": jnp.zeros(3)}, make_batch, len(TARGETS), SCHEDULE,
-        directory=directory, seed=3, held_out=held_out, progress=progress, record_every=10,
+        directory=directory, seed=3, watch=watch, held_out=held_out, progress=progress, record_every=10,
     )  # fmt: skip
 
 
@@ -53,6 +53,19 @@ def test_a_killed_run_ends_where_an_uninterrupted_one_does(tmp_path):
     rows = list(csv.DictReader(files[0].splitlines()))
     assert [int(row["step"]) for row in rows] == [10, 20, 30, 40, 50, 60]
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+
+
+def test_whoever_watches_sees_every_step_and_after_a_kill_the_same_again(tmp_path):
+    whole, seen = {}, []
+    last = train(tmp_path / "whole", watch=lambda step, params: whole.update({step: params}))
+    assert list(whole) == list(range(1, 61))
+    np.testing.assert_array_equal(whole[60]["w"], last["w"])
+    with pytest.raises(Killed):
+        train(tmp_path / "killed", kill_at=50, watch=lambda step, params: seen.append((step, params)))
+    train(tmp_path / "killed", watch=lambda step, params: seen.append((step, params)))
+    assert [step for step, _ in seen] == [*range(1, 50), *range(41, 61)]  # killed at 50, kept at 40
+    for step, params in seen:
+        np.testing.assert_array_equal(params["w"], whole[step]["w"])
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path):

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from jaxaudit.reports.comparison.rows import ComparedTarget
+from jaxaudit.reports.comparison.rows import Compared
 from jaxaudit.reports.kit import formats, style
 from jaxaudit.results import Interval
 
 
-def leakage_figure(targets: Sequence[ComparedTarget]) -> Figure:
+def leakage_figure(targets: Sequence[Compared]) -> Figure:
     """TPR at 1% FPR of baseline and best score against the number of parameters, with 95% intervals."""
     figure = style.new_figure(7.0, 4.6)
     style.title(

@@ -4,9 +4,11 @@ import io
 import pytest
 from rich.console import Console
 
-from jaxaudit.reports.comparison.rows import compared, comparison_csv, comparison_latex, print_comparison
+from jaxaudit.audits.comparison import compared, comparison
+from jaxaudit.reports.comparison.page import render_comparison
+from jaxaudit.reports.comparison.rows import comparison_csv, comparison_latex, correlation, print_comparison
 from jaxaudit.reports.files import write_comparison
-from jaxaudit.results import replace
+from jaxaudit.results import ComparisonResults, GenerationCost, decode, encode, replace
 from tests.reports.synthetic import make_results
 
 
@@ -50,18 +52,55 @@ def test_latex_is_a_table_of_escaped_text(rows):
 
 def test_the_table_shows_every_target(rows):
     console = Console(width=100, record=True, file=io.StringIO())
-    print_comparison(rows, console)
+    print_comparison(comparison(rows), console)
     text = console.export_text()
     assert "strong_model" in text
     assert rows[0].best in text
 
 
 def test_all_files_are_written(rows, tmp_path):
-    written = write_comparison(rows, tmp_path / "new")
+    written = write_comparison(comparison(rows), tmp_path / "new")
     assert [path.name for path in written] == [
+        "comparison.json",
         "comparison.csv",
         "comparison.tex",
+        "report.html",
         "comparison.png",
         "comparison.svg",
     ]
     assert all(path.stat().st_size for path in written)
+
+
+def family(rows):
+    """Six of the first row, by growing size, training and cost."""
+    return comparison(
+        [
+            replace(
+                rows[0],
+                target=f"w{size}_s{steps}",
+                num_params=1000 * size,
+                training_steps=steps,
+                generation=GenerationCost(0.1 * size, 0.01 * size, "cpu"),
+                auc=replace(rows[0].auc, estimate=0.5 + 0.1 * size + 0.001 * steps),
+            )
+            for size in (1, 2)
+            for steps in (10, 20, 40)
+        ]
+    )
+
+
+def test_what_leakage_goes_with_is_told_and_drawn(rows, tmp_path):
+    results = family(rows)
+    assert decode(encode(results), ComparisonResults, "it") == results
+    console = Console(width=160, record=True, file=io.StringIO())
+    print_comparison(results, console)
+    said, page = console.export_text(), render_comparison(results)
+    assert "w2_s40" in said  # a line of many
+    for one in results.correlations:
+        assert correlation(one.spearman) in said
+        assert correlation(one.spearman) in page
+    assert "checkpoints of one run" in said
+    written = write_comparison(results, tmp_path)
+    assert {path.name for path in written} >= {"scaling.png", "scaling.svg"}
+    line = next(csv.DictReader(io.StringIO(comparison_csv(results.targets))))
+    assert (line["training_steps"], line["generation_gflop"]) == ("10", "0.1")

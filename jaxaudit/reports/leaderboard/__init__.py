@@ -1,0 +1,1 @@
+"""What every score finds and what it costs: table, figure and page."""
