@@ -16,6 +16,7 @@ _NAMES = (
     "compare",
     "leaderboard",
     "identify_data",
+    "match_sets",
     "extract",
     "regenerate",
     "localize",

@@ -48,8 +48,8 @@ def define_data() -> None:
     flags.DEFINE_string(
         "members",
         "digits:members",
-        "Pictures the target was trained on: folder:PATH, npz:FILE, tfds:NAME/SPLIT or digits:HALF, with "
-        "?OPTION=VALUE and a slice like [:1000] if need be.",
+        "Pictures the target was trained on: folder:PATH, npz:FILE, tfds:NAME/SPLIT, digits:HALF or "
+        "matched:DIR#p, with ?OPTION=VALUE and a slice like [:1000] if need be.",
     )
     flags.DEFINE_string("nonmembers", "digits:nonmembers", "Pictures it was not trained on, likewise.")
     flags.DEFINE_integer("num_samples", 0, "Pictures drawn from each side; 0 means all.", lower_bound=0)

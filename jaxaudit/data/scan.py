@@ -35,6 +35,7 @@ class Scan:
         which all three agree ask a model the same.
       prints: by which near-duplicates among the usable pictures are found.
       groups: the group that each of these was declared to be of, None for none.
+      short_side: that of the smallest of these, pixels; 0 if there is none.
     """
 
     usable: Bool[np.ndarray, " N"]
@@ -46,6 +47,7 @@ class Scan:
     conditions: str
     prints: Fingerprints
     groups: tuple[str | None, ...]
+    short_side: int
 
     def keep(self, source: Source) -> Source:
         """The usable pictures of the source that was scanned."""
@@ -82,6 +84,7 @@ def scan(
     pixels, labels, conditions = (hashlib.sha256() for _ in range(3))
     hashes, thumbnails = np.zeros(total, np.uint64), np.zeros((total, 256), np.uint8)
     groups: list[str | None] = []
+    short_sides: list[int] = []
     with ThreadPoolExecutor(num_threads) as pool:
         for rows, part, reasons in _parts(source, preprocessing, known, num_threads):
             of_part = slice(rows.start, rows.stop)
@@ -92,6 +95,7 @@ def scan(
             places = np.flatnonzero(usable[of_part])
             part, rows = part.take(places), (rows.start + places).tolist()
             tells = pool.map(functools.partial(_tell, source), rows, part.label.tolist(), texts(part.caption))
+            short_sides += np.minimum(part.height, part.width).tolist()
             groups += texts(part.group) if source.groups is None else [source.groups[row] for row in rows]
             for row, digest, (label, condition) in zip(rows, part.digest.tolist(), tells, strict=True):
                 name = source.ids[row]
@@ -114,6 +118,7 @@ def scan(
         conditions=conditions.hexdigest(),
         prints=Fingerprints(hashes, thumbnails).take(np.flatnonzero(usable)),
         groups=tuple(groups),
+        short_side=min(short_sides, default=0),
     )
 
 

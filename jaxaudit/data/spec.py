@@ -4,6 +4,7 @@
     folder:/data/val?classes=names.txt[:1000]         picture files
     npz:/data/pictures.npz                            arrays
     tfds:imagenet2012/train?data_dir=/data[0:9000:3]  a prepared TensorFlow dataset
+    matched:sets#p                                    pictures that `jaxaudit match_sets` chose, P or U
 
 Every source takes
 
@@ -23,6 +24,7 @@ from collections.abc import Callable, Mapping
 from jaxaudit.data.digits import open_digits
 from jaxaudit.data.embeddings import open_embeddings
 from jaxaudit.data.folder import open_folder
+from jaxaudit.data.matched import open_matched
 from jaxaudit.data.npz import open_npz
 from jaxaudit.data.source import Source
 from jaxaudit.data.tfds import open_tfds
@@ -34,6 +36,7 @@ _OPENERS: dict[str, tuple[_Opener, tuple[str, ...]]] = {
     "folder": (open_folder, ("classes", "label", "captions", "group")),
     "npz": (open_npz, ("label", "group")),
     "tfds": (open_tfds, ("data_dir", "caption", "group")),
+    "matched": (lambda location, options: open_matched(location, open_source), ()),
 }
 SCHEMES = tuple(_OPENERS)
 """The kinds of sources."""

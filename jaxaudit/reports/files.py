@@ -26,6 +26,8 @@ from jaxaudit.reports.comparison.scaling import scaling_figure
 from jaxaudit.reports.extraction.figures import make_extraction_figures
 from jaxaudit.reports.extraction.gallery import gallery
 from jaxaudit.reports.extraction.page import render_extraction
+from jaxaudit.reports.fair_sets.figures import balance_figure, odds_figure
+from jaxaudit.reports.fair_sets.page import render_fair_sets
 from jaxaudit.reports.kit import style
 from jaxaudit.reports.kit.rows import csv_table
 from jaxaudit.reports.leaderboard.figure import frontier_figure
@@ -46,6 +48,7 @@ from jaxaudit.results import (
     ComparisonResults,
     ExtractionResults,
     LeaderboardResults,
+    FairSets,
     LocalizationResults,
     MitigationResults,
     NullStudyResults,
@@ -156,6 +159,20 @@ def write_leaderboard(results: LeaderboardResults, directory: Directory) -> list
     figure = style.save(frontier_figure(results), directory, "leaderboard")
     page = _page(directory / "report.html", render_leaderboard(results))
     return [directory / "results.json", table, *figure, page]
+def write_fair_sets(results: FairSets, directory: Directory) -> list[Place]:
+    """Writes results.json, the figures and report.html; returns them."""
+    directory = _made(directory)
+    write_results(directory / "results.json", results)
+    figures = [
+        path
+        for name, figure in (("odds", odds_figure(results)), ("balance", balance_figure(results)))
+        for path in style.save(figure, directory, name)
+    ]
+    return [
+        directory / "results.json",
+        *figures,
+        _page(directory / "report.html", render_fair_sets(results)),
+    ]
 
 
 def write_localization(

@@ -10,6 +10,7 @@ plan           what is fixed before an audit           leaderboard    scores sid
 compiled       what compilers make of scoring steps     capacity    what an audit asks of hardware
 usage          how much of a set was trained on         regeneration   what sampling would bring back
 privacy        what a training run reveals of its privacy
+fair_sets      two pools of pictures made comparable
 codec          JSON there and back, with a format that is checked
 
 `read_results(path, AuditResults)` gives the record, or one sentence on why the file is none.
@@ -58,6 +59,7 @@ from jaxaudit.results.comparison import (
 from jaxaudit.results.compiled import CompiledStep, CompiledSteps, StepMemory, StepSetting
 from jaxaudit.results.estimates import Interval, MeanStd
 from jaxaudit.results.extraction import ExtractionCounts, ExtractionResults
+from jaxaudit.results.fair_sets import FairSets, FeatureBalance, Likeness, PoolUse, SetLikeness
 from jaxaudit.results.individuals import Individuals, Question, Sensitivity, SequentialEvidence
 from jaxaudit.results.inference import (
     Attribution,
@@ -141,7 +143,9 @@ __all__ = [
     "Document",
     "ExtractionCounts",
     "ExtractionResults",
+    "FairSets",
     "FalsePositiveRate",
+    "FeatureBalance",
     "Finding",
     "Forecast",
     "FrontierPoint",
@@ -156,6 +160,7 @@ __all__ = [
     "KeptMeasurement",
     "Leaderboard",
     "LeaderboardResults",
+    "Likeness",
     "Localization",
     "LocalizationResults",
     "Machine",
@@ -170,6 +175,7 @@ __all__ = [
     "OwnersAnswer",
     "Plan",
     "Planned",
+    "PoolUse",
     "PowerCurve",
     "PowerPoint",
     "PrecisionChange",
@@ -189,6 +195,7 @@ __all__ = [
     "ScoreMetrics",
     "Sensitivity",
     "SequentialEvidence",
+    "SetLikeness",
     "SetRoc",
     "SetTest",
     "StageSpeed",

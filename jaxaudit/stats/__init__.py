@@ -14,6 +14,7 @@ from jaxaudit.stats.clusters import first_of_clusters, smallest_cluster
 from jaxaudit.stats.combination import COMBINATIONS, combine_p_values
 from jaxaudit.stats.dataset_inference import dataset_inference
 from jaxaudit.stats.effect_size import hedges_g
+from jaxaudit.stats.fair_sets import PARTS, Matching, Rule, pair_pools
 from jaxaudit.stats.fitted import fitted_scores
 from jaxaudit.stats.frechet import (
     FrechetDistance,
@@ -31,12 +32,20 @@ from jaxaudit.stats.intervals import (
     clopper_pearson,
 )
 from jaxaudit.stats.leaderboard import leaderboard
+from jaxaudit.stats.likeness import (
+    MARGIN,
+    balance_of,
+    compare_pictures,
+    likeness,
+    pairs_needed,
+)
 from jaxaudit.stats.matching import Covariates, Pairs, match_pairs
 from jaxaudit.stats.membership import membership_inference
 from jaxaudit.stats.null_control import identification_null_control, null_control
 from jaxaudit.stats.one_run import one_run_epsilon
 from jaxaudit.stats.paired import ScorePair, paired_differences
 from jaxaudit.stats.power import PUBLISHED_GRID, power_curve
+from jaxaudit.stats.propensity import positions
 from jaxaudit.stats.published import PublishedMetrics, published_metrics
 from jaxaudit.stats.regeneration import regeneration
 from jaxaudit.stats.roc import auc, best_threshold, roc_curve, tpr_at_fpr
@@ -52,20 +61,25 @@ __all__ = [
     "COMBINATIONS",
     "FEWEST",
     "GATE_LEVEL",
+    "MARGIN",
     "MOST",
+    "PARTS",
     "PERMUTATIONS",
     "PUBLISHED_GRID",
     "Comparison",
     "Covariates",
     "FrechetDistance",
+    "Matching",
     "Moments",
     "Pairs",
     "PublishedMetrics",
+    "Rule",
     "ScorePair",
     "ShapleyValues",
     "ask_again",
     "auc",
     "auc_interval",
+    "balance_of",
     "balanced_accuracy_interval",
     "best_threshold",
     "blind_gate",
@@ -75,6 +89,7 @@ __all__ = [
     "clopper_pearson",
     "combine_history",
     "combine_p_values",
+    "compare_pictures",
     "compare_sets",
     "conformal_p_values",
     "dataset_inference",
@@ -91,13 +106,17 @@ __all__ = [
     "identification_power",
     "identify",
     "leaderboard",
+    "likeness",
     "match_pairs",
     "membership_inference",
     "moments",
     "null_control",
     "one_run_epsilon",
+    "pair_pools",
     "paired_differences",
+    "pairs_needed",
     "permutation_p_value",
+    "positions",
     "power_curve",
     "published_metrics",
     "regeneration",

@@ -71,7 +71,7 @@ def test_skip_unreadable_is_kept(npz):
     [
         ("/data/val", r"'/data/val' has no scheme; write one of digits:.*, for example folder:/data/val"),
         ("folders:/data", r"Unknown source 'folders'; did you mean folder"),
-        ("s3:bucket", r"Unknown source 's3'; known: digits, folder, npz, tfds"),
+        ("s3:bucket", r"Unknown source 's3'; known: digits, folder, matched, npz, tfds"),
         ("folder:", r"names nothing after 'folder'"),
         ("digits:members[:3]?shuffle=1[:2]", "has two slices"),
         ("digits:members[::0]", "a slice of step 0"),

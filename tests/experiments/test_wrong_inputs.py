@@ -29,6 +29,7 @@ LATE = (
     "jaxaudit.training.loop.fit",
     "jaxaudit.training.stages.fit",
     "jaxaudit.stats.membership_inference",
+    "jaxaudit.audits.fair_sets.features.batches",
     "checkpoints_convert.pipeline.convert",
     "checkpoints_convert.extractors.convert",
 )
@@ -141,6 +142,7 @@ RIGHT = {
     "leaderboard": {"targets": "{here}/target", "scores": "diff/loss"},
     "extract": {"target": "{here}/target"},
     "regenerate": {"target": "{here}/target"},
+    "match_sets": {"pool_p": "digits:members", "pool_u": "digits:nonmembers", "out": "sets"},
     "localize": {"target": "{here}/target"},
     "mitigate": {"target": "{here}/target", "criteria": "", "noise": "1"},
     "train_target": {"out": "trained"},
@@ -228,6 +230,11 @@ NUMBERS = [
     ("regenerate", {"sampler_top_p": 0}, "--sampler_top_p"),
     ("regenerate", {"most_tries": 0}, "--most_tries"),
     ("regenerate", {"prefixes": "1,x"}, "is not a list of numbers: 'x'"),
+    ("match_sets", {"margin": "nan"}, "--margin=nan is no finite number"),
+    ("match_sets", {"margin": 0.5}, "margin=0.5 is not between 0 and 0.5"),
+    ("match_sets", {"image_size": -1}, "--image_size"),
+    ("match_sets", {"image_size": 64}, "too few for a target of 64x64"),
+    ("match_sets", {"seed": 2**63}, "--seed=9223372036854775808 is too large"),
     ("localize", {"top": "nan"}, "--top=nan is no finite number"),
     ("localize", {"top": 1}, "--top=1.0 is not between 0 and 1"),
     ("localize", {"subsets": "0.5,nan"}, "A subset of nan of the pictures"),
@@ -310,6 +317,7 @@ def both_sides(spec):
         ("localize", {"members": spec}),
         ("mitigate", {"members": spec}),
         ("train_target", {"data": spec}),
+        *([("match_sets", {"pool_u": spec})] if "[5:5]" in spec else []),
     ]
 
 
@@ -359,6 +367,8 @@ SOURCES = (
             ("npz:{here}/small.npz", "8x6 pixels, the target takes exactly 8x8"),
             ("npz:{here}/no_labels.npz", "there is no array 'labels'"),
             ("npz:{here}/label_12.npz", "the target's classes are 0..9"),
+            ("matched:{here}/empty", "names no side"),
+            ("matched:{here}/empty#p", "cannot be read"),
             ("npz:{here}/half_labels.npz", "expected 30 integers"),
             ("tfds:nothing", "nothing"),
             ("tfds:nothing/train?data_dir={here}/empty", "nothing"),
@@ -388,6 +398,9 @@ TOO_FEW = [
     ("mitigate", {"num_samples": 29}, "29 members"),
     ("identify_data", {"published": "digits:members[:9]"}, "9 members (digits:members[:9]) are too few"),
     ("identify_data", {"unpublished": "digits:nonmembers[:9]"}, "too few"),
+    ("match_sets", {"pool_p": "digits:members[:89]"}, "(digits:members[:89]) are too few to be matched"),
+    ("match_sets", {"pool_u": "digits:members"}, "The pools overlap entirely: all 898 pictures of P"),
+    ("match_sets", {"pool_u": "npz:{here}/label_12.npz"}, "are too few to be matched"),
     ("localize", {"members": "digits:members[:1]"}, "take a larger subset"),
     ("localize", {"nonmembers": "digits:nonmembers[:1]"}, "is a single picture"),
 ]

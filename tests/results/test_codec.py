@@ -58,6 +58,7 @@ from jaxaudit.stats import regeneration
 from tests.reports.benchmark.test_benchmark_report import suite
 from tests.reports.extraction.test_extraction_report import report
 from tests.reports.leaderboard.test_leaderboard_report import make_results as make_leaderboard
+from tests.reports.fair_sets.test_fair_sets_report import make_results as make_fair_sets
 from tests.reports.localization.test_localization_report import make_results as make_localization
 from tests.reports.mitigation.test_mitigation_report import make_results as make_mitigation
 from tests.reports.mitigation.test_mitigation_report import record
@@ -185,6 +186,7 @@ def documents():
         "leaderboard": make_leaderboard(),
         "comparison": comparison([compared(audit)]),
         "published_comparison": comparison([compared(make_audit(PUBLISHED))]),
+        "fair_sets": make_fair_sets(),
         "localization": make_localization(stages=2, blocks=2),
         "mitigation": make_mitigation(measured, record("noise", 1.0, 30, frechet=None, tpr=None)),
         "kept": KeptMeasurement(measured=measured.measured),
@@ -252,6 +254,7 @@ NAMES = (
     "leaderboard",
     "comparison",
     "published_comparison",
+    "fair_sets",
     "localization",
     "mitigation",
     "kept",

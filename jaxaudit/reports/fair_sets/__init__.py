@@ -1,0 +1,1 @@
+"""Two pools made comparable: table, figures and page."""
