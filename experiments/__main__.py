@@ -19,6 +19,7 @@ _NAMES = (
     "match_sets",
     "extract",
     "regenerate",
+    "schedules",
     "localize",
     "mitigate",
     "cdi_studies",

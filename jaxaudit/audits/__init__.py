@@ -5,6 +5,7 @@ identify      an owner's question                         studies  how well the 
 asking        what its answers mean, and asking again     plan     what is fixed before scoring
 carry_out     evidence as planned, beside a reference     reference   what that does to the tables
 extraction    training pictures, regenerated
+schedules     sixteen walks through a diffusion model
 localization  the units that answer to one picture
 mitigation    what a changed target still gives away
 request       what measurements depend on                 tested   what of it results say

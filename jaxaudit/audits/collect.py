@@ -169,7 +169,7 @@ def prepare(
     """
     resolved = _resolved(target, members, nonmembers)
     scorer, null = _scorer(target, resolved, config)
-    drawn = {split: _draw(each, config.num_samples, config.seed) for split, each in resolved.items()}
+    drawn = {split: draw(each, config.num_samples, config.seed) for split, each in resolved.items()}
     pictures = {split: look(each, target.preprocessing, progress) for split, each in drawn.items()}
     check_disjoint(pictures["members"].digests, pictures["nonmembers"].digests)
     progress(0, 0, "Looking for near-duplicates")
@@ -220,7 +220,8 @@ def _scorer(
     ), null
 
 
-def _draw(source: Source, num_samples: int, seed: int) -> Source:
+def draw(source: Source, num_samples: int, seed: int) -> Source:
+    """So many of its pictures, without replacement, in their order; all of them for 0."""
     if not num_samples or num_samples >= len(source):
         return source
     rows = np.random.default_rng(seed).choice(len(source), num_samples, replace=False)

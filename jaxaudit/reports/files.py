@@ -42,6 +42,8 @@ from jaxaudit.reports.precision.table import precision_markdown
 from jaxaudit.reports.regeneration.figure import expected_back
 from jaxaudit.reports.regeneration.page import render_regeneration
 from jaxaudit.reports.reliability.table import reliability_markdown
+from jaxaudit.reports.schedules.figure import leakage_by_schedule
+from jaxaudit.reports.schedules.page import render_schedules
 from jaxaudit.reports.studies.figure import study_csv, study_figure
 from jaxaudit.results import (
     AuditResults,
@@ -56,6 +58,7 @@ from jaxaudit.results import (
     PrecisionStudy,
     RegenerationResults,
     ReliabilityResults,
+    ScheduleResults,
     StudyResults,
     SuiteResults,
     write_results,
@@ -211,6 +214,17 @@ def write_study(results: StudyResults | NullStudyResults, directory: Directory) 
     write_results(directory / f"{name}.json", results)
     table = _page(directory / f"{name}.csv", study_csv(results))
     return [directory / f"{name}.json", table, *style.save(study_figure(results), directory, name)]
+
+
+def write_schedules(results: ScheduleResults, directory: Directory) -> list[Place]:
+    """Writes results.json, the figure and report.html; returns the files."""
+    directory = _made(directory)
+    write_results(directory / "results.json", results)
+    return [
+        directory / "results.json",
+        *style.save(leakage_by_schedule(results), directory, "schedules"),
+        _page(directory / "report.html", render_schedules(results)),
+    ]
 
 
 def write_reliability(results: ReliabilityResults, directory: Directory) -> list[Place]:

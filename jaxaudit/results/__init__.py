@@ -11,6 +11,7 @@ compiled       what compilers make of scoring steps     capacity    what an audi
 usage          how much of a set was trained on         regeneration   what sampling would bring back
 privacy        what a training run reveals of its privacy
 fair_sets      two pools of pictures made comparable
+schedules      what walks through a diffusion model give away
 codec          JSON there and back, with a format that is checked
 
 `read_results(path, AuditResults)` gives the record, or one sentence on why the file is none.
@@ -109,6 +110,15 @@ from jaxaudit.results.precision import (
 from jaxaudit.results.privacy import PrivacyBound
 from jaxaudit.results.regeneration import PrefixRegeneration, Regeneration, RegenerationResults
 from jaxaudit.results.reliability import AlternativePower, ReliabilityResults, TargetReliability, VerdictRates
+from jaxaudit.results.schedules import (
+    ClassifierLeakage,
+    Leakage,
+    LowRankLeakage,
+    ScheduleResults,
+    Told,
+    WalkedSchedule,
+    WalkLeakage,
+)
 from jaxaudit.results.studies import (
     FalsePositiveRate,
     NullStudyResults,
@@ -130,6 +140,7 @@ __all__ = [
     "CapacityPlan",
     "ChangeFacts",
     "ChangedTarget",
+    "ClassifierLeakage",
     "Collected",
     "Comparability",
     "ComparedFacts",
@@ -161,8 +172,10 @@ __all__ = [
     "Leaderboard",
     "LeaderboardResults",
     "Likeness",
+    "Leakage",
     "Localization",
     "LocalizationResults",
+    "LowRankLeakage",
     "Machine",
     "MeanStd",
     "Measured",
@@ -191,6 +204,7 @@ __all__ = [
     "ReliabilityResults",
     "RequiredSize",
     "RocCurve",
+    "ScheduleResults",
     "ScoreFacts",
     "ScoreMetrics",
     "Sensitivity",
@@ -211,10 +225,13 @@ __all__ = [
     "TargetPrecision",
     "TargetReliability",
     "TaskCost",
+    "Told",
     "UsageFraction",
     "UsageStatus",
     "Verdict",
     "VerdictRates",
+    "WalkLeakage",
+    "WalkedSchedule",
     "WelchTest",
     "YardstickSpeed",
     "decode",

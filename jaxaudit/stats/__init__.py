@@ -39,6 +39,7 @@ from jaxaudit.stats.likeness import (
     likeness,
     pairs_needed,
 )
+from jaxaudit.stats.likelihood_ratio import likelihood_ratio
 from jaxaudit.stats.matching import Covariates, Pairs, match_pairs
 from jaxaudit.stats.membership import membership_inference
 from jaxaudit.stats.null_control import identification_null_control, null_control
@@ -49,6 +50,7 @@ from jaxaudit.stats.propensity import positions
 from jaxaudit.stats.published import PublishedMetrics, published_metrics
 from jaxaudit.stats.regeneration import regeneration
 from jaxaudit.stats.roc import auc, best_threshold, roc_curve, tpr_at_fpr
+from jaxaudit.stats.schedules import Halves, best_walk, halves, leakage, told_apart, walk_leakage
 from jaxaudit.stats.sensitivity import sensitivity, sign_test_bound, signed_rank_bound
 from jaxaudit.stats.set_test import FEWEST, MOST, PERMUTATIONS, Comparison, compare_sets, set_test
 from jaxaudit.stats.tpr_interval import tpr_at_fpr_interval
@@ -70,6 +72,7 @@ __all__ = [
     "Covariates",
     "FrechetDistance",
     "Matching",
+    "Halves",
     "Moments",
     "Pairs",
     "PublishedMetrics",
@@ -82,6 +85,7 @@ __all__ = [
     "balance_of",
     "balanced_accuracy_interval",
     "best_threshold",
+    "best_walk",
     "blind_gate",
     "bootstrap_frechet",
     "calibrate",
@@ -101,12 +105,15 @@ __all__ = [
     "forecast_samples",
     "frechet_distance",
     "gaussian_distance",
+    "halves",
     "hedges_g",
     "identification_null_control",
     "identification_power",
     "identify",
     "leaderboard",
     "likeness",
+    "leakage",
+    "likelihood_ratio",
     "match_pairs",
     "membership_inference",
     "moments",
@@ -127,10 +134,12 @@ __all__ = [
     "sign_test_bound",
     "signed_rank_bound",
     "smallest_cluster",
+    "told_apart",
     "tpr_at_fpr",
     "tpr_at_fpr_interval",
     "usage_bound",
     "usage_fraction",
     "verdict",
+    "walk_leakage",
     "welch",
 ]

@@ -26,6 +26,7 @@ LATE = (
     "jaxaudit.attacks.completion.ExtractionAttack.rank",
     "jaxaudit.attacks.completion.ExtractionAttack.encode",
     "jaxaudit.attacks.localization.ActivationMeter.submit",
+    "jaxaudit.attacks.schedule_attack.ScheduleAttack.submit",
     "jaxaudit.training.loop.fit",
     "jaxaudit.training.stages.fit",
     "jaxaudit.stats.membership_inference",
@@ -143,6 +144,7 @@ RIGHT = {
     "extract": {"target": "{here}/target"},
     "regenerate": {"target": "{here}/target"},
     "match_sets": {"pool_p": "digits:members", "pool_u": "digits:nonmembers", "out": "sets"},
+    "schedules": {"target": "digits_dit"},
     "localize": {"target": "{here}/target"},
     "mitigate": {"target": "{here}/target", "criteria": "", "noise": "1"},
     "train_target": {"out": "trained"},
@@ -187,6 +189,7 @@ OTHER_PLACES = [
 SCORED = (
     "audit", "identify_data", "compare", "leaderboard", "extract", "regenerate", "localize", "mitigate",
 )  # fmt: skip
+SCORED = ("audit", "identify_data", "compare", "extract", "regenerate", "schedules", "localize", "mitigate")
 NUMBERS = [
     *((program, {"seed": 2**63}, "--seed=9223372036854775808 is too large") for program in SCORED),
     *((program, {"batch_size": 10**30}, "--batch_size") for program in SCORED),
@@ -235,6 +238,11 @@ NUMBERS = [
     ("match_sets", {"image_size": -1}, "--image_size"),
     ("match_sets", {"image_size": 64}, "too few for a target of 64x64"),
     ("match_sets", {"seed": 2**63}, "--seed=9223372036854775808 is too large"),
+    ("schedules", {"noises": 0}, "--noises"),
+    ("schedules", {"schedules": "1,17"}, "Unknown schedule '17'"),
+    ("schedules", {"schedules": ""}, "No schedule is named; there are 1, 2, 3"),
+    ("schedules", {"schedules": "4,8"}, "No schedule is left: digits_dit is told one of 10 classes"),
+    ("schedules", {"target": "{here}/target"}, "is a discrete target and has no noise to walk through"),
     ("localize", {"top": "nan"}, "--top=nan is no finite number"),
     ("localize", {"top": 1}, "--top=1.0 is not between 0 and 1"),
     ("localize", {"subsets": "0.5,nan"}, "A subset of nan of the pictures"),
@@ -314,6 +322,7 @@ def both_sides(spec):
         ("compare", {"nonmembers": spec}),
         ("leaderboard", {"members": spec}),
         ("extract", {"candidates": spec}),
+        ("schedules", {"members": spec}),
         ("localize", {"members": spec}),
         ("mitigate", {"members": spec}),
         ("train_target", {"data": spec}),
@@ -401,6 +410,7 @@ TOO_FEW = [
     ("match_sets", {"pool_p": "digits:members[:89]"}, "(digits:members[:89]) are too few to be matched"),
     ("match_sets", {"pool_u": "digits:members"}, "The pools overlap entirely: all 898 pictures of P"),
     ("match_sets", {"pool_u": "npz:{here}/label_12.npz"}, "are too few to be matched"),
+    ("schedules", {"members": "digits:members[:7]"}, "7 members (digits:members[:7]) are too few"),
     ("localize", {"members": "digits:members[:1]"}, "take a larger subset"),
     ("localize", {"nonmembers": "digits:nonmembers[:1]"}, "is a single picture"),
 ]
@@ -431,6 +441,7 @@ LABELLED = [
         ("leaderboard", "members"),
         ("identify_data", "unpublished"),
         ("extract", "validation"),
+        ("schedules", "nonmembers"),
         ("localize", "nonmembers"),
         ("mitigate", "members"),
     )

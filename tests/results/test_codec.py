@@ -64,6 +64,7 @@ from tests.reports.mitigation.test_mitigation_report import make_results as make
 from tests.reports.mitigation.test_mitigation_report import record
 from tests.reports.synthetic import make_results as make_audit
 from tests.results.round_trip import assert_round_trips
+from tests.schedule_results import make_schedules
 
 SHARE = Interval(0.5, 0.25, 0.75)
 STEP = StepSetting("var_d16", "v5e", 4, 8, "bfloat16", ("all",), "gray-box", split=2)
@@ -187,6 +188,7 @@ def documents():
         "comparison": comparison([compared(audit)]),
         "published_comparison": comparison([compared(make_audit(PUBLISHED))]),
         "fair_sets": make_fair_sets(),
+        "schedules": make_schedules(),
         "localization": make_localization(stages=2, blocks=2),
         "mitigation": make_mitigation(measured, record("noise", 1.0, 30, frechet=None, tpr=None)),
         "kept": KeptMeasurement(measured=measured.measured),
@@ -255,6 +257,7 @@ NAMES = (
     "comparison",
     "published_comparison",
     "fair_sets",
+    "schedules",
     "localization",
     "mitigation",
     "kept",

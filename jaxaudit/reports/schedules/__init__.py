@@ -1,0 +1,1 @@
+"""What walks through a diffusion model give away: table, figure and page."""
