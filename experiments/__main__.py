@@ -17,6 +17,8 @@ _NAMES = (
     "leaderboard",
     "identify_data",
     "match_sets",
+    "provenance",
+    "provenance_study",
     "extract",
     "regenerate",
     "schedules",

@@ -22,6 +22,7 @@ from .progress import reported
 if TYPE_CHECKING:
     from jaxaudit.audits.assess import AssessConfig
     from jaxaudit.audits.carry_out import Reference
+    from jaxaudit.audits.provenance import ProvenanceConfig
     from jaxaudit.results import Plan
     from jaxaudit.runtime.ahead_of_time import Compiled
     from jaxaudit.runtime.placement import Placement
@@ -356,6 +357,35 @@ def define_access() -> None:
 def access() -> Literal["gray-box", "white-box"]:
     """What the flag of `define_access` allows, as the library calls it."""
     return "gray-box" if FLAGS.access == "gray" else "white-box"
+
+
+@cli.flag_group("Statistics")
+def define_provenance() -> None:
+    """How pictures are found generated, or members."""
+    flags.DEFINE_integer(
+        "search_steps", 16, "Steps of the search for a picture's tokens.", lower_bound=1, upper_bound=1000
+    )
+    flags.DEFINE_float("q", 0.05, "False-discovery rate of either list.", lower_bound=1e-6, upper_bound=0.5)
+    flags.DEFINE_float(
+        "confidence",
+        0.99,
+        "Of the bound on the share that was generated.",
+        lower_bound=0.5,
+        upper_bound=1 - 1e-6,
+    )
+
+
+def provenance_config() -> ProvenanceConfig:
+    """What the flags of `define_provenance`, `define_seed` and `define_devices` ask for."""
+    from jaxaudit.audits.provenance import ProvenanceConfig
+
+    return ProvenanceConfig(
+        search_steps=FLAGS.search_steps,
+        q=FLAGS.q,
+        confidence=FLAGS.confidence,
+        seed=FLAGS.seed,
+        placement=placement(),
+    )
 
 
 @cli.flag_group("Randomness")

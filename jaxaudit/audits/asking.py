@@ -4,6 +4,7 @@
                     1/alpha or more
     contradicted    P and U differ, but not in the direction of training
     not_testable    they differ without the model
+    generated       P is mostly what the model generated, so that it scores like what it was trained on
     too_few         signs of training, alpha < p <= 0.05, between sets that compare as they are
     not_identified  nothing of these, which shows no absence
 
@@ -75,11 +76,21 @@ def last_question(previous: OwnersAnswer | None) -> str | None:
     return None if previous is None else previous.asked.questions[-1].fingerprint
 
 
-def ask(audit: AuditResults, prepared: Preparation, previous: OwnersAnswer | None) -> SequentialEvidence:
-    """This question after those of an earlier answer, with the p-value that it may enter with."""
+def ask(
+    audit: AuditResults,
+    prepared: Preparation,
+    previous: OwnersAnswer | None,
+    *,
+    made_by_model: bool = False,
+) -> SequentialEvidence:
+    """This question after those of an earlier answer, with the p-value that it may enter with.
+
+    That is 1 for a P that the model made itself.
+    """
     chain, history = _begin(audit) if previous is None else (previous.asked.plan, previous.asked.questions)
     pictures = {digest for each in prepared.pictures.values() for digest in each.digests.values()}
-    asked = stats.ask_again(history, sorted(pictures), entering_p_value(_test(audit)), plan=chain)
+    p_value = 1.0 if made_by_model else entering_p_value(_test(audit))
+    asked = stats.ask_again(history, sorted(pictures), p_value, plan=chain)
     return stats.combine_history(asked, alpha=audit.alpha, plan=chain)
 
 
@@ -90,7 +101,7 @@ def entering_p_value(test: SetTest) -> float:
 
 
 def status_of(audit: AuditResults, asked: SequentialEvidence) -> Answer:
-    """What the owner is told: the module's table."""
+    """What the owner is told of what was scored: the module's table but for "generated"."""
     first, test, found = len(asked.questions) == 1, _test(audit), audit.finding.status
     if found == "trained_on" if first else asked.rejected:
         return "identified"

@@ -7,6 +7,9 @@ audit checks (`carry_out`, `assess`) nothing is said where
   - there are fewer pictures than any test could reject with;
   - a picture was asked about before: who asks again brings new ones.
 
+No model is accused of training on what it made: where P would be identified, and the model has a decoder that
+leaves a trace, P is first looked through for it (`jaxaudit.audits.provenance`).
+
 What the answers mean, and how a question adds to earlier ones, says `jaxaudit.audits.asking`.
 """
 
@@ -20,13 +23,15 @@ from jaxaudit.audits.assess import AssessConfig, assess
 from jaxaudit.audits.carry_out import Reference, carry_out, plan_audit
 from jaxaudit.audits.collect import CollectConfig, Preparation, prepare
 from jaxaudit.audits.independent import read_independent
+from jaxaudit.audits.provenance import ProvenanceConfig, share_generated
 from jaxaudit.data import Clusters, Source
 from jaxaudit.errors import InputError
-from jaxaudit.evidence import Evidence
-from jaxaudit.paths import Location
+from jaxaudit.evidence import SPLITS, Evidence
+from jaxaudit.paths import Location, as_place
 from jaxaudit.results import (
     AuditResults,
     Forecast,
+    GeneratedShare,
     OwnersAnswer,
     Plan,
 )
@@ -83,8 +88,12 @@ def identify_data(
     )
     progress(0, 0, "Computing statistics")
     audit = assess(evidence, assess_config, reference=beside, plan=plan)
-    asked = ask(audit, prepared, previous)
+    asked, generated = ask(audit, prepared, previous), None
     status = status_of(audit, asked)
+    if status == "identified" and target.autoencoder is not None:
+        generated = _generated(prepared, as_place(directory) / "provenance", assess_config, progress)
+        if generated.mostly:
+            asked, status = ask(audit, prepared, previous, made_by_model=True), "generated"
     return OwnersAnswer(
         status=status,
         required=_required(audit, evidence, assess_config)
@@ -92,6 +101,7 @@ def identify_data(
         else None,
         asked=asked,
         audit=audit,
+        generated=generated,
     )
 
 
@@ -175,6 +185,21 @@ def _look(
     if previous is not None:
         check_new(prepared, previous)
     return prepared
+
+
+def _generated(
+    prepared: Preparation, directory: Location, config: AssessConfig, progress: Progress
+) -> GeneratedShare:
+    """How much of P the model made, at the level of the verdict."""
+    published, unpublished = (prepared.pictures[split].source for split in SPLITS)
+    collected = prepared.config
+    asked = ProvenanceConfig(
+        confidence=1 - config.alpha,
+        seed=collected.seed,
+        placement=collected.placement,
+        shard_size=collected.shard_size,
+    )
+    return share_generated(prepared.target, published, unpublished, directory, asked, progress=progress)
 
 
 def _required(audit: AuditResults, evidence: Evidence, config: AssessConfig) -> Forecast:

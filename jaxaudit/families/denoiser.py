@@ -85,6 +85,7 @@ class DenoiserFamily:
       tokenizer: the autoencoder's config class.
       autoencoder: (its config, dtype) -> module with `encode`, `decode` and `reconstruct`, as
         `KLAutoencoder` has them.
+      quantise: its method from latents to the codes that it decodes; None without codes.
       has_null_label: whether a model with labels has a null label.
       biased: whether its attention has biases, see `choose_backend`.
       hides_tokens: whether the network was also trained with hidden tokens. It then takes their positions
@@ -99,6 +100,7 @@ class DenoiserFamily:
     first: str = "mlp/fc1"
     tokenizer: type = KLAutoencoderConfig
     autoencoder: Callable[..., nn.Module] = KLAutoencoder
+    quantise: str | None = None
     has_null_label: Callable[[Any], bool] = always
     biased: bool = False
     hides_tokens: bool = False
@@ -152,6 +154,16 @@ class DenoiserFamily:
             context_shape=generator.context_shape,
             process=process,
             hidden_layers=wiring.mlp_layers(generator.blocks, first=self.first),
+            autoencoder=wiring.autoencoder(
+                self.autoencoder(tokenizer, jnp.dtype(dtype)),
+                encode="encode",
+                decode="reconstruct",
+                quantise=self.quantise,
+                low=-1.0,
+                rows=rows_at_once(platform),
+            )
+            if tokenizer
+            else None,
             partition=self.partition,
             provenance=provenance,
         )

@@ -31,6 +31,7 @@ _FAMILY = DenoiserFamily(
     process=PROCESS,
     tokenizer=vq_autoencoder.VQAutoencoderConfig,
     autoencoder=vq_autoencoder.VQAutoencoder,
+    quantise="quantized",
     has_null_label=lambda config: config.null_label,
 )
 

@@ -31,13 +31,14 @@ _FAMILY = RasterFamily(
     guidance_schedule="constant",
     hidden_layers=_hidden_layers,
     partition=PARTITION,
+    features="directions",
 )
 
 build_target = _FAMILY.build_target
 abstract_params = _FAMILY.abstract_params
 
 VARIANTS: dict[str, Variant] = {
-    name: _FAMILY.released(facts, llamagen_vq.RELEASED, resize="adm", low=-1.0)
+    name: _FAMILY.released(facts, llamagen_vq.RELEASED, resize="adm")
     for name, facts in llamagen.VARIANTS.items()
 }
 """The released targets by name."""

@@ -82,6 +82,14 @@ def build_target(
         num_timesteps=mar_head.TRAINING.num_levels,
         tokens_per_step=tuple(int(n) for n in -np.diff(counts)),
         hidden_layers=_hidden_layers(generator),
+        autoencoder=wiring.autoencoder(
+            kl_autoencoder.KLAutoencoder(tokenizer, jnp.dtype(dtype)),
+            encode="encode",
+            decode="reconstruct",
+            quantise=None,
+            low=-1.0,
+            rows=None,
+        ),
         partition=PARTITION,
         provenance=provenance,
     )

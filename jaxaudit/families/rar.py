@@ -29,13 +29,14 @@ _FAMILY = RasterFamily(
     guidance_schedule="cosine",
     hidden_layers=_hidden_layers,
     partition=PARTITION,
+    low=0.0,
 )
 
 build_target = _FAMILY.build_target
 abstract_params = _FAMILY.abstract_params
 
 VARIANTS: dict[str, Variant] = {
-    name: _FAMILY.released(facts, maskgit_vq.RELEASED, resize="bicubic", low=0.0)
+    name: _FAMILY.released(facts, maskgit_vq.RELEASED, resize="bicubic")
     for name, facts in rar.VARIANTS.items()
 }
 """The released targets by name."""

@@ -79,6 +79,8 @@ class RasterFamily:
       guidance_schedule: how guidance grows over the tokens when it is sampled.
       hidden_layers: transformer's config -> the target's hidden layers.
       partition: how the parameters are split.
+      low: the least value of a picture's range, which ends at 1.
+      features: the tokenizer's method from images to what it quantises.
     """
 
     name: str
@@ -89,6 +91,8 @@ class RasterFamily:
     guidance_schedule: GuidanceSchedule
     hidden_layers: Callable[[Any], HiddenLayers]
     partition: Rules
+    low: float = -1.0
+    features: str = "features"
 
     def build_target(
         self,
@@ -132,6 +136,14 @@ class RasterFamily:
             guidance_schedule=self.guidance_schedule,
             tokens_per_step=(1,) * generator.num_tokens,
             hidden_layers=self.hidden_layers(generator),
+            autoencoder=wiring.autoencoder(
+                self.tokenizer(tokenizer, jnp.dtype(dtype)),
+                encode=self.features,
+                decode="decode_features",
+                quantise="quantized",
+                low=self.low,
+                rows=rows_at_once(platform),
+            ),
             partition=self.partition,
             provenance=provenance,
         )
@@ -147,17 +159,15 @@ class RasterFamily:
             "tokenizer": wiring.tokenizer_shapes(self.tokenizer(tokenizer), tokenizer.image_size),
         }
 
-    def released(
-        self, generator: ModelVariant, tokenizer: ModelVariant, *, resize: Resize, low: float
-    ) -> Variant:
+    def released(self, generator: ModelVariant, tokenizer: ModelVariant, *, resize: Resize) -> Variant:
         """A released model with the tokenizer it was trained on, at the size of its pictures.
 
-        Pictures are resized by `resize` to that size and mapped to [low, 1].
+        Pictures are resized by `resize` to that size and mapped to the range [low, 1].
         """
         side = math.isqrt(generator.config.num_tokens)
         config = dataclasses.replace(tokenizer.config, side=side)
         size = config.image_size
-        pictures = Preprocessing(image_size=size, resize=resize, short_side=size, low=low, high=1.0)
+        pictures = Preprocessing(image_size=size, resize=resize, short_side=size, low=self.low, high=1.0)
         return wiring.released(generator, dataclasses.replace(tokenizer, config=config), pictures)
 
     def _configs(self, config: Mapping[str, Any]) -> tuple[Any, Any]:

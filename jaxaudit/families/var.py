@@ -81,6 +81,14 @@ def build_target(
         guidance_schedule="linear",
         tokens_per_step=generator.steps,
         hidden_layers=_hidden_layers(generator),
+        autoencoder=wiring.autoencoder(
+            multiscale_vq.MultiScaleVQ(tokenizer, jnp.dtype(dtype)),
+            encode="features",
+            decode="decode_features",
+            quantise="quantized",
+            low=-1.0,
+            rows=rows_at_once(platform),
+        ),
         partition=PARTITION,
         provenance=provenance,
     )

@@ -1,13 +1,13 @@
 """What every family does to wire a generator and a tokenizer into a target.
 
-Axes: B batch, N tokens that a layer sees.
+Axes: B batch, N tokens that a layer sees, h and w feature pixels, C channels of a feature.
 """
 
 from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import flax.linen as nn
@@ -19,8 +19,10 @@ from jaxaudit.configs import from_dict, to_dict
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
 from jaxaudit.families.contract import Variant
+from jaxaudit.models.forward import forward
 from jaxaudit.models.variant import ModelVariant
-from jaxaudit.targets import HiddenLayers, Params
+from jaxaudit.runtime.rows import map_rows
+from jaxaudit.targets import Autoencoder, HiddenLayers, Params
 
 Generator = TypeVar("Generator")
 Tokenizer = TypeVar("Tokenizer")
@@ -73,6 +75,40 @@ def _parameter_shapes(module: nn.Module, *inputs: jax.ShapeDtypeStruct | None) -
 def tokenizer_shapes(module: nn.Module, image_size: int) -> Params:
     """Shapes and dtypes of a tokenizer's parameters; its pictures are [1,image_size,image_size,3] float32."""
     return parameter_shapes(module, jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.float32))
+
+
+def autoencoder(
+    tokenizer: nn.Module, *, encode: str, decode: str, quantise: str | None, low: float, rows: int | None
+) -> Autoencoder:
+    """What attacks may ask of a tokenizer, whose parameters are `params["tokenizer"]`.
+
+    Args:
+      tokenizer: the module.
+      encode, decode, quantise: its methods: images -> features, features -> images, features -> quantised
+        ones (None: it has none).
+      low: the least value of a picture's range, which ends at 1.
+      rows: how many rows at a time, see `map_rows`.
+    """
+    return _autoencoder(tokenizer, encode, decode, quantise, low, rows)
+
+
+@functools.cache  # equal tokenizers share their functions, hence their compiled programs
+def _autoencoder(
+    tokenizer: nn.Module, encode: str, decode: str, quantise: str | None, low: float, rows: int | None
+) -> Autoencoder:
+    def call(method: str) -> Callable[[Params, Array], Array]:
+        def function(params: Params, x: Float[Array, "B _ _ _"]) -> Float[Array, "B _ _ _"]:
+            some = functools.partial(forward, tokenizer, params["tokenizer"], method=method)
+            return map_rows(some, x, rows=rows)
+
+        return function
+
+    picture = call(decode)
+
+    def clamped(params: Params, features: Float[Array, "B h w C"]) -> Float[Array, "B H W 3"]:
+        return jnp.clip(picture(params, features), low, 1.0)
+
+    return Autoencoder(call(encode), clamped, call(quantise) if quantise else None)
 
 
 def mlp_layers(blocks: Sequence[str], *, first: str = "mlp/fc1") -> HiddenLayers:

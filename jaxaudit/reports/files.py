@@ -39,6 +39,9 @@ from jaxaudit.reports.mitigation.figure import trade_off
 from jaxaudit.reports.mitigation.page import render_mitigation
 from jaxaudit.reports.mitigation.rows import mitigation_csv
 from jaxaudit.reports.precision.table import precision_markdown
+from jaxaudit.reports.provenance.confusion import confusion, study_markdown
+from jaxaudit.reports.provenance.figure import origins
+from jaxaudit.reports.provenance.page import render_provenance
 from jaxaudit.reports.regeneration.figure import expected_back
 from jaxaudit.reports.regeneration.page import render_regeneration
 from jaxaudit.reports.reliability.table import reliability_markdown
@@ -56,11 +59,14 @@ from jaxaudit.results import (
     NullStudyResults,
     OwnersAnswer,
     PrecisionStudy,
+    ProvenanceResults,
+    ProvenanceStudy,
     RegenerationResults,
     ReliabilityResults,
     ScheduleResults,
     StudyResults,
     SuiteResults,
+    replace,
     write_results,
 )
 
@@ -89,7 +95,10 @@ def write_answer(
     """
     directory = _made(directory)
     write_results(directory / "answer.json", answer)
-    members = _members(answer.audit, directory)
+    audit = answer.audit
+    if answer.status == "generated":  # nobody is to be named as trained on
+        audit = replace(audit, individuals=None)
+    members = _members(audit, directory)
     return [
         directory / "answer.json",
         *members,
@@ -176,6 +185,22 @@ def write_fair_sets(results: FairSets, directory: Directory) -> list[Place]:
         *figures,
         _page(directory / "report.html", render_fair_sets(results)),
     ]
+def write_provenance(results: ProvenanceResults, directory: Directory) -> list[Place]:
+    """Writes results.json, the figure and report.html; returns them."""
+    directory = _made(directory)
+    write_results(directory / "results.json", results)
+    figure = style.save(origins(results), directory, "origins")
+    page = _page(directory / "report.html", render_provenance(results))
+    return [directory / "results.json", *figure, page]
+
+
+def write_provenance_study(results: ProvenanceStudy, directory: Directory) -> list[Place]:
+    """Writes provenance.json, provenance.md and the figure; returns them."""
+    directory = _made(directory)
+    write_results(directory / "provenance.json", results)
+    table = _page(directory / "provenance.md", study_markdown(results))
+    figure = style.save(confusion(results), directory, "confusion") if results.targets else []
+    return [directory / "provenance.json", table, *figure]
 
 
 def write_localization(

@@ -12,6 +12,7 @@ usage          how much of a set was trained on         regeneration   what samp
 privacy        what a training run reveals of its privacy
 fair_sets      two pools of pictures made comparable
 schedules      what walks through a diffusion model give away
+provenance     which pictures a model made, which it was trained on
 codec          JSON there and back, with a format that is checked
 
 `read_results(path, AuditResults)` gives the record, or one sentence on why the file is none.
@@ -108,6 +109,17 @@ from jaxaudit.results.precision import (
     TargetPrecision,
 )
 from jaxaudit.results.privacy import PrivacyBound
+from jaxaudit.results.provenance import (
+    GeneratedShare,
+    KnownSet,
+    NullProvenance,
+    Origin,
+    Provenance,
+    ProvenanceResults,
+    ProvenanceStudy,
+    SetOrigin,
+    StudiedProvenance,
+)
 from jaxaudit.results.regeneration import PrefixRegeneration, Regeneration, RegenerationResults
 from jaxaudit.results.reliability import AlternativePower, ReliabilityResults, TargetReliability, VerdictRates
 from jaxaudit.results.schedules import (
@@ -162,6 +174,7 @@ __all__ = [
     "FrontierPoint",
     "Gate",
     "GenerationCost",
+    "GeneratedShare",
     "Histogram",
     "Identification",
     "ImageSet",
@@ -173,6 +186,7 @@ __all__ = [
     "LeaderboardResults",
     "Likeness",
     "Leakage",
+    "KnownSet",
     "Localization",
     "LocalizationResults",
     "LowRankLeakage",
@@ -182,9 +196,11 @@ __all__ = [
     "MembershipInference",
     "MitigationResults",
     "NullControl",
+    "NullProvenance",
     "NullStudyResults",
     "OmittedFpr",
     "Omnibus",
+    "Origin",
     "OwnersAnswer",
     "Plan",
     "Planned",
@@ -196,6 +212,9 @@ __all__ = [
     "PrefixRegeneration",
     "PrivacyBound",
     "PublishedComparedTarget",
+    "Provenance",
+    "ProvenanceResults",
+    "ProvenanceStudy",
     "PublishedScoreMetrics",
     "Question",
     "Record",
@@ -210,12 +229,14 @@ __all__ = [
     "Sensitivity",
     "SequentialEvidence",
     "SetLikeness",
+    "SetOrigin",
     "SetRoc",
     "SetTest",
     "StageSpeed",
     "Status",
     "StepMemory",
     "StepSetting",
+    "StudiedProvenance",
     "StudiedTarget",
     "StudyPoint",
     "StudyResults",

@@ -19,6 +19,7 @@ from jaxaudit.results.inference import (
 )
 from jaxaudit.results.membership import Histogram, MembershipInference
 from jaxaudit.results.plan import Planned
+from jaxaudit.results.provenance import GeneratedShare
 from jaxaudit.results.usage import UsageFraction
 
 Access = Literal["gray-box", "white-box"]
@@ -205,7 +206,7 @@ class AuditResults(Document, frozen=True, kw_only=True):
         return {"members": self.members.copies, "nonmembers": self.nonmembers.copies}
 
 
-Answer = Literal["identified", "not_identified", "contradicted", "too_few", "not_testable"]
+Answer = Literal["identified", "not_identified", "contradicted", "too_few", "not_testable", "generated"]
 """What an owner is told: `Status` in her words, or that there are signs but too few pictures."""
 
 
@@ -218,6 +219,8 @@ class OwnersAnswer(Document, frozen=True, kw_only=True):
       required: how many pictures one question takes; None unless there are such signs and it is the first.
       asked: this question, and those of earlier answers that were named, with the evidence of all.
       audit: everything the answer rests on; P are the members, U the nonmembers.
+      generated: how much of P the model made itself; None unless P would be identified, or where no decoder
+        shows it.
     """
 
     format: Literal[4] = 4
@@ -225,3 +228,4 @@ class OwnersAnswer(Document, frozen=True, kw_only=True):
     required: Forecast | None
     asked: SequentialEvidence
     audit: AuditResults
+    generated: GeneratedShare | None = None

@@ -47,6 +47,7 @@ from jaxaudit.stats.one_run import one_run_epsilon
 from jaxaudit.stats.paired import ScorePair, paired_differences
 from jaxaudit.stats.power import PUBLISHED_GRID, power_curve
 from jaxaudit.stats.propensity import positions
+from jaxaudit.stats.provenance import generated_share, provenance
 from jaxaudit.stats.published import PublishedMetrics, published_metrics
 from jaxaudit.stats.regeneration import regeneration
 from jaxaudit.stats.roc import auc, best_threshold, roc_curve, tpr_at_fpr
@@ -106,6 +107,7 @@ __all__ = [
     "frechet_distance",
     "gaussian_distance",
     "halves",
+    "generated_share",
     "hedges_g",
     "identification_null_control",
     "identification_power",
@@ -125,6 +127,7 @@ __all__ = [
     "permutation_p_value",
     "positions",
     "power_curve",
+    "provenance",
     "published_metrics",
     "regeneration",
     "roc_curve",

@@ -5,6 +5,7 @@ A target is a small frozen record: the parameters, the facts an attack needs, an
 themselves. Nothing outside `jaxaudit.families` knows which model family a target came from.
 """
 
+from jaxaudit.targets.autoencoder import Autoencoder
 from jaxaudit.targets.base import AnyArray, Condition, Given, HiddenLayers, Kind, Params, check_labels
 from jaxaudit.targets.continuous import ContinuousFunctions, ContinuousTarget
 from jaxaudit.targets.diffusion import DiffusionFunctions, DiffusionTarget
@@ -15,6 +16,7 @@ Target = DiscreteTarget | ContinuousTarget | DiffusionTarget
 
 __all__ = [
     "AnyArray",
+    "Autoencoder",
     "Condition",
     "ContinuousFunctions",
     "ContinuousTarget",

@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Int
 from jaxaudit.data.preprocessing import Preprocessing
 from jaxaudit.errors import InputError
 from jaxaudit.runtime.partition import Rules
+from jaxaudit.targets.autoencoder import Autoencoder
 
 Params = Any
 """A tree of parameters, nested dicts of arrays."""
@@ -66,6 +67,7 @@ class BaseTarget:
       latent_shape: of the latents that stand for an image: (L, D) continuous tokens, or (h, w, c); None for
         discrete tokens.
       hidden_layers: those whose units `activations` shows; layers may differ in width.
+      autoencoder: what its pictures come through; None for a model that generates pixels.
       partition: how its parameters are split where one device is too small for them.
       provenance: where the weights came from (source files and their sha256, licence, versions).
     """
@@ -85,6 +87,7 @@ class BaseTarget:
     null_path: tuple[str, ...] | None = None
     tokens_per_step: tuple[int, ...] = ()
     hidden_layers: HiddenLayers = dataclasses.field(default_factory=dict)
+    autoencoder: Autoencoder | None = None
     partition: Rules = ()
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     platform: str = dataclasses.field(default_factory=jax.default_backend)

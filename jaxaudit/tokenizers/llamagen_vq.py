@@ -119,6 +119,14 @@ class LlamaGenVQ(nn.Module):
         """Tokens [B,L] int32 of images [B,H,W,3] float32 in [-1, 1]."""
         return self.quantize(self.features(images))
 
+    def directions(self, images: Float[Array, "B H W 3"]) -> Float[Array, "B h w C"]:
+        """ẑ, of unit length as codes are, float32."""
+        return unit_length(self.features(images))
+
+    def quantized(self, features: Float[Array, "B h w C"]) -> Float[Array, "B h w C"]:
+        """ê of the tokens of `features`, float32."""
+        return self.quantize.codes(self.quantize(features))
+
     def decode_features(self, features: Float[Array, "B h w C"]) -> Float[Array, "B H W 3"]:
         """Images [B,H,W,3] float32 of codes, not clamped."""
         return self.decoder(self.post_quant_conv(features)).astype(jnp.float32)

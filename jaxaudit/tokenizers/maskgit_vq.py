@@ -182,6 +182,10 @@ class MaskGITVQ(nn.Module):
         """Tokens [B,L] int32 of images [B,H,W,3] float32 in [0, 1]."""
         return self.quantize(self.features(images))
 
+    def quantized(self, features: Float[Array, "B h w C"]) -> Float[Array, "B h w C"]:
+        """The codes nearest to the features, float32."""
+        return self.quantize.codes(self.quantize(features))
+
     def decode_features(self, features: Float[Array, "B h w C"]) -> Float[Array, "B H W 3"]:
         """Images [B,H,W,3] float32 of features, not clamped."""
         return self.decoder(features).astype(jnp.float32)

@@ -222,6 +222,10 @@ class MultiScaleVQ(nn.Module):
         """Tokens, quantised residuals and running sums of `features`."""
         return self.quantize(features)
 
+    def quantized(self, features: Float[Array, "B h w C"]) -> Float[Array, "B h w C"]:
+        """f̂_S of the tokens of `features`, chosen scale by scale, float32."""
+        return self.quantize(features).f_hats[-1]
+
     def quantise(
         self, features: Float[Array, "B h w C"], *, commitment: float = 0.25
     ) -> tuple[Float[Array, "B h w C"], Int[Array, "B L"], Float[Array, ""]]:

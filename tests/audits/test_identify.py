@@ -1,5 +1,7 @@
 """An owner's question to a diffusion model: identified, not identified, or refused with a reason."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,8 +16,9 @@ from jaxaudit.checkpoint import load_target
 from jaxaudit.data import open_source
 from jaxaudit.errors import InputError
 from jaxaudit.protocols import PUBLISHED
-from jaxaudit.results import replace
+from jaxaudit.results import GeneratedShare, replace
 from jaxaudit.runtime.placement import Placement
+from jaxaudit.targets import Autoencoder
 from tests import tiny
 from tests.results.round_trip import assert_round_trips
 
@@ -27,17 +30,22 @@ SHUFFLED = "digits:nonmembers?shuffle=1"
 def ask(tmp_path_factory):
     target = load_target("digits_dit")
 
-    def answer(published, unpublished, assess_config=None, **options):
+    def answer(published, unpublished, assess_config=None, directory=None, **options):
         sources = (open_source(spec) if isinstance(spec, str) else spec for spec in (published, unpublished))
-        directory = tmp_path_factory.mktemp("evidence")
+        directory = directory or tmp_path_factory.mktemp("evidence")
         return identify_data(target, *sources, directory, GRAY, assess_config, **options)
 
     return answer
 
 
 @pytest.fixture(scope="module")
-def identified(ask):
-    return ask("digits:members[:150]", "digits:nonmembers[:150]")
+def evidence(tmp_path_factory):
+    return tmp_path_factory.mktemp("identified")
+
+
+@pytest.fixture(scope="module")
+def identified(ask, evidence):
+    return ask("digits:members[:150]", "digits:nonmembers[:150]", directory=evidence)
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +59,28 @@ def test_members_are_identified(identified):
     (question,) = identified.asked.questions
     assert len(question.pictures) == 300
     assert (question.p_value, identified.asked.plan) == (identified.audit.test.p_value, "unplanned")
+
+
+@pytest.mark.parametrize("share", [0.8, pytest.param(0.3, marks=pytest.mark.slow)])
+def test_nobody_is_accused_of_training_on_what_the_model_made(identified, evidence, monkeypatch, share):
+    """Before P is identified it is looked through for the decoder's trace; up to half changes nothing."""
+    found = GeneratedShare(share, share > 0.5, 0.99, 150, 150)
+    asked = []
+
+    def trace(target, *sides, **options):
+        asked.append([len(side) for side in sides[:2]])
+        return found
+
+    monkeypatch.setattr("jaxaudit.audits.identify.share_generated", trace)
+    nothing = Autoencoder(*(lambda params, x: x for _ in range(2)))
+    target = dataclasses.replace(load_target("digits_dit"), autoencoder=nothing)
+    sides = map(open_source, ("digits:members[:150]", "digits:nonmembers[:150]"))
+    answer = identify_data(target, *sides, evidence, GRAY)
+    assert asked == [[150, 150]]
+    assert answer.generated == found
+    assert answer.audit == identified.audit
+    expected = ("generated", 1.0) if share > 0.5 else ("identified", identified.asked.questions[0].p_value)
+    assert (answer.status, answer.asked.questions[0].p_value) == expected
 
 
 def test_the_signal_of_single_scores_is_weak(identified):

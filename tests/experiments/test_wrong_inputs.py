@@ -23,6 +23,8 @@ from tests.experiments.in_process import run
 
 LATE = (
     "jaxaudit.attacks.runner.Scorer.submit",
+    "jaxaudit.attacks.provenance.ProvenanceAttack.submit",
+    "jaxaudit.audits.provenance.known_sets.generate",
     "jaxaudit.attacks.completion.ExtractionAttack.rank",
     "jaxaudit.attacks.completion.ExtractionAttack.encode",
     "jaxaudit.attacks.localization.ActivationMeter.submit",
@@ -139,6 +141,10 @@ RIGHT = {
     "identify_data": {
         "target": "{here}/target", "published": "digits:members", "unpublished": "digits:nonmembers",
     },
+    "provenance": {
+        "target": "{here}/target", "published": "digits:members", "unpublished": "digits:nonmembers",
+    },
+    "provenance_study": {"targets": "{here}/target"},
     "compare": {"targets": "{here}/target"},
     "leaderboard": {"targets": "{here}/target", "scores": "diff/loss"},
     "extract": {"target": "{here}/target"},
@@ -190,6 +196,7 @@ SCORED = (
     "audit", "identify_data", "compare", "leaderboard", "extract", "regenerate", "localize", "mitigate",
 )  # fmt: skip
 SCORED = ("audit", "identify_data", "compare", "extract", "regenerate", "schedules", "localize", "mitigate")
+SCORED = ("audit", "identify_data", "provenance", "compare", "extract", "regenerate", "localize", "mitigate")
 NUMBERS = [
     *((program, {"seed": 2**63}, "--seed=9223372036854775808 is too large") for program in SCORED),
     *((program, {"batch_size": 10**30}, "--batch_size") for program in SCORED),
@@ -243,6 +250,13 @@ NUMBERS = [
     ("schedules", {"schedules": ""}, "No schedule is named; there are 1, 2, 3"),
     ("schedules", {"schedules": "4,8"}, "No schedule is left: digits_dit is told one of 10 classes"),
     ("schedules", {"target": "{here}/target"}, "is a discrete target and has no noise to walk through"),
+    ("provenance", {"q": "nan"}, "--q=nan is no finite number"),
+    ("provenance", {"q": 0.9}, "--q"),
+    ("provenance", {"search_steps": 0}, "--search_steps"),
+    ("provenance", {"confidence": 1}, "--confidence"),
+    ("provenance", {"target": "digits_dit"}, "digits_dit generates pixels: no decoder leaves its trace"),
+    ("provenance_study", {"num_images": 19}, "--num_images"),
+    ("provenance_study", {"num_images": 400}, "are too few for sets of 400; 400 and 1200 are needed"),
     ("localize", {"top": "nan"}, "--top=nan is no finite number"),
     ("localize", {"top": 1}, "--top=1.0 is not between 0 and 1"),
     ("localize", {"subsets": "0.5,nan"}, "A subset of nan of the pictures"),
@@ -319,6 +333,7 @@ def both_sides(spec):
     return [
         ("audit", {"members": spec}),
         ("identify_data", {"published": spec}),
+        ("provenance", {"published": spec}),
         ("compare", {"nonmembers": spec}),
         ("leaderboard", {"members": spec}),
         ("extract", {"candidates": spec}),
@@ -440,6 +455,7 @@ LABELLED = [
         ("compare", "nonmembers"),
         ("leaderboard", "members"),
         ("identify_data", "unpublished"),
+        ("provenance", "unpublished"),
         ("extract", "validation"),
         ("schedules", "nonmembers"),
         ("localize", "nonmembers"),

@@ -54,7 +54,7 @@ from jaxaudit.results import (
     replace,
     write_results,
 )
-from jaxaudit.stats import regeneration
+from jaxaudit.stats import provenance, regeneration
 from tests.reports.benchmark.test_benchmark_report import suite
 from tests.reports.extraction.test_extraction_report import report
 from tests.reports.leaderboard.test_leaderboard_report import make_results as make_leaderboard
@@ -189,6 +189,45 @@ def documents():
         "published_comparison": comparison([compared(make_audit(PUBLISHED))]),
         "fair_sets": make_fair_sets(),
         "schedules": make_schedules(),
+        "provenance": records.ProvenanceResults(
+            target="one",
+            family="rar",
+            fingerprint=None,
+            sources={"published": "folder:a", "unpublished": "folder:b"},
+            skipped={},
+            score="search",
+            member_score="diff/icas",
+            search_steps=16,
+            seed=0,
+            found=provenance(*np.arange(12.0).reshape(4, 3)),
+        ),
+        "provenance_study": records.ProvenanceStudy(
+            q=0.05,
+            confidence=0.99,
+            seed=0,
+            targets=(
+                records.StudiedProvenance(
+                    target="one",
+                    score="search",
+                    member_score="diff/icas",
+                    sets=(
+                        records.KnownSet(
+                            name="unseen",
+                            description="neither made nor seen",
+                            num_images=20,
+                            generated=SHARE,
+                            member=SHARE,
+                            at_one_percent=SHARE,
+                            auc={"search": 0.5},
+                            status="nothing_shown",
+                            at_least=0.0,
+                        ),
+                    ),
+                    null=records.NullProvenance(SHARE, SHARE, SHARE, num_p=20, num_u=40, repetitions=9),
+                ),
+            ),
+            refused={"two": "two generates pixels."},
+        ),
         "localization": make_localization(stages=2, blocks=2),
         "mitigation": make_mitigation(measured, record("noise", 1.0, 30, frechet=None, tpr=None)),
         "kept": KeptMeasurement(measured=measured.measured),
@@ -258,6 +297,8 @@ NAMES = (
     "published_comparison",
     "fair_sets",
     "schedules",
+    "provenance",
+    "provenance_study",
     "localization",
     "mitigation",
     "kept",

@@ -15,6 +15,7 @@ from jaxaudit.reports.answer.wording import (
     changes,
     e_value,
     plain_words,
+    quotation,
     what_e_allows,
 )
 from jaxaudit.reports.audit import background
@@ -35,6 +36,7 @@ _BOX = {
     "contradicted": "contradicted",
     "too_few": "not_testable",
     "not_testable": "not_testable",
+    "generated": "not_testable",
 }
 _COLOURS = {
     "identified": "red",
@@ -42,6 +44,7 @@ _COLOURS = {
     "contradicted": "yellow",
     "too_few": "yellow",
     "not_testable": "yellow",
+    "generated": "yellow",
 }
 _CAPTION = (
     "How certain one test becomes with the number of pictures. Above: the p-value of random draws. Middle: "
@@ -86,7 +89,7 @@ def render_answer(answer: OwnersAnswer, pictures: Sequence[Mapping[str, bytes]] 
         background.limits(),
         section("change", "What would change the answer", bullets(changes(answer))),
         _asked(answer),
-        decision(audit),
+        *(() if answer.status == "generated" else (decision(audit),)),
         checks(audit),
         _numbers(answer),
         background.tested(audit),
@@ -108,7 +111,7 @@ def _answer(answer: OwnersAnswer) -> Html:
         "section",
         element("h2", HEADLINES[answer.status]),
         *(paragraph(text) for text in plain_words(answer)),
-        element("blockquote", paragraph(label, class_="label"), paragraph(audit.finding.sentence)),
+        element("blockquote", paragraph(label, class_="label"), paragraph(quotation(answer))),
         key_numbers([p_value, ("e-value", e_value(asked.e_value), needed), *others]),
         id="answer",
         class_=f"verdict {_BOX[answer.status]}",
@@ -143,8 +146,9 @@ def _asked(answer: OwnersAnswer) -> Html:
         paragraph(what_e_allows(answer)),
         table(["question", "pictures", "p-value that counts", "e-value", "all so far"], lines),
         paragraph(
-            "The p-value that counts is 1 where the sets cannot be compared or the direction is not that of "
-            "training. To ask again, with new pictures, give this answer along: ",
+            "The p-value that counts is 1 where the sets cannot be compared, the direction is not that of "
+            "training, or the model made the pictures. To ask again, with new pictures, give this answer "
+            "along: ",
             code("--previous=answer.json"),
             ". The first question began with ",
             *([code(asked.plan), " as its plan."] if asked.plan != "unplanned" else ["no plan."]),

@@ -8,9 +8,9 @@ from rich.console import Console
 
 from jaxaudit import stats
 from jaxaudit.reports.answer.page import print_answer, render_answer
-from jaxaudit.reports.answer.wording import HEADLINES, plain_words
+from jaxaudit.reports.answer.wording import HEADLINES, plain_words, quotation
 from jaxaudit.reports.files import write_answer
-from jaxaudit.results import OwnersAnswer, Planned, read_results, replace
+from jaxaudit.results import GeneratedShare, OwnersAnswer, Planned, read_results, replace
 from tests.reports.audit.test_page import Page
 from tests.reports.synthetic import HOSTILE, make_results
 
@@ -21,6 +21,7 @@ CASES = {
     "too_few": ({"effect": 0.0}, (0.03,)),
     "contradicted": ({"effect": 0.0}, (1.0,)),
     "not_testable": ({"gate_shift": 0.5}, (1.0,)),
+    "generated": ({}, (1.0,)),
 }
 
 
@@ -39,6 +40,7 @@ def make_answer(status, *, earlier=(), **changes):
         required=required,
         asked=stats.combine_history(history, plan="unplanned"),
         audit=replace(audit, **changes),
+        generated=GeneratedShare(0.63, True, 0.99, 90, 90) if status == "generated" else None,
     )
 
 
@@ -48,7 +50,7 @@ def test_every_answer_says_what_it_is_and_how_it_could_be_wrong(status):
     page = Page(render_answer(answer))
     for words in (
         HEADLINES[status],
-        answer.audit.finding.sentence,
+        quotation(answer),
         "What this does not show",
         "How this could be wrong",
         "What was assumed",

@@ -1,0 +1,1 @@
+"""Generated, member or neither: table, figures and page."""
