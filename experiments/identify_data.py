@@ -2,11 +2,13 @@
 
   jaxaudit identify_data --target=DIR --published=folder:P --unpublished=folder:U
   jaxaudit identify_data ... --plan=plan.json                 fixes what will be done; again: does it
+  jaxaudit identify_data ... --known_members=folder:M         how many of them were used?
   jaxaudit identify_data ... --previous=OUT/answer.json       asks again, with new pictures
 
 Published pictures may have been used for training; unpublished ones, from the same hand, cannot have been.
-The answer is one page, OUT/answer.html; OUT/evidence/ holds the scores behind it. A killed run goes on where
-it stopped. There is no answer, but a reason, where the two sets differ without the model, overlap, or are too
+The answer is one page, OUT/answer.html; OUT/evidence/ holds the scores behind it. Where the set is identified
+and single pictures can be named, OUT/exhibit.html shows them, with hashes. A killed run goes on where it
+stopped. There is no answer, but a reason, where the two sets differ without the model, overlap, or are too
 small. --reference names a model that has not seen the published pictures, the surest control there is.
 """
 
@@ -15,9 +17,11 @@ from collections.abc import Sequence
 from absl import flags
 
 from jaxaudit import cli
-from jaxaudit.data.thumbnails import some_thumbnails
+from jaxaudit.data.thumbnails import some_thumbnails, thumbnails
+from jaxaudit.evidence import Evidence
 from jaxaudit.reports.answer.page import print_answer
-from jaxaudit.reports.files import write_answer
+from jaxaudit.reports.exhibit.page import MOST_SHOWN
+from jaxaudit.reports.files import write_answer, write_exhibit
 from jaxaudit.results import OwnersAnswer, read_results
 
 from . import shared_flags
@@ -28,6 +32,12 @@ with cli.flag_group("What is audited"):
     _PUBLISHED = flags.DEFINE_string("published", None, "Pictures in question.", required=True)
     _UNPUBLISHED = flags.DEFINE_string(
         "unpublished", None, "Comparable pictures the model cannot have seen.", required=True
+    )
+    _KNOWN_MEMBERS = flags.DEFINE_string(
+        "known_members",
+        None,
+        "Pictures the model was trained on for certain, like those published but none of them: they tell how "
+        "many of these were used.",
     )
     _PREVIOUS = flags.DEFINE_string(
         "previous",
@@ -55,7 +65,10 @@ def main(argv: Sequence[str]) -> None:
     del argv
     from jaxaudit.audits.carry_out import compile_steps
     from jaxaudit.audits.collect import CollectConfig
+    from jaxaudit.audits.exhibit import make_exhibit
     from jaxaudit.audits.identify import identify_data, plan_identification
+    from jaxaudit.audits.known import check_known
+    from jaxaudit.audits.known_pictures import Known
     from jaxaudit.audits.sides import check_sides, check_sizes
 
     flag, console, assess_config = flags.FLAGS, cli.terminal(), shared_flags.assess_config()
@@ -65,9 +78,15 @@ def main(argv: Sequence[str]) -> None:
     plan = shared_flags.read_plan(placement.process)
     published = shared_flags.open_pictures(_PUBLISHED.value, directory)
     sides = published, shared_flags.open_pictures(_UNPUBLISHED.value, directory)
+    known = None
+    if _KNOWN_MEMBERS.value:
+        known = Known(shared_flags.open_pictures(_KNOWN_MEMBERS.value, directory), directory / "known")
     target = shared_flags.load(console)
     check_sides(target, *sides)
     check_sizes(target, *sides, assess_config)
+    if known is not None:
+        check_sides(target, known.pictures, sides[1])
+        check_known(len(known.pictures))
     config = CollectConfig(access=shared_flags.access(), seed=flag.seed, placement=placement)
     reference = shared_flags.load_reference(console, target, sides, directory)
     if flag.compile_only:
@@ -83,6 +102,7 @@ def main(argv: Sequence[str]) -> None:
                 config,
                 assess_config,
                 reference=reference,
+                known=known,
                 previous=previous,
                 progress=progress,
             )
@@ -96,15 +116,24 @@ def main(argv: Sequence[str]) -> None:
             config,
             assess_config,
             reference=reference,
+            known=known,
             previous=previous,
             plan=plan,
             progress=progress,
         )
 
     def report() -> None:
+        with reported(console, "Looking for pictures that can be named", unit="images") as progress:
+            evidence = Evidence.open(directory / "evidence")
+            exhibit = make_exhibit(answer, published, evidence, target.preprocessing, progress=progress)
+            shown = exhibit.named[:MOST_SHOWN] if exhibit else ()
+            write_exhibit(exhibit, thumbnails(published, [picture.id for picture in shown]), directory)
         write_answer(answer, directory, [some_thumbnails(side, _SHOWN) for side in sides])
         print_answer(answer, console)
         console.print(f"The whole answer: {directory / 'answer.html'}", soft_wrap=True)
+        if exhibit:
+            named = f"{len(exhibit.named):,} pictures that can be named"
+            console.print(f"{named}: {directory / 'exhibit.html'}", soft_wrap=True)
 
     shared_flags.report_once(directory, report, console)
 

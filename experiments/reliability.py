@@ -5,6 +5,10 @@
 False accusations where the model has seen neither set, but labels are wrong, classes mixed, easy pictures
 preferred, pictures mirrored or moved, or the sets swapped; and how often members are found, with how many
 pictures. OUT/reliability.json, OUT/reliability.md; evidence is kept, so that a killed run goes on with it.
+
+  jaxaudit reliability --studies=usage --targets=digits_var_memorised,digits_var,digits_dit
+
+How well the share of P that was trained on is told, and how many nonmembers are named; OUT/usage.png as well.
 """
 
 from collections.abc import Sequence
@@ -27,7 +31,8 @@ with cli.flag_group("Studies"):
     _STUDIES = flags.DEFINE_list(
         "studies",
         ["verdicts", "alternatives"],
-        "verdicts, alternatives (power on simulated scores), unit_control (of UnitMem).",
+        "verdicts, alternatives (power on simulated scores), unit_control (of UnitMem), usage (shares of P "
+        "that were trained on, and pictures named).",
     )
     _SCENARIOS = flags.DEFINE_list("scenarios", ["all"], "How sets go wrong; 'none' for members only.")
     _SIZES = flags.DEFINE_list("sizes", [], "Images of P and of U; default those of each scenario.")

@@ -3,6 +3,7 @@
   jaxaudit verdict --evidence=audits/digits_var/evidence
   jaxaudit verdict --evidence=DIR --protocol=paper --out=DIR             the published procedure
   jaxaudit verdict --evidence=DIR/evidence --reference_evidence=DIR/reference
+  jaxaudit verdict --evidence=DIR/evidence --known_evidence=DIR/known
 
 Writes results.json, figures/ and report.html, beside the evidence unless --out says otherwise.
 """
@@ -31,6 +32,11 @@ with cli.flag_group("What is audited"):
         None,
         "Evidence folder of a target that has not seen the members, of the same pictures.",
     )
+    _KNOWN_EVIDENCE = flags.DEFINE_string(
+        "known_evidence",
+        None,
+        "Evidence folder of known members, by which the share of P is estimated.",
+    )
 shared_flags.define_statistics()
 with cli.flag_group("Statistics"):
     _PLAN = flags.DEFINE_string("plan", None, "The plan that the evidence was collected under.")
@@ -44,13 +50,14 @@ def main(argv: Sequence[str]) -> None:
     console, config = cli.terminal(), shared_flags.assess_config()
     evidence = Evidence.open(_EVIDENCE.value)
     reference = Evidence.open(_REFERENCE_EVIDENCE.value) if _REFERENCE_EVIDENCE.value else None
+    known = Evidence.open(_KNOWN_EVIDENCE.value) if _KNOWN_EVIDENCE.value else None
     plan = read_plan(_PLAN.value) if _PLAN.value else None
     if _PLAN.value and plan is None:
         raise InputError(f"--plan={_PLAN.value} is no file; without the plan leave the flag out.")
     directory = check_folder(_OUT.value or evidence.directory.parent)
     check_labelled_alike(*((evidence.request[side]["source"], evidence.read(side).labels) for side in SPLITS))
     with reported(console, "Computing statistics"):
-        results = assess(evidence, config, reference=reference, plan=plan)
+        results = assess(evidence, config, reference=reference, known=known, plan=plan)
     write_audit(results, directory)
     print_results(results, console)
     console.print(f"Report: {directory / 'report.html'}", soft_wrap=True)

@@ -16,6 +16,7 @@ import numpy as np
 from jaxaudit import stats
 from jaxaudit.audits import tested
 from jaxaudit.audits.independent import independent, without_copies
+from jaxaudit.audits.known import read_known
 from jaxaudit.audits.plan import planned, remark
 from jaxaudit.audits.reference import check_is_another, with_reference
 from jaxaudit.data.duplicates import check_disjoint
@@ -92,6 +93,7 @@ def assess(
     config: AssessConfig = AssessConfig(),
     *,
     reference: Evidence | None = None,
+    known: Evidence | None = None,
     plan: Plan | None = None,
 ) -> AuditResults:
     """Membership inference, dataset inference, power and verdict of one audit.
@@ -105,17 +107,23 @@ def assess(
       reference: evidence of the same pictures from a target that has not seen the members. Its scores stand
         among what a picture is without the model in question: the gate compares them, the test adjusts for
         them. Only so a difference between the sets is caught that no feature of the pictures shows.
+      known: scores of pictures known to be members (`jaxaudit.audits.known`), by which the share of P that
+        was trained on is estimated; None without.
       plan: what was fixed beforehand; None if nothing was.
 
     Raises:
       InputError: if the evidence is incomplete or damaged, members and nonmembers share pictures, the
         reference is of other pictures or the target itself, the plan is another one, a score is not finite,
-        or there are too few samples.
+        there are too few samples, or as `jaxaudit.audits.known.read_known`.
     """
     protocol, chosen_seed = config.protocol, config.seed
+    if known is not None and not protocol.gives_verdict:
+        raise InputError(f"protocol={protocol.name!r} estimates no share by known members; leave them out.")
     if reference is not None:
         check_is_another(evidence.request["target"], reference.request["target"])
-    under = None if plan is None else planned(plan, evidence, config.named(), reference=reference)
+    under = (
+        None if plan is None else planned(plan, evidence, config.named(), reference=reference, known=known)
+    )
     config = config.seeded(evidence, under)
     seed = config.named()["seed"]
     members, nonmembers = evidence.read("members"), evidence.read("nonmembers")
@@ -137,6 +145,10 @@ def assess(
             split: {"num_independent": len(table), "copies": copies[split]}
             for split, table in zip(SPLITS, counted, strict=True)
         }
+    by_members = None
+    if known is not None:
+        r = stats.smallest_cluster(members.clusters, nonmembers.clusters)
+        by_members = read_known(known, evidence, r)
     scores = tested.scores(evidence)
     views = _by_view(scores, protocol)
     if not views:
@@ -147,7 +159,7 @@ def assess(
     if protocol.gives_verdict:
         rng = np.random.default_rng(seed)
         counted = _at_most(counted[0], rng), _at_most(counted[1], rng)
-    found = _infer(*counted, evidence, config)
+    found = _infer(*counted, by_members, evidence, config)
     if protocol.gives_verdict:
         words = f"{found['finding'].sentence} {remark(under, seed=chosen_seed)}"
         found["finding"] = replace(found["finding"], sentence=words)
@@ -161,6 +173,9 @@ def assess(
         **config.named(),
         seed_given=chosen_seed is not None,
         plan=under,
+        known=None
+        if known is None or by_members is None
+        else tested.images(known, "members", {"num_independent": len(by_members)}),
         reference=tested.target(reference) if reference is not None else None,
         scores=scores,
         membership=membership,
@@ -189,7 +204,9 @@ def _scores(
     return sides
 
 
-def _infer(members: Table, nonmembers: Table, evidence: Evidence, config: AssessConfig) -> dict[str, Any]:
+def _infer(
+    members: Table, nonmembers: Table, known: Table | None, evidence: Evidence, config: AssessConfig
+) -> dict[str, Any]:
     """About the set as a whole: the verdict, which rests on the scores of all views, and the test of each."""
     protocol, inference = config.protocol, evidence.request["inference"]
     feature_sets = evidence.request["feature_sets"][protocol.name]
@@ -199,7 +216,7 @@ def _infer(members: Table, nonmembers: Table, evidence: Evidence, config: Assess
     main_view = evidence.request["main_view"]
     main_view = main_view if main_view in features else next(iter(features))
     conditions: dict[str, Any] = {"p_blind": members.blind, "u_blind": nonmembers.blind, "seed": config.seed}
-    if evidence.request["target"]["num_classes"]:
+    if labelled := bool(evidence.request["target"]["num_classes"]):
         conditions |= {"p_labels": members.labels, "u_labels": nonmembers.labels}
     tests: dict[str, DatasetInference | Identification] = {}
     curves: dict[str, PowerCurve] = {}
@@ -211,6 +228,9 @@ def _infer(members: Table, nonmembers: Table, evidence: Evidence, config: Assess
             nonmembers.matrix(names),
             names=names,
             p_ids=members.sample_ids.tolist(),
+            known=None
+            if known is None
+            else stats.KnownMembers(known.matrix(names), known.blind, known.labels if labelled else None),
             alpha=config.alpha,
             **conditions,
         )

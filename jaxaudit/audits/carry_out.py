@@ -49,6 +49,7 @@ def plan_audit(
     config: AssessConfig,
     *,
     reference: Reference | None = None,
+    known: Preparation | None = None,
     previous: str | None = None,
 ) -> Plan:
     """The plan to score these pictures and to judge by these rules; nothing is scored.
@@ -57,6 +58,7 @@ def plan_audit(
       prepared: the pictures and the request.
       config: the rules.
       reference: what stands beside.
+      known: known members (`jaxaudit.audits.known`).
       previous: fingerprint of the last question that was asked before, None for the first.
 
     Raises:
@@ -67,7 +69,8 @@ def plan_audit(
     if reference is not None:
         reference.check(prepared.target)
         beside = target_request(reference.target)
-    return make_plan(prepared.request, config.named(), reference=beside, previous=previous)
+    members = None if known is None else known.request["members"]
+    return make_plan(prepared.request, config.named(), reference=beside, known=members, previous=previous)
 
 
 def carry_out(
@@ -76,6 +79,7 @@ def carry_out(
     config: AssessConfig,
     *,
     reference: Reference | None = None,
+    known: Preparation | None = None,
     plan: Plan | None = None,
     previous: str | None = None,
     progress: Progress = silent,
@@ -87,7 +91,7 @@ def carry_out(
     Args:
       prepared: the pictures and the request.
       directory: created if missing.
-      config, reference, previous: as `plan_audit`.
+      config, reference, known, previous: as `plan_audit`; the known members are not scored here.
       plan: what was fixed beforehand; None if nothing was.
       progress: hears of images.
 
@@ -95,7 +99,7 @@ def carry_out(
       InputError: if this is not what was planned, or as `collect_evidence`; before anything is scored if the
         plan or the reference does not fit.
     """
-    wanted = plan_audit(prepared, config, reference=reference, previous=previous)
+    wanted = plan_audit(prepared, config, reference=reference, known=known, previous=previous)
     if plan is not None:
         check_plan(plan, wanted)
     evidence = prepared.score(directory, plan=plan, progress=progress)

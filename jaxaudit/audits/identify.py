@@ -23,6 +23,7 @@ from jaxaudit.audits.assess import AssessConfig, assess
 from jaxaudit.audits.carry_out import Reference, carry_out, plan_audit
 from jaxaudit.audits.collect import CollectConfig, Preparation, prepare
 from jaxaudit.audits.independent import read_independent
+from jaxaudit.audits.known_pictures import Known, prepare_known
 from jaxaudit.audits.provenance import ProvenanceConfig, share_generated
 from jaxaudit.data import Clusters, Source
 from jaxaudit.errors import InputError
@@ -50,6 +51,7 @@ def identify_data(
     assess_config: AssessConfig | None = None,
     *,
     reference: Reference | None = None,
+    known: Known | None = None,
     previous: OwnersAnswer | None = None,
     plan: Plan | None = None,
     progress: Progress = silent,
@@ -64,30 +66,36 @@ def identify_data(
       collect_config, assess_config: how scores are measured and judged, None for their defaults; the protocol
         must be the default.
       reference: the same pictures, for a model that has not seen P; None without.
+      known: pictures it has been trained on for certain, by which the share of P is estimated; None without.
       previous: the answer to the last question about this model, of other pictures; None for the first.
       plan: from `plan_identification`; None if nothing was fixed beforehand.
       progress: hears of images; of nothing countable with 0 of 0.
 
     Raises:
       InputError: if P and U share a picture or a near-duplicate, there are too few pictures for any answer,
-        a picture was asked about before, the earlier answer is about another model or level, or as
-        `carry_out` and `assess`.
+        a picture was asked about before, the earlier answer is about another model or level, a known
+        member is among P and U, or as `carry_out` and `assess`.
     """
     assess_config = assess_config or AssessConfig()
     prepared = _look(
         target, published, unpublished, collect_config, assess_config, previous=previous, progress=progress
     )
+    members = None if known is None else prepare_known(prepared, known.pictures, progress)
     evidence, beside = carry_out(
         prepared,
         directory,
         assess_config,
         reference=reference,
+        known=members,
         plan=plan,
         previous=last_question(previous),
         progress=progress,
     )
+    of_members = None
+    if known is not None and members is not None:
+        of_members = members.score(known.directory, plan=plan, progress=progress)
     progress(0, 0, "Computing statistics")
-    audit = assess(evidence, assess_config, reference=beside, plan=plan)
+    audit = assess(evidence, assess_config, reference=beside, known=of_members, plan=plan)
     asked, generated = ask(audit, prepared, previous), None
     status = status_of(audit, asked)
     if status == "identified" and target.autoencoder is not None:
@@ -113,6 +121,7 @@ def plan_identification(
     assess_config: AssessConfig | None = None,
     *,
     reference: Reference | None = None,
+    known: Known | None = None,
     previous: OwnersAnswer | None = None,
     progress: Progress = silent,
 ) -> Plan:
@@ -125,7 +134,13 @@ def plan_identification(
     prepared = _look(
         target, published, unpublished, collect_config, assess_config, previous=previous, progress=progress
     )
-    return plan_audit(prepared, assess_config, reference=reference, previous=last_question(previous))
+    return plan_audit(
+        prepared,
+        assess_config,
+        reference=reference,
+        known=None if known is None else prepare_known(prepared, known.pictures, progress),
+        previous=last_question(previous),
+    )
 
 
 def check_sizes(num_published: int, num_unpublished: int, alpha: float) -> None:

@@ -35,6 +35,12 @@ def independent(members: Table, nonmembers: Table) -> tuple[Table, Table]:
     return _counted(members, r), _counted(nonmembers, r)
 
 
+def counted_alike(table: Table, r: int) -> Table:
+    """Other pictures with a row for every cluster of at least r, as `independent` has them of r."""
+    sizes = np.bincount(table.clusters)
+    return _counted(table.take(np.flatnonzero(sizes[table.clusters] >= r)), r)
+
+
 def read_independent(evidence: Evidence) -> tuple[Table, Table]:
     """Both sides of the evidence, as a verdict counts them.
 

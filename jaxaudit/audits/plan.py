@@ -32,6 +32,7 @@ def make_plan(
     rules: Mapping[str, Any],
     *,
     reference: Mapping[str, Any] | None = None,
+    known: Mapping[str, Any] | None = None,
     previous: str | None = None,
 ) -> Plan:
     """The plan to score what this request names and to judge by these rules.
@@ -40,12 +41,14 @@ def make_plan(
       request: of the evidence, from `jaxaudit.audits.collect.prepare`.
       rules: `AssessConfig.named`.
       reference: what a request says of the reference target, None without one.
+      known: what a request says of known members, None without.
       previous: fingerprint of the last question that was asked before, None for the first.
     """
     plan = Plan(
         written=datetime.now(UTC).isoformat(timespec="seconds"),
         request=json.loads(json.dumps(request)),
         reference=None if reference is None else dict(reference),
+        known=None if known is None else dict(known),
         level=stats.GATE_LEVEL,
         permutations=stats.PERMUTATIONS,
         previous=previous,
@@ -100,17 +103,23 @@ def check_plan(plan: Plan, wanted: Plan) -> None:
 
 
 def planned(
-    plan: Plan, evidence: Evidence, rules: Mapping[str, Any], *, reference: Evidence | None = None
+    plan: Plan,
+    evidence: Evidence,
+    rules: Mapping[str, Any],
+    *,
+    reference: Evidence | None = None,
+    known: Evidence | None = None,
 ) -> Planned:
     """What results say of the plan that `evidence` was collected under, or was not.
 
     Raises:
-      InputError: if the plan is of other evidence, another reference or other rules.
+      InputError: if the plan is of other evidence, another reference, other known members or other rules.
     """
     wanted = make_plan(
         {name: value for name, value in evidence.request.items() if name in plan.request},
         rules,
         reference=None if reference is None else reference.request["target"],
+        known=None if known is None else known.request["members"],
         previous=plan.previous,
     )
     check_plan(plan, wanted)

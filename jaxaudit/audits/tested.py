@@ -52,7 +52,7 @@ def facts(evidence: Evidence, counted: Mapping[str, Mapping[str, Any]]) -> dict[
     request, run = evidence.request, evidence.run
     return {
         "target": target(evidence),
-        **{split: _images(evidence, split, counted.get(split, {})) for split in evidence.num_rows},
+        **{split: images(evidence, split, counted.get(split, {})) for split in evidence.num_rows},
         "collected": Collected(
             scores=tuple(run["scores"]),
             access=run["access"],
@@ -73,7 +73,8 @@ def facts(evidence: Evidence, counted: Mapping[str, Mapping[str, Any]]) -> dict[
     }
 
 
-def _images(evidence: Evidence, split: str, counted: Mapping[str, Any]) -> ImageSet:
+def images(evidence: Evidence, split: str, counted: Mapping[str, Any]) -> ImageSet:
+    """A side of the evidence, with fields that say what a verdict counts."""
     asked = dict(evidence.request[split])
     classes = asked.pop("classes")
     return ImageSet(

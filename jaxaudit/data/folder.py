@@ -71,6 +71,7 @@ def open_folder(location: str, options: Mapping[str, str]) -> Source:
         label_rule=rule,
         captions={ids[path]: caption for path, caption in captions.items() if path in ids},
         groups=_groups(location, paths, options["group"]) if "group" in options else None,
+        file=lambda index: os.path.join(location, paths[index]),
         origin=Origin(
             f"folder:{os.path.realpath(location)}",
             lambda index: file_stamp(os.path.join(location, paths[index])),

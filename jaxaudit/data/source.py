@@ -70,6 +70,8 @@ class Source:
       embeddings: of the captions, None if there are none.
       groups: N names of what each sample was declared to belong to (a shoot, a series); None if to nothing,
         or if only reading tells.
+      file: index -> path of the file that holds this sample and nothing else; None if there are no such
+        files.
       origin: where the bytes lie, None if reading costs nothing.
       index: the folder in which what reading tells is kept; None keeps nothing.
       skip_unreadable: leave unusable pictures out instead of raising an error.
@@ -85,6 +87,7 @@ class Source:
     captions: Mapping[str, str] | None = dataclasses.field(default_factory=dict)
     embeddings: Embeddings | None = None
     groups: Sequence[str] | None = None
+    file: Callable[[int], str] | None = None
     origin: Origin | None = None
     index: str | None = None
     skip_unreadable: bool = False
@@ -136,12 +139,14 @@ class Source:
 
     def take(self, rows: Sequence[int]) -> "Source":
         """The source of these rows, in this order; both list what is left out in one `skipped`."""
+        file = self.file
         return dataclasses.replace(
             self,
             ids=[self.ids[row] for row in rows],
             read=lambda index: self.read(rows[index]),
             labels=None if self.labels is None else self.labels[np.asarray(rows, np.int64)],
             groups=None if self.groups is None else [self.groups[row] for row in rows],
+            file=None if file is None else lambda index: file(rows[index]),
             origin=None if self.origin is None else self.origin.take(rows),
         )
 

@@ -23,6 +23,8 @@ from jaxaudit.reports.comparison.figure import leakage_figure
 from jaxaudit.reports.comparison.page import render_comparison
 from jaxaudit.reports.comparison.rows import comparison_csv, comparison_latex
 from jaxaudit.reports.comparison.scaling import scaling_figure
+from jaxaudit.reports.comparison.rows import ComparedTarget, comparison_csv, comparison_latex
+from jaxaudit.reports.exhibit.page import render_exhibit
 from jaxaudit.reports.extraction.figures import make_extraction_figures
 from jaxaudit.reports.extraction.gallery import gallery
 from jaxaudit.reports.extraction.page import render_extraction
@@ -33,6 +35,7 @@ from jaxaudit.reports.kit.rows import csv_table
 from jaxaudit.reports.leaderboard.figure import frontier_figure
 from jaxaudit.reports.leaderboard.page import render_leaderboard
 from jaxaudit.reports.leaderboard.rows import leaderboard_csv
+from jaxaudit.reports.kit.rows import csv_table, flat
 from jaxaudit.reports.localization.figures import draw_localization
 from jaxaudit.reports.localization.page import render_localization
 from jaxaudit.reports.mitigation.figure import trade_off
@@ -51,6 +54,11 @@ from jaxaudit.reports.studies.figure import study_csv, study_figure
 from jaxaudit.results import (
     AuditResults,
     ComparisonResults,
+from jaxaudit.reports.reliability.usage import usage_figure
+from jaxaudit.reports.studies.figure import study_csv, study_figure
+from jaxaudit.results import (
+    AuditResults,
+    Exhibit,
     ExtractionResults,
     LeaderboardResults,
     FairSets,
@@ -115,6 +123,33 @@ def write_comparison(results: ComparisonResults, directory: Directory) -> list[P
         "comparison.tex": comparison_latex(targets),
         "report.html": render_comparison(results),
     }
+def write_exhibit(
+    exhibit: Exhibit | None, thumbnails: Mapping[str, bytes], directory: Directory
+) -> list[Place]:
+    """Writes exhibit.json, exhibit.csv (all pictures) and exhibit.html; without one, none is left.
+
+    Args:
+      exhibit: the pictures that can be named; None if none can.
+      thumbnails: {id: PNG file} of those that the page shows.
+      directory: created if missing.
+    """
+    directory = _made(directory)
+    if exhibit is None:
+        for name in ("exhibit.json", "exhibit.csv", "exhibit.html"):
+            (directory / name).unlink(missing_ok=True)
+        return []
+    write_results(directory / "exhibit.json", exhibit)
+    return [
+        directory / "exhibit.json",
+        _page(directory / "exhibit.csv", csv_table([flat(picture) for picture in exhibit.pictures])),
+        _page(directory / "exhibit.html", render_exhibit(exhibit, thumbnails)),
+    ]
+
+
+def write_comparison(targets: Sequence[ComparedTarget], directory: Directory) -> list[Place]:
+    """Writes comparison.csv (numbers), comparison.tex (booktabs) and the figure; returns the files."""
+    directory = _made(directory)
+    texts = {"comparison.csv": comparison_csv(targets), "comparison.tex": comparison_latex(targets)}
     files = [_page(directory / name, text) for name, text in texts.items()]
     with style.house_style():
         figures = {"comparison": leakage_figure(targets)}
@@ -253,12 +288,14 @@ def write_schedules(results: ScheduleResults, directory: Directory) -> list[Plac
 
 
 def write_reliability(results: ReliabilityResults, directory: Directory) -> list[Place]:
-    """Writes reliability.json and reliability.md; returns them."""
+    """Writes reliability.json, reliability.md, and the figure of shares if there are any; returns them."""
     directory = _made(directory)
     write_results(directory / "reliability.json", results)
+    figure = style.save(usage_figure(results.usage), directory, "usage") if results.usage else []
     return [
         directory / "reliability.json",
         _page(directory / "reliability.md", reliability_markdown(results)),
+        *figure,
     ]
 
 

@@ -9,6 +9,7 @@ comparison     targets side by side
 plan           what is fixed before an audit           leaderboard    scores side by side
 compiled       what compilers make of scoring steps     capacity    what an audit asks of hardware
 usage          how much of a set was trained on         regeneration   what sampling would bring back
+exhibit        pictures that can be named, with hashes that tell them
 privacy        what a training run reveals of its privacy
 fair_sets      two pools of pictures made comparable
 schedules      what walks through a diffusion model give away
@@ -60,6 +61,7 @@ from jaxaudit.results.comparison import (
 )
 from jaxaudit.results.compiled import CompiledStep, CompiledSteps, StepMemory, StepSetting
 from jaxaudit.results.estimates import Interval, MeanStd
+from jaxaudit.results.exhibit import Exhibit, ExhibitPicture
 from jaxaudit.results.extraction import ExtractionCounts, ExtractionResults
 from jaxaudit.results.fair_sets import FairSets, FeatureBalance, Likeness, PoolUse, SetLikeness
 from jaxaudit.results.individuals import Individuals, Question, Sensitivity, SequentialEvidence
@@ -139,7 +141,7 @@ from jaxaudit.results.studies import (
     StudyPoint,
     StudyResults,
 )
-from jaxaudit.results.usage import UsageFraction, UsageStatus
+from jaxaudit.results.usage import UsageFraction, UsageRates, UsageStatus, UsageStudy
 
 __all__ = [
     "AlternativePower",
@@ -164,6 +166,8 @@ __all__ = [
     "DatasetInference",
     "DiskSpace",
     "Document",
+    "Exhibit",
+    "ExhibitPicture",
     "ExtractionCounts",
     "ExtractionResults",
     "FairSets",
@@ -248,7 +252,9 @@ __all__ = [
     "TaskCost",
     "Told",
     "UsageFraction",
+    "UsageRates",
     "UsageStatus",
+    "UsageStudy",
     "Verdict",
     "VerdictRates",
     "WalkLeakage",

@@ -132,7 +132,8 @@ class Verdict(Record, frozen=True):
       test: what it rests on.
       sensitivity: how strong a hidden difference would overturn it; None unless P was found to be trained on.
       individuals: members among P's images; None where P and U are not comparable as they are.
-      usage: the share of P that was trained on; None unless P was found to be trained on and they are.
+      usage: the share of P that was trained on; None where they are not, and unless P was found to be
+        trained on or members are known.
     """
 
     finding: Finding
@@ -161,6 +162,7 @@ class AuditResults(Document, frozen=True, kw_only=True):
       seed_given: whether someone chose `seed`; else it follows from the plan, or without one that counts from
         the evidence.
       plan: what was fixed before scoring; None if nothing was.
+      known: pictures known to be members, by which `usage` estimates P's share; None without.
       main_view: the view of the attack tailored to the kind of target.
       null_control: unseen images against unseen ones, by the test of the main view; None where there is none.
       dataset_inference, power_curves: by view; None if the sets could not be tested.
@@ -194,11 +196,13 @@ class AuditResults(Document, frozen=True, kw_only=True):
     dataset_inference: dict[str, DatasetInference | Identification] | None
     power_curves: dict[str, PowerCurve] | None
     plan: Planned | None = None
+    known: ImageSet | None = None
 
     @property
     def skipped(self) -> dict[str, dict[str, str]]:
         """{side: {id: reason}} of the pictures that were left out."""
-        return {"members": self.members.skipped, "nonmembers": self.nonmembers.skipped}
+        known = {"known members": self.known.skipped} if self.known else {}
+        return {"members": self.members.skipped, "nonmembers": self.nonmembers.skipped, **known}
 
     @property
     def copies(self) -> dict[str, dict[str, str]]:

@@ -18,6 +18,7 @@ class Individuals(Record, frozen=True):
       null_share: the share of nonmembers that the list allows for: 1, or Storey's estimate.
       fewest: the smallest number of pictures that so many of U allow to list; None if P has fewer.
       num_p, num_u: pictures.
+      scores: of all pictures, higher = more likely a member; None in files of before they were written.
     """
 
     q: float
@@ -30,6 +31,7 @@ class Individuals(Record, frozen=True):
     fewest: int | None
     num_p: int
     num_u: int
+    scores: tuple[float, ...] | None = None
 
 
 class Sensitivity(Record, frozen=True):

@@ -14,6 +14,7 @@ class Plan(Document, frozen=True, kw_only=True):
       written: when, in UTC (ISO 8601), by the clock of the machine that wrote it.
       request: of the evidence: target, pictures with the hashes of their pixels and labels, scores, options.
       reference: what the request of the reference target's evidence says of the target; None without one.
+      known: what the request of their evidence says of the known members; None without.
       protocol, procedure: names of the rules. alpha: significance level. power: for the number of pictures.
       seed: of the tests, if somebody chose it; None lets it follow from `fingerprint`.
       level: of the gate. permutations: relabellings.
@@ -21,10 +22,11 @@ class Plan(Document, frozen=True, kw_only=True):
       fingerprint: sha256 of all this.
     """
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     written: str
     request: dict[str, Any]
     reference: dict[str, Any] | None
+    known: dict[str, Any] | None
     protocol: str
     procedure: str
     alpha: float

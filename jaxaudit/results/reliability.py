@@ -7,6 +7,7 @@ from typing import Literal
 from jaxaudit.results.codec import Document, Record
 from jaxaudit.results.estimates import Interval
 from jaxaudit.results.unit_control import UnitControlStudy
+from jaxaudit.results.usage import UsageStudy
 
 
 class VerdictRates(Record, frozen=True):
@@ -68,6 +69,7 @@ class ReliabilityResults(Document, frozen=True, kw_only=True):
       targets: what was found of each.
       alternatives: power of the omnibus test on simulated scores.
       unit_controls: of UnitMem, on the targets that have units.
+      usage: shares of P told and pictures named, of each target.
     """
 
     format: Literal[1] = 1
@@ -77,3 +79,4 @@ class ReliabilityResults(Document, frozen=True, kw_only=True):
     targets: tuple[TargetReliability, ...]
     alternatives: tuple[AlternativePower, ...]
     unit_controls: tuple[UnitControlStudy, ...]
+    usage: tuple[UsageStudy, ...] = ()

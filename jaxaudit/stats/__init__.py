@@ -40,6 +40,7 @@ from jaxaudit.stats.likeness import (
     pairs_needed,
 )
 from jaxaudit.stats.likelihood_ratio import likelihood_ratio
+from jaxaudit.stats.known_members import KnownMembers
 from jaxaudit.stats.matching import Covariates, Pairs, match_pairs
 from jaxaudit.stats.membership import membership_inference
 from jaxaudit.stats.null_control import identification_null_control, null_control
@@ -74,6 +75,7 @@ __all__ = [
     "FrechetDistance",
     "Matching",
     "Halves",
+    "KnownMembers",
     "Moments",
     "Pairs",
     "PublishedMetrics",

@@ -78,6 +78,7 @@ def discover_members(
         fewest=fewest if fewest <= n else None,
         num_p=n,
         num_u=m,
+        scores=tuple(published.tolist()),
     )
 
 

@@ -1,23 +1,24 @@
 """How much of P was trained on: at least, and, where members are known, how much.
 
 From U alone there is a lower bound (`jaxaudit.stats.usage_bound`). With known members M, which must score as
-the members in P do, P is a mixture, F_P = pi F_M + (1 - pi) F_U, and any function of the scores tells pi:
+the members in P do, P is a mixture of M and U, and its share has an estimate, an interval, and a set of
+possible values (`jaxaudit.stats.mixture`), all by one score of a picture,
 
-  pi = (E_P psi - E_U psi) / (E_M psi - E_U psi)                                                         (1)
-  interval: {pi: (psi_P - pi psi_M - (1 - pi) psi_U)² <= z² (v_P/n + pi² v_M/k + (1 - pi)² v_U/m)}       (2)
+  psi = the score (2) of `jaxaudit.stats.cdi.scorer`, of the normal scores of all pictures                (1)
 
-with psi the score (2) of `jaxaudit.stats.cdi.scorer`, fitted to tell one half of M from one half of U and
-read off the other halves and P; (2) is Fieller's, asymptotic. It is unbounded where M and U do not differ:
-then nothing can be told. Whether P is such a mixture at all is asked distribution-free,
+fitted to tell one half of M from one half of U and read off the other halves and P.
 
-  exists pi in [0, 1]:  sup_t |F_P - pi F_M - (1 - pi) F_U| <= e_P + pi e_M + (1 - pi) e_U               (3)
-  e_n = sqrt(log(6 / alpha) / 2n)     (Dvoretzky, Kiefer, Wolfowitz; Massart, Annals of Probability 1990)
+What is not said:
 
-which P fails, with probability at least 1 - alpha, only if its members are unlike M or its others unlike U.
+  - anything, if a blind score, of the pictures without the model, gives P a bound above 0;
+  - a share, if M differs from U without the model, P is no mixture of the two, or its standard
+    error would be above 0.1: then single pictures are not separable enough; nor if the mean normal score,
+    which has the direction of training, does not tell M from U (lower limit of its AUC): psi would learn any
+    other direction;
+  - that any of P was used, where P was not found to be trained on: bound and intervals then begin at 0.
 
-A blind score, of the pictures without the model, must give a bound of 0, or nothing is said.
-
-With M alone known by decisions at a threshold, (1) is DUCI (Tong et al., ICLR 2025), there without interval.
+With M alone known by decisions at a threshold the estimate is DUCI (Tong et al., ICLR 2025), there without
+interval.
 
 Axes: n pictures of P, m of U, k of M; F scores.
 """
@@ -30,18 +31,17 @@ import numpy as np
 from jaxtyping import Float, Real
 from scipy import special
 
-from jaxaudit.results import Interval, UsageFraction, UsageStatus
+from jaxaudit.results import Interval, UsageFraction, UsageStatus, replace
 from jaxaudit.stats.cdi.scorer import RIDGE, make_pool, num_control
 from jaxaudit.stats.individuals import conformal_p_values, storey_null_share
 from jaxaudit.stats.inputs import check_enough, check_fraction, feature_matrices, score_vectors
+from jaxaudit.stats.intervals import auc_interval
 from jaxaudit.stats.logistic import fit_logistic
+from jaxaudit.stats.mixture import fieller, possible_shares
 from jaxaudit.stats.relabelling import normal_scores
 from jaxaudit.stats.usage_bound import usage_bound
 
-_WIDEST = 0.5
-"""An interval of the share that is longer says nothing."""
 _FEWEST = 20
-_GRID = np.linspace(0, 1, 201)  # shares at which (3) is tried
 
 
 def usage_fraction(
@@ -51,6 +51,8 @@ def usage_fraction(
     blind_published: Real[np.ndarray, " n"],
     blind_unpublished: Real[np.ndarray, " m"],
     known: Float[np.ndarray, "k F"] | None = None,
+    known_differ: bool = False,
+    found: bool = True,
     confidence: float = 0.95,
     seed: int = 0,
 ) -> UsageFraction:
@@ -61,7 +63,9 @@ def usage_fraction(
       unpublished: [m,F] scores of U, images the model has not seen.
       blind_published, blind_unpublished: [n] and [m] scores that never saw the model, higher = more like P.
       known: [k,F] scores of pictures known to be members, such as P's members may be; None without.
-      confidence: of bound and interval.
+      known_differ: whether these were told from U without the model, so that they say nothing.
+      found: whether P was found to be trained on; if not, no share above 0 is claimed.
+      confidence: of bound and intervals, each.
       seed: of the halves on which M is told from U.
 
     Raises:
@@ -73,108 +77,78 @@ def usage_fraction(
     blind_published, blind_unpublished = score_vectors(blind_published, blind_unpublished)
     n = len(published)
     score = normal_scores(np.concatenate([published, unpublished])).mean(axis=1)
-    p_values = conformal_p_values(score[:n], score[n:])
     blind = usage_bound(blind_published, blind_unpublished, confidence=confidence)
-    at_least = usage_bound(score[:n], score[n:], confidence=confidence) if blind == 0 else 0.0
-    share, status = None, _without_members(blind, at_least)
-    if known is not None and blind == 0:
-        known, unpublished, _ = feature_matrices(known, unpublished, None)
-        share, status = _by_members(published, unpublished, known, at_least, 1 - confidence, seed)
-    return UsageFraction(
-        status=status,
+    told = blind == 0
+    at_least = usage_bound(score[:n], score[n:], confidence=confidence) if told and found else 0.0
+    without = UsageFraction(
+        status=_without_members(told, at_least),
         at_least=at_least,
-        showing=1 - storey_null_share(p_values, len(unpublished)),
-        share=share,
+        showing=1 - storey_null_share(conformal_p_values(score[:n], score[n:]), len(unpublished)),
+        share=None,
+        possible=None,
         blind_at_least=blind,
         confidence=confidence,
         num_p=n,
         num_u=len(unpublished),
         num_known=0 if known is None else len(known),
-        sentence=_sentence(status, at_least, share, confidence),
+        sentence="",
     )
+    if told and known is not None and known_differ:
+        without = replace(without, status="known_differ")
+    elif told and known is not None:
+        known, unpublished, _ = feature_matrices(known, unpublished, None)
+        without = _with_members(without, published, unpublished, known, found, seed)
+    return replace(without, sentence=_sentence(without, found))
 
 
-def fieller(
-    published: Float[np.ndarray, " n"],
-    unpublished: Float[np.ndarray, " m"],
-    known: Float[np.ndarray, " k"],
-    *,
-    confidence: float = 0.95,
-) -> Interval | None:
-    """The share (1) with its interval (2), cut to [0, 1]; None where M does not exceed U significantly.
-
-    Args:
-      published, unpublished, known: scores of P, U and M, higher = more likely a member.
-      confidence: of the interval.
-    """
-    square = special.ndtri((1 + confidence) / 2) ** 2
-    v_p, v_u, v_m = (side.var(ddof=1) / side.size for side in (published, unpublished, known))
-    above, unit = published.mean() - unpublished.mean(), known.mean() - unpublished.mean()
-    # (2) is a pi² - 2 b pi + c <= 0; it is an interval where a > 0.
-    a = unit**2 - square * (v_m + v_u)
-    b = above * unit - square * v_u
-    c = above**2 - square * (v_p + v_u)
-    if unit <= 0 or a <= 0:
-        return None
-    half = math.sqrt(max(b**2 - a * c, 0.0))
-    share, low, high = (float(np.clip(x, 0, 1)) for x in (above / unit, (b - half) / a, (b + half) / a))
-    return Interval(share, low, high)
-
-
-def is_mixture(
-    published: Float[np.ndarray, " n"],
-    unpublished: Float[np.ndarray, " m"],
-    known: Float[np.ndarray, " k"],
-    *,
-    alpha: float = 0.05,
-) -> bool:
-    """Whether (3) holds for some share; False contradicts, at level `alpha`, a mixture of M and U."""
-    places = np.sort(np.concatenate([published, unpublished, known]))
-    f_p, f_u, f_m = (
-        np.searchsorted(np.sort(side), places, side="right") / side.size
-        for side in (published, unpublished, known)
-    )
-    e_p, e_u, e_m = (
-        math.sqrt(math.log(6 / alpha) / (2 * side.size)) for side in (published, unpublished, known)
-    )
-    share = _GRID[:, None]
-    distance = np.abs(f_p - share * f_m - (1 - share) * f_u).max(axis=1)
-    return bool(np.any(distance <= e_p + _GRID * e_m + (1 - _GRID) * e_u))
-
-
-def _without_members(blind: float, at_least: float) -> UsageStatus:
-    if blind > 0:
+def _without_members(told: bool, at_least: float) -> UsageStatus:
+    if not told:
         return "not_testable"
     return "at_least" if at_least > 0 else "cannot_tell"
 
 
-def _by_members(
+def _with_members(
+    without: UsageFraction,
     published: Float[np.ndarray, "n F"],
     unpublished: Float[np.ndarray, "m F"],
     known: Float[np.ndarray, "k F"],
-    at_least: float,
-    alpha: float,
+    found: bool,
     seed: int,
-) -> tuple[Interval | None, UsageStatus]:
+) -> UsageFraction:
     check_enough(min(len(unpublished), len(known)), _FEWEST, "known members, and pictures to tell them from,")
-    scores = _member_scores(published, unpublished, known, np.random.default_rng(seed))
-    if not is_mixture(*scores, alpha=alpha):
-        return None, "no_mixture"
-    share = fieller(*scores, confidence=1 - alpha)
-    if share is None or share.high - share.low > _WIDEST:
-        return None, _without_members(0.0, at_least)
-    return share, "estimated"
+    mean = normal_scores(np.concatenate([known, unpublished])).mean(axis=1)
+    trained = auc_interval(mean[: len(known)], mean[len(known) :], confidence=without.confidence)
+    if trained.low <= 0.5:
+        return without
+    scores = member_scores(published, unpublished, known, seed=seed)
+    possible = possible_shares(*scores, confidence=without.confidence)
+    if possible is None:
+        return replace(without, status="no_mixture")
+    share = fieller(*scores, confidence=without.confidence)
+    if not found:
+        possible = 0.0, possible[1]
+        share = None if share is None else replace(share, low=0.0)
+    if share is None:
+        return replace(without, possible=possible)
+    return replace(without, status="estimated", share=share, possible=possible)
 
 
-def _member_scores(
+def member_scores(
     published: Float[np.ndarray, "n F"],
     unpublished: Float[np.ndarray, "m F"],
     known: Float[np.ndarray, "k F"],
-    rng: np.random.Generator,
+    *,
+    seed: int = 0,
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " m_half"], Float[np.ndarray, " k_half"]]:
-    """psi of P and of the halves of U and M that it was not fitted on."""
+    """Equation (1): psi of P and of the halves of U and M that it was not fitted on, in (0, 1).
+
+    Args:
+      published, unpublished, known: scores, higher = more likely a member.
+      seed: of the halves.
+    """
+    rng = np.random.default_rng(seed)
     n, m, k = len(published), len(unpublished), len(known)
-    pool, _ = make_pool(np.concatenate([published, unpublished, known]))
+    pool, _ = make_pool(normal_scores(np.concatenate([published, unpublished, known])))
     rows_u, rows_m = n + rng.permutation(m), n + m + rng.permutation(k)
     train_u, train_m = num_control(m), num_control(k)
     train = np.concatenate([rows_m[:train_m], rows_u[:train_u]])
@@ -185,19 +159,34 @@ def _member_scores(
     return scores[:n], scores[rows_u[train_u:]], scores[rows_m[train_m:]]
 
 
-def _sentence(status: UsageStatus, at_least: float, share: Interval | None, confidence: float) -> str:
-    level = f"{confidence:.0%} confidence"
-    if status == "estimated" and share is not None:
+def _sentence(usage: UsageFraction, found: bool) -> str:
+    level = f"{usage.confidence:.0%} confidence"
+    at_least = f"at least {math.floor(100 * usage.at_least)}%"
+    alike = "if its members score as the known ones do"
+    if usage.share is not None and not found:
         return (
-            f"About {share.estimate:.0%} of P were trained on ({share.low:.0%} to {share.high:.0%}, "
-            f"{level}), if its members score as the known ones do; at least {at_least:.0%} in any case."
+            f"No more than {usage.share.high:.0%} of P were trained on ({level}), {alike}; that any were was "
+            "not found."
+        )
+    if usage.share is not None:
+        return (
+            f"About {usage.share.estimate:.0%} of P were trained on ({_between(usage.share)}, {level}), "
+            f"{alike}; {at_least} in any case."
         )
     return {
-        "at_least": f"At least {at_least:.0%} of P were trained on ({level}).",
+        "at_least": f"{at_least.capitalize()} of P were trained on ({level}).",
         "cannot_tell": "How much of P was trained on cannot be told from these scores.",
         "not_testable": "How much of P was trained on cannot be told: P and U differ without the model.",
+        "known_differ": (
+            "How much of P was trained on cannot be told by the known members, which differ from U without "
+            f"the model; {at_least} without them ({level})."
+        ),
         "no_mixture": (
             "How much of P was trained on cannot be told by the known members: P scores like no mixture of "
-            f"them and U; at least {at_least:.0%} without them ({level})."
+            f"them and U; {at_least} without them ({level})."
         ),
-    }[status]
+    }[usage.status]
+
+
+def _between(share: Interval) -> str:
+    return f"{share.low:.0%} to {share.high:.0%}"

@@ -33,6 +33,7 @@ from jaxaudit.results import (
 )
 from jaxaudit.stats.gate import GATE_LEVEL
 from jaxaudit.stats.individuals import discover_members
+from jaxaudit.stats.known_members import KnownMembers
 from jaxaudit.stats.matching import Covariates
 from jaxaudit.stats.sensitivity import sensitivity
 from jaxaudit.stats.set_test import PERMUTATIONS, Comparison, compare_sets, set_test
@@ -70,6 +71,7 @@ def verdict(
     u_labels: Int[np.ndarray, " m"] | None = None,
     p_ids: Sequence[str] | None = None,
     names: Sequence[str] | None = None,
+    known: KnownMembers | None = None,
     alpha: float = 0.01,
     level: float = GATE_LEVEL,
     q: float = 0.05,
@@ -85,13 +87,14 @@ def verdict(
       p_labels, u_labels: classes, None for models without.
       p_ids: of P's images, for the list of members.
       names: of the F scores.
+      known: pictures known to be members, by which the share of P is estimated; None without.
       alpha: significance level of the verdict. level: of the gate, its own.
       q: false-discovery rate of the list of members.
       permutations: relabellings.
       seed: of everything random.
 
     Raises:
-      InputError: as `compare_sets` and `set_test`.
+      InputError: as `compare_sets`, `set_test` and `usage_fraction`.
     """
     sets = compare_sets(
         p_features,
@@ -105,12 +108,17 @@ def verdict(
     )
     test = set_test(sets, alpha=alpha, level=level, permutations=permutations)
     status, comparable = _status(test), test.comparability == "comparable"
+    shared = comparable and (test.rejected or (known is not None and not test.contradicted))
+    differ = False
+    if shared and known is not None:
+        labels = None if u_labels is None else u_labels[sets.rows_u]
+        differ = known.differ(u_blind[sets.rows_u], labels, seed=seed)
     return Verdict(
         finding=Finding(status, _sentence(status, test)),
         test=test,
         sensitivity=_sensitivity(sets, alpha) if test.rejected else None,
         individuals=_individuals(sets, p_ids, q) if comparable else None,
-        usage=_usage(sets, 1 - alpha) if comparable and test.rejected else None,
+        usage=_usage(sets, test, p_features, u_features, known, differ) if shared else None,
     )
 
 
@@ -147,15 +155,26 @@ def _individuals(sets: Comparison, p_ids: Sequence[str] | None, q: float) -> Ind
     return discover_members(sets.mean_score[:n], sets.mean_score[n:], q=q, ids=ids)
 
 
-def _usage(sets: Comparison, confidence: float) -> UsageFraction:
+def _usage(
+    sets: Comparison,
+    test: SetTest,
+    p_features: Float[np.ndarray, "n F"],
+    u_features: Float[np.ndarray, "m F"],
+    known: KnownMembers | None,
+    known_differ: bool,
+) -> UsageFraction:
     """At the verdict's level, so that whoever is accused of nothing is not accused of some of it."""
     n = len(sets.rows_p)
     return usage_fraction(
-        sets.columns[:n],
-        sets.columns[n:],
+        p_features[sets.rows_p],
+        u_features[sets.rows_u],
         blind_published=sets.blind[:n],
         blind_unpublished=sets.blind[n:],
-        confidence=confidence,
+        known=None if known is None else known.features,
+        known_differ=known_differ,
+        found=test.rejected,
+        confidence=1 - test.alpha,
+        seed=sets.seed,
     )
 
 

@@ -12,6 +12,7 @@ from jaxaudit.audits.asking import entering_p_value, status_of
 from jaxaudit.audits.assess import AssessConfig
 from jaxaudit.audits.collect import CollectConfig
 from jaxaudit.audits.identify import identify_data, plan_identification
+from jaxaudit.audits.known_pictures import Known
 from jaxaudit.checkpoint import load_target
 from jaxaudit.data import open_source
 from jaxaudit.errors import InputError
@@ -44,8 +45,13 @@ def evidence(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def identified(ask, evidence):
-    return ask("digits:members[:150]", "digits:nonmembers[:150]", directory=evidence)
+def known(tmp_path_factory):
+    return Known(open_source("digits:members[150:190]"), tmp_path_factory.mktemp("known"))
+
+
+@pytest.fixture(scope="module")
+def identified(ask, evidence, known):
+    return ask("digits:members[:150]", "digits:nonmembers[:150]", directory=evidence, known=known)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +68,9 @@ def test_members_are_identified(identified):
 
 
 @pytest.mark.parametrize("share", [0.8, pytest.param(0.3, marks=pytest.mark.slow)])
-def test_nobody_is_accused_of_training_on_what_the_model_made(identified, evidence, monkeypatch, share):
+def test_nobody_is_accused_of_training_on_what_the_model_made(
+    identified, evidence, known, monkeypatch, share
+):
     """Before P is identified it is looked through for the decoder's trace; up to half changes nothing."""
     found = GeneratedShare(share, share > 0.5, 0.99, 150, 150)
     asked = []
@@ -75,12 +83,20 @@ def test_nobody_is_accused_of_training_on_what_the_model_made(identified, eviden
     nothing = Autoencoder(*(lambda params, x: x for _ in range(2)))
     target = dataclasses.replace(load_target("digits_dit"), autoencoder=nothing)
     sides = map(open_source, ("digits:members[:150]", "digits:nonmembers[:150]"))
-    answer = identify_data(target, *sides, evidence, GRAY)
+    answer = identify_data(target, *sides, evidence, GRAY, known=known)
     assert asked == [[150, 150]]
     assert answer.generated == found
     assert answer.audit == identified.audit
     expected = ("generated", 1.0) if share > 0.5 else ("identified", identified.asked.questions[0].p_value)
     assert (answer.status, answer.asked.questions[0].p_value) == expected
+
+
+def test_known_members_are_scored_and_said(identified):
+    audit = identified.audit
+    assert (audit.known.source, audit.known.num_independent) == ("digits:members[150:190]", 40)
+    assert audit.usage.num_known == 40
+    assert audit.usage.share is None  # single pictures leave too little trace
+    assert audit.skipped["known members"] == {}
 
 
 def test_the_signal_of_single_scores_is_weak(identified):

@@ -334,6 +334,7 @@ def both_sides(spec):
         ("audit", {"members": spec}),
         ("identify_data", {"published": spec}),
         ("provenance", {"published": spec}),
+        ("identify_data", {"known_members": spec}),
         ("compare", {"nonmembers": spec}),
         ("leaderboard", {"members": spec}),
         ("extract", {"candidates": spec}),
@@ -426,6 +427,7 @@ TOO_FEW = [
     ("match_sets", {"pool_u": "digits:members"}, "The pools overlap entirely: all 898 pictures of P"),
     ("match_sets", {"pool_u": "npz:{here}/label_12.npz"}, "are too few to be matched"),
     ("schedules", {"members": "digits:members[:7]"}, "7 members (digits:members[:7]) are too few"),
+    ("identify_data", {"known_members": "digits:members[:9]"}, "9 known members are too few"),
     ("localize", {"members": "digits:members[:1]"}, "take a larger subset"),
     ("localize", {"nonmembers": "digits:nonmembers[:1]"}, "is a single picture"),
 ]
@@ -445,6 +447,10 @@ BESIDE = [
         for program in ("audit", "identify_data", "compare")
     ),
     ("verdict", {"reference_evidence": "{here}/empty"}, "holds no evidence"),
+    ("verdict", {"known_evidence": "{here}/empty"}, "holds no evidence"),
+    ("verdict", {"known_evidence": "{here}/evidence"}, "20 known members are the same as"),
+    ("identify_data", {"known_members": "digits:members"}, "898 known members are the same as, or altered"),
+    ("identify_data", {"known_members": "folder:{here}/empty"}, "holds no picture"),
     ("identify_data", {"previous": "no.json"}, "no.json cannot be read"),
     ("identify_data", {"previous": "{here}/file"}, "file is no OwnersAnswer"),
 ]

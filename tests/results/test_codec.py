@@ -56,12 +56,14 @@ from jaxaudit.results import (
 )
 from jaxaudit.stats import provenance, regeneration
 from tests.reports.benchmark.test_benchmark_report import suite
+from tests.reports.exhibit.test_exhibit_report import make_exhibit
 from tests.reports.extraction.test_extraction_report import report
 from tests.reports.leaderboard.test_leaderboard_report import make_results as make_leaderboard
 from tests.reports.fair_sets.test_fair_sets_report import make_results as make_fair_sets
 from tests.reports.localization.test_localization_report import make_results as make_localization
 from tests.reports.mitigation.test_mitigation_report import make_results as make_mitigation
 from tests.reports.mitigation.test_mitigation_report import record
+from tests.reports.reliability.test_usage_report import usage_study
 from tests.reports.synthetic import make_results as make_audit
 from tests.results.round_trip import assert_round_trips
 from tests.schedule_results import make_schedules
@@ -146,6 +148,7 @@ def documents():
             level=0.1,
             permutations=9_999,
             previous=None,
+            known=None,
             fingerprint="ab" * 32,
         ),
         "reliability": ReliabilityResults(
@@ -163,7 +166,9 @@ def documents():
                 ),
             ),
             unit_controls=(),
+            usage=(usage_study(),),
         ),
+        "exhibit": make_exhibit(),
         "extraction": report()[0],
         "unchecked": report(validation=False)[0],
         "regeneration": records.RegenerationResults(
@@ -289,6 +294,7 @@ NAMES = (
     "answer",
     "plan",
     "reliability",
+    "exhibit",
     "extraction",
     "unchecked",
     "regeneration",

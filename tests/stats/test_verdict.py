@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxaudit.results import encode
-from jaxaudit.stats import verdict
+from jaxaudit.stats import KnownMembers, verdict
 from jaxaudit.stats.verdict import p_in_words
 from tests.stats import simulated
 
@@ -112,3 +112,30 @@ def test_no_p_value_is_said_to_be_smaller_than_relabellings_allow(p, permutation
 def test_sentences_quote_no_absurdly_small_number():
     one = judge(np.random.default_rng(7), 300, 300, shift=3)
     assert not re.search(r"e-\d", one.finding.sentence)
+
+
+def known_members(rng, k, *, shift=0.0, blind_shift=0.0):
+    return KnownMembers(
+        simulated.features(rng, (k, 6), "skewed", shift),
+        simulated.features(rng, (k, 4), shift=blind_shift),
+    )
+
+
+def test_known_members_tell_how_much_of_p():
+    rng = np.random.default_rng(20)
+    one = judge(rng, 300, 300, shift=3, known=known_members(rng, 300, shift=3))
+    assert (one.finding.status, one.usage.status, one.usage.num_known) == ("trained_on", "estimated", 300)
+    assert one.usage.share.low > 0.8
+    assert one.usage.confidence == 0.99
+    other = judge(rng, 300, 300, shift=3, known=known_members(rng, 300, shift=3, blind_shift=1))
+    assert (other.finding.status, other.usage.status) == ("trained_on", "known_differ")
+
+
+def test_known_members_accuse_nobody_who_is_not_accused():
+    rng = np.random.default_rng(21)
+    one = judge(rng, 200, 200, known=known_members(rng, 200, shift=3))
+    assert one.finding.status == "no_evidence"
+    assert (one.usage.at_least, one.usage.share.low) == (0, 0)
+    assert one.usage.share.high < 0.3
+    contradicted = judge(rng, 100, 100, shift=-1, known=known_members(rng, 100, shift=3))
+    assert (contradicted.finding.status, contradicted.usage) == ("contradicted", None)

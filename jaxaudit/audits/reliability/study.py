@@ -14,6 +14,7 @@ from jaxaudit.audits.reliability.alternatives import ALTERNATIVES, alternative_p
 from jaxaudit.audits.reliability.scenarios import SCENARIOS, Scenario
 from jaxaudit.audits.reliability.unit_control import study_unit_control
 from jaxaudit.audits.reliability.unseen import Rows, ScoredPictures, score_pictures
+from jaxaudit.audits.reliability.usage import study_usage
 from jaxaudit.audits.reliability.verdicts import OneView, trained_on, verdict_rates
 from jaxaudit.data import Source
 from jaxaudit.paths import Location, as_place
@@ -21,7 +22,7 @@ from jaxaudit.results import ReliabilityResults, TargetReliability, VerdictRates
 from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.targets import Target
 
-STUDIES = ("verdicts", "alternatives", "unit_control")
+STUDIES = ("verdicts", "alternatives", "unit_control", "usage")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,9 +74,10 @@ def study_reliability(
       progress: hears of pictures and draws.
 
     Raises:
-      InputError: as `score_pictures` and `study_unit_control`, or if sizes do not fit the pictures.
+      InputError: as `score_pictures`, `study_unit_control` and `study_usage`, or if sizes do not fit the
+        pictures.
     """
-    found, controls, powers = [], [], []
+    found, controls, powers, usage = [], [], [], []
     for target in targets if "verdicts" in config.studies else ():
         folder = as_place(directory) / Path(target.name).name
         pictures = score_pictures(target, members, unseen, folder, config.collect, progress=progress)
@@ -85,6 +87,20 @@ def study_reliability(
     for target in targets if "unit_control" in config.studies else ():
         options = {"num_splits": config.repetitions, "alpha": config.alpha, "seed": config.seed}
         controls.append(study_unit_control(target, members, unseen, **options, progress=progress))
+    for target in targets if "usage" in config.studies else ():
+        folder = as_place(directory) / Path(target.name).name
+        usage.append(
+            study_usage(
+                target,
+                members,
+                unseen,
+                folder,
+                config.collect,
+                repetitions=config.repetitions,
+                seed=config.seed,
+                progress=progress,
+            )
+        )
     return ReliabilityResults(
         alpha=config.alpha,
         permutations=config.permutations,
@@ -92,6 +108,7 @@ def study_reliability(
         targets=tuple(found),
         alternatives=tuple(powers),
         unit_controls=tuple(controls),
+        usage=tuple(usage),
     )
 
 

@@ -24,7 +24,7 @@ from sklearn.preprocessing import StandardScaler
 from jaxaudit.audits.collect import CollectConfig, collect_evidence
 from jaxaudit.data import Picture, Source
 from jaxaudit.errors import InputError
-from jaxaudit.evidence import Evidence
+from jaxaudit.evidence import SPLITS, Evidence
 from jaxaudit.paths import Location, as_place
 from jaxaudit.protocols import DEFAULT
 from jaxaudit.runtime.progress import Progress, silent
@@ -117,10 +117,8 @@ def score_pictures(
     rows = []
     for name, sides in pairs.items():
         evidence = collect_evidence(target, *sides, as_place(directory) / name, config, progress=progress)
-        names = tuple(
-            score for group in evidence.request["feature_sets"][DEFAULT.name].values() for score in group
-        )
-        rows += [_read(evidence, split, names) for split in ("members", "nonmembers")]
+        names, *pair = read_rows(evidence)
+        rows += pair
     seen, other, mislabelled, mirrored, one_label, shifted = rows
     return ScoredPictures(
         Path(target.name).name,
@@ -133,6 +131,16 @@ def score_pictures(
         shifted,
         ease=_ease(other),
     )
+
+
+def read_rows(evidence: Evidence) -> tuple[tuple[str, ...], Rows, Rows]:
+    """The scores that a verdict rests on, by name, and both sides."""
+    groups = evidence.request["feature_sets"][DEFAULT.name].values()
+    names = tuple(score for group in groups for score in group)
+    members, nonmembers = (
+        Rows(table.matrix(names), table.blind, table.labels) for table in map(evidence.read, SPLITS)
+    )
+    return names, members, nonmembers
 
 
 def _altered(
@@ -159,11 +167,6 @@ def _shift(pixels: np.ndarray) -> np.ndarray:
 
 def _hashes(source: Source) -> Int[np.ndarray, " N"]:
     return np.array([zlib.crc32(sample.encode()) for sample in source.ids])
-
-
-def _read(evidence: Evidence, split: str, names: tuple[str, ...]) -> Rows:
-    table = evidence.read(split)
-    return Rows(table.matrix(names), table.blind, table.labels)
 
 
 def _ease(rows: Rows) -> Float[np.ndarray, " N"]:

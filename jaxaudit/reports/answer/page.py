@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
+from jaxaudit.reports.answer.share import share_section
 from jaxaudit.reports.answer.wording import (
     HEADLINES,
     assumptions,
@@ -84,6 +85,8 @@ def render_answer(answer: OwnersAnswer, pictures: Sequence[Mapping[str, bytes]] 
             element("h1", heading),
         ),
         _answer(answer),
+        share_section(answer),
+        _named(answer),
         _pictures(pictures),
         section("assumed", "What was assumed", bullets(assumptions(answer))),
         background.limits(),
@@ -115,6 +118,24 @@ def _answer(answer: OwnersAnswer) -> Html:
         key_numbers([p_value, ("e-value", e_value(asked.e_value), needed), *others]),
         id="answer",
         class_=f"verdict {_BOX[answer.status]}",
+    )
+
+
+def _named(answer: OwnersAnswer) -> Html:
+    """Where the pictures are shown that can be named; nothing where none can."""
+    found = answer.audit.individuals
+    if answer.status != "identified" or found is None or not found.discovered:
+        return Html()
+    return section(
+        "named",
+        "Which of the pictures were used?",
+        paragraph(
+            f"{formats.count(len(found.discovered))} of {formats.count(found.num_p)} can be named singly; "
+            f"such lists have at most {formats.level(found.q)} of errors on average. They are shown, with "
+            "hashes to check them by, in ",
+            element("a", "exhibit.html", href="exhibit.html"),
+            "; others may have been used as well, and leave too little trace to be told.",
+        ),
     )
 
 
@@ -164,6 +185,7 @@ def _scoring(answer: OwnersAnswer) -> tuple[str, dict[str, str]]:
     return "identify_data", {
         "published": audit.members.source,
         "unpublished": audit.nonmembers.source,
+        **({"known_members": audit.known.source} if audit.known else {}),
         **before,
     }
 

@@ -5,6 +5,7 @@ P are the published pictures, U the unpublished ones.
 
 from __future__ import annotations
 
+from jaxaudit.reports.answer.share import how_much
 from jaxaudit.reports.audit import wording
 from jaxaudit.reports.kit import formats
 from jaxaudit.results import OwnersAnswer
@@ -22,6 +23,8 @@ HEADLINES = {
 def plain_words(answer: OwnersAnswer) -> list[str]:
     """The answer in paragraphs without a technical term."""
     said = [_compared(answer), *_found(answer)]
+    if share := how_much(answer):
+        said.append(share)
     if len(answer.asked.questions) > 1:
         said.append(_history(answer))
     return said
@@ -70,6 +73,15 @@ def assumptions(answer: OwnersAnswer) -> list[str]:
             else []
         ),
         "No picture is in both sets: checked, pixel by pixel and for altered copies.",
+        *(
+            [
+                f"The {formats.count(audit.known.num_images)} known members were used for certain, and the "
+                "published pictures that were used score as they do. It was checked that they are no copies "
+                "of pictures of either set."
+            ]
+            if audit.known
+            else []
+        ),
         "Pictures are independent of each other, but for altered copies, which were looked for, and those "
         "that were declared to belong together: such pictures count as one.",
         "The model in the file is the model in question: its fingerprint is "

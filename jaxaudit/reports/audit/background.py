@@ -89,6 +89,7 @@ def tested(results: AuditResults) -> Html:
                 ("Fingerprint of its weights", code(str(target.fingerprint))),
                 ("P, members", described(results.members)),
                 ("U, nonmembers", described(results.nonmembers)),
+                *([("Known members", described(results.known))] if results.known else []),
                 *([("Reference", _reference(results.reference))] if results.reference else []),
                 *([("Plan", _plan(results.plan))] if results.plan else []),
                 ("Scores", f"{formats.count(len(results.membership.per_score))} per image"),
@@ -180,6 +181,7 @@ def reproduction(results: AuditResults, scoring: tuple[str, Mapping[str, str]] |
     assess = {
         "evidence": "DIR/evidence",
         **({"reference_evidence": "DIR/reference"} if results.reference else {}),
+        **({"known_evidence": "DIR/known"} if results.known else {}),
         "protocol": results.protocol,
         "alpha": f"{results.alpha!r}",
         "power": f"{results.power!r}",

@@ -120,8 +120,8 @@ def _members(found: Individuals) -> Html:
 def _used(found: UsageFraction) -> Html:
     return paragraph(
         f"{found.sentence} The bound counts how many images of P score no higher than so many of U, and "
-        "needs nothing but that the others in P are like U; there is no upper bound, for members that leave "
-        "no trace cannot be told from others.",
+        "needs nothing but that the others in P are like U; from U alone there is no upper bound, for "
+        "members that leave no trace cannot be told from others.",
         class_="small",
     )
 

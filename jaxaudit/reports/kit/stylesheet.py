@@ -136,6 +136,9 @@ pre {
 }
 .gallery { display: flex; flex-wrap: wrap; gap: 0.5rem; margin: 0 0 1rem; }
 .gallery img { height: 84px; image-rendering: pixelated; border-radius: 4px; }
+td .gallery { margin: 0; min-width: 84px; }
+table.hashes { min-width: 0; font-size: 0.78rem; margin-top: 0.2rem; }
+table.hashes :is(th, td) { border: 0; padding: 0 0.6rem 0 0; color: var(--soft); font-weight: 400; }
 details { margin: 0 0 1rem; }
 summary { cursor: pointer; color: var(--link); }
 details[open] > summary { margin-bottom: 0.6rem; }

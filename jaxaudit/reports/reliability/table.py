@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from jaxaudit.reports.kit import formats
+from jaxaudit.reports.reliability.usage import usage_markdown
 from jaxaudit.results import (
     AlternativePower,
     Interval,
@@ -24,6 +25,8 @@ def reliability_markdown(results: ReliabilityResults) -> str:
         parts.append(_alternatives(results.alternatives))
     if results.unit_controls:
         parts.append(_unit_controls(results.unit_controls))
+    if results.usage:
+        parts.append(usage_markdown(results.usage))
     return "\n".join(parts)
 
 
