@@ -28,6 +28,7 @@ _NAMES = (
     "reliability",
     "train_target",
     "train_family",
+    "epsilon",
     "benchmark",
     "compile",
     "plan",

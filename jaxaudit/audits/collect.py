@@ -111,7 +111,7 @@ class Preparation:
             of_split, batch_size = self.pictures[shard.split], self.config.placement.batch_size
             blind_columns, clusters = evidence.columns.blind_columns, self.clusters[shard.split]
             return {
-                **_score(self.scorer, of_split, shard.rows, batch_size, blind_columns, done),
+                **score_rows(self.scorer, of_split, shard.rows, batch_size, blind_columns, done),
                 "cluster": clusters.firsts[shard.start : shard.stop],
                 "copy_of": clusters.copy_of[shard.start : shard.stop],
             }
@@ -228,7 +228,7 @@ def draw(source: Source, num_samples: int, seed: int) -> Source:
     return source.take(np.sort(rows).tolist())
 
 
-def _score(
+def score_rows(
     scorer: Scorer,
     pictures: Pictures,
     rows: range,
@@ -236,7 +236,19 @@ def _score(
     blind_columns: list[str],
     done: Callable[[int], None],
 ) -> dict[str, Any]:
-    """The columns of some rows."""
+    """{column: a value per row}: names, classes, digests, scores and blind features of some rows.
+
+    Args:
+      scorer: what scores.
+      pictures: whose rows are meant.
+      rows: of `pictures.source`.
+      batch_size: pictures per step.
+      blind_columns: names of the blind features.
+      done: told how many rows are done.
+
+    Raises:
+      InputError: if a score is not a finite number, or a picture has changed.
+    """
 
     def submit(batch: PictureBatch) -> PendingScores:
         condition = condition_of(scorer.target, batch)

@@ -25,6 +25,10 @@ from jaxaudit.reports.comparison.rows import comparison_csv, comparison_latex
 from jaxaudit.reports.comparison.scaling import scaling_figure
 from jaxaudit.reports.comparison.rows import ComparedTarget, comparison_csv, comparison_latex
 from jaxaudit.reports.exhibit.page import render_exhibit
+from jaxaudit.reports.epsilon.figure import shown_epsilon
+from jaxaudit.reports.epsilon.page import render_epsilon
+from jaxaudit.reports.epsilon.study import study_csv as epsilon_csv
+from jaxaudit.reports.epsilon.study import study_figure as epsilon_figure
 from jaxaudit.reports.extraction.figures import make_extraction_figures
 from jaxaudit.reports.extraction.gallery import gallery
 from jaxaudit.reports.extraction.page import render_extraction
@@ -59,6 +63,8 @@ from jaxaudit.reports.studies.figure import study_csv, study_figure
 from jaxaudit.results import (
     AuditResults,
     Exhibit,
+    EpsilonResults,
+    EpsilonStudyResults,
     ExtractionResults,
     LeaderboardResults,
     FairSets,
@@ -236,6 +242,20 @@ def write_provenance_study(results: ProvenanceStudy, directory: Directory) -> li
     table = _page(directory / "provenance.md", study_markdown(results))
     figure = style.save(confusion(results), directory, "confusion") if results.targets else []
     return [directory / "provenance.json", table, *figure]
+def write_epsilon(results: EpsilonResults, directory: Directory) -> list[Place]:
+    """Writes results.json, the figure and report.html; returns them."""
+    directory = _made(directory)
+    write_results(directory / "results.json", results)
+    figure = style.save(shown_epsilon(results), directory, "epsilon")
+    return [directory / "results.json", *figure, _page(directory / "report.html", render_epsilon(results))]
+
+
+def write_epsilon_study(results: EpsilonStudyResults, directory: Directory) -> list[Place]:
+    """Writes study.json, study.csv (a line per setting) and the figure; returns the files."""
+    directory = _made(directory)
+    write_results(directory / "study.json", results)
+    table = _page(directory / "study.csv", epsilon_csv(results))
+    return [directory / "study.json", table, *style.save(epsilon_figure(results), directory, "study")]
 
 
 def write_localization(

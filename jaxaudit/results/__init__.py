@@ -14,6 +14,7 @@ privacy        what a training run reveals of its privacy
 fair_sets      two pools of pictures made comparable
 schedules      what walks through a diffusion model give away
 provenance     which pictures a model made, which it was trained on
+privacy        what a training run reveals of its privacy; results.json of an audit of epsilon
 codec          JSON there and back, with a format that is checked
 
 `read_results(path, AuditResults)` gives the record, or one sentence on why the file is none.
@@ -121,6 +122,13 @@ from jaxaudit.results.provenance import (
     ProvenanceStudy,
     SetOrigin,
     StudiedProvenance,
+from jaxaudit.results.privacy import (
+    CanaryCoins,
+    EpsilonResults,
+    EpsilonStudyResults,
+    MechanismBounds,
+    NoisyStage,
+    PrivacyBound,
 )
 from jaxaudit.results.regeneration import PrefixRegeneration, Regeneration, RegenerationResults
 from jaxaudit.results.reliability import AlternativePower, ReliabilityResults, TargetReliability, VerdictRates
@@ -151,6 +159,7 @@ __all__ = [
     "AuditResults",
     "BenchmarkResults",
     "BoardEntry",
+    "CanaryCoins",
     "CapacityPlan",
     "ChangeFacts",
     "ChangedTarget",
@@ -168,6 +177,8 @@ __all__ = [
     "Document",
     "Exhibit",
     "ExhibitPicture",
+    "EpsilonResults",
+    "EpsilonStudyResults",
     "ExtractionCounts",
     "ExtractionResults",
     "FairSets",
@@ -197,8 +208,10 @@ __all__ = [
     "Machine",
     "MeanStd",
     "Measured",
+    "MechanismBounds",
     "MembershipInference",
     "MitigationResults",
+    "NoisyStage",
     "NullControl",
     "NullProvenance",
     "NullStudyResults",

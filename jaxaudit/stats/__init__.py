@@ -49,6 +49,7 @@ from jaxaudit.stats.paired import ScorePair, paired_differences
 from jaxaudit.stats.power import PUBLISHED_GRID, power_curve
 from jaxaudit.stats.propensity import positions
 from jaxaudit.stats.provenance import generated_share, provenance
+from jaxaudit.stats.privacy import gaussian_epsilon, training_epsilon
 from jaxaudit.stats.published import PublishedMetrics, published_metrics
 from jaxaudit.stats.regeneration import regeneration
 from jaxaudit.stats.roc import auc, best_threshold, roc_curve, tpr_at_fpr
@@ -110,6 +111,7 @@ __all__ = [
     "gaussian_distance",
     "halves",
     "generated_share",
+    "gaussian_epsilon",
     "hedges_g",
     "identification_null_control",
     "identification_power",
@@ -142,6 +144,7 @@ __all__ = [
     "told_apart",
     "tpr_at_fpr",
     "tpr_at_fpr_interval",
+    "training_epsilon",
     "usage_bound",
     "usage_fraction",
     "verdict",

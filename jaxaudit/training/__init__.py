@@ -4,7 +4,7 @@ A trainer is a module with
 
     small_recipe(image_size, num_classes, *, width, depth, tokenizer_steps, generator_steps) -> recipe
     fine_tuning_recipe(config, *, generator_steps) -> recipe
-    train(recipe, pictures, *, directory, seed, held_out, init, progress) -> params
+    train(recipe, pictures, *, directory, seed, held_out, init, progress, privacy) -> params
 
 whose options have defaults, and whose recipe is a `jaxaudit.training.stages.Recipe` with the `preprocessing`
 of the target. Those without a tokenizer have no `tokenizer_steps`; those of diffusion models also take a

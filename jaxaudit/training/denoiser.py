@@ -31,6 +31,7 @@ from jaxaudit.errors import InputError
 from jaxaudit.models.forward import forward
 from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.training.loop import Params, Schedule, TrainingBatch
+from jaxaudit.training.private import Privacy
 from jaxaudit.training.stages import (
     PictureSet,
     Recipe,
@@ -165,6 +166,7 @@ class DenoiserTrainer:
         held_out: PictureSet | None = None,
         init: Params | None = None,
         progress: Progress = silent,
+        privacy: Privacy | None = None,
     ) -> Params:
         """Trains the network; a run that was killed goes on from its last checkpoint.
 
@@ -177,6 +179,7 @@ class DenoiserTrainer:
           held_out: some that are not trained on, whose loss is told beside.
           init: parameters to begin with, {"generator": ...}.
           progress: hears of steps, with the losses.
+          privacy: clips the gradient of every picture and adds noise to their sum; None does neither.
 
         Returns:
           The parameters {"generator": ...}.
@@ -184,7 +187,7 @@ class DenoiserTrainer:
         Raises:
           InputError: if the directory holds another run.
         """
-        claim_training(directory, recipe, pictures, seed, init)
+        claim_training(directory, recipe, pictures, seed, init, privacy)
         network, process = self.network(recipe.generator), declared(recipe.process or self.process)
         null = recipe.generator.num_classes if pictures.null is None else jnp.asarray(pictures.null)
 
@@ -220,6 +223,7 @@ class DenoiserTrainer:
             watch=lambda step, params: watch(step, {"generator": params}),
             held_out=None if held_out is None else examples(held_out),
             progress=progress,
+            privacy=privacy,
         )
         return {"generator": generator_params}
 

@@ -116,6 +116,24 @@ def further_job(init: str, num_pictures: int, **options: Any) -> Job:
     return Job(family, recipe, record["config"], target, target.params, vocabulary, origin)
 
 
+def check_can_be_private(job: Job) -> None:
+    """Makes sure that all the job learns of its pictures goes through gradients, which noise can hide.
+
+    Raises:
+      InputError: for a new model whose tokenizer or text encoder is fitted to them otherwise.
+    """
+    advice = "add noise to a training that begins with a target (--init), or to another family's"
+    if job.init is None and job.recipe.settles:
+        raise InputError(
+            f"A new {job.family} standardises its latents by the mean and deviation of its pictures, which "
+            f"no noise hides; {advice}."
+        )
+    if job.init is None and job.vocabulary is not None:
+        raise InputError(
+            f"A new {job.family} takes its vocabulary from the captions, which no noise hides; {advice}."
+        )
+
+
 def short_sides(source: Source) -> list[int]:
     """The shorter sides, pixels, of some pictures from all over the source; [] if they cannot be read."""
     found = []

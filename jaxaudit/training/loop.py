@@ -21,6 +21,7 @@ import orbax.checkpoint as ocp
 from jaxtyping import Array, Key
 
 from jaxaudit.errors import InputError
+from jaxaudit.training.private import Privacy, private_step
 
 Params = Any
 Examples = Mapping[str, np.ndarray]
@@ -78,6 +79,7 @@ def fit(
     watch: Callable[[int, Params], None] = lambda step, params: None,
     progress: Callable[[int, Mapping[str, float]], None] = lambda step, metrics: None,
     record_every: int = 20,
+    privacy: Privacy | None = None,
 ) -> Params:
     """Minimises a loss, with checkpoints, resumption and the loss curve in a file.
 
@@ -95,6 +97,8 @@ def fit(
       progress: called with the steps done and the latest metrics, once a row, and where rows take long, every
         few seconds.
       record_every: steps between rows of `loss.csv`.
+      privacy: makes every step one of `jaxaudit.training.private`, which takes examples by coins, not in
+        order; None adds no noise.
 
     Returns:
       The parameters after the last step.
@@ -118,6 +122,17 @@ def fit(
             "optimizer": optimizer_state,
         }, {"loss": loss, **metrics}
 
+    def plain_step(state: Any, step: int) -> tuple[Any, Mapping[str, Array]]:
+        batch = make_batch(_example_indices(step, batch_size, num_examples, seed))
+        return train_step(state, batch, jax.random.fold_in(jax.random.key(seed), step))
+
+    if privacy is None:
+        take_step = plain_step
+    else:
+        take_step = private_step(
+            loss_function, optimizer, make_batch, num_examples, schedule.batch_size, privacy, seed=seed
+        )
+
     @jax.jit
     def held_out_loss(params: Params, batch: TrainingBatch) -> Array:
         return loss_function(params, batch, jax.random.key(seed))[0]
@@ -132,9 +147,7 @@ def fit(
         unseen: dict[str, float] = {}
         told = time.monotonic()
         for step in range(done, schedule.steps):
-            batch = make_batch(_example_indices(step, batch_size, num_examples, seed))
-            key = jax.random.fold_in(jax.random.key(seed), step)
-            state, metrics = train_step(state, batch, key)
+            state, metrics = take_step(state, step)
             last = step + 1 == schedule.steps
             recorded = (step + 1) % record_every == 0 or last
             if recorded and held_out is not None:

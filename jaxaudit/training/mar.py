@@ -22,7 +22,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -54,6 +54,8 @@ class MARRecipe(Recipe):
 
     kl_weight: float = 1e-4
     least_hidden: float = 0.7
+
+    settles: ClassVar[bool] = True
 
 
 def small_recipe(

@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,6 +24,7 @@ from jaxaudit.errors import InputError
 from jaxaudit.evidence import Contents, claim
 from jaxaudit.runtime.progress import Progress
 from jaxaudit.training.loop import Examples, LossFunction, Params, Schedule, fit
+from jaxaudit.training.private import Privacy
 
 _TRAINING = Contents("a training run")
 
@@ -42,6 +43,12 @@ class PictureSet:
     conditions: Int32[np.ndarray, " N"] | Float32[np.ndarray, "N T D"]
     null: Float32[np.ndarray, "T D"] | None = None
 
+    def joined(self, others: PictureSet, rows: Sequence[int]) -> PictureSet:
+        """These pictures and, after them, these rows of others that are told the same kind of thing."""
+        taken = np.asarray(rows, np.int64)
+        images = np.concatenate([self.images, others.images[taken]])
+        return PictureSet(images, np.concatenate([self.conditions, others.conditions[taken]]), self.null)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
@@ -53,6 +60,7 @@ class Recipe:
       label_dropout: probability that a label is replaced by the null label while the generator trains.
       process: of a diffusion or flow model, where it is another than its family's.
       resize, low: how the family resizes pictures, and what it maps black to.
+      settles: whether a new tokenizer is fitted to all pictures in a way that no noise hides.
     """
 
     tokenizer: Any = None
@@ -64,6 +72,7 @@ class Recipe:
 
     resize: ClassVar[Resize] = "adm"
     low: ClassVar[float] = -1.0
+    settles: ClassVar[bool] = False
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -103,6 +112,7 @@ def claim_training(
     pictures: PictureSet,
     seed: int,
     init: Params | None = None,
+    privacy: Privacy | None = None,
 ) -> None:
     """Makes `directory` that of this training run, or finds that it is, so that it may go on from there.
 
@@ -129,6 +139,7 @@ def claim_training(
         f"{told}_sha256": _sha256(pictures.conditions),
         **({} if pictures.null is None else {"null_sha256": _sha256(pictures.null)}),
         **({} if init is None else {"init_sha256": _sha256(*map(np.asarray, jax.tree.leaves(init)))}),
+        **({} if privacy is None else {"privacy": dataclasses.asdict(privacy)}),
     }
     claim(directory, _TRAINING, request)
 
@@ -152,6 +163,7 @@ def fit_stage(
     watch: Callable[[int, Params], None] = lambda step, params: None,
     held_out: Examples | None,
     progress: Progress,
+    privacy: Privacy | None = None,
 ) -> Params:
     """The parameters after `fit` on rows of `data` (leaves [N, ...]); its state is in `directory`/`stage`.
 
@@ -171,11 +183,17 @@ def fit_stage(
         len(next(iter(data.values()))),
         schedule,
         directory=Path(directory) / stage,
-        seed=seed,
+        seed=seed if privacy is None else _stage_seed(stage, seed),
         watch=watch,
         held_out=held_out,
         progress=tell,
+        privacy=privacy,
     )
+
+
+def _stage_seed(stage: str, seed: int) -> int:
+    """Stages add up to one epsilon only if their coins and noise have nothing in common."""
+    return int.from_bytes(hashlib.sha256(f"{stage}\0{seed}".encode()).digest()[:4])
 
 
 def drop_conditions(

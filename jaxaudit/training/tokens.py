@@ -18,6 +18,7 @@ from jaxtyping import Array
 
 from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.training.loop import Examples, LossFunction, Params
+from jaxaudit.training.private import Privacy
 from jaxaudit.training.stages import PictureSet, Recipe, claim_training, fit_stage
 
 _Recipe = TypeVar("_Recipe", bound=Recipe)
@@ -63,6 +64,7 @@ class TokenTrainer(Generic[_Recipe]):
         held_out: PictureSet | None = None,
         init: Params | None = None,
         progress: Progress = silent,
+        privacy: Privacy | None = None,
     ) -> dict[str, Params]:
         """Trains both networks; a run that was killed goes on from its last checkpoint.
 
@@ -76,6 +78,7 @@ class TokenTrainer(Generic[_Recipe]):
           init: parameters to begin with, {"generator": ..., "tokenizer": ...}; this tokenizer stays as it is,
             and without a generator a new one is trained on its tokens.
           progress: hears of steps, with the losses.
+          privacy: clips the gradient of every picture and adds noise to their sum; None does neither.
 
         Returns:
           The parameters {"generator": ..., "tokenizer": ...}.
@@ -83,10 +86,12 @@ class TokenTrainer(Generic[_Recipe]):
         Raises:
           InputError: if the directory holds another run.
         """
-        claim_training(directory, recipe, pictures, seed, init)
+        claim_training(directory, recipe, pictures, seed, init, privacy)
         stages = self.stages(recipe)
         keys = jax.random.split(jax.random.key(seed))
-        fit_some = functools.partial(fit_stage, directory=directory, seed=seed, progress=progress)
+        fit_some = functools.partial(
+            fit_stage, directory=directory, seed=seed, progress=progress, privacy=privacy
+        )
 
         def initial(network: nn.Module, key: Array, *inputs: Any) -> Params:
             return jax.jit(network.init)(key, *inputs)["params"]

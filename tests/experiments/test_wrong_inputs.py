@@ -16,7 +16,13 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import jaxaudit
+from jaxaudit.attacks.condition import resolve_condition
+from jaxaudit.audits.canaries import canary_record, coins_path, draw_canaries
+from jaxaudit.audits.pictures import look
 from jaxaudit.checkpoint import save_target
+from jaxaudit.data import open_source
+from jaxaudit.results import write_results
+from jaxaudit.runtime.progress import silent
 from tests import tiny
 from tests.evidence_tables import make_evidence
 from tests.experiments.in_process import run
@@ -50,6 +56,7 @@ def here(tmp_path_factory):
     saved = {"config": tiny.VAR_CONFIG, "params": target.params, "preprocessing": target.preprocessing}
     for name in ("target", "digits_var"):
         save_target(folder / name, family="var", provenance={}, **saved)
+    _canaries(folder, saved)
     make_evidence(folder / "evidence", samples=20)
     make_evidence(folder / "one_label", samples=20, sources=("folder:p?label=3", "folder:u"))
     (folder / "file").write_text("a file")
@@ -71,6 +78,15 @@ def _pictures(folder):
     (folder / "loop").symlink_to(folder / "loop")
     (folder / "classes.txt").write_text("class 0\nclass 1\n")
     (folder / "binary.txt").write_bytes(b"\xff\xfe\x00")
+
+
+def _canaries(folder, saved):
+    source = resolve_condition(open_source("digits:members[:40]"), tiny.var_target())
+    asked, others = (look(each, tiny.DIGITS, silent) for each in (source, source.take([0])))
+    coins, _ = draw_canaries(asked, others, seed=0)
+    provenance = {"canaries": canary_record(asked, coins)}
+    save_target(folder / "canaried", family="var", provenance=provenance, **saved)
+    write_results(coins_path(folder / "canaried"), coins)
 
 
 def _picture(path):
@@ -155,6 +171,7 @@ RIGHT = {
     "mitigate": {"target": "{here}/target", "criteria": "", "noise": "1"},
     "train_target": {"out": "trained"},
     "train_family": {"out": "family"},
+    "epsilon": {"target": "{here}/canaried"},
     "benchmark": {"target": "{here}/target", "gemm": "128"},
     "plan": {"target": "digits_rar", "device": "v5e", "num_images": "10"},
     "compile": {"targets": "digits_rar", "devices": "v5e", "out": "compiled.json"},
@@ -197,6 +214,7 @@ SCORED = (
 )  # fmt: skip
 SCORED = ("audit", "identify_data", "compare", "extract", "regenerate", "schedules", "localize", "mitigate")
 SCORED = ("audit", "identify_data", "provenance", "compare", "extract", "regenerate", "localize", "mitigate")
+SCORED = ("audit", "identify_data", "compare", "extract", "regenerate", "localize", "mitigate", "epsilon")
 NUMBERS = [
     *((program, {"seed": 2**63}, "--seed=9223372036854775808 is too large") for program in SCORED),
     *((program, {"batch_size": 10**30}, "--batch_size") for program in SCORED),
@@ -273,6 +291,18 @@ NUMBERS = [
     ("mitigate", {"criteria": "random"}, "holds no map of units"),
     ("cdi_studies", {"sizes": "many"}, "'many' is no number of images"),
     ("cdi_studies", {"repetitions": 10**40}, "--repetitions"),
+    ("epsilon", {"delta": "nan"}, "--delta=nan is no finite number"),
+    ("epsilon", {"delta": 1}, "--delta"),
+    ("epsilon", {"confidence": 1}, "--confidence"),
+    ("epsilon", {"study": "true", "target": None, "sizes": "many"}, "is not a list of numbers: 'many'"),
+    ("epsilon", {"study": "true", "target": None, "sizes": "19"}, "19 are too few; at least 20 canaries"),
+    ("epsilon", {"study": "true", "target": None, "runs": 0}, "--runs"),
+    ("epsilon", {"study": "true", "target": None, "delta": 0}, "--delta=0 does not apply to --study"),
+    ("train_target", {"noise_multiplier": "nan"}, "--noise_multiplier=nan is no finite number"),
+    ("train_target", {"noise_multiplier": 0}, "noise_multiplier=0.0 is no positive number"),
+    ("train_target", {"noise_multiplier": 1, "clip_norm": -1}, "clip_norm=-1.0 is no positive number"),
+    ("train_target", {"clip_norm": 2}, "--clip_norm=2 does not apply without --noise_multiplier"),
+    ("train_target", {"family": "mar", "noise_multiplier": 1}, "A new mar standardises its latents"),
     ("train_target", {"image_size": 12}, "image_size=12 is not a power of two"),
     ("train_target", {"width": 33}, "width"),
     ("train_target", {"family": "dit", "tokenizer_steps": 3}, "does not apply to family=dit"),
@@ -316,6 +346,21 @@ NAMES = [
     ("verdict", {"evidence": "{here}/one_label"}, "gives all its pictures the label 3"),
     ("mitigate", {"units": "{here}/empty", "criteria": "random"}, "units"),
     ("train_target", {"family": "gan"}, "--family"),
+    ("train_target", {"canaries": "digits:member"}, "Unknown half of the digits 'member'"),
+    ("train_target", {"canaries": "digits:members[:5]"}, "None of the 5 canaries of digits:members[:5]"),
+    ("train_target", {"canaries": "digits:nonmembers[:9]"}, "9 are too few; at least 20 canaries that"),
+    ("train_target", {"canaries": "digits:nonmembers[:30]"}, "pictures held out are canaries, e.g."),
+    (
+        "train_target",
+        {"family": "sd", "captions": "true", "noise_multiplier": 1},
+        "A new sd takes its vocabulary from the captions",
+    ),
+    ("epsilon", {"target": None}, "--target=DIR is missing"),
+    ("epsilon", {"target": "{here}/target"}, "was trained without --canaries, and no list of members"),
+    ("epsilon", {"study": "true"}, "does not apply to --study, which audits none"),
+    ("epsilon", {"canaries": "digits:members[:39]"}, "[:39] does not hold the canaries of"),
+    ("epsilon", {"coins": "{here}/file"}, "file is no CanaryCoins"),
+    ("epsilon", {"scores": "diff/min_k_25"}, "did you mean diff/min_k_"),
     ("train_target", {"family": "sd"}, "An sd is a model of captions, not of classes; say --captions."),
     ("train_target", {"captions": "true"}, "Captions do not apply to family=var"),
     ("train_target", {"family": "dit", "captions": "true"}, "Captions do not apply to a DiT"),

@@ -31,6 +31,15 @@ def test_the_p_value_is_its_definition():
         assert one_run_p_value(epsilon, guesses, right, 100, delta) == pytest.approx(expected, rel=1e-9)
 
 
+def test_without_delta_the_bound_is_the_limit_of_clopper_and_pearson():
+    included = np.random.default_rng(7).random(60) < 0.5
+    found = one_run_epsilon(np.where(np.arange(60) % 5 == 0, ~included, included) + 0.0, included, delta=0.0)
+    share = reference.beta.ppf(0.05, found.right, found.guesses - found.right + 1)
+    assert 0 < found.right < found.guesses
+    assert found.epsilon == pytest.approx(np.log(share / (1 - share)))
+    assert one_run_p_value(found.epsilon, found.guesses, found.right, 30, 0.0) == pytest.approx(0.05)
+
+
 @pytest.mark.parametrize(("canaries", "most"), [(40, 1.8), (200, 3.5), (2000, 5.8)])
 def test_no_run_shows_more_than_all_guesses_right(canaries, most):
     """r = 20, 100, 1,000 right guesses at 5% allow eps_L of 1.8, 3.5, 5.8."""
@@ -70,6 +79,31 @@ def test_a_score_that_points_the_wrong_way_shows_nothing():
     assert one_run_epsilon(-3.0 * included + rng.standard_normal(400), included).epsilon == 0
 
 
+def test_the_best_score_of_the_tuning_half_is_measured_on_the_other():
+    rng = np.random.default_rng(5)
+    included = rng.random(300) < 0.5
+    good, noise = included + 0.3 * rng.standard_normal(300), rng.standard_normal(300)
+    found = one_run_epsilon({"noise": noise, "good": good}, included, seed=2)
+    assert found == one_run_epsilon({"good": good}, included, seed=2)
+    assert found.score == "good"
+    share = max(found.tuning, key=lambda share: found.tuning[share])
+    assert found.guesses == 2 * (int(share * found.num_guessed) // 2)
+    assert one_run_epsilon(good, included, seed=2).score is None
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_many_scores_of_nothing_show_nothing():
+    """The best of three is chosen where it does not count."""
+    rng = np.random.default_rng(6)
+
+    def bound(trial):
+        scores = {str(place): rng.standard_normal(80) for place in range(3)}
+        return one_run_epsilon(scores, rng.random(80) < 0.5, delta=0.0, seed=trial).epsilon
+
+    above = sum(bound(trial) > 0 for trial in range(40))
+    assert reference.binomtest(above, 40, 0.05, alternative="greater").pvalue > 0.001
+
+
 @pytest.mark.usefixtures("unchecked")
 def test_refuses_what_is_no_coin():
     scores, coins = np.arange(40.0), np.arange(40) % 2 == 0
@@ -79,6 +113,7 @@ def test_refuses_what_is_no_coin():
         ({"scores": scores[:10], "included": coins[:10]}, "10 are too few; at least 20 canaries"),
         ({"delta": 1.0}, "delta=1.0 is no probability"),
         ({"confidence": 0.0}, "confidence=0.0"),
+        ({"scores": {}}, "No score was given"),
         ({"scores": np.full(40, np.nan)}, "are NaN or infinite for 40 of 40"),
     ]:
         given = {"scores": scores, "included": coins, **change}

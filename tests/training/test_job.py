@@ -9,7 +9,7 @@ from jaxaudit.attacks.condition import condition_of, null_context, resolve_condi
 from jaxaudit.checkpoint import load_target
 from jaxaudit.data import batches, open_source
 from jaxaudit.errors import InputError
-from jaxaudit.training.job import further_job, new_job, short_sides
+from jaxaudit.training.job import check_can_be_private, further_job, new_job, short_sides
 from tests import tiny
 
 DIGITS = open_source("digits:members[:64]")
@@ -68,3 +68,21 @@ def test_a_target_is_trained_further_as_it_is():
 def test_what_nobody_knows_is_one_sentence(change, captions, words):
     with pytest.raises(InputError, match=words):
         new_job("uvit", dataclasses.replace(DIGITS, **change), short_side=8, captions=captions)
+
+
+def test_what_no_noise_hides_cannot_be_private(tmp_path):
+    """But every generator that begins with a target can."""
+    for job, words in (
+        (new_job("mar", DIGITS, short_side=8), "A new mar standardises its latents"),
+        (new_job("sd", DIGITS, short_side=8, captions=True), "A new sd takes its vocabulary"),
+    ):
+        with pytest.raises(InputError, match=words):
+            check_can_be_private(job)
+    stored = tiny.save_captioned(tmp_path / "digits.npz", "digits:members[:6]")
+    for job in (
+        new_job("var", DIGITS, short_side=8),
+        new_job("uvit", stored, short_side=8, captions=True),
+        further_job("digits_mar", 64),
+        further_job("digits_sd", 64),
+    ):
+        check_can_be_private(job)

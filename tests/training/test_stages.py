@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 from jaxaudit.errors import InputError
-from jaxaudit.training import var
+from jaxaudit.runtime.progress import silent
+from jaxaudit.training import stages, var
+from jaxaudit.training.private import Privacy
 from jaxaudit.training.stages import PictureSet, claim_training, drop_conditions
+from tests import tiny
 
 RECIPE = var.small_recipe(8, 10, width=32, depth=1, tokenizer_steps=2, generator_steps=2)
 IMAGES = np.random.default_rng(0).random((4, 8, 8, 3), np.float32)
@@ -68,3 +71,29 @@ def test_a_condition_is_dropped_whole_or_not_at_all(told, null):
     assert (rows.all(1) == rows.any(1)).all()
     assert 0.07 < rows.all(1).mean() < 0.13
     np.testing.assert_array_equal(dropped[~rows.all(1)], np.asarray(many)[~rows.all(1)])
+
+
+def test_private_stages_have_no_random_numbers_in_common(tmp_path, monkeypatch):
+    seeds = []
+    monkeypatch.setattr(stages, "fit", lambda *arguments, seed, **options: seeds.append(seed))
+    for privacy in (None, Privacy(1.0, 1.0, 4)):
+        for stage in ("tokenizer", "generator"):
+            stages.fit_stage(
+                stage, tiny.unused, {}, {"images": IMAGES}, RECIPE.generator_schedule,
+                directory=tmp_path, seed=5, held_out=None, progress=silent, privacy=privacy,
+            )  # fmt: skip
+    assert seeds[:2] == [5, 5]
+    assert len(set(seeds[2:])) == 2
+
+
+def test_noise_is_part_of_the_request(tmp_path):
+    claim_training(tmp_path, RECIPE, PICTURES, 0, privacy=Privacy(1.0, 1.0, 4))
+    with pytest.raises(InputError, match=r"privacy.noise_multiplier is 1.0, now 2.0"):
+        claim_training(tmp_path, RECIPE, PICTURES, 0, privacy=Privacy(2.0, 1.0, 4))
+
+
+def test_pictures_are_joined_row_by_row():
+    joined = PICTURES.joined(PictureSet(IMAGES[::-1].copy(), LABELS[::-1].copy()), [2, 0])
+    np.testing.assert_array_equal(joined.images, np.concatenate([IMAGES, IMAGES[[1, 3]]]))
+    assert joined.conditions.tolist() == [0, 1, 2, 3, 1, 3]
+    assert len(PICTURES.joined(PICTURES, []).images) == 4

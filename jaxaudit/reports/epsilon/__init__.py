@@ -1,0 +1,1 @@
+"""How private a training was, at most: table, figure and page; and what the bound is worth."""
