@@ -24,6 +24,7 @@ _NAMES = (
     "schedules",
     "localize",
     "mitigate",
+    "defend",
     "cdi_studies",
     "reliability",
     "train_target",

@@ -30,8 +30,9 @@ from flax import traverse_util
 from jaxtyping import Bool
 
 from jaxaudit.errors import InputError, unknown_name
-from jaxaudit.evidence import UnitMap, top_units
-from jaxaudit.families.noise import AnyTarget, OutputNoise, with_output_noise
+from jaxaudit.evidence import UnitAxis, UnitMap, top_units
+from jaxaudit.families.noise import AnyTarget, OutputNoise, with_noise_params, with_output_noise
+from jaxaudit.targets import Target
 
 CRITERIA = ("unit_mem", "activation", "random")
 """By what units can be chosen."""
@@ -65,6 +66,33 @@ def choose_units(
     else:
         raise unknown_name("criterion of units", by, CRITERIA)
     return units.axis.split(top_units(values, share))
+
+
+def unit_axis(target: Target) -> UnitAxis:
+    """The axis of the units of a target's hidden layers."""
+    return UnitAxis(tuple(target.hidden_widths), tuple(target.hidden_widths.values()))
+
+
+def lightest_units(target: Target, share: float) -> dict[str, Bool[np.ndarray, " _"]]:
+    """The `share` of all units whose incoming weights are smallest beside the others of their layer.
+
+    Of a target whose units were scaled down these are the scaled ones, as far as the norms of the weights
+    differed less before: whoever has the weights can scale them back.
+
+    Args:
+      target: whose units.
+      share: in (0, 1].
+
+    Returns:
+      {hidden layer: [F], whether a unit is chosen}.
+    """
+    leaves: dict[Any, Any] = traverse_util.flatten_dict(target.params)
+    norms = []
+    for path in target.hidden_layers.values():
+        kernel = np.asarray(leaves[(*path, "kernel")], np.float64)
+        norm = np.linalg.norm(kernel.reshape(-1, kernel.shape[-1]), axis=0)
+        norms.append(norm / max(float(np.median(norm)), np.finfo(float).tiny))
+    return unit_axis(target).split(top_units(-np.concatenate(norms), share))
 
 
 def scale_units(target: AnyTarget, units: Mapping[str, Bool[np.ndarray, " _"]], factor: float) -> AnyTarget:
@@ -105,16 +133,30 @@ def scale_units(target: AnyTarget, units: Mapping[str, Bool[np.ndarray, " _"]], 
 
 
 def add_output_noise(target: AnyTarget, std: float, *, seed: int = 0) -> AnyTarget:
-    """The target that answers with noise N(0, std²) on logits, or on continuous tokens and their losses.
+    """The target that answers with noise N(0, std²), see `jaxaudit.families.noise`.
 
     To save it, save its parameters under `noisy_config`.
 
     Raises:
-      InputError: if `std` is not positive, or the target is a diffusion model.
+      InputError: if `std` is not positive.
     """
     noise = OutputNoise(float(std), seed)
     functions = with_output_noise(target, noise).functions
     return _mitigated(target, {"output_noise": dataclasses.asdict(noise)}, functions=functions)
+
+
+def add_told_noise(target: AnyTarget, std: float, *, seed: int = 0) -> AnyTarget:
+    """The same target, but for where the noise stands: such targets share their compiled programs.
+
+    It cannot be saved.
+
+    Raises:
+      InputError: if `std` is not positive.
+    """
+    noise = OutputNoise(float(std), seed)
+    noisy = with_noise_params(target, noise)
+    facts = {"output_noise": dataclasses.asdict(noise)}
+    return _mitigated(target, facts, functions=noisy.functions, params=noisy.params)
 
 
 def noisy_config(config: Mapping[str, Any], std: float, *, seed: int = 0) -> dict[str, Any]:

@@ -90,6 +90,27 @@ class Preparation:
         """What is audited."""
         return self.scorer.target
 
+    def asked_of(self, target: Target) -> Preparation:
+        """The same pictures and scores, of another target that reads pictures as this one does.
+
+        Raises:
+          InputError: if it does not, or cannot have the scores.
+        """
+        for name in ("preprocessing", "num_classes", "context_shape"):
+            ours, its = getattr(self.target, name), getattr(target, name)
+            if ours != its:
+                raise InputError(
+                    f"{target.name} reads pictures with {name}={its}, and {self.target.name} with {ours}."
+                )
+        sources = {split: each.source for split, each in self.pictures.items()}
+        scorer, null = _scorer(target, sources, self.config)
+        return dataclasses.replace(
+            self,
+            scorer=scorer,
+            request=_request(target, self.pictures, self.clusters, null, scorer, self.config),
+            run=_run(scorer, self.pictures, self.config),
+        )
+
     def score(
         self, directory: Location, *, plan: Plan | None = None, progress: Progress = silent
     ) -> Evidence:

@@ -29,6 +29,9 @@ from jaxaudit.reports.epsilon.figure import shown_epsilon
 from jaxaudit.reports.epsilon.page import render_epsilon
 from jaxaudit.reports.epsilon.study import study_csv as epsilon_csv
 from jaxaudit.reports.epsilon.study import study_figure as epsilon_figure
+from jaxaudit.reports.defence.figure import defence_curves
+from jaxaudit.reports.defence.page import render_defences
+from jaxaudit.reports.defence.rows import defences_csv
 from jaxaudit.reports.extraction.figures import make_extraction_figures
 from jaxaudit.reports.extraction.gallery import gallery
 from jaxaudit.reports.extraction.page import render_extraction
@@ -65,6 +68,7 @@ from jaxaudit.results import (
     Exhibit,
     EpsilonResults,
     EpsilonStudyResults,
+    DefenceResults,
     ExtractionResults,
     LeaderboardResults,
     FairSets,
@@ -286,6 +290,16 @@ def write_mitigation(results: MitigationResults, directory: Directory) -> list[P
     figures = style.save(trade_off(results), _made(directory / "figures"), "trade_off")
     page = _page(directory / "report.html", render_mitigation(results))
     return [directory / "results.json", table, *figures, page]
+
+
+def write_defences(results: DefenceResults, directory: Directory) -> list[Place]:
+    """Writes results.json, defences.csv, the figure and report.html; returns the files."""
+    directory = _made(directory)
+    write_results(directory / "results.json", results)
+    table = _page(directory / "defences.csv", defences_csv(results))
+    figure = style.save(defence_curves(results), directory, "defences")
+    page = _page(directory / "report.html", render_defences(results))
+    return [directory / "results.json", table, *figure, page]
 
 
 def write_study(results: StudyResults | NullStudyResults, directory: Directory) -> list[Place]:

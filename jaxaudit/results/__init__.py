@@ -15,6 +15,7 @@ fair_sets      two pools of pictures made comparable
 schedules      what walks through a diffusion model give away
 provenance     which pictures a model made, which it was trained on
 privacy        what a training run reveals of its privacy; results.json of an audit of epsilon
+defence        results.json of defences under an attacker who adapts
 codec          JSON there and back, with a format that is checked
 
 `read_results(path, AuditResults)` gives the record, or one sentence on why the file is none.
@@ -61,6 +62,18 @@ from jaxaudit.results.comparison import (
     PublishedComparedTarget,
 )
 from jaxaudit.results.compiled import CompiledStep, CompiledSteps, StepMemory, StepSetting
+from jaxaudit.results.defence import (
+    DefenceEffect,
+    DefenceFacts,
+    DefenceKind,
+    DefencePoint,
+    DefenceResults,
+    DefendedTarget,
+    Extracted,
+    Leakage,
+    Quality,
+    QueriedTpr,
+)
 from jaxaudit.results.estimates import Interval, MeanStd
 from jaxaudit.results.exhibit import Exhibit, ExhibitPicture
 from jaxaudit.results.extraction import ExtractionCounts, ExtractionResults
@@ -173,12 +186,19 @@ __all__ = [
     "CompiledSteps",
     "Correlation",
     "DatasetInference",
+    "DefenceEffect",
+    "DefenceFacts",
+    "DefenceKind",
+    "DefencePoint",
+    "DefenceResults",
+    "DefendedTarget",
     "DiskSpace",
     "Document",
     "Exhibit",
     "ExhibitPicture",
     "EpsilonResults",
     "EpsilonStudyResults",
+    "Extracted",
     "ExtractionCounts",
     "ExtractionResults",
     "FairSets",
@@ -202,6 +222,7 @@ __all__ = [
     "Likeness",
     "Leakage",
     "KnownSet",
+    "Leakage",
     "Localization",
     "LocalizationResults",
     "LowRankLeakage",
@@ -233,6 +254,8 @@ __all__ = [
     "ProvenanceResults",
     "ProvenanceStudy",
     "PublishedScoreMetrics",
+    "Quality",
+    "QueriedTpr",
     "Question",
     "Record",
     "Regeneration",

@@ -8,7 +8,10 @@ noise away, no answer depends on the batch it was computed in, and greedy genera
 forcing token by token. The hash is the sum of one pseudo-random word per (position, token), as in Zobrist
 hashing, so that all prefixes of a sequence are hashed by one cumulative sum; two words make a key.
 
-Axes: B batch, L tokens, V vocabulary, T tokens and D channels of a caption; ... any axes.
+A diffusion model's question is noised latents, a level and a condition: their bits make the key.
+
+Axes: B batch, L tokens, V vocabulary, T tokens and D channels of a caption, h and w latent pixels, c
+channels; ... any axes.
 """
 
 from __future__ import annotations
@@ -22,13 +25,16 @@ from jaxtyping import Array, Float, Int, UInt32
 
 _SALTS = (0x9E3779B9, 0x7F4A7C15)
 
+Seed = int | UInt32[Array, ""]
+"""Of all the noise of a model, below 2³²."""
+
 
 def context_words(
     tokens: Int[Array, "B L"],
     condition: Int[Array, " B"] | Float[Array, "B T D"],
     steps: Sequence[int],
     *,
-    seed: int,
+    seed: Seed,
 ) -> UInt32[Array, "B L 2"]:
     """The hash in (1) of what each token is predicted from.
 
@@ -64,13 +70,29 @@ def keyed_normal(words: UInt32[Array, "... 2"], size: int) -> Float[Array, "... 
 
 
 def noise_words(
-    noise: Float[Array, "... D"], labels: Int[Array, "..."], *, seed: int
+    noise: Float[Array, "... D"], labels: Int[Array, "..."], *, seed: Seed
 ) -> UInt32[Array, "... 2"]:
     """Keys from the bits of vectors float32 and from labels, for questions that are asked with a noise."""
     words = []
     for salt in _salts(seed):
         label = _mix(labels.astype(jnp.uint32) + salt)
         words.append(_mix(_vector_word(noise, salt) + label))
+    return jnp.stack(words, axis=-1)
+
+
+def latent_words(
+    latents: Float[Array, "B h w c"],
+    level: Int[Array, "..."],
+    condition: Int[Array, " B"] | Float[Array, "B T D"] | None,
+    *,
+    seed: Seed,
+) -> UInt32[Array, "B 2"]:
+    """Keys from noised latents, the level (one for all, or one each) and what the model is told."""
+    words = []
+    for salt in _salts(seed):
+        seen = _vector_word(latents.reshape(len(latents), -1), salt) + _mix(level.astype(jnp.uint32) + salt)
+        told = jnp.uint32(0) if condition is None else _mix(_condition_word(condition, salt) + salt)
+        words.append(_mix(_mix(seen) + told))
     return jnp.stack(words, axis=-1)
 
 
@@ -89,8 +111,8 @@ def _vector_word(x: Float[Array, "... D"], salt: UInt32[Array, ""]) -> UInt32[Ar
     return jnp.sum(_mix(bits + _mix(place + salt)), axis=-1, dtype=jnp.uint32)
 
 
-def _salts(seed: int) -> list[UInt32[Array, ""]]:
-    return [_mix(jnp.uint32((salt + seed) & 0xFFFFFFFF)) for salt in _SALTS]
+def _salts(seed: Seed) -> list[UInt32[Array, ""]]:
+    return [_mix(jnp.uint32(salt) + jnp.asarray(seed, jnp.uint32)) for salt in _SALTS]
 
 
 def _mix(x: UInt32[Array, "..."]) -> UInt32[Array, "..."]:

@@ -1,10 +1,19 @@
+import dataclasses
+
 import chex
 import numpy as np
 import pytest
-from flax.traverse_util import flatten_dict
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxaudit import checkpoint
-from jaxaudit.attacks.mitigation import add_output_noise, choose_units, scale_units
+from jaxaudit.attacks.mitigation import (
+    add_output_noise,
+    add_told_noise,
+    choose_units,
+    lightest_units,
+    scale_units,
+    unit_axis,
+)
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import UnitAxis, UnitMap
 from jaxaudit.families import dit, uvit
@@ -157,3 +166,33 @@ def test_mitigations_follow_one_another():
 def test_requests_that_cannot_be_met_are_refused(units, change, words):
     with pytest.raises(InputError, match=words):
         change(units)
+
+
+@pytest.mark.parametrize("make", TARGETS[:2], ids=lambda make: make.__name__)
+def test_the_weights_show_which_units_were_scaled_down_where_they_were_alike(make):
+    target = make()
+    axis = unit_axis(target)
+    chosen = axis.split(np.random.default_rng(0).random(axis.num_units) < 0.2)
+    share = flat(chosen).mean()
+    scaled = scale_units(alike(target), chosen, 0.5)
+    found = lightest_units(scaled, share)
+    np.testing.assert_array_equal(flat(found), flat(chosen))
+    back = scale_units(scaled, found, 2.0)
+    chex.assert_trees_all_equal(back.params, alike(target).params)
+
+
+def alike(target):
+    """The target, the weights of whose units have signs at random and one size."""
+    leaves = flatten_dict(target.params)
+    for path in target.hidden_layers.values():
+        leaves[(*path, "kernel")] = np.sign(np.asarray(leaves[(*path, "kernel")])).astype(np.float32)
+    return dataclasses.replace(target, params=unflatten_dict(leaves))
+
+
+def test_noise_among_the_parameters_is_the_noise_of_the_functions():
+    target, tokens, labels = tiny.rar_target(), np.arange(32).reshape(2, 16) % 24, np.array([1, 2])
+    constant, told = (add(target, 0.5, seed=3) for add in (add_output_noise, add_told_noise))
+    np.testing.assert_array_equal(constant.logits(tokens, labels), told.logits(tokens, labels))
+    other = add_told_noise(target, 1.5, seed=4)
+    assert other.functions is told.functions
+    assert other.provenance["fingerprint"] != told.provenance["fingerprint"]

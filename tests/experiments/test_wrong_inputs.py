@@ -169,6 +169,7 @@ RIGHT = {
     "schedules": {"target": "digits_dit"},
     "localize": {"target": "{here}/target"},
     "mitigate": {"target": "{here}/target", "criteria": "", "noise": "1"},
+    "defend": {"target": "{here}/target", "criteria": "random"},
     "train_target": {"out": "trained"},
     "train_family": {"out": "family"},
     "epsilon": {"target": "{here}/canaried"},
@@ -215,12 +216,13 @@ SCORED = (
 SCORED = ("audit", "identify_data", "compare", "extract", "regenerate", "schedules", "localize", "mitigate")
 SCORED = ("audit", "identify_data", "provenance", "compare", "extract", "regenerate", "localize", "mitigate")
 SCORED = ("audit", "identify_data", "compare", "extract", "regenerate", "localize", "mitigate", "epsilon")
+SCORED = ("audit", "identify_data", "compare", "extract", "regenerate", "localize", "mitigate", "defend")
 NUMBERS = [
     *((program, {"seed": 2**63}, "--seed=9223372036854775808 is too large") for program in SCORED),
     *((program, {"batch_size": 10**30}, "--batch_size") for program in SCORED),
     *(
         (program, {"alpha": value}, "--alpha")
-        for program in ("audit", "identify_data", "compare", "mitigate", "verdict", "cdi_studies")
+        for program in ("audit", "identify_data", "compare", "mitigate", "defend", "verdict", "cdi_studies")
         for value in ("nan", "0")
     ),
     *((program, {"power": "nan"}, "--power=nan is no finite number") for program in ("audit", "verdict")),
@@ -289,6 +291,18 @@ NUMBERS = [
     ("mitigate", {"criteria": "random", "factor": "nan"}, "--factor=nan is no finite number"),
     ("mitigate", {"criteria": "size"}, "Unknown mitigation 'size'"),
     ("mitigate", {"criteria": "random"}, "holds no map of units"),
+    ("defend", {"noise": "-1"}, "Noise of standard deviation -1.0"),
+    ("defend", {"noise": "loud"}, "--noise=loud are no numbers"),
+    ("defend", {"shares": "1.5"}, "A share of 1.5 of the units"),
+    ("defend", {"criteria": "size"}, "Unknown criterion of units 'size'"),
+    ("defend", {"criteria": "", "noise": ""}, "name no defence to measure"),
+    ("defend", {"factor": 1}, "factor=1.0 does not scale units down"),
+    ("defend", {"most_queries": 5}, "most_queries=5 is no power of 4"),
+    ("defend", {"most_tries": 0}, "--most_tries"),
+    ("defend", {"variants": "digits_var"}, "--variants=digits_var is not NAME@STRENGTH:TARGET"),
+    ("defend", {"variants": "early@few:digits_var"}, "--variants=early@few:digits_var is not"),
+    ("defend", {"variants": "early@400:digits_vra"}, "Unknown target 'digits_vra'"),
+    ("defend", {"scores": "diff/min_k_25"}, "did you mean diff/min_k_"),
     ("cdi_studies", {"sizes": "many"}, "'many' is no number of images"),
     ("cdi_studies", {"repetitions": 10**40}, "--repetitions"),
     ("epsilon", {"delta": "nan"}, "--delta=nan is no finite number"),

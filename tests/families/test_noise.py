@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from jaxaudit import checkpoint
-from jaxaudit.attacks.mitigation import add_output_noise, noisy_config
+from jaxaudit.attacks.mitigation import add_output_noise, add_told_noise, noisy_config
 from jaxaudit.errors import InputError
 from jaxaudit.families import get_family
 from jaxaudit.families.noise import OutputNoise, noisy_latents
 from jaxaudit.targets import ContinuousFunctions
-from tests import tiny
+from tests import tiny, tiny_diffusion
 
 STD = 0.7
 TARGETS = {"var": tiny.var_target, "rar": tiny.rar_target}
@@ -154,3 +154,39 @@ def test_wrong_noise_is_refused(noise):
     target = tiny.rar_target()
     with pytest.raises(InputError):
         get_family("rar").build_target("tiny", config, target.params, target.preprocessing, {})
+
+
+def latents_asked():
+    rng = np.random.default_rng(2)
+    return rng.standard_normal((64, 4, 4, 3), np.float32), rng.integers(0, 5, 64)
+
+
+def test_predicted_noise_has_noise_that_follows_from_latents_level_and_label():
+    target = tiny_diffusion.target()
+    noisy = add_output_noise(target, STD)
+    z_t, labels = latents_asked()
+
+    def drawn(z_t, level, labels):
+        return np.asarray(noisy.predict_noise(z_t, level, labels) - target.predict_noise(z_t, level, labels))
+
+    first = drawn(z_t, 100, labels)
+    assert abs(first.std() / STD - 1) < 0.05
+    np.testing.assert_array_equal(first, drawn(z_t, 100, labels))
+    np.testing.assert_allclose(first[5:9], drawn(z_t[5:9], np.full(4, 100), labels[5:9]), atol=1e-6)
+    for other in (drawn(z_t, 101, labels), drawn(z_t, 100, (labels + 1) % 5), drawn(z_t + 1e-3, 100, labels)):
+        assert abs(np.corrcoef(first.ravel(), other.ravel())[0, 1]) < 4 / np.sqrt(first.size)
+
+
+def test_the_mean_of_r_fresh_answers_has_noise_of_a_root_of_r_and_that_of_keyed_answers_has_all():
+    target, count = tiny.rar_target(), 16
+    tokens, labels = random_tokens(target), np.arange(6)
+    clean = np.asarray(target.logits(tokens, labels))
+
+    def size(seeds):
+        answers = [np.asarray(add_told_noise(target, STD, seed=s).logits(tokens, labels)) for s in seeds]
+        return (np.mean(answers, axis=0) - clean).std()
+
+    assert size(range(count)) == pytest.approx(STD / np.sqrt(count), rel=0.05)
+    assert size([0] * count) == pytest.approx(STD, rel=0.05)
+    told = np.asarray(add_told_noise(target, STD / np.sqrt(count)).logits(tokens, labels))
+    assert (told - clean).std() == pytest.approx(STD / np.sqrt(count), rel=0.05)

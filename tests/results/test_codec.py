@@ -57,6 +57,7 @@ from jaxaudit.results import (
 from jaxaudit.stats import provenance, regeneration
 from tests.reports.benchmark.test_benchmark_report import suite
 from tests.reports.exhibit.test_exhibit_report import make_exhibit
+from tests.reports.defence.test_defence_report import make_results as make_defences
 from tests.reports.extraction.test_extraction_report import report
 from tests.reports.leaderboard.test_leaderboard_report import make_results as make_leaderboard
 from tests.reports.fair_sets.test_fair_sets_report import make_results as make_fair_sets
@@ -255,6 +256,7 @@ def documents():
             seed=0,
             mechanisms=(records.MechanismBounds("Gaussian", 2.0, 100, SHARE, 0.5, 0.1, 0.9, 400),),
         ),
+        "defences": make_defences(),
         "localization": make_localization(stages=2, blocks=2),
         "mitigation": make_mitigation(measured, record("noise", 1.0, 30, frechet=None, tpr=None)),
         "kept": KeptMeasurement(measured=measured.measured),
@@ -330,6 +332,7 @@ NAMES = (
     "coins",
     "epsilon",
     "epsilon_study",
+    "defences",
     "localization",
     "mitigation",
     "kept",

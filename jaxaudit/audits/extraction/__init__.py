@@ -14,7 +14,7 @@ from jaxaudit.audits.extraction.config import ExtractionConfig
 from jaxaudit.audits.extraction.pipeline import Extraction, extract
 from jaxaudit.audits.extraction.ranking import Candidates, best_per_class, rank_candidates
 from jaxaudit.audits.extraction.reference import Reference, embed_reference
-from jaxaudit.audits.extraction.regeneration import ImageProbabilities, regenerate
+from jaxaudit.audits.extraction.regeneration import ImageProbabilities, image_probabilities, regenerate
 from jaxaudit.audits.extraction.tables import write_probabilities, write_tables
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "complete_images",
     "embed_reference",
     "extract",
+    "image_probabilities",
     "rank_candidates",
     "regenerate",
     "write_probabilities",

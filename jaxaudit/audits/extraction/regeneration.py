@@ -84,7 +84,7 @@ def regenerate(
     }
     check_disjoint(pictures["candidates"].digests, pictures["held_out"].digests)
     found = {
-        side: _probabilities(
+        side: image_probabilities(
             attack,
             each,
             prefixes,
@@ -121,15 +121,20 @@ def regenerate(
     ), found
 
 
-def _probabilities(
+def image_probabilities(
     attack: RegenerationAttack,
     pictures: Pictures,
     prefixes: tuple[int, ...],
     config: ExtractionConfig,
     *,
     directory: Location | None,
-    progress: Progress,
+    progress: Progress = silent,
 ) -> ImageProbabilities:
+    """The probability of every picture after every prefix; arguments as of `regenerate`.
+
+    Raises:
+      InputError: if `directory` holds those of another request, or a picture has changed.
+    """
     asked = dataclasses.asdict(attack.sampling)
     request = {**base_request(attack.target, pictures, config), "sampling": asked}
 

@@ -1,0 +1,1 @@
+"""The report of defences under an attacker who adapts."""
