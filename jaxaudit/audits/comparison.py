@@ -7,9 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
-from jaxaudit.attacks.single_image import generator
+from jaxaudit.attacks.condition import condition_arrays
+from jaxaudit.attacks.drawing import drawing_step
 from jaxaudit.audits.benchmark.timing import Stage, lap
 from jaxaudit.results import (
     AuditResults,
@@ -27,7 +31,7 @@ from jaxaudit.results.comparison import Against, Leak
 from jaxaudit.runtime.mesh import mesh_of
 from jaxaudit.stats.correlation import FEWEST, partial_spearman, pearson, spearman
 from jaxaudit.stats.intervals import CONFIDENCE
-from jaxaudit.targets import Target
+from jaxaudit.targets import Params, Target
 
 _RECORDS = {ScoreMetrics: ComparedTarget, PublishedScoreMetrics: PublishedComparedTarget}
 _FPR = 0.01
@@ -70,13 +74,21 @@ def _baseline(results: AuditResults) -> str:
 
 def generation_cost(target: Target) -> GenerationCost:
     """What generating one image costs on the device of the target's parameters, compiled before."""
-    stage = Stage.of(generator(target), target.params)
+    stage = Stage.of(one_image(target), target.params)
     lap(stage)
     return GenerationCost(
         gflop=stage.flops / 1e9,
         seconds=min(lap(stage).wall for _ in range(_CALLS)),
         device=mesh_of(target.params).devices.flat[0].device_kind,
     )
+
+
+def one_image(target: Target) -> Callable[[Params], Float[Array, "1 H W 3"]]:
+    """params -> an image as the model draws it, jittable; of class 0, or of zeros for a caption."""
+    told = np.zeros((1, *target.context_shape)) if target.context_shape else np.zeros(1, np.int32)
+    given = told if target.context_shape or target.num_classes else None
+    batch = {**condition_arrays(target, given, 1), "ids": jnp.zeros(1, jnp.uint32)}
+    return lambda params: drawing_step(target)((params, jax.random.key(0)), batch)
 
 
 def comparison(targets: Sequence[Compared]) -> ComparisonResults:

@@ -23,26 +23,24 @@ from jaxaudit.reports.comparison.figure import leakage_figure
 from jaxaudit.reports.comparison.page import render_comparison
 from jaxaudit.reports.comparison.rows import comparison_csv, comparison_latex
 from jaxaudit.reports.comparison.scaling import scaling_figure
-from jaxaudit.reports.comparison.rows import ComparedTarget, comparison_csv, comparison_latex
-from jaxaudit.reports.exhibit.page import render_exhibit
+from jaxaudit.reports.defence.figure import defence_curves
+from jaxaudit.reports.defence.page import render_defences
+from jaxaudit.reports.defence.rows import defences_csv
 from jaxaudit.reports.epsilon.figure import shown_epsilon
 from jaxaudit.reports.epsilon.page import render_epsilon
 from jaxaudit.reports.epsilon.study import study_csv as epsilon_csv
 from jaxaudit.reports.epsilon.study import study_figure as epsilon_figure
-from jaxaudit.reports.defence.figure import defence_curves
-from jaxaudit.reports.defence.page import render_defences
-from jaxaudit.reports.defence.rows import defences_csv
+from jaxaudit.reports.exhibit.page import render_exhibit
 from jaxaudit.reports.extraction.figures import make_extraction_figures
 from jaxaudit.reports.extraction.gallery import gallery
 from jaxaudit.reports.extraction.page import render_extraction
 from jaxaudit.reports.fair_sets.figures import balance_figure, odds_figure
 from jaxaudit.reports.fair_sets.page import render_fair_sets
 from jaxaudit.reports.kit import style
-from jaxaudit.reports.kit.rows import csv_table
+from jaxaudit.reports.kit.rows import csv_table, flat
 from jaxaudit.reports.leaderboard.figure import frontier_figure
 from jaxaudit.reports.leaderboard.page import render_leaderboard
 from jaxaudit.reports.leaderboard.rows import leaderboard_csv
-from jaxaudit.reports.kit.rows import csv_table, flat
 from jaxaudit.reports.localization.figures import draw_localization
 from jaxaudit.reports.localization.page import render_localization
 from jaxaudit.reports.mitigation.figure import trade_off
@@ -55,23 +53,20 @@ from jaxaudit.reports.provenance.page import render_provenance
 from jaxaudit.reports.regeneration.figure import expected_back
 from jaxaudit.reports.regeneration.page import render_regeneration
 from jaxaudit.reports.reliability.table import reliability_markdown
+from jaxaudit.reports.reliability.usage import usage_figure
 from jaxaudit.reports.schedules.figure import leakage_by_schedule
 from jaxaudit.reports.schedules.page import render_schedules
 from jaxaudit.reports.studies.figure import study_csv, study_figure
 from jaxaudit.results import (
     AuditResults,
     ComparisonResults,
-from jaxaudit.reports.reliability.usage import usage_figure
-from jaxaudit.reports.studies.figure import study_csv, study_figure
-from jaxaudit.results import (
-    AuditResults,
-    Exhibit,
+    DefenceResults,
     EpsilonResults,
     EpsilonStudyResults,
-    DefenceResults,
+    Exhibit,
     ExtractionResults,
-    LeaderboardResults,
     FairSets,
+    LeaderboardResults,
     LocalizationResults,
     MitigationResults,
     NullStudyResults,
@@ -124,15 +119,6 @@ def write_answer(
     ]
 
 
-def write_comparison(results: ComparisonResults, directory: Directory) -> list[Place]:
-    """Writes comparison.json, .csv (numbers) and .tex (booktabs), figures, report.html; returns the files."""
-    directory, targets = _made(directory), results.targets
-    write_results(directory / "comparison.json", results)
-    texts = {
-        "comparison.csv": comparison_csv(targets),
-        "comparison.tex": comparison_latex(targets),
-        "report.html": render_comparison(results),
-    }
 def write_exhibit(
     exhibit: Exhibit | None, thumbnails: Mapping[str, bytes], directory: Directory
 ) -> list[Place]:
@@ -156,10 +142,15 @@ def write_exhibit(
     ]
 
 
-def write_comparison(targets: Sequence[ComparedTarget], directory: Directory) -> list[Place]:
-    """Writes comparison.csv (numbers), comparison.tex (booktabs) and the figure; returns the files."""
-    directory = _made(directory)
-    texts = {"comparison.csv": comparison_csv(targets), "comparison.tex": comparison_latex(targets)}
+def write_comparison(results: ComparisonResults, directory: Directory) -> list[Place]:
+    """Writes comparison.json, .csv (numbers) and .tex (booktabs), figures, report.html; returns the files."""
+    directory, targets = _made(directory), results.targets
+    write_results(directory / "comparison.json", results)
+    texts = {
+        "comparison.csv": comparison_csv(targets),
+        "comparison.tex": comparison_latex(targets),
+        "report.html": render_comparison(results),
+    }
     files = [_page(directory / name, text) for name, text in texts.items()]
     with style.house_style():
         figures = {"comparison": leakage_figure(targets)}
@@ -216,6 +207,8 @@ def write_leaderboard(results: LeaderboardResults, directory: Directory) -> list
     figure = style.save(frontier_figure(results), directory, "leaderboard")
     page = _page(directory / "report.html", render_leaderboard(results))
     return [directory / "results.json", table, *figure, page]
+
+
 def write_fair_sets(results: FairSets, directory: Directory) -> list[Place]:
     """Writes results.json, the figures and report.html; returns them."""
     directory = _made(directory)
@@ -230,6 +223,8 @@ def write_fair_sets(results: FairSets, directory: Directory) -> list[Place]:
         *figures,
         _page(directory / "report.html", render_fair_sets(results)),
     ]
+
+
 def write_provenance(results: ProvenanceResults, directory: Directory) -> list[Place]:
     """Writes results.json, the figure and report.html; returns them."""
     directory = _made(directory)
@@ -246,6 +241,8 @@ def write_provenance_study(results: ProvenanceStudy, directory: Directory) -> li
     table = _page(directory / "provenance.md", study_markdown(results))
     figure = style.save(confusion(results), directory, "confusion") if results.targets else []
     return [directory / "provenance.json", table, *figure]
+
+
 def write_epsilon(results: EpsilonResults, directory: Directory) -> list[Place]:
     """Writes results.json, the figure and report.html; returns them."""
     directory = _made(directory)

@@ -32,7 +32,7 @@ class Extracted(Record, frozen=True):
     held_out: int
 
 
-class Leakage(Record, frozen=True):
+class LevelLeakage(Record, frozen=True):
     """What an attacker of one level gets; see `jaxaudit.stats.adaptive`.
 
     Attributes:
@@ -98,7 +98,7 @@ class DefendedTarget(Record, frozen=True):
 
     defence: DefenceFacts
     quality: Quality
-    levels: tuple[Leakage, ...]
+    levels: tuple[LevelLeakage, ...]
     by_queries: tuple[QueriedTpr, ...] = ()
     difference: Interval | None = None
 

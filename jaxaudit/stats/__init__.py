@@ -31,7 +31,9 @@ from jaxaudit.stats.intervals import (
     balanced_accuracy_interval,
     clopper_pearson,
 )
+from jaxaudit.stats.known_members import KnownMembers
 from jaxaudit.stats.leaderboard import leaderboard
+from jaxaudit.stats.likelihood_ratio import likelihood_ratio
 from jaxaudit.stats.likeness import (
     MARGIN,
     balance_of,
@@ -39,17 +41,15 @@ from jaxaudit.stats.likeness import (
     likeness,
     pairs_needed,
 )
-from jaxaudit.stats.likelihood_ratio import likelihood_ratio
-from jaxaudit.stats.known_members import KnownMembers
 from jaxaudit.stats.matching import Covariates, Pairs, match_pairs
 from jaxaudit.stats.membership import membership_inference
 from jaxaudit.stats.null_control import identification_null_control, null_control
 from jaxaudit.stats.one_run import one_run_epsilon
 from jaxaudit.stats.paired import ScorePair, paired_differences
 from jaxaudit.stats.power import PUBLISHED_GRID, power_curve
+from jaxaudit.stats.privacy import gaussian_epsilon, training_epsilon
 from jaxaudit.stats.propensity import positions
 from jaxaudit.stats.provenance import generated_share, provenance
-from jaxaudit.stats.privacy import gaussian_epsilon, training_epsilon
 from jaxaudit.stats.published import PublishedMetrics, published_metrics
 from jaxaudit.stats.regeneration import regeneration
 from jaxaudit.stats.roc import auc, best_threshold, roc_curve, tpr_at_fpr
@@ -74,9 +74,9 @@ __all__ = [
     "Comparison",
     "Covariates",
     "FrechetDistance",
-    "Matching",
     "Halves",
     "KnownMembers",
+    "Matching",
     "Moments",
     "Pairs",
     "PublishedMetrics",
@@ -109,17 +109,17 @@ __all__ = [
     "forecast_samples",
     "frechet_distance",
     "gaussian_distance",
-    "halves",
-    "generated_share",
     "gaussian_epsilon",
+    "generated_share",
+    "halves",
     "hedges_g",
     "identification_null_control",
     "identification_power",
     "identify",
     "leaderboard",
-    "likeness",
     "leakage",
     "likelihood_ratio",
+    "likeness",
     "match_pairs",
     "membership_inference",
     "moments",

@@ -34,7 +34,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxaudit.errors import InputError
-from jaxaudit.results import Interval, Leakage
+from jaxaudit.results import Interval, LevelLeakage
 from jaxaudit.stats.cdi.scorer import FOLDS, RIDGE, num_control
 from jaxaudit.stats.inputs import check_enough
 from jaxaudit.stats.intervals import clopper_pearson
@@ -203,7 +203,7 @@ def choose(attacks: Sequence[Attack], split: Halves) -> Chosen:
     return Chosen(single, float(y[allowed_false_positives(FPR, y.size)]), best[0], share)
 
 
-def frozen(chosen: Chosen, view: View, split: Halves, *, alpha: float = 0.01, seed: int = 0) -> Leakage:
+def frozen(chosen: Chosen, view: View, split: Halves, *, alpha: float = 0.01, seed: int = 0) -> LevelLeakage:
     """A0: what was chosen on the undefended model, on the defended one, measured on the other half."""
     members, nonmembers = (
         side[rows] for side, rows in zip(chosen.single.again(view), split.test, strict=True)
@@ -223,7 +223,9 @@ def frozen(chosen: Chosen, view: View, split: Halves, *, alpha: float = 0.01, se
     )
 
 
-def refitted(level: Level, chosen: Chosen, split: Halves, *, alpha: float = 0.01, seed: int = 0) -> Leakage:
+def refitted(
+    level: Level, chosen: Chosen, split: Halves, *, alpha: float = 0.01, seed: int = 0
+) -> LevelLeakage:
     """A1 or A2: what was chosen on the defended model, measured on the other half."""
     return _leakage(
         level,
@@ -247,12 +249,12 @@ def _leakage(
     *,
     alpha: float,
     seed: int,
-) -> Leakage:
+) -> LevelLeakage:
     p, u = verdict
     needed = None
     if np.ptp(np.concatenate([p, u])) > 0:
         needed = power_curve(p[:, None], u[:, None], alpha=alpha, repetitions=300, seed=seed).required
-    return Leakage(
+    return LevelLeakage(
         level=level,
         attack=chosen.single.name,
         tpr=tpr,

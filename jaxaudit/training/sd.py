@@ -5,6 +5,9 @@ from jaxaudit.families.sd import PROCESS
 from jaxaudit.models.unet import UNet, UNetConfig
 from jaxaudit.training.denoiser import CHANNELS, DenoiserTrainer, Shape
 
+_GROUPED = 4
+"""Channels that are normalised together. What the time adds to a channel alone in its group is lost again."""
+
 
 def _small(shape: Shape) -> UNetConfig:
     """Two levels of one width, attention at the lower; the depth is that of ResBlocks at each."""
@@ -22,6 +25,7 @@ def _small(shape: Shape) -> UNetConfig:
         heads=(1, shape.width // 32),
         latent_size=shape.image_size,
         latent_channels=CHANNELS,
+        num_groups=shape.width // _GROUPED,
     )
 
 

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxaudit.attacks.drawing import Drawing
+from jaxaudit.attacks.drawing import NUM_LOOKS, Drawing
 from jaxaudit.errors import InputError
 from jaxaudit.targets import DiffusionFunctions
 from jaxaudit_kernels.process import Denoised
@@ -77,13 +77,22 @@ def test_latents_are_drawn_as_the_model_believes_them_to_be_spread():
     target = dataclasses.replace(target, functions=functions)
     images = Drawing(target).submit(None, ids=range(256)).result()
     assert np.isfinite(images).all()
-    assert images.std() == pytest.approx(spread_drawn(25), rel=0.02)
+    assert images.std() == pytest.approx(spread_drawn(NUM_LOOKS), rel=0.02)
     assert spread_drawn(1000) == pytest.approx(SPREAD, rel=0.01)
 
 
-def test_continuous_tokens_are_refused():
-    with pytest.raises(InputError, match="is a continuous target"):
-        Drawing(tiny.mar_target())
+@pytest.mark.parametrize(
+    "make_target", [tiny.mar_target, tiny.rar_target, tiny.captioned_target], ids=["mar", "rar", "captions"]
+)
+def test_pictures_of_every_kind_stay_with_their_ids(make_target):
+    target = make_target()
+    told = np.stack([*tiny.embed(["a", "b"])]) if target.context_shape else np.array([1, 2])
+    drawing = Drawing(target, seed=3)
+    images = drawing.submit(told, ids="ab").result()
+    assert images.shape == (2, 8, 8, 3)
+    low, high = target.preprocessing.low, target.preprocessing.high
+    assert low <= images.min() < images.max() <= high
+    np.testing.assert_allclose(drawing.submit(told[::-1], ids="ba").result()[::-1], images, atol=1e-4)
 
 
 def test_ids_and_labels_must_fit(tokens_instead):

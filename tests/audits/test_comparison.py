@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jaxaudit.attacks.single_image import SAMPLING_STEPS, generator
-from jaxaudit.audits.comparison import compared, comparison, generation_cost
+from jaxaudit.attacks.drawing import NUM_LOOKS
+from jaxaudit.audits.comparison import compared, comparison, generation_cost, one_image
 from jaxaudit.protocols import PUBLISHED
 from jaxaudit.results import (
     ComparedTarget,
@@ -102,24 +102,24 @@ def test_a_target_is_what_its_audit_found():
 )
 def test_every_kind_of_target_generates_an_image(make_target):
     target = make_target()
-    image = jax.eval_shape(generator(target), target.params)
+    image = jax.eval_shape(one_image(target), target.params)
     assert image.shape == (1, 8, 8, 3)
-    assert count_flops(generator(target), target.params) > 0
+    assert count_flops(one_image(target), target.params) > 0
 
 
 def test_a_diffusion_model_looks_once_a_step():
     seen = []
     target = tiny_diffusion.target(watch=lambda x, time, condition: seen.append(float(np.squeeze(time))))
-    jax.block_until_ready(jax.jit(generator(target))(target.params))
+    jax.block_until_ready(jax.jit(one_image(target))(target.params))
     jax.effects_barrier()
-    assert len(seen) == SAMPLING_STEPS
+    assert len(seen) == NUM_LOOKS
     assert seen[0] > seen[-1]
 
 
 def test_the_cost_of_generation_is_measured():
     target = tiny_diffusion.target()
     found = generation_cost(target)
-    assert found.gflop == count_flops(generator(target), target.params) / 1e9
+    assert found.gflop == count_flops(one_image(target), target.params) / 1e9
     assert found.seconds > 0
     assert found.device == jax.devices()[0].device_kind
     assert generation_cost(target).gflop == found.gflop  # and again

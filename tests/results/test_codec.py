@@ -56,11 +56,11 @@ from jaxaudit.results import (
 )
 from jaxaudit.stats import provenance, regeneration
 from tests.reports.benchmark.test_benchmark_report import suite
-from tests.reports.exhibit.test_exhibit_report import make_exhibit
 from tests.reports.defence.test_defence_report import make_results as make_defences
+from tests.reports.exhibit.test_exhibit_report import make_exhibit
 from tests.reports.extraction.test_extraction_report import report
-from tests.reports.leaderboard.test_leaderboard_report import make_results as make_leaderboard
 from tests.reports.fair_sets.test_fair_sets_report import make_results as make_fair_sets
+from tests.reports.leaderboard.test_leaderboard_report import make_results as make_leaderboard
 from tests.reports.localization.test_localization_report import make_results as make_localization
 from tests.reports.mitigation.test_mitigation_report import make_results as make_mitigation
 from tests.reports.mitigation.test_mitigation_report import record
@@ -233,6 +233,7 @@ def documents():
                 ),
             ),
             refused={"two": "two generates pixels."},
+        ),
         "coins": records.CanaryCoins(seed=3, digests=("a1", "b2"), included=(True, False)),
         "epsilon": records.EpsilonResults(
             target="one",

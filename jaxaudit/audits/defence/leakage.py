@@ -16,7 +16,7 @@ from jaxaudit.results import (
     DefencePoint,
     DefendedTarget,
     Interval,
-    Leakage,
+    LevelLeakage,
     QueriedTpr,
     replace,
 )
@@ -43,7 +43,7 @@ class Said:
     sampling: Mapping[str, LogP]
 
 
-def levels(said: Said, before: Chosen, split: Halves, config: DefendConfig) -> tuple[Leakage, ...]:
+def levels(said: Said, before: Chosen, split: Halves, config: DefendConfig) -> tuple[LevelLeakage, ...]:
     """A0, A1 and A2 of a target; `before` was chosen on the undefended one."""
     asked = {"alpha": config.alpha, "seed": config.seed}
     plain = attacks_on({AS_EVER: said.views[AS_EVER]}, split)
@@ -163,7 +163,7 @@ def _point(
     )
 
 
-def _fewest(some: Sequence[Leakage]) -> int | None:
+def _fewest(some: Sequence[LevelLeakage]) -> int | None:
     known = [one.needed.estimate for one in some if one.needed and one.needed.estimate is not None]
     return min(known, default=None)
 

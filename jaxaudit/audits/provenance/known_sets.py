@@ -22,7 +22,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from jaxaudit.attacks.condition import condition_of, resolve_condition
-from jaxaudit.attacks.generation import generate
+from jaxaudit.attacks.drawing import Drawing
 from jaxaudit.audits.request import measurement_request
 from jaxaudit.data import Picture, Preprocessing, Source, batches, pixel_digest
 from jaxaudit.evidence import Contents, claim, read_arrays, write_arrays
@@ -55,14 +55,15 @@ def generated_pictures(
       InputError: if the folder holds pictures of another request, or conditions do not fit the target.
     """
     source, parts = resolve_condition(like, target), []
+    drawing = Drawing(target, seed=seed)
     claim(directory, _CONTENTS, {**measurement_request(target, seed), "ids_sha256": source.fingerprint})
     path = directory / "generated.npz"
     if path.exists():
         return read_arrays(path)["images"]
     for batch in batches(source, range(len(source)), target.preprocessing, _BATCH):
         told = condition_of(target, batch)
-        made = generate(target, told, key=jax.random.key(seed), ids=batch.ids)
-        parts.append(to_bytes(made, target.preprocessing))
+        made = drawing.submit(told, ids=batch.ids, padded_size=_BATCH).result()
+        parts.append(to_bytes(np.asarray(made), target.preprocessing))
         done(sum(map(len, parts)))
     images = np.concatenate(parts)
     write_arrays(path, {"images": images, **_labels(source)})

@@ -14,7 +14,7 @@ from jaxaudit.results import (
     DefendedTarget,
     Extracted,
     Interval,
-    Leakage,
+    LevelLeakage,
     Quality,
     QueriedTpr,
     replace,
@@ -49,7 +49,7 @@ def point(kind, strength, loss, a0, a2, **others):
 def make_results():
     extracted = Extracted("sampling", around(0.5), 3, 6, 0, 5)
     levels = tuple(
-        Leakage(level, f"asked as ever: {level}", around(0.9), 0.004, "b", None, "c", 0.2, extracted)
+        LevelLeakage(level, f"asked as ever: {level}", around(0.9), 0.004, "b", None, "c", 0.2, extracted)
         for level in ("A0", "A1", "A2")
     )
     one = DefendedTarget(
