@@ -19,7 +19,9 @@ from . import shared_flags
 from .progress import reported
 
 with cli.flag_group("What is audited"):
-    _TARGETS = flags.DEFINE_list("targets", list(builtin_names()), "Targets, in the order to show.")
+    _TARGETS = flags.DEFINE_list(
+        "targets", None, "Targets, in the order to show; without it, all built-in ones."
+    )
 shared_flags.define_data()
 with cli.flag_group("Scores"):
     _SCORES = flags.DEFINE_list("scores", ["all"], "Scores, patterns such as diff/*, or default, paper, all.")
@@ -46,7 +48,10 @@ def main(argv: Sequence[str]) -> None:
     from jaxaudit.stats.intervals import CONFIDENCE
 
     flag, console = flags.FLAGS, cli.terminal()
-    directory, paths = check_folder(_OUT.value), shared_flags.several_targets(_TARGETS.value)
+    directory, paths = (
+        check_folder(_OUT.value),
+        shared_flags.several_targets(_TARGETS.value or builtin_names()),
+    )
     config = CollectConfig(
         scores=tuple(_SCORES.value),
         access=shared_flags.access(),

@@ -87,7 +87,8 @@ def one_image(target: Target) -> Callable[[Params], Float[Array, "1 H W 3"]]:
     """params -> an image as the model draws it, jittable; of class 0, or of zeros for a caption."""
     told = np.zeros((1, *target.context_shape)) if target.context_shape else np.zeros(1, np.int32)
     given = told if target.context_shape or target.num_classes else None
-    batch = {**condition_arrays(target, given, 1), "ids": jnp.zeros(1, jnp.uint32)}
+    rows = {**condition_arrays(target, given, 1), "ids": np.zeros(1, np.uint32)}
+    batch = {name: jnp.asarray(row) for name, row in rows.items()}
     return lambda params: drawing_step(target)((params, jax.random.key(0)), batch)
 
 

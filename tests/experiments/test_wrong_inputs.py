@@ -30,7 +30,7 @@ from tests.experiments.in_process import run
 LATE = (
     "jaxaudit.attacks.runner.Scorer.submit",
     "jaxaudit.attacks.provenance.ProvenanceAttack.submit",
-    "jaxaudit.audits.provenance.known_sets.generate",
+    "jaxaudit.attacks.drawing.Drawing.submit",
     "jaxaudit.attacks.completion.ExtractionAttack.rank",
     "jaxaudit.attacks.completion.ExtractionAttack.encode",
     "jaxaudit.attacks.localization.ActivationMeter.submit",
