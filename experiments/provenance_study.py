@@ -19,11 +19,13 @@ from jaxaudit.outputs import check_folder
 from . import shared_flags
 from .progress import reported
 
+_BUILTIN = ("digits_var", "digits_var_memorised", "digits_rar", "digits_mar", "digits_dit")
+
 with cli.flag_group("What is audited"):
     _TARGETS = flags.DEFINE_list(
         "targets",
-        ["digits_var", "digits_var_memorised", "digits_rar", "digits_mar", "digits_dit"],
-        "Targets of pictures of one size.",
+        None,
+        "Targets of pictures of one size; without it, the built-in ones of classes.",
     )
     _MEMBERS = flags.DEFINE_string("members", "digits:members?shuffle=0", "Pictures they were trained on.")
     _UNSEEN = flags.DEFINE_string(
@@ -50,7 +52,7 @@ def main(argv: Sequence[str]) -> None:
     console, directory = cli.terminal(), check_folder(_OUT.value)
     config = StudyConfig(_NUM_IMAGES.value, _REPETITIONS.value, shared_flags.provenance_config())
     sources = open_source(_MEMBERS.value), open_source(_UNSEEN.value)
-    targets = [shared_flags.load(console, name) for name in _TARGETS.value]
+    targets = [shared_flags.load(console, name) for name in _TARGETS.value or _BUILTIN]
     with reported(console, "Preparing", unit="images") as progress:
         results = study_provenance(targets, *sources, directory, config, progress=progress)
     for written in write_provenance_study(results, directory):
