@@ -12,6 +12,7 @@ from jaxaudit.errors import InputError
 from jaxaudit.families import rar, var
 from jaxaudit.targets import ContinuousFunctions
 from tests import tiny, tiny_diffusion
+from tests.marks import slow_but
 from tests.tiny import llamagen_target, mar_target, rar_target, var_target
 
 GOLDEN = np.load(pathlib.Path(__file__).parents[1] / "golden" / "memorization_scores" / "io.npz")
@@ -30,7 +31,7 @@ def attacked(family):
     return attack, tokens, scores, attack.complete(tokens, LABELS, 1, ids=IDS).result()
 
 
-@pytest.mark.parametrize("family", ["var", "rar", "llamagen"])
+@pytest.mark.parametrize("family", slow_but(["var", "rar", "llamagen"], "var"))
 def test_ranking_counts_greedy_predictions(family):
     attack, tokens, scores, _ = attacked(family)
     greedy = np.asarray(attack.target.logits(tokens, LABELS)).argmax(-1)

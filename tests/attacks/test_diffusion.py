@@ -118,7 +118,9 @@ def alone(process, params):
     return found
 
 
-@pytest.mark.parametrize("process", [FROM_ZERO, FROM_ONE], ids=["from_0", "from_1"])
+@pytest.mark.parametrize(
+    "process", [FROM_ZERO, pytest.param(FROM_ONE, marks=pytest.mark.slow)], ids=["from_0", "from_1"]
+)
 def test_all_scores_together_are_those_of_each_alone(process):
     together = scores(process)
     expected = alone(process, target(process=process).params)

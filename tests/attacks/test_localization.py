@@ -14,6 +14,7 @@ from jaxaudit.evidence import UnitAxis
 from jaxaudit.runtime.mesh import make_mesh
 from jaxaudit_kernels import draws
 from tests import tiny, tiny_diffusion, uneven
+from tests.marks import slow_but
 
 VIEWS = Views(num_views=3)
 IDS = [f"picture/{i}" for i in range(10)]
@@ -41,7 +42,7 @@ SCALES = {
 }
 
 
-@pytest.mark.parametrize("make", SCALES)
+@pytest.mark.parametrize("make", slow_but(SCALES, tiny.var_target, tiny.rar_target))
 def test_every_unit_of_ten_pictures_agrees_with_a_slow_count(pictures, make):
     target, scales = make(), SCALES[make]
     images, labels = pictures

@@ -10,6 +10,7 @@ from jaxaudit.attacks.provenance import ProvenanceAttack
 from jaxaudit.errors import InputError
 from jaxaudit.targets import Autoencoder
 from tests import tiny
+from tests.marks import slow_but
 
 _LEVELS = 4.0  # features are whole fourths
 
@@ -90,9 +91,7 @@ def test_scores_are_those_of_a_loop():
             np.testing.assert_allclose(found[name][row], value, rtol=2e-4, err_msg=name)
 
 
-@pytest.mark.parametrize(
-    "family", ["rar", "mar", *(pytest.param(slow, marks=pytest.mark.slow) for slow in ("var", "llamagen"))]
-)
+@pytest.mark.parametrize("family", slow_but(["rar", "mar", "var", "llamagen"], "rar"))
 def test_autoencoders_of_families_are_those_that_make_their_pictures(family):
     target = getattr(tiny, f"{family}_target")()
     auto, images = target.autoencoder, jnp.asarray(made_and_taken(2)[0])

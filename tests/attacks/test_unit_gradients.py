@@ -11,6 +11,7 @@ from tests import tiny
 STEP = 0.05
 
 
+@pytest.mark.slow
 def test_it_is_the_slope_of_the_gap_between_the_sides():
     """Against the scores themselves, of targets with one unit a little heavier and a little lighter."""
     target, sources = (

@@ -119,8 +119,8 @@ def test_a_killed_run_is_finished_by_the_next(tmp_path, request, monkeypatch, ma
     kept = {path.name: path.read_bytes() for path in tmp_path.glob("*.parquet")}
     assert list(kept) == ["members-00000-of-00003.parquet"]
     scored = []
-    score = collect._score
-    monkeypatch.setattr(collect, "_score", lambda *given: scored.append(given[2]) or score(*given))
+    score = collect.score_rows
+    monkeypatch.setattr(collect, "score_rows", lambda *given: scored.append(given[2]) or score(*given))
     resumed = collected(tmp_path, config, make_target=make_target)
     assert kept.items() <= {path.name: path.read_bytes() for path in tmp_path.glob("*.parquet")}.items()
     assert len(scored) == 4

@@ -104,6 +104,7 @@ def test_the_signal_of_single_scores_is_weak(identified):
     assert max(rates) < 0.2
 
 
+@pytest.mark.slow
 def test_exchanged_sets_are_contradicted(ask):
     answer = ask("digits:nonmembers[:150]", "digits:members[:150]")
     assert (answer.status, answer.audit.finding.status) == ("contradicted", "contradicted")
@@ -116,6 +117,7 @@ def test_nonmembers_are_not_identified(not_identified):
     assert_round_trips(not_identified)
 
 
+@pytest.mark.slow
 def test_who_asks_again_brings_new_pictures_and_all_questions_count(ask, not_identified):
     plan = plan_identification(
         load_target("digits_dit"),
@@ -193,6 +195,7 @@ def test_a_history_rests_on_its_e_value(not_identified, p_value, status):
     assert status_of(audit, asked) == status
 
 
+@pytest.mark.slow
 def test_pictures_of_other_things_are_not_testable(ask, tmp_path):
     rng = np.random.default_rng(0)
     other = tmp_path / "other.npz"

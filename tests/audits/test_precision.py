@@ -1,6 +1,7 @@
 """bfloat16 beside float32."""
 
 import numpy as np
+import pytest
 
 from jaxaudit import stats
 from jaxaudit.audits.collect import CollectConfig
@@ -11,6 +12,7 @@ from jaxaudit.evidence import Evidence
 from jaxaudit.reports.precision.table import precision_markdown
 
 
+@pytest.mark.slow
 def test_both_precisions_score_the_same_pictures_and_are_compared(tmp_path):
     targets = [tuple(load_target("digits_rar", dtype=dtype) for dtype in ("float32", "bfloat16"))]
     config = PrecisionConfig(CollectConfig(scores=("diff/loss",), num_samples=40), bound=0.0, repetitions=200)

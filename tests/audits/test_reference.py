@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import pytest
+
 from jaxaudit.audits.assess import AssessConfig, assess
 from jaxaudit.audits.carry_out import Reference, carry_out
 from jaxaudit.audits.collect import CollectConfig, prepare
@@ -33,6 +35,7 @@ def ask(sides, reference, out):
     )
 
 
+@pytest.mark.slow
 def test_pictures_that_any_model_finds_easier_are_no_members(tmp_path, unchecked):
     unseen = open_source("digits:nonmembers")  # by either model
     found, beside = ask((unseen.take(EASY), unseen.take(HARD)), load_target("digits_rar"), tmp_path)

@@ -79,6 +79,7 @@ def test_official_files_give_official_logits(files, tmp_path, monkeypatch, capfd
     assert target.num_params == records["pth"]["num_params"]
 
 
+@pytest.mark.slow
 def test_half_the_disk(files, tmp_path, monkeypatch, capfd):
     outs = {dtype: tmp_path / dtype for dtype in ("float32", "bfloat16")}
     for dtype, out in outs.items():

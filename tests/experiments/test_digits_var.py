@@ -50,6 +50,7 @@ def test_it_reconstructs_what_it_has_not_seen(target):
     assert error < 0.05 * images.var()
 
 
+@pytest.mark.slow
 def test_it_leaks_as_much_as_the_published_models(results):
     membership = results.membership
     best = {view: membership.per_score[name] for view, name in membership.groups.items()}

@@ -72,6 +72,7 @@ def test_scores_on_eight_devices_are_those_of_one(family, names):
         np.testing.assert_allclose(values, alone[name], rtol=1e-5, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", EITHER)
 def test_half_precision_is_finite_and_near(family):
     images, condition, _ = inputs(tiny(family))

@@ -17,6 +17,7 @@ from jaxaudit.families import get_family
 from jaxaudit.families.random_params import random_params
 from jaxaudit.runtime.mesh import make_mesh
 from jaxaudit.runtime.placement import Placement
+from tests.marks import slow_but
 
 BLOCKS = {"num_classes": 10, "depth": 3, "width": 16, "num_heads": 2, "latent_size": 8, "latent_channels": 3}
 CONFIGS = {
@@ -58,7 +59,7 @@ def scored(family, devices=1, dtype=jnp.float32):
     return scorer.submit(images, labels, ids=[f"picture/{i}" for i in range(5)], padded_size=8).result()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", slow_but(FAMILIES, "mdt"))
 def test_eight_devices_score_as_one_does(family):
     for name, values in scored(family, devices=8).items():
         assert np.ptp(values) > 0

@@ -167,6 +167,7 @@ def test_eight_devices_and_half_the_precision():
         assert np.isfinite(values).all()
 
 
+@pytest.mark.slow
 def test_units_and_completions_are_those_of_the_caption():
     target = tiny.var_clip_target()
     meter = ActivationMeter(target, Views(num_views=1))

@@ -14,6 +14,7 @@ from jaxaudit.models import attention_backend
 from jaxaudit.models.attention import block_causal_attention
 from jaxaudit.models.attention_backend import check_pieces, choose_backend
 from jaxaudit.runtime.flops import count_flops
+from tests.marks import slow_but
 
 SCALES = tuple(side * side for side in (1, 2, 3, 4, 5, 6, 8, 10, 13, 16))
 CAUSAL = (1,) * 257
@@ -178,7 +179,9 @@ OF_FAMILY = {"dimr": {"depth": 3, "fine_depth": 1, "num_heads": 15}}
 """What few blocks are for whom; the 16 heads of DiMR-XL are 60 wide, which cuDNN refuses, 15 would be 64."""
 
 
-@pytest.mark.parametrize("name", [name for name in FAMILIES if name not in BIASED])
+@pytest.mark.parametrize(
+    "name", slow_but([name for name in FAMILIES if name not in BIASED], "var", "dit", "ldm")
+)
 def test_the_choice_reaches_the_network_of_every_family(cudnn, name):
     """Whole images of the smallest released model, made shallow, lowered for CUDA and for TPUs."""
     family = FAMILIES[name]

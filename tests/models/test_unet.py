@@ -21,6 +21,7 @@ from jaxaudit_kernels.processes import declared
 from jaxaudit_kernels.time_embedding import timestep_embedding
 from tests.golden import weights
 from tests.golden.parts import stored_part
+from tests.marks import slow_but
 
 SMALL = {"context_dim": 24, "width": 32, "latent_size": 16}
 CONFIGS = {
@@ -119,7 +120,7 @@ def places(case):
     return found
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", slow_but(CASES, "sd_unet", "ldm8_unet"))
 def test_official_outputs(case):
     _, inputs, condition, io, recorded = golden(case)
     out, seen = run(case, inputs["x"], inputs["t"], condition)

@@ -22,6 +22,7 @@ from jaxaudit.runtime.partition import (
     place,
 )
 from jaxaudit.runtime.placement import Placement
+from tests.marks import slow_but
 
 RULES = (*by_columns("qkv"), *by_rows("attn/proj"), *by_features("table/embedding"))
 
@@ -82,7 +83,7 @@ def test_what_is_placed_is_where_it_is_said_to_be():
     assert on_first == bytes_per_device(placed, RULES, 4) < bytes_per_device(placed, RULES, 1)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", slow_but(FAMILIES, "var", "dit", "sd"))
 def test_what_is_large_in_the_largest_released_model_is_split(name):
     """Of the numbers of the generator, no more than 2% are whole on each of four devices."""
     family = FAMILIES[name]

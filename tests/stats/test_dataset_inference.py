@@ -69,8 +69,8 @@ def test_default_is_the_larger_of_welch_and_permutation():
 @pytest.mark.parametrize(
     ("kind", "n", "m", "rate"),
     [
-        ("normal", 50, 50, 0.0095),
-        ("skewed", 50, 50, 0.0065),
+        pytest.param("normal", 50, 50, 0.0095, marks=pytest.mark.slow),
+        pytest.param("skewed", 50, 50, 0.0065, marks=pytest.mark.slow),
         ("heavy tails", 50, 50, 0.006),
         ("skewed left", 10, 100, 0.006),
         ("skewed", 100, 20, 0.01),

@@ -44,6 +44,7 @@ def noise_error(target, images, labels, timestep):
     return float(jnp.mean((target.predict_noise(z_t, level, labels) - noise) ** 2))
 
 
+@pytest.mark.slow
 def test_the_trained_target_sees_the_noise_in_its_training_pictures(trained, pictures):
     """Much better than without any output."""
     family, recipe, params = trained

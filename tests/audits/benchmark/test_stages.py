@@ -9,6 +9,7 @@ from jaxaudit.audits.benchmark.stages import check_benchmark, scoring_stages
 from jaxaudit.errors import InputError
 from jaxaudit.runtime.mesh import make_mesh
 from tests import tiny, tiny_diffusion
+from tests.marks import slow_but
 
 KINDS = {
     "discrete": (tiny.var_target, ["diff/loss"], ["tokenise", "forward", "statistics"]),
@@ -17,7 +18,7 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", slow_but(KINDS, "diffusion"))
 def test_the_stages_of_each_kind_run_and_make_up_the_whole(kind, tmp_path):
     target, scores, names = KINDS[kind]
     scorer = Scorer(target(), scores, mesh=make_mesh(1))

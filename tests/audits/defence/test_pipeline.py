@@ -61,6 +61,7 @@ def compared(sources, tmp_path_factory):
     return compared_with_kills(image_target(), defences, sources, directory, CONFIG, places), directory
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_finds_what_one_finds_that_was_not(compared, sources, tmp_path):
     results, _ = compared
     defences = [*noises(0.5), another(image_target())]

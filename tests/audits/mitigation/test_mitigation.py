@@ -53,6 +53,7 @@ def measured(sources, tmp_path_factory):
     return directory, measure_changes(tiny.rar_target(), CHANGES, *sources, directory, CONFIG, units=UNITS)
 
 
+@pytest.mark.slow
 def test_every_change_is_attacked_and_its_quality_measured(measured, sources):
     directory, results = measured
     records = results.records

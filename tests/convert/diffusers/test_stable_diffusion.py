@@ -110,6 +110,7 @@ def saved(tmp_path, converted):
     return load_target(tmp_path / "target")
 
 
+@pytest.mark.slow
 def test_captions_in_noise_out(tmp_path):
     converted = convert_folder(FOLDER, family="sd")
     assert "process" not in converted.config
