@@ -20,7 +20,7 @@ from absl import flags
 from jaxaudit import cli
 from jaxaudit.errors import InputError
 
-from . import shared_flags
+from . import machine_flags, shared_flags, statistics_flags
 from .progress import reported
 
 shared_flags.define_target()
@@ -44,12 +44,12 @@ with cli.flag_group("Scores"):
     )
     _NUM_NOISES = flags.DEFINE_integer("num_noises", None, "MAR: noises the loss is averaged over.")
     _LIST_SCORES = flags.DEFINE_bool("list_scores", False, "Print every score with its source, and stop.")
-shared_flags.define_statistics()
-shared_flags.define_plan()
+statistics_flags.define_statistics()
+statistics_flags.define_plan()
 shared_flags.define_seed()
-shared_flags.define_devices(batch_size=64)
-shared_flags.define_compile_only()
-shared_flags.define_processes()
+machine_flags.define_devices(batch_size=64)
+machine_flags.define_compile_only()
+machine_flags.define_processes()
 with cli.flag_group("Output"):
     _OUT = flags.DEFINE_string("out", None, "Where everything goes; default audits/TARGET.")
     _SHARD_SIZE = flags.DEFINE_integer("shard_size", 512, "Pictures per evidence file.", lower_bound=1)
@@ -70,19 +70,19 @@ def main(argv: Sequence[str]) -> None:
     from jaxaudit.reports.files import write_audit
 
     flag = flags.FLAGS
-    assess_config = shared_flags.assess_config()
+    assess_config = statistics_flags.assess_config()
     config = CollectConfig(
         scores=tuple(_SCORES.value),
         access=shared_flags.access(),
         num_samples=flag.num_samples,
         seed=flag.seed,
         options=_options(),
-        placement=shared_flags.placement(),
+        placement=machine_flags.placement(),
         shard_size=_SHARD_SIZE.value,
     )
     directory = shared_flags.out_folder(_OUT.value, "audits")
     sides = shared_flags.open_sources(directory)
-    plan = shared_flags.read_plan(config.placement.process)
+    plan = statistics_flags.read_plan(config.placement.process)
     target = shared_flags.load(console)
     check_sides(target, *sides)
     check_sizes(target, *sides, assess_config, num_samples=flag.num_samples)
@@ -90,12 +90,12 @@ def main(argv: Sequence[str]) -> None:
     if flag.compile_only:
         with reported(console, f"Compiling {target.name}"):
             compiled = compile_steps(target, *sides, config, reference=reference)
-        shared_flags.print_compiled(compiled, console)
+        machine_flags.print_compiled(compiled, console)
         return
     with reported(console, f"Preparing {target.name}", unit="images") as progress:
         prepared = prepare(target, *sides, config, progress=progress)
     if flag.plan and plan is None:
-        shared_flags.write_plan(plan_audit(prepared, assess_config, reference=reference), console)
+        statistics_flags.write_plan(plan_audit(prepared, assess_config, reference=reference), console)
         return
     with reported(console, f"Scoring with {target.name}", unit="images") as progress:
         evidence, beside = carry_out(

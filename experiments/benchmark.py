@@ -26,7 +26,7 @@ from jaxaudit.reports.benchmark.terminal import print_benchmark
 from jaxaudit.reports.files import write_suite
 from jaxaudit.results import write_results
 
-from . import shared_flags
+from . import machine_flags, shared_flags
 from .progress import reported
 
 shared_flags.define_target()
@@ -48,7 +48,7 @@ with cli.flag_group("Timing"):
         "gemm", 4096, "Side of the square matrix product.", lower_bound=128, upper_bound=1 << 16
     )
 shared_flags.define_seed()
-shared_flags.define_devices(batch_size=4)
+machine_flags.define_devices(batch_size=4)
 with cli.flag_group("Output"):
     _OUT = flags.DEFINE_string("out", None, "A JSON file for the numbers; with --suite, a folder.")
 
@@ -89,7 +89,7 @@ def _target() -> None:
         rounds=_ROUNDS.value,
         side=_GEMM.value,
         seed=flag.seed,
-        placement=shared_flags.placement(),
+        placement=machine_flags.placement(),
     )
     if _RANDOM.value:
         target = random_target(

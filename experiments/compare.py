@@ -24,7 +24,7 @@ from jaxaudit.reports.files import write_audit, write_comparison
 from jaxaudit.reports.kit.skipped import print_copies, print_skipped
 from jaxaudit.stats.correlation import FEWEST
 
-from . import shared_flags
+from . import machine_flags, shared_flags, statistics_flags
 from .progress import reported
 
 with cli.flag_group("What is audited"):
@@ -33,9 +33,9 @@ with cli.flag_group("What is audited"):
     )
 shared_flags.define_data()
 shared_flags.define_reference()
-shared_flags.define_statistics()
+statistics_flags.define_statistics()
 shared_flags.define_seed()
-shared_flags.define_devices(batch_size=64)
+machine_flags.define_devices(batch_size=64)
 with cli.flag_group("Output"):
     _OUT = flags.DEFINE_string("out", "audits/comparison", "Where everything goes.")
 
@@ -43,14 +43,14 @@ with cli.flag_group("Output"):
 def main(argv: Sequence[str]) -> None:
     """Audits the targets the flags name and compares them."""
     del argv
-    flag, console, assess_config = flags.FLAGS, cli.terminal(), shared_flags.assess_config()
+    flag, console, assess_config = flags.FLAGS, cli.terminal(), statistics_flags.assess_config()
     directory = check_folder(_OUT.value)
     paths = shared_flags.several_targets(_TARGETS.value)
     config = CollectConfig(
         scores=("all",),
         num_samples=flag.num_samples,
         seed=flag.seed,
-        placement=shared_flags.placement(),
+        placement=machine_flags.placement(),
     )
     rows = []
     for name, path in paths.items():

@@ -16,7 +16,7 @@ from absl import flags
 from jaxaudit import cli
 from jaxaudit.errors import InputError, unknown_name
 
-from . import shared_flags
+from . import machine_flags, shared_flags
 from .progress import reported
 
 shared_flags.define_target()
@@ -63,7 +63,7 @@ with cli.flag_group("Quality"):
         "inception", None, "Weights of the features of drawn pictures; default grey levels at 8x8 pixels."
     )
 shared_flags.define_seed()
-shared_flags.define_devices(batch_size=64)
+machine_flags.define_devices(batch_size=64)
 with cli.flag_group("Output"):
     _OUT = flags.DEFINE_string("out", None, "Where everything goes; default defences/TARGET.")
 
@@ -88,7 +88,7 @@ def main(argv: Sequence[str]) -> None:
         most_tries=_TRIES.value,
         alpha=_ALPHA.value,
         seed=flag.seed,
-        placement=shared_flags.placement(),
+        placement=machine_flags.placement(),
     )
     variants = [_variant(text) for text in _VARIANTS.value]
     for _, _, name in variants:

@@ -19,7 +19,7 @@ from jaxaudit import cli
 from jaxaudit.errors import InputError
 from jaxaudit.outputs import check_folder
 
-from . import shared_flags
+from . import machine_flags, shared_flags
 from .progress import reported
 
 with cli.flag_group("What is audited"):
@@ -43,8 +43,8 @@ with cli.flag_group("Statistics"):
     _SIZES = flags.DEFINE_list("sizes", ["100", "500", "2000"], "Canaries of a run of --study.")
     _RUNS = flags.DEFINE_integer("runs", 400, "Of every mechanism of --study.", lower_bound=1)
 shared_flags.define_seed()
-shared_flags.define_devices(batch_size=64)
-shared_flags.define_processes()
+machine_flags.define_devices(batch_size=64)
+machine_flags.define_processes()
 with cli.flag_group("Output"):
     _OUT = flags.DEFINE_string("out", None, "Where everything goes; default epsilons/TARGET.")
 
@@ -70,7 +70,7 @@ def main(argv: Sequence[str]) -> None:
         scores=tuple(_SCORES.value),
         access=shared_flags.access(),
         seed=flag.seed,
-        placement=shared_flags.placement(),
+        placement=machine_flags.placement(),
     )
     directory = shared_flags.out_folder(_OUT.value, "epsilons")
     target = shared_flags.load(console)

@@ -15,7 +15,7 @@ from absl import flags
 
 from jaxaudit import cli
 
-from . import shared_flags
+from . import machine_flags, shared_flags
 from .progress import reported
 
 shared_flags.define_target()
@@ -59,8 +59,8 @@ with cli.flag_group("What counts as a copy"):
         "reference_size", 5000, "Training pictures that completions are compared with as well.", lower_bound=2
     )
 shared_flags.define_seed()
-shared_flags.define_devices(batch_size=64)
-shared_flags.define_processes()
+machine_flags.define_devices(batch_size=64)
+machine_flags.define_processes()
 with cli.flag_group("Output"):
     _OUT = flags.DEFINE_string("out", None, "Where everything goes; default extractions/TARGET.")
     _SHARD_SIZE = flags.DEFINE_integer("shard_size", 512, "Pictures per file.", lower_bound=1)
@@ -84,7 +84,7 @@ def main(argv: Sequence[str]) -> None:
         threshold=_THRESHOLD.value,
         reference_size=_REFERENCE.value,
         seed=flag.seed,
-        placement=shared_flags.placement(),
+        placement=machine_flags.placement(),
         shard_size=_SHARD_SIZE.value,
     )
     directory = shared_flags.out_folder(_OUT.value, "extractions")

@@ -24,7 +24,7 @@ from jaxaudit.reports.exhibit.page import MOST_SHOWN
 from jaxaudit.reports.files import write_answer, write_exhibit
 from jaxaudit.results import OwnersAnswer, read_results
 
-from . import shared_flags
+from . import machine_flags, shared_flags, statistics_flags
 from .progress import reported
 
 shared_flags.define_target()
@@ -48,12 +48,12 @@ with cli.flag_group("What is audited"):
 shared_flags.define_reading()
 shared_flags.define_reference()
 shared_flags.define_access()
-shared_flags.define_test()
-shared_flags.define_plan()
+statistics_flags.define_test()
+statistics_flags.define_plan()
 shared_flags.define_seed()
-shared_flags.define_devices(batch_size=64)
-shared_flags.define_processes()
-shared_flags.define_compile_only()
+machine_flags.define_devices(batch_size=64)
+machine_flags.define_processes()
+machine_flags.define_compile_only()
 with cli.flag_group("Output"):
     _OUT = flags.DEFINE_string("out", None, "Where everything goes; default identifications/TARGET.")
 
@@ -71,11 +71,11 @@ def main(argv: Sequence[str]) -> None:
     from jaxaudit.audits.known_pictures import Known
     from jaxaudit.audits.sides import check_sides, check_sizes
 
-    flag, console, assess_config = flags.FLAGS, cli.terminal(), shared_flags.assess_config()
+    flag, console, assess_config = flags.FLAGS, cli.terminal(), statistics_flags.assess_config()
     directory = shared_flags.out_folder(_OUT.value, "identifications")
     previous = read_results(_PREVIOUS.value, OwnersAnswer) if _PREVIOUS.value else None
-    placement = shared_flags.placement()
-    plan = shared_flags.read_plan(placement.process)
+    placement = machine_flags.placement()
+    plan = statistics_flags.read_plan(placement.process)
     published = shared_flags.open_pictures(_PUBLISHED.value, directory)
     sides = published, shared_flags.open_pictures(_UNPUBLISHED.value, directory)
     known = None
@@ -92,7 +92,7 @@ def main(argv: Sequence[str]) -> None:
     if flag.compile_only:
         with reported(console, f"Compiling {target.name}"):
             compiled = compile_steps(target, *sides, config, reference=reference)
-        shared_flags.print_compiled(compiled, console)
+        machine_flags.print_compiled(compiled, console)
         return
     if flag.plan and plan is None:
         with reported(console, f"Preparing {target.name}", unit="images") as progress:
@@ -106,7 +106,7 @@ def main(argv: Sequence[str]) -> None:
                 previous=previous,
                 progress=progress,
             )
-        shared_flags.write_plan(made, console)
+        statistics_flags.write_plan(made, console)
         return
     with reported(console, f"Preparing {target.name}", unit="images") as progress:
         answer = identify_data(

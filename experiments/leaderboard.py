@@ -15,7 +15,7 @@ from absl import flags
 from jaxaudit import cli
 from jaxaudit.checkpoint import builtin_names
 
-from . import shared_flags
+from . import machine_flags, shared_flags
 from .progress import reported
 
 with cli.flag_group("What is audited"):
@@ -27,7 +27,7 @@ with cli.flag_group("Scores"):
     _SCORES = flags.DEFINE_list("scores", ["all"], "Scores, patterns such as diff/*, or default, paper, all.")
 shared_flags.define_access()
 shared_flags.define_seed()
-shared_flags.define_devices(batch_size=64)
+machine_flags.define_devices(batch_size=64)
 with cli.flag_group("Output"):
     _OUT = flags.DEFINE_string("out", "audits/leaderboard", "Where everything goes.")
 
@@ -57,7 +57,7 @@ def main(argv: Sequence[str]) -> None:
         access=shared_flags.access(),
         num_samples=flag.num_samples,
         seed=flag.seed,
-        placement=shared_flags.placement(),
+        placement=machine_flags.placement(),
     )
     sides = shared_flags.open_sources(directory)
     for path in paths.values():  # what one of them does not fit should show before a night with another

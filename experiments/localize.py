@@ -18,7 +18,7 @@ from jaxaudit.errors import InputError
 from jaxaudit.reports.files import write_localization
 from jaxaudit.reports.localization.rows import print_localization
 
-from . import shared_flags
+from . import machine_flags, shared_flags
 from .progress import reported
 
 shared_flags.define_target()
@@ -52,8 +52,8 @@ with cli.flag_group("Measurement"):
     )
     _TOP = flags.DEFINE_float("top", 0.01, "Share of the units that are reported as the top ones.")
 shared_flags.define_seed()
-shared_flags.define_devices(batch_size=16)
-shared_flags.define_processes()
+machine_flags.define_devices(batch_size=16)
+machine_flags.define_processes()
 with cli.flag_group("Output"):
     _OUT = flags.DEFINE_string("out", None, "Where everything goes; default localizations/TARGET.")
 
@@ -74,7 +74,7 @@ def main(argv: Sequence[str]) -> None:
         views=Views(_NUM_VIEWS.value, _FLIP.value),
         timestep=_TIMESTEP.value,
         mask_ratio=_MASK_RATIO.value,
-        placement=shared_flags.placement(),
+        placement=machine_flags.placement(),
     )
     directory = shared_flags.out_folder(_OUT.value, "localizations")
     members = shared_flags.open_pictures(_MEMBERS.value, directory)

@@ -17,7 +17,7 @@ from jaxaudit import cli
 from jaxaudit.errors import InputError
 from jaxaudit.paths import as_place, in_bucket
 
-from . import shared_flags
+from . import machine_flags, shared_flags, statistics_flags
 from .progress import reported
 
 shared_flags.define_target()
@@ -53,10 +53,10 @@ with cli.flag_group("What is measured of each change"):
     _INCEPTION = flags.DEFINE_string(
         "inception", None, "Weights of the Fréchet distance's features; default grey levels at 8x8 pixels."
     )
-shared_flags.define_test()
+statistics_flags.define_test()
 shared_flags.define_seed()
-shared_flags.define_devices(batch_size=64)
-shared_flags.define_processes()
+machine_flags.define_devices(batch_size=64)
+machine_flags.define_processes()
 with cli.flag_group("Output"):
     _SAVE = flags.DEFINE_bool("save", False, "Also write every changed target, to OUT/CHANGE/target.")
     _OUT = flags.DEFINE_string("out", None, "Where everything goes; default mitigations/TARGET.")
@@ -75,12 +75,12 @@ def main(argv: Sequence[str]) -> None:
     from jaxaudit.reports.mitigation.rows import print_mitigation
 
     flag, console = flags.FLAGS, cli.terminal()
-    placement = shared_flags.placement()
+    placement = machine_flags.placement()
     config = MitigateConfig(
         CollectConfig(
             scores=tuple(_SCORES.value), num_samples=flag.num_samples, seed=flag.seed, placement=placement
         ),
-        shared_flags.assess_config(),
+        statistics_flags.assess_config(),
         ExtractionConfig(top_k=_TOP_K.value, seed=flag.seed, placement=placement),
     )
     changes = _changes()

@@ -16,7 +16,7 @@ from absl import flags
 
 from jaxaudit import cli
 
-from . import shared_flags
+from . import machine_flags, shared_flags, statistics_flags
 from .progress import reported
 
 shared_flags.define_target()
@@ -26,10 +26,10 @@ with cli.flag_group("What is audited"):
         "unpublished", None, "Comparable pictures the model neither made nor saw.", required=True
     )
 shared_flags.define_reading()
-shared_flags.define_provenance()
+statistics_flags.define_provenance()
 shared_flags.define_seed()
-shared_flags.define_devices(batch_size=64)
-shared_flags.define_processes()
+machine_flags.define_devices(batch_size=64)
+machine_flags.define_processes()
 with cli.flag_group("Output"):
     _OUT = flags.DEFINE_string("out", None, "Where everything goes; default provenance/TARGET.")
 
@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> None:
     from jaxaudit.reports.provenance.rows import print_provenance
 
     console = cli.terminal()
-    config = shared_flags.provenance_config()
+    config = statistics_flags.provenance_config()
     directory = shared_flags.out_folder(_OUT.value, "provenance")
     published = shared_flags.open_pictures(_PUBLISHED.value, directory)
     sides = published, shared_flags.open_pictures(_UNPUBLISHED.value, directory)

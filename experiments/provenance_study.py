@@ -16,7 +16,7 @@ from jaxaudit import cli
 from jaxaudit.data import open_source
 from jaxaudit.outputs import check_folder
 
-from . import shared_flags
+from . import machine_flags, shared_flags, statistics_flags
 from .progress import reported
 
 _BUILTIN = ("digits_var", "digits_var_memorised", "digits_rar", "digits_mar", "digits_dit")
@@ -36,9 +36,9 @@ with cli.flag_group("How much"):
     _REPETITIONS = flags.DEFINE_integer(
         "repetitions", 1000, "Draws of unseen pictures against unseen ones.", lower_bound=1
     )
-shared_flags.define_provenance()
+statistics_flags.define_provenance()
 shared_flags.define_seed()
-shared_flags.define_devices(batch_size=64)
+machine_flags.define_devices(batch_size=64)
 with cli.flag_group("Output"):
     _OUT = flags.DEFINE_string("out", "provenance_study", "Where everything goes.")
 
@@ -50,7 +50,7 @@ def main(argv: Sequence[str]) -> None:
     from jaxaudit.reports.files import write_provenance_study
 
     console, directory = cli.terminal(), check_folder(_OUT.value)
-    config = StudyConfig(_NUM_IMAGES.value, _REPETITIONS.value, shared_flags.provenance_config())
+    config = StudyConfig(_NUM_IMAGES.value, _REPETITIONS.value, statistics_flags.provenance_config())
     sources = open_source(_MEMBERS.value), open_source(_UNSEEN.value)
     targets = [shared_flags.load(console, name) for name in _TARGETS.value or _BUILTIN]
     with reported(console, "Preparing", unit="images") as progress:

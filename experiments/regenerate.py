@@ -14,7 +14,7 @@ from absl import flags
 
 from jaxaudit import cli
 
-from . import shared_flags
+from . import machine_flags, shared_flags
 from .progress import reported
 
 shared_flags.define_target()
@@ -45,8 +45,8 @@ with cli.flag_group("What counts"):
         "14 and 30 tokens, at most a quarter of the image. The longest counts.",
     )
 shared_flags.define_seed()
-shared_flags.define_devices(batch_size=64)
-shared_flags.define_processes()
+machine_flags.define_devices(batch_size=64)
+machine_flags.define_processes()
 with cli.flag_group("Output"):
     _OUT = flags.DEFINE_string("out", None, "Where everything goes; default regenerations/TARGET.")
 
@@ -65,7 +65,7 @@ def main(argv: Sequence[str]) -> None:
     config = ExtractionConfig(
         prefixes=cli.whole_numbers("prefixes", _PREFIXES.value),
         seed=flag.seed,
-        placement=shared_flags.placement(),
+        placement=machine_flags.placement(),
     )
     sampling = Sampling(
         Sampler(_TEMPERATURE.value, _TOP_K.value, _TOP_P.value), _GUIDANCE.value, _POWER.value

@@ -20,7 +20,7 @@ from jaxaudit.errors import unknown_name
 from jaxaudit.outputs import check_folder
 from jaxaudit.reports.files import write_reliability
 
-from . import shared_flags
+from . import machine_flags, shared_flags
 from .progress import reported
 
 with cli.flag_group("What is audited"):
@@ -45,7 +45,7 @@ with cli.flag_group("Statistics"):
     _ALPHA = flags.DEFINE_float("alpha", 0.01, "Significance level.", lower_bound=1e-6, upper_bound=0.5)
 shared_flags.define_access()
 shared_flags.define_seed()
-shared_flags.define_devices(batch_size=64)
+machine_flags.define_devices(batch_size=64)
 with cli.flag_group("Output"):
     _OUT = flags.DEFINE_string("out", "reliability", "Where everything goes.")
 
@@ -76,7 +76,7 @@ def main(argv: Sequence[str]) -> None:
         permutations=_PERMUTATIONS.value,
         seed=flag.seed,
         collect=CollectConfig(
-            access=shared_flags.access(), seed=flag.seed, placement=shared_flags.placement()
+            access=shared_flags.access(), seed=flag.seed, placement=machine_flags.placement()
         ),
     )
     sources = open_source(_MEMBERS.value), open_source(_UNSEEN.value)

@@ -14,7 +14,7 @@ from absl import flags
 
 from jaxaudit import cli
 
-from . import shared_flags
+from . import machine_flags, shared_flags
 from .progress import reported
 
 shared_flags.define_target()
@@ -23,8 +23,8 @@ with cli.flag_group("How they are walked"):
     _SCHEDULES = flags.DEFINE_list("schedules", ["all"], "Numbers of schedules, 1 to 16, or 'all'.")
     _NOISES = flags.DEFINE_integer("noises", 5, "Noises that errors are averaged over.", lower_bound=1)
 shared_flags.define_seed()
-shared_flags.define_devices(batch_size=16)
-shared_flags.define_processes()
+machine_flags.define_devices(batch_size=16)
+machine_flags.define_processes()
 with cli.flag_group("Output"):
     _OUT = flags.DEFINE_string("out", None, "Where everything goes; default schedules/TARGET.")
 
@@ -44,7 +44,7 @@ def main(argv: Sequence[str]) -> None:
         num_noises=_NOISES.value,
         num_samples=flag.num_samples,
         seed=flag.seed,
-        placement=shared_flags.placement(),
+        placement=machine_flags.placement(),
     )
     directory = shared_flags.out_folder(_OUT.value, "schedules")
     members, nonmembers = shared_flags.open_sources(directory)

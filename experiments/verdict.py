@@ -22,7 +22,7 @@ from jaxaudit.outputs import check_folder
 from jaxaudit.reports import print_results
 from jaxaudit.reports.files import write_audit
 
-from . import shared_flags
+from . import statistics_flags
 from .progress import reported
 
 with cli.flag_group("What is audited"):
@@ -37,7 +37,7 @@ with cli.flag_group("What is audited"):
         None,
         "Evidence folder of known members, by which the share of P is estimated.",
     )
-shared_flags.define_statistics()
+statistics_flags.define_statistics()
 with cli.flag_group("Statistics"):
     _PLAN = flags.DEFINE_string("plan", None, "The plan that the evidence was collected under.")
 with cli.flag_group("Output"):
@@ -47,7 +47,7 @@ with cli.flag_group("Output"):
 def main(argv: Sequence[str]) -> None:
     """Assesses the evidence the flags name."""
     del argv
-    console, config = cli.terminal(), shared_flags.assess_config()
+    console, config = cli.terminal(), statistics_flags.assess_config()
     evidence = Evidence.open(_EVIDENCE.value)
     reference = Evidence.open(_REFERENCE_EVIDENCE.value) if _REFERENCE_EVIDENCE.value else None
     known = Evidence.open(_KNOWN_EVIDENCE.value) if _KNOWN_EVIDENCE.value else None
