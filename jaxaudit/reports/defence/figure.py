@@ -14,6 +14,9 @@ from jaxaudit.results import DefencePoint, DefenceResults
 
 _COLOURS = (*style.VIEW_COLOURS, "#56b4e9", "#e69f00", "#882255", "#44aa99")
 _WIDTH = 8.4
+_ROOM = 0.05  # of an axis, between points that are named
+Place = tuple[float, float]
+"""Held-out loss, and what leaks, %."""
 _LEAKS = {
     "tpr": "members found, % (TPR at 1% FPR)",
     "extracted": "training images that come back, %",
@@ -33,14 +36,20 @@ def defence_curves(results: DefenceResults) -> Figure:
         figure = style.new_figure(_WIDTH, height)
         rates = [rate for point in results.points for leak in leaks for rate in getattr(point, leak).values()]
         top_rate = 100 * max(rate.high for rate in rates)
+        losses = sorted(point.heldout_loss.estimate for point in results.points)
         panels = figure.subplots(1, len(leaks), squeeze=False, sharey=True)[0]
         top = 1 - (0.95 + 0.2 * legend) / height
         figure.subplots_adjust(left=0.075, right=0.985, top=top, bottom=0.5 / height, wspace=0.14)
         for axes, leak in zip(panels, leaks, strict=True):
+            taken = [_mark(axes, before, leak, style.INK)]
             for place, name in enumerate(families):
                 own = [point for point in others if family(point) == name]
-                _curve(axes, [before, *own], leak, colours[name], below=place % 2 == 1)
-            _mark(axes, before, leak, style.INK)
+                _curve(axes, [before, *own], leak, colours[name])
+                for point in own:
+                    where = _mark(axes, point, leak, colours[name])
+                    if _stands_apart(where, taken, (losses[-1] - losses[0], top_rate)):
+                        taken.append(where)
+                        _name(axes, strength(point), where, colours[name], below=place % 2 == 1)
             axes.set_ylim(-0.09 * top_rate, 1.08 * top_rate)
             axes.margins(x=0.12)
             axes.xaxis.set_major_locator(MaxNLocator(6))
@@ -66,26 +75,29 @@ def defence_curves(results: DefenceResults) -> Figure:
     return figure
 
 
-def _curve(axes: Axes, points: Sequence[DefencePoint], leak: str, colour: str, *, below: bool) -> None:
+def _curve(axes: Axes, points: Sequence[DefencePoint], leak: str, colour: str) -> None:
     """From the undefended target through growing strengths, at A0 and at A2."""
     x = [point.heldout_loss.estimate for point in points]
     for level, alpha, width in (("A0", 0.35, 1.0), ("A2", 1.0, 1.8)):
         y = [100 * getattr(point, leak)[level].estimate for point in points]
         axes.plot(x, y, color=colour, alpha=alpha, linewidth=width)
         axes.plot(x[1:], y[1:], "o", color=colour, alpha=alpha, markersize=3 if level == "A0" else 4.5)
-    for point in points[1:]:
-        place = _mark(axes, point, leak, colour)
-        axes.annotate(
-            strength(point),
-            place,
-            (6, -11 if below else 5),
-            textcoords="offset points",
-            fontsize=7.5,
-            color=colour,
-        )
 
 
-def _mark(axes: Axes, point: DefencePoint, leak: str, colour: str) -> tuple[float, float]:
+def _stands_apart(place: Place, taken: Sequence[Place], spans: Place) -> bool:
+    """Whether there is room for its name: it is not among those that changed next to nothing."""
+    return all(
+        max(abs(x - y) / (span or 1) for x, y, span in zip(place, other, spans, strict=True)) > _ROOM
+        for other in taken
+    )
+
+
+def _name(axes: Axes, text: str, place: Place, colour: str, *, below: bool) -> None:
+    offset = (6, -11 if below else 5)
+    axes.annotate(text, place, offset, textcoords="offset points", fontsize=7.5, color=colour)
+
+
+def _mark(axes: Axes, point: DefencePoint, leak: str, colour: str) -> Place:
     """The intervals at A2, and a ring on the frontier; returns where."""
     x, y = point.heldout_loss, getattr(point, leak)["A2"]
     place = x.estimate, 100 * y.estimate
