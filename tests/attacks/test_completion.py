@@ -74,7 +74,7 @@ def test_ranking_latents_measures_what_hidden_tokens_are_drawn_as():
     np.testing.assert_allclose(scores["latent_match_ref"], published, rtol=1e-5)
 
 
-@pytest.mark.parametrize("family", TARGETS)
+@pytest.mark.parametrize("family", slow_but(TARGETS, "var", "rar"))
 def test_results_stay_with_their_image(family):
     attack, tokens, scores, completed = attacked(family)
     rows = np.array([3, 1])

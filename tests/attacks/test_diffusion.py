@@ -140,7 +140,9 @@ def test_published_timesteps_are_those_of_a_network_that_counts_from_0():
     np.testing.assert_allclose(by_one["multiple_loss_0_ref"], -pure, rtol=1e-5)
 
 
-@pytest.mark.parametrize("process", [FROM_ZERO, FROM_ONE], ids=["from_0", "from_1"])
+@pytest.mark.parametrize(
+    "process", [FROM_ZERO, pytest.param(FROM_ONE, marks=pytest.mark.slow)], ids=["from_0", "from_1"]
+)
 def test_nothing_is_looked_at_twice(process):
     looks = []
 
@@ -209,7 +211,7 @@ def test_nothing_but_image_id_and_key_matters():
         assert np.isclose(by_place[name], values).any() == draws_nothing, name
 
 
-@pytest.mark.parametrize("parallelism", ["jit", "pmap"])
+@pytest.mark.parametrize("parallelism", ["jit", pytest.param("pmap", marks=pytest.mark.slow)])
 def test_devices_and_padding_do_not_matter(parallelism):
     names = ["noise_opt_norm", "clid_500"]
     scorer = Scorer(target(), names, mesh=make_mesh(8), parallelism=parallelism)

@@ -199,7 +199,8 @@ def test_every_search_takes_the_recorded_number_of_evaluations():
         np.testing.assert_allclose(optimum.error[i], trace[-1], rtol=2e-5)
 
 
-@pytest.mark.parametrize("family", [pytest.param("dit", marks=pytest.mark.slow), "uvit"])
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["dit", "uvit"])
 def test_a_batch_optimised_as_one_as_published(family):
     """All images are one unknown, their mean error one function; every value on the way is as recorded."""
     target, io = recorded(family)

@@ -89,10 +89,8 @@ def scores(process, network, names=("all", "arl")):
     )
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["sit", *(pytest.param(name, marks=pytest.mark.slow) for name in ("v", "rectified_flow", "clean"))],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sit", "v", "rectified_flow", "clean"])
 def test_a_model_scores_what_it_scores_written_as_a_prediction_of_noise(name):
     """Every score, those by gradients and by L-BFGS among them, to 1e-5 of the larger of the two."""
     process, network, as_noise = CASES[name]
@@ -146,6 +144,7 @@ def trigonometric_flow():
     return Process(signal=s, spread=sigma, times=u, predicts=Prediction(-np.pi / 2 * sigma, np.pi / 2 * s))
 
 
+@pytest.mark.slow
 def test_a_process_of_ones_own_has_every_score():
     """And has them at the noise that it says: an oracle sees all of it, so that nothing is left to score."""
     process = trigonometric_flow()

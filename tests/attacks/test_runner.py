@@ -134,7 +134,7 @@ def test_latents_may_take_the_place_of_images(batch, continuous):
         jaxaudit.score(mar_target(), None, labels, latents=latents[..., :3], **options)
 
 
-@pytest.mark.parametrize("parallelism", ["jit", "pmap"])
+@pytest.mark.parametrize("parallelism", ["jit", pytest.param("pmap", marks=pytest.mark.slow)])
 def test_devices_do_not_change_stochastic_scores(batch, continuous, parallelism):
     scorer = Scorer(mar_target(), MAR_SCORES, options=MAR_OPTIONS, mesh=make_mesh(8), parallelism=parallelism)
     images, labels = batch

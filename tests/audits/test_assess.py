@@ -106,6 +106,7 @@ def test_a_score_is_fitted_as_its_evidence_says():
     assert not np.allclose(found[0]["learned"], found[0]["mixed"])
 
 
+@pytest.mark.slow
 def test_a_seed_follows_from_the_evidence_unless_it_is_given(evidence):
     found = evidence(rar_target, DISCRETE)
     first, again = (assess(found, AssessConfig(alpha=alpha)) for alpha in (0.01, 0.05))

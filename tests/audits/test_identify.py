@@ -45,13 +45,8 @@ def evidence(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def known(tmp_path_factory):
-    return Known(open_source("digits:members[150:190]"), tmp_path_factory.mktemp("known"))
-
-
-@pytest.fixture(scope="module")
-def identified(ask, evidence, known):
-    return ask("digits:members[:150]", "digits:nonmembers[:150]", directory=evidence, known=known)
+def identified(ask, evidence):
+    return ask("digits:members[:150]", "digits:nonmembers[:150]", directory=evidence)
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +63,7 @@ def test_members_are_identified(identified):
 
 
 @pytest.mark.parametrize("share", [0.8, pytest.param(0.3, marks=pytest.mark.slow)])
-def test_nobody_is_accused_of_training_on_what_the_model_made(
-    identified, evidence, known, monkeypatch, share
-):
+def test_nobody_is_accused_of_training_on_what_the_model_made(identified, evidence, monkeypatch, share):
     """Before P is identified it is looked through for the decoder's trace; up to half changes nothing."""
     found = GeneratedShare(share, share > 0.5, 0.99, 150, 150)
     asked = []
@@ -83,7 +76,7 @@ def test_nobody_is_accused_of_training_on_what_the_model_made(
     nothing = Autoencoder(*(lambda params, x: x for _ in range(2)))
     target = dataclasses.replace(load_target("digits_dit"), autoencoder=nothing)
     sides = map(open_source, ("digits:members[:150]", "digits:nonmembers[:150]"))
-    answer = identify_data(target, *sides, evidence, GRAY, known=known)
+    answer = identify_data(target, *sides, evidence, GRAY)
     assert asked == [[150, 150]]
     assert answer.generated == found
     assert answer.audit == identified.audit
@@ -91,8 +84,10 @@ def test_nobody_is_accused_of_training_on_what_the_model_made(
     assert (answer.status, answer.asked.questions[0].p_value) == expected
 
 
-def test_known_members_are_scored_and_said(identified):
-    audit = identified.audit
+@pytest.mark.slow
+def test_known_members_are_scored_and_said(ask, evidence, tmp_path):
+    known = Known(open_source("digits:members[150:190]"), tmp_path)
+    audit = ask("digits:members[:150]", "digits:nonmembers[:150]", directory=evidence, known=known).audit
     assert (audit.known.source, audit.known.num_independent) == ("digits:members[150:190]", 40)
     assert audit.usage.num_known == 40
     assert audit.usage.share is None  # single pictures leave too little trace

@@ -123,6 +123,7 @@ def unread(plan):
     return Planned(plan.fingerprint, plan.written, beforehand=True)
 
 
+@pytest.mark.slow
 def test_a_reference_is_scored_beside_as_planned(prepared, tmp_path):
     another = dataclasses.replace(rar_target(), provenance={"fingerprint": "another"})
     reference = Reference(another, *sides(), tmp_path / "reference")

@@ -60,6 +60,7 @@ def data(tmp_path_factory):
     return flags
 
 
+@pytest.mark.slow
 def test_an_audit_ends_with_the_report(data, tmp_path):
     process = run("audit", **data, scores="multiple_loss_100,clid_100,clid_300", batch_size=36, out=tmp_path)
     assert process.returncode == 0, process.stderr

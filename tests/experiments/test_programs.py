@@ -162,6 +162,7 @@ def test_the_list_of_scores_cites_its_sources():
     assert "2404.02936" in process.stdout
 
 
+@pytest.mark.slow
 def test_a_target_is_trained_audited_and_resumed(tmp_path):
     flags = {
         "data": "digits:members[:64]",

@@ -57,8 +57,9 @@ def inputs(target, batch=8):
 
 @pytest.mark.parametrize(
     ("family", "names"),
-    [("sd", SCORES), pytest.param("ldm", (*SCORES, "gradient_masking_100"), marks=pytest.mark.slow)],
+    [("sd", SCORES), ("ldm", (*SCORES, "gradient_masking_100"))],
 )
+@pytest.mark.slow
 def test_scores_on_eight_devices_are_those_of_one(family, names):
     target = tiny(family)
     images, condition, null = inputs(target)
@@ -83,6 +84,7 @@ def test_half_precision_is_finite_and_near(family):
     assert np.sqrt(np.mean((eps[0] - eps[1]) ** 2)) < 0.05 * np.std(eps[1])
 
 
+@pytest.mark.slow
 def test_units_are_measured_and_scaled():
     """Half the values of a gated layer halves its units."""
     target = tiny("ldm")

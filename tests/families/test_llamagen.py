@@ -108,6 +108,7 @@ def batch():
     return random.uniform(-1, 1, (11, 8, 8, 3)).astype(np.float32), random.integers(0, 10, 11)
 
 
+@pytest.mark.slow
 def test_scores_of_eight_devices_are_those_of_one():
     images, labels = batch()
     alone = jaxaudit.score(tiny.llamagen_target(), images, labels, names=NAMES)

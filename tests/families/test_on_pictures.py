@@ -59,7 +59,7 @@ def scored(family, devices=1, dtype=jnp.float32):
     return scorer.submit(images, labels, ids=[f"picture/{i}" for i in range(5)], padded_size=8).result()
 
 
-@pytest.mark.parametrize("family", slow_but(FAMILIES, "mdt"))
+@pytest.mark.parametrize("family", slow_but(FAMILIES))
 def test_eight_devices_score_as_one_does(family):
     for name, values in scored(family, devices=8).items():
         assert np.ptp(values) > 0

@@ -154,6 +154,7 @@ def test_without_a_null_condition_nothing_is_compared_with_it():
     assert Scorer(unlearned, ["*/loss", "*/zlib"]).plan.names == ("cond/loss", "cond/zlib")
 
 
+@pytest.mark.slow
 def test_eight_devices_and_half_the_precision():
     target = tiny.var_clip_target()
     whole = score(target, IMAGES, CAPTIONS, names=NAMES)

@@ -119,7 +119,7 @@ def test_rank_p_value_counts_ties_as_reached():
     ("kind", "n", "m", "welch_rate", "permutation_rate"),
     [
         pytest.param("skewed left", 10, 200, 0.1, 0.0115, marks=pytest.mark.slow),
-        ("heavy tails", 30, 30, 0.01, 0.01),
+        pytest.param("heavy tails", 30, 30, 0.01, 0.01, marks=pytest.mark.slow),
     ],
 )
 def test_false_positives_at_one_percent(kind, n, m, welch_rate, permutation_rate):

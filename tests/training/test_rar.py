@@ -89,6 +89,7 @@ def test_a_model_of_captions_is_not_trained_further():
         var.fine_tuning_recipe(config)
 
 
+@pytest.mark.slow
 def test_the_quantiser_passes_gradients_straight_through():
     tokenizer = MaskGITVQ(
         MaskGITVQConfig(vocab_size=5, z_channels=2, ch=4, ch_mult=(1,), num_res_blocks=1, side=4)

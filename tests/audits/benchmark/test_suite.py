@@ -37,6 +37,7 @@ def test_a_killed_suite_loses_one_row(tmp_path):
         run_suite(rows[:2], tmp_path, apart=False)
 
 
+@pytest.mark.slow
 def test_a_row_can_be_measured_in_a_process_of_its_own(tmp_path):
     results = run_suite([Row("only", "tasks", TaskCost, COST)], tmp_path)
     assert results.tasks == {"only": TaskCost(**COST)}

@@ -39,6 +39,7 @@ def units(source, tmp_path_factory):
     return directory, localize(tiny.rar_target(), source, directory, CONFIG)
 
 
+@pytest.mark.slow
 def test_unit_mem_of_layers_that_differ_in_width_is_that_of_a_slow_count(source, tmp_path):
     """From the activations of the only view, in plain Python."""
     target, scales = uneven.target(), [range(0, 1), range(1, 6), range(6, 16)]

@@ -173,6 +173,7 @@ def test_permutation_accuses_at_most_alpha(kind, n, m):
     assert result.mean_p == pytest.approx(0.505, abs=0.03)
 
 
+@pytest.mark.slow
 def test_permutation_is_calibrated_with_26_features():
     result = false_positive_rate(PERMUTATION, num_p=12, num_u=12, alpha=0.1, repetitions=200, permutations=19)
     assert result.accused.low <= 0.1 <= result.accused.high
