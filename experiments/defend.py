@@ -120,13 +120,13 @@ def _defences(target: Any, variants: Sequence[tuple[str, float, str]], console: 
     from jaxaudit.audits.defence import NOISE, UNIT_CRITERIA, Defence, Variant
 
     seeds, made = range(flags.FLAGS.seed, flags.FLAGS.seed + _SEEDS.value), []
-    stds = NOISE[target.kind] if _NOISE.value is None else _numbers("noise", _NOISE.value)
+    stds = NOISE[target.kind] if _NOISE.value is None else cli.numbers("noise", _NOISE.value)
     for kind in ("fresh_noise", "keyed_noise"):
         made += [Defence(kind, std, flags.FLAGS.seed) for std in stds]
     for criterion in filter(None, _CRITERIA.value):
         if criterion not in UNIT_CRITERIA:
             raise unknown_name("criterion of units", criterion, UNIT_CRITERIA)
-        for share in _numbers("shares", _SHARES.value):
+        for share in cli.numbers("shares", _SHARES.value):
             made += [Defence(criterion, share, seed) for seed in (seeds if criterion == "random" else [0])]
     for name, strength, where in variants:
         trained = Variant(name, strength, shared_flags.load(console, where))
@@ -147,13 +147,6 @@ def _variant(text: str) -> tuple[str, float, str]:
     raise InputError(
         f"--variants={text} is not NAME@STRENGTH:TARGET, such as 'early stopping@400:digits_var'."
     )
-
-
-def _numbers(name: str, values: Sequence[str]) -> list[float]:
-    try:
-        return [float(value) for value in values if value]
-    except ValueError:
-        raise InputError(f"--{name}={','.join(values)} are no numbers; write 0.1,0.2 for example.") from None
 
 
 def run() -> None:

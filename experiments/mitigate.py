@@ -125,21 +125,14 @@ def _changes() -> list[Any]:
 
     changes, seeds = [Change()], range(flags.FLAGS.seed, flags.FLAGS.seed + _SEEDS.value)
     for criterion in filter(None, _CRITERIA.value):
-        for share in _numbers("shares", _SHARES.value):
+        for share in cli.numbers("shares", _SHARES.value):
             for seed in seeds if criterion == "random" else [0]:
                 changes.append(Change(criterion, share, _FACTOR.value, seed))
-    for std in _numbers("noise", _NOISE.value):
+    for std in cli.numbers("noise", _NOISE.value):
         changes += [Change("noise", std, seed=seed) for seed in seeds]
     if len(changes) == 1:
         raise InputError("--criteria, --shares and --noise name no change to measure.")
     return changes
-
-
-def _numbers(name: str, values: Sequence[str]) -> list[float]:
-    try:
-        return [float(value) for value in values if value]
-    except ValueError:
-        raise InputError(f"--{name}={','.join(values)} are no numbers; write 0.01,0.1 for example.") from None
 
 
 def _units(target: Any) -> Any:

@@ -174,3 +174,15 @@ def whole_numbers(flag: str, texts: Sequence[str]) -> tuple[int, ...]:
         if not (text.isascii() and text.isdecimal() and len(text) < 10):
             raise InputError(f"--{flag}={','.join(texts)} is not a list of numbers: {text!r}.")
     return tuple(int(text) for text in texts)
+
+
+def numbers(flag: str, texts: Sequence[str]) -> tuple[float, ...]:
+    """The value of a flag that lists numbers; empty texts are none.
+
+    Raises:
+      InputError: if one of the texts is none.
+    """
+    try:
+        return tuple(float(text) for text in texts if text)
+    except ValueError:
+        raise InputError(f"--{flag}={','.join(texts)} are no numbers; write 0.01,0.1 for example.") from None
