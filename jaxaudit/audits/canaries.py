@@ -51,8 +51,7 @@ def draw_canaries(asked: Pictures, others: Pictures, seed: int) -> tuple[CanaryC
       InputError: if no picture of `asked` stands alone.
     """
     clusters, _ = find_clusters(asked.seen, others.seen)
-    links = zip(asked.source.ids, clusters.firsts, clusters.copy_of, strict=True)
-    rows = [row for row, (name, first, copy) in enumerate(links) if name == first and not copy]
+    rows = clusters.independent
     if not rows:
         raise InputError(
             f"None of the {len(asked.source)} canaries of {asked.source.spec} stands alone: all are copies "

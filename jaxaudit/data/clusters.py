@@ -52,9 +52,18 @@ class Clusters:
     copy_of: tuple[str, ...]
 
     @property
+    def independent(self) -> list[int]:
+        """The row of the first picture of each cluster, without those copies."""
+        rows: dict[str, int] = {}
+        for row, (first, copy) in enumerate(zip(self.firsts, self.copy_of, strict=True)):
+            if not copy:
+                rows.setdefault(first, row)
+        return [*rows.values()]
+
+    @property
     def num_independent(self) -> int:
-        """Clusters, without those copies."""
-        return len({first for first, copy in zip(self.firsts, self.copy_of, strict=True) if not copy})
+        """How many these are."""
+        return len(self.independent)
 
     @property
     def sha256(self) -> str:

@@ -9,7 +9,7 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from jaxaudit import stats
 from jaxaudit.audits.fair_sets.features import Columns, Features, check_labels, features_of, read_pool
@@ -143,17 +143,12 @@ def _view(size: int) -> Preprocessing:
 
 def _independent(name: str, pictures: Pictures, clusters: Clusters) -> Int[np.ndarray, " n"]:
     """The rows that stand for a cluster each, and are no copy of a picture of the other pool."""
-    copy = np.array([other != "" for other in clusters.copy_of])
-    if copy.all():
+    if not clusters.num_independent:
         raise InputError(
-            f"The pools overlap entirely: all {len(copy)} pictures of {name} ({pictures.source.spec}) are "
-            "copies of pictures of the other pool."
+            f"The pools overlap entirely: all {len(pictures.source)} pictures of {name} "
+            f"({pictures.source.spec}) are copies of pictures of the other pool."
         )
-    return np.flatnonzero(_first(pictures, clusters) & ~copy)
-
-
-def _first(pictures: Pictures, clusters: Clusters) -> Bool[np.ndarray, " n"]:
-    return np.array([first == own for first, own in zip(clusters.firsts, pictures.source.ids, strict=True)])
+    return np.array(clusters.independent)
 
 
 def _named(pictures: Pictures, rows: Int[np.ndarray, " k"]) -> list[tuple[str, str]]:

@@ -187,16 +187,9 @@ def _check_enough(count: int, side: str, spec: str) -> None:
 
 def _independent(looked: Pictures, clusters: Clusters, side: str) -> Pictures:
     """Without altered copies of the other side, and of pictures that hang together the first."""
-    source = looked.source
-    rows = [
-        row
-        for row, (name, first, copy) in enumerate(
-            zip(source.ids, clusters.firsts, clusters.copy_of, strict=True)
-        )
-        if name == first and not copy
-    ]
-    _check_enough(len(rows), f"independent {side}", source.spec)
-    return dataclasses.replace(looked, source=source.take(rows))
+    rows = clusters.independent
+    _check_enough(len(rows), f"independent {side}", looked.source.spec)
+    return dataclasses.replace(looked, source=looked.source.take(rows))
 
 
 def _walk(
