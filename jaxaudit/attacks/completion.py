@@ -37,6 +37,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from jaxaudit.attacks.condition import condition_arrays
 from jaxaudit.attacks.step import Rows
+from jaxaudit.data import to_unit
 from jaxaudit.errors import InputError, unknown_name
 from jaxaudit.runtime.mesh import mesh_of, replicated
 from jaxaudit.runtime.parallel import Parallelism, Pending, data_parallel
@@ -228,8 +229,7 @@ class ExtractionAttack:
 
     def to_unit(self, images: Float[np.ndarray, "B H W 3"]) -> Float[np.ndarray, "B H W 3"]:
         """Images from the target's range to [0,1]."""
-        low, high = self.target.preprocessing.low, self.target.preprocessing.high
-        return np.clip((np.asarray(images, np.float32) - low) / (high - low), 0, 1)
+        return to_unit(images, self.target.preprocessing)
 
     def _told(self, condition: Given, ids: Sequence[Any] | np.ndarray) -> dict[str, np.ndarray]:
         told = condition_arrays(self.target, condition, len(ids))

@@ -24,7 +24,7 @@ from jaxaudit.data.embeddings import NULL_EMBEDDING, Embeddings, open_embeddings
 from jaxaudit.data.images import UnusableImageError, decode_image, pixel_digest
 from jaxaudit.data.loading import PictureBatch, batches
 from jaxaudit.data.origin import Origin
-from jaxaudit.data.preprocessing import Preprocessing, preprocess, resize_crop, to_range
+from jaxaudit.data.preprocessing import Preprocessing, preprocess, resize_crop, to_range, to_unit
 from jaxaudit.data.scan import Scan, scan
 from jaxaudit.data.source import UNKNOWN_LABEL, Picture, Sample, Source
 from jaxaudit.data.spec import SCHEMES, open_source
@@ -69,4 +69,5 @@ __all__ = [
     "resolve_labels",
     "scan",
     "to_range",
+    "to_unit",
 ]

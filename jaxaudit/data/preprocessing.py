@@ -18,7 +18,7 @@ import dataclasses
 from typing import Literal, get_args
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float, Float32, UInt8
 from PIL import Image
 
 from jaxaudit.data.images import UnusableImageError
@@ -115,6 +115,14 @@ def to_range(
     values *= np.float32(preprocessing.high - preprocessing.low)
     values += np.float32(preprocessing.low)
     return values
+
+
+def to_unit(
+    images: Float[np.ndarray, "*shape"], preprocessing: Preprocessing
+) -> Float32[np.ndarray, "*shape"]:
+    """Maps [low, high] to [0, 1], float32; what lies beyond is cut off."""
+    low, high = preprocessing.low, preprocessing.high
+    return np.clip((np.asarray(images, np.float32) - low) / (high - low), 0, 1)
 
 
 def _adm_square(picture: Image.Image, side: int) -> Image.Image:

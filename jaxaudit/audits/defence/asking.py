@@ -26,7 +26,7 @@ from jaxaudit.audits.collect import Preparation
 from jaxaudit.audits.extraction import ExtractionConfig, image_probabilities
 from jaxaudit.audits.pictures import Pictures
 from jaxaudit.audits.request import measurement_request
-from jaxaudit.data import Preprocessing, batches
+from jaxaudit.data import batches, to_unit
 from jaxaudit.evidence import SPLITS, Contents, claim, read_arrays, write_arrays
 from jaxaudit.feature_extractors import Extractor
 from jaxaudit.paths import Place
@@ -131,11 +131,3 @@ def drawn_features(
     features = np.concatenate(found)
     write_arrays(path, {"features": features})
     return features
-
-
-def to_unit(
-    images: Float[np.ndarray, "B H W 3"], preprocessing: Preprocessing
-) -> Float[np.ndarray, "B H W 3"]:
-    """Images from a target's range to [0, 1]."""
-    low, high = preprocessing.low, preprocessing.high
-    return np.clip((np.asarray(images, np.float32) - low) / (high - low), 0, 1)

@@ -24,7 +24,7 @@ from PIL import Image
 from jaxaudit.attacks.condition import condition_of, resolve_condition
 from jaxaudit.attacks.drawing import Drawing
 from jaxaudit.audits.request import measurement_request
-from jaxaudit.data import Picture, Preprocessing, Source, batches, pixel_digest
+from jaxaudit.data import Picture, Preprocessing, Source, batches, pixel_digest, to_unit
 from jaxaudit.evidence import Contents, claim, read_arrays, write_arrays
 from jaxaudit.paths import Place
 from jaxaudit.targets import Target
@@ -129,8 +129,7 @@ def saved_alike(name: str, images: Pixels, like: Source) -> Source:
 
 def to_bytes(images: Float[np.ndarray, "N S S 3"], preprocessing: Preprocessing) -> Pixels:
     """Pictures of the target's range as they are saved."""
-    share = (images - preprocessing.low) / (preprocessing.high - preprocessing.low)
-    return np.clip(np.rint(255 * share), 0, 255).astype(np.uint8)
+    return np.rint(255 * to_unit(images, preprocessing)).astype(np.uint8)
 
 
 def _labels(source: Source) -> Mapping[str, np.ndarray]:
