@@ -7,14 +7,13 @@ are found in minutes, not after a night of scoring.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
 
-from jaxaudit.attacks.condition import condition_of, null_context, resolve_condition
+from jaxaudit.attacks.condition import null_context, resolve_condition
 from jaxaudit.attacks.continuous import MaskedLossConfig
 from jaxaudit.attacks.registry import (
     INFERENCE,
@@ -27,19 +26,19 @@ from jaxaudit.attacks.registry import (
 )
 from jaxaudit.attacks.runner import PendingScores, Scorer
 from jaxaudit.audits.fill import fill
-from jaxaudit.audits.pictures import Pictures, look
-from jaxaudit.audits.request import measurement_request
-from jaxaudit.data import BLIND_NAMES, Clusters, PictureBatch, Source, batches, check_disjoint, find_clusters
+from jaxaudit.audits.one_pass import one_pass
+from jaxaudit.audits.pictures import Pictures, look_at_both
+from jaxaudit.audits.request import measurement_request, null_request
+from jaxaudit.data import BLIND_NAMES, Clusters, PictureBatch, Source
 from jaxaudit.errors import InputError
-from jaxaudit.evidence import SPLITS, Columns, Evidence, Shard, check_finite
+from jaxaudit.evidence import SPLITS, Columns, Evidence, Shard, check_finite, joined
 from jaxaudit.paths import Location
 from jaxaudit.protocols import PROTOCOLS
 from jaxaudit.results import Plan
 from jaxaudit.runtime.ahead_of_time import Compiled
-from jaxaudit.runtime.parallel import one_in_flight
 from jaxaudit.runtime.placement import Placement
 from jaxaudit.runtime.progress import Progress, silent
-from jaxaudit.targets import Target
+from jaxaudit.targets import Given, Target
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,11 +190,7 @@ def prepare(
     resolved = _resolved(target, members, nonmembers)
     scorer, null = _scorer(target, resolved, config)
     drawn = {split: draw(each, config.num_samples, config.seed) for split, each in resolved.items()}
-    pictures = {split: look(each, target.preprocessing, progress) for split, each in drawn.items()}
-    check_disjoint(pictures["members"].digests, pictures["nonmembers"].digests)
-    progress(0, 0, "Looking for near-duplicates")
-    found = find_clusters(*(pictures[split].seen for split in SPLITS))
-    clusters: dict[str, Clusters] = dict(zip(SPLITS, found, strict=True))
+    pictures, clusters = look_at_both(drawn, target.preprocessing, progress)
     progress(0, 0, f"Preparing {target.name}")
     return Preparation(
         scorer,
@@ -271,29 +266,21 @@ def score_rows(
       InputError: if a score is not a finite number, or a picture has changed.
     """
 
-    def submit(batch: PictureBatch) -> PendingScores:
-        condition = condition_of(scorer.target, batch)
-        return scorer.submit(batch.images, condition, ids=batch.ids, padded_size=batch_size)
+    def submit(batch: PictureBatch, told: Given) -> PendingScores:
+        return scorer.submit(batch.images, told, ids=batch.ids, padded_size=batch_size)
 
-    loaded, parts = [], []
-    read = batches(pictures.source, rows, scorer.target.preprocessing, batch_size)
-    for batch, part in one_in_flight(pictures.unchanged(read), submit):
-        loaded.append(batch)
-        parts.append(part)
-        done(sum(len(batch.ids) for batch in loaded))
-    ids = [sample_id for batch in loaded for sample_id in batch.ids]
-    scores = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    passed = one_pass(scorer.target, pictures, rows, submit, batch_size, done)
+    scores = joined(passed.found)
     for name, values in scores.items():
         check_finite(
-            f"Score {name}", values, ids, advice="; leave it out with --scores, or remove the samples"
+            f"Score {name}", values, passed.ids, advice="; leave it out with --scores, or remove the samples"
         )
-    blind = np.concatenate([batch.blind for batch in loaded])
     return {
-        "sample_id": ids,
-        "label": np.concatenate([batch.labels for batch in loaded]),
-        "digest": [digest for batch in loaded for digest in batch.digests],
+        "sample_id": passed.ids,
+        "label": passed.labels,
+        "digest": passed.digests,
         **scores,
-        **dict(zip(blind_columns, blind.T, strict=True)),
+        **dict(zip(blind_columns, passed.blind.T, strict=True)),
     }
 
 
@@ -313,7 +300,7 @@ def _request(
             split: {**each.request, "clusters_sha256": clusters[split].sha256}
             for split, each in pictures.items()
         },
-        "null_condition_sha256": None if null is None else hashlib.sha256(null.tobytes()).hexdigest(),
+        **null_request(null),
         "scores": list(plan.names),
         "options": dataclasses.asdict(options) if options else {},
         "score_info": {score.name: _said_of(score) for score in plan.scores},

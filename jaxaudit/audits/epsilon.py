@@ -17,12 +17,12 @@ from jaxaudit.attacks.condition import null_context, resolve_condition
 from jaxaudit.attacks.runner import Scorer
 from jaxaudit.audits.canaries import recorded_canaries
 from jaxaudit.audits.collect import CollectConfig, score_rows
-from jaxaudit.audits.fill import Columns, fill
+from jaxaudit.audits.fill import Columns, filled
 from jaxaudit.audits.pictures import Pictures, look
 from jaxaudit.audits.request import measurement_request
 from jaxaudit.data import BLIND_NAMES, Source
 from jaxaudit.errors import InputError
-from jaxaudit.evidence import Contents, Shard, ShardFolder, claim_shards
+from jaxaudit.evidence import Contents, Shard
 from jaxaudit.paths import Location
 from jaxaudit.results import CanaryCoins, EpsilonResults, NoisyStage
 from jaxaudit.runtime.progress import Progress, silent
@@ -78,25 +78,25 @@ def score_canaries(
                 f"{source.spec} does not hold the canaries of {target.name}, which are those of "
                 f"{recorded['source']} when it was trained: {field.removesuffix('_sha256')} differ."
             )
-    folder = ShardFolder(
-        directory,
-        claim_shards(
-            directory,
-            _CONTENTS,
-            {**measurement_request(target, config.seed), **pictures.request, "scores": names},
-            config.placement.record(scorer.mesh),
-            num_rows={_SPLIT: len(pictures.source)},
-            shard_size=config.shard_size,
-        ),
-    )
 
     def compute(shard: Shard, done: Callable[[int], None]) -> Columns:
         found = score_rows(scorer, pictures, shard.rows, config.placement.batch_size, [*BLIND_NAMES], done)
         return {name: found[name] for name in ("sample_id", *names)}
 
-    fill(folder, compute, progress, f"Scoring with {target.name}", process=config.placement.process)
-    shards = [folder.read_shard(shard) for shard in folder.shards()]
-    return pictures, {name: np.concatenate([shard[name] for shard in shards]) for name in names}
+    folder = filled(
+        directory,
+        _CONTENTS,
+        {**measurement_request(target, config.seed), **pictures.request, "scores": names},
+        compute,
+        progress,
+        f"Scoring with {target.name}",
+        run=config.placement.record(scorer.mesh),
+        num_rows={_SPLIT: len(pictures.source)},
+        shard_size=config.shard_size,
+        process=config.placement.process,
+    )
+    columns = folder.read_shards()
+    return pictures, {name: columns[name] for name in names}
 
 
 def audit_epsilon(

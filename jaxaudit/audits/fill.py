@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from jaxaudit.errors import InputError
-from jaxaudit.evidence import Shard, ShardFolder
+from jaxaudit.evidence import Contents, Shard, ShardFolder, claim_shards
+from jaxaudit.paths import Location
 from jaxaudit.runtime.processes import ALONE, Process
 from jaxaudit.runtime.progress import Progress
 from jaxaudit.sharing import share
@@ -17,6 +19,34 @@ Columns = Mapping[str, np.ndarray | Sequence[str]]
 
 Compute = Callable[[Shard, Callable[[int], None]], Columns]
 """Computes the columns of a shard, telling now and then how many of its rows are done."""
+
+
+def filled(
+    directory: Location,
+    contents: Contents,
+    request: Mapping[str, Any],
+    compute: Compute,
+    progress: Progress,
+    what: str,
+    *,
+    run: Mapping[str, Any],
+    num_rows: Mapping[str, int],
+    shard_size: int,
+    process: Process = ALONE,
+) -> ShardFolder:
+    """The folder of this request, when every shard of it is there.
+
+    Args:
+      directory, contents, request, run, num_rows, shard_size: see `jaxaudit.evidence.claim_shards`.
+      compute, progress, what, process: see `fill`.
+
+    Raises:
+      InputError: as `jaxaudit.evidence.claim_shards`.
+    """
+    size = {"num_rows": num_rows, "shard_size": shard_size}
+    folder = ShardFolder(directory, claim_shards(directory, contents, request, run, **size))
+    fill(folder, compute, progress, what, process=process)
+    return folder
 
 
 def fill(

@@ -15,9 +15,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from jaxaudit.audits.fill import fill
-from jaxaudit.data import PictureBatch, Preprocessing, Scan, Seen, Source, scan
+from jaxaudit.data import (
+    Clusters,
+    PictureBatch,
+    Preprocessing,
+    Scan,
+    Seen,
+    Source,
+    check_disjoint,
+    find_clusters,
+    scan,
+)
 from jaxaudit.errors import InputError
-from jaxaudit.evidence import PictureIndex
+from jaxaudit.evidence import SPLITS, PictureIndex
 from jaxaudit.runtime.progress import Progress
 
 
@@ -104,3 +114,23 @@ def look(source: Source, preprocessing: Preprocessing, progress: Progress) -> Pi
     if not looked.usable.any():
         raise InputError(f"{source.spec} holds no picture that can be used.")
     return Pictures(looked.keep(source), looked, index)
+
+
+def look_at_both(
+    sides: Mapping[str, Source], preprocessing: Preprocessing, progress: Progress
+) -> tuple[dict[str, Pictures], dict[str, Clusters]]:
+    """Looks at members and nonmembers, and finds which of them hang together.
+
+    Args:
+      sides: {side: its pictures}.
+      preprocessing, progress: as `look`.
+
+    Raises:
+      InputError: as `look`, or if the sides share pictures.
+    """
+    pictures = {side: look(sides[side], preprocessing, progress) for side in SPLITS}
+    members, nonmembers = pictures.values()
+    check_disjoint(members.digests, nonmembers.digests)
+    progress(0, 0, "Looking for near-duplicates")
+    found = find_clusters(members.seen, nonmembers.seen)
+    return pictures, dict(zip(SPLITS, found, strict=True))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxaudit.targets import Target
 
@@ -29,6 +31,11 @@ def measurement_request(target: Target, seed: int) -> dict[str, Any]:
         "preprocessing": dataclasses.asdict(target.preprocessing),
         "seed": seed,
     }
+
+
+def null_request(null: np.ndarray | None) -> dict[str, Any]:
+    """What models that hear captions are told in place of one: an embedding; None for others."""
+    return {"null_condition_sha256": None if null is None else hashlib.sha256(null.tobytes()).hexdigest()}
 
 
 def precision(target: Target) -> str:

@@ -3,7 +3,7 @@
 from jaxaudit.evidence.claims import Contents, Manifest, claim, read_manifest
 from jaxaudit.evidence.files import read_arrays, write_arrays, write_atomically
 from jaxaudit.evidence.picture_index import PictureIndex
-from jaxaudit.evidence.shards import Shard, ShardFolder, check_finite, claim_shards
+from jaxaudit.evidence.shards import Shard, ShardFolder, check_finite, claim_shards, joined
 from jaxaudit.evidence.table import SPLITS, Columns, Evidence, Table
 from jaxaudit.evidence.units import UNITS, UnitAxis, UnitMap, top_units
 
@@ -23,6 +23,7 @@ __all__ = [
     "check_finite",
     "claim",
     "claim_shards",
+    "joined",
     "read_arrays",
     "read_manifest",
     "top_units",

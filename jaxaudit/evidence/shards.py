@@ -158,12 +158,25 @@ class ShardFolder:
             )
         return columns
 
+    def read_shards(self, split: str | None = None) -> dict[str, np.ndarray]:
+        """The columns of all shards (or of those of a split), one below another.
+
+        Raises:
+          InputError: as `read_shard`.
+        """
+        return joined([self.read_shard(shard) for shard in self.shards(split)])
+
     def _seal(self, shard: Shard, columns: Mapping[str, np.ndarray]) -> str:
         return arrays_sha256(columns, of=f"{shard.filename} {self._request_sha256}")
 
     @functools.cached_property
     def _request_sha256(self) -> str:
         return json_sha256(self.request)
+
+
+def joined(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The columns of all parts, one below another: those that the first has, in its order."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def check_finite(what: str, values: np.ndarray, ids: Sequence[str] | np.ndarray, *, advice: str = "") -> None:

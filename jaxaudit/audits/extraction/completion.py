@@ -22,7 +22,7 @@ from jaxaudit.audits.extraction.shards import Columns, base_request, run_shards
 from jaxaudit.audits.pictures import Pictures, look
 from jaxaudit.data import Source, batches
 from jaxaudit.errors import InputError
-from jaxaudit.evidence import check_finite
+from jaxaudit.evidence import check_finite, joined
 from jaxaudit.paths import Location
 from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.targets import Target
@@ -97,14 +97,14 @@ def complete_candidates(
     )
     where = {"directory": directory, "progress": progress, "what": "Completing"}
     parts = list(run_shards(chosen, compute, config, attack.mesh, request=request, **where))
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    if list(joined["sample_id"]) != list(candidates.sample_ids):
+    table = joined(parts)
+    if list(table["sample_id"]) != list(candidates.sample_ids):
         raise InputError(
             f"{source.spec} has changed since its pictures were ranked; start with another --out."
         )
 
     def columns(name: str) -> np.ndarray:
-        return np.stack([joined[f"{name}/{prefix}"] for prefix in prefixes], axis=1)
+        return np.stack([table[f"{name}/{prefix}"] for prefix in prefixes], axis=1)
 
     return Completions(
         candidates,
@@ -112,7 +112,7 @@ def complete_candidates(
         columns("similarity"),
         columns("nearest"),
         columns("nearest_id"),
-        joined["features"],
+        table["features"],
     )
 
 
@@ -183,4 +183,4 @@ def _complete(
             columns[f"nearest/{prefix}"], columns[f"nearest_id/{prefix}"] = reference.nearest(completed, ids)
         parts.append(columns)
         done(sum(len(part["sample_id"]) for part in parts))
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return joined(parts)

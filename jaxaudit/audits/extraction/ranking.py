@@ -14,16 +14,17 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxaudit.attacks.completion import ExtractionAttack, check_score
-from jaxaudit.attacks.condition import condition_of, resolve_condition
+from jaxaudit.attacks.condition import resolve_condition
 from jaxaudit.audits.extraction.config import DEFAULTS, ExtractionConfig
 from jaxaudit.audits.extraction.shards import Columns, base_request, run_shards
+from jaxaudit.audits.one_pass import one_pass
 from jaxaudit.audits.pictures import Pictures, look
-from jaxaudit.data import PictureBatch, Source, batches, check_disjoint
-from jaxaudit.evidence import check_finite
+from jaxaudit.data import PictureBatch, Source, check_disjoint
+from jaxaudit.evidence import check_finite, joined
 from jaxaudit.paths import Location
-from jaxaudit.runtime.parallel import Pending, one_in_flight
+from jaxaudit.runtime.parallel import Pending
 from jaxaudit.runtime.progress import Progress, silent
-from jaxaudit.targets import Target
+from jaxaudit.targets import Given, Target
 
 _NOT_SCORES = ("sample_id", "label", "digest")
 
@@ -112,10 +113,9 @@ def rank_candidates(
         what="Ranking",
     ):
         num_ranked += len(columns["sample_id"])
-        parts = [kept, columns] if kept else [columns]
-        joined = {name: np.concatenate([part[name] for part in parts]) for name in columns}
-        best = best_per_class(joined["label"], joined[score], joined["sample_id"], config.top_k)
-        kept = {name: values[best] for name, values in joined.items()}
+        so_far = joined([kept, columns]) if kept else columns
+        best = best_per_class(so_far["label"], so_far[score], so_far["sample_id"], config.top_k)
+        kept = {name: values[best] for name, values in so_far.items()}
     scores = {name: values for name, values in kept.items() if name not in _NOT_SCORES}
     return Candidates(kept["sample_id"], kept["label"], kept["digest"], scores, score, num_ranked)
 
@@ -125,24 +125,16 @@ def _rank(
 ) -> Columns:
     """The columns of some rows."""
 
-    def submit(batch: PictureBatch) -> Pending:
-        condition = condition_of(attack.target, batch)
-        return attack.rank(batch.images, condition, ids=batch.ids, padded_size=batch_size)
+    def submit(batch: PictureBatch, told: Given) -> Pending:
+        return attack.rank(batch.images, told, ids=batch.ids, padded_size=batch_size)
 
-    read = batches(pictures.source, rows, attack.target.preprocessing, batch_size)
-    ids, labels, digests, parts = [], [], [], []  # of the pictures no more is kept
-    for batch, part in one_in_flight(pictures.unchanged(read), submit):
-        ids += batch.ids
-        labels.append(batch.labels)
-        digests += batch.digests
-        parts.append(part)
-        done(len(ids))
-    scores = {name: np.concatenate([part[name] for part in parts]) for name in attack.scores}
+    passed = one_pass(attack.target, pictures, rows, submit, batch_size, done)
+    scores = joined(passed.found)
     for name, values in scores.items():
-        check_finite(f"The candidate score {name}", values, ids)
+        check_finite(f"The candidate score {name}", values, passed.ids)
     return {
-        "sample_id": np.array(ids, np.str_),
-        "label": np.concatenate(labels),
-        "digest": np.array(digests, np.str_),
+        "sample_id": np.array(passed.ids, np.str_),
+        "label": passed.labels,
+        "digest": np.array(passed.digests, np.str_),
         **scores,
     }

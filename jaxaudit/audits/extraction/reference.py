@@ -19,7 +19,7 @@ from jaxaudit.audits.extraction.config import DEFAULTS, ExtractionConfig
 from jaxaudit.audits.extraction.shards import Columns, base_request, run_shards
 from jaxaudit.audits.pictures import Pictures, look
 from jaxaudit.data import Source, batches
-from jaxaudit.evidence import check_finite
+from jaxaudit.evidence import check_finite, joined
 from jaxaudit.paths import Location
 from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.targets import Target
@@ -97,8 +97,8 @@ def embed_reference(
             what="Embedding reference pictures",
         )
     )
-    names = ("sample_id", "digest", "features")
-    return Reference(*(np.concatenate([part[name] for part in parts]) for name in names))
+    columns = joined(parts)
+    return Reference(columns["sample_id"], columns["digest"], columns["features"])
 
 
 def embed_padded(

@@ -13,18 +13,20 @@ from jaxtyping import Float
 
 from jaxaudit import stats
 from jaxaudit.attacks.completion import DiscreteExtraction, check_prefixes, default_prefixes
-from jaxaudit.attacks.condition import condition_of, resolve_condition
+from jaxaudit.attacks.condition import resolve_condition
 from jaxaudit.attacks.regeneration import PLAIN, RegenerationAttack, Sampling, log_probabilities
 from jaxaudit.audits.extraction.config import DEFAULTS, ExtractionConfig
 from jaxaudit.audits.extraction.shards import Columns, base_request, run_shards
+from jaxaudit.audits.one_pass import one_pass
 from jaxaudit.audits.pictures import Pictures, look
-from jaxaudit.data import PictureBatch, Source, batches, check_disjoint
+from jaxaudit.data import PictureBatch, Source, check_disjoint
 from jaxaudit.errors import InputError
+from jaxaudit.evidence import joined
 from jaxaudit.paths import Location, as_place
 from jaxaudit.results import PrefixRegeneration, RegenerationResults
-from jaxaudit.runtime.parallel import Pending, one_in_flight
+from jaxaudit.runtime.parallel import Pending
 from jaxaudit.runtime.progress import Progress, silent
-from jaxaudit.targets import Target
+from jaxaudit.targets import Given, Target
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -153,9 +155,8 @@ def image_probabilities(
             what="Asking for probabilities",
         )
     )
-    steps = np.concatenate([part["log_q"] for part in parts])
-    ids = np.concatenate([part["sample_id"] for part in parts])
-    return ImageProbabilities(ids, log_probabilities(steps, prefixes))
+    columns = joined(parts)
+    return ImageProbabilities(columns["sample_id"], log_probabilities(columns["log_q"], prefixes))
 
 
 def _steps(
@@ -163,14 +164,8 @@ def _steps(
 ) -> Columns:
     """The columns of some rows."""
 
-    def submit(batch: PictureBatch) -> Pending:
-        condition = condition_of(attack.target, batch)
-        return attack.submit(batch.images, condition, padded_size=batch_size)
+    def submit(batch: PictureBatch, told: Given) -> Pending:
+        return attack.submit(batch.images, told, padded_size=batch_size)
 
-    read = batches(pictures.source, rows, attack.target.preprocessing, batch_size)
-    ids, parts = [], []
-    for batch, part in one_in_flight(pictures.unchanged(read), submit):
-        ids += batch.ids
-        parts.append(part)
-        done(len(ids))
-    return {"sample_id": np.array(ids, np.str_), "log_q": np.concatenate(parts)}
+    passed = one_pass(attack.target, pictures, rows, submit, batch_size, done)
+    return {"sample_id": np.array(passed.ids, np.str_), "log_q": np.concatenate(passed.found)}

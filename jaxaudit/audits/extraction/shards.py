@@ -9,11 +9,11 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxaudit.audits.extraction.config import ExtractionConfig
-from jaxaudit.audits.fill import fill
+from jaxaudit.audits.fill import filled
 from jaxaudit.audits.pictures import Pictures
 from jaxaudit.audits.request import measurement_request
 from jaxaudit.errors import InputError
-from jaxaudit.evidence import Contents, Shard, ShardFolder, claim_shards
+from jaxaudit.evidence import Contents, Shard
 from jaxaudit.paths import Location
 from jaxaudit.runtime.progress import Progress
 from jaxaudit.targets import Target
@@ -67,13 +67,21 @@ def run_shards(
             yield compute(rows, lambda done, start=start: progress(start + done, total, what))
         progress(total, total, what)
         return
-    size = {"num_rows": {_SPLIT: total}, "shard_size": config.shard_size}
-    run = config.placement.record(mesh)
-    folder = ShardFolder(directory, claim_shards(directory, _CONTENTS, request, run, **size))
 
     def compute_shard(shard: Shard, done: Callable[[int], None]) -> Columns:
         return compute(shard.rows, done)
 
-    fill(folder, compute_shard, progress, what, process=config.placement.process)
+    folder = filled(
+        directory,
+        _CONTENTS,
+        request,
+        compute_shard,
+        progress,
+        what,
+        run=config.placement.record(mesh),
+        num_rows={_SPLIT: total},
+        shard_size=config.shard_size,
+        process=config.placement.process,
+    )
     for shard in folder.shards():
         yield folder.read_shard(shard)

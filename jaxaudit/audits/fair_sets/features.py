@@ -12,12 +12,12 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxaudit.audits.fill import fill
+from jaxaudit.audits.fill import filled
 from jaxaudit.audits.pictures import Pictures
 from jaxaudit.data import BLIND_NAMES, UNKNOWN_LABEL, Preprocessing, batches
 from jaxaudit.data.wording import wording_features
 from jaxaudit.errors import InputError
-from jaxaudit.evidence import Contents, Shard, ShardFolder, claim_shards
+from jaxaudit.evidence import Contents, Shard, joined
 from jaxaudit.paths import Location
 from jaxaudit.runtime.progress import Progress
 from jaxaudit.stats.propensity import leading_components
@@ -70,16 +70,13 @@ def read_pool(
 
     if directory is None:
         return compute(range(total), lambda rows: progress(rows, total, what))
-    request = {**pictures.request, "view": dataclasses.asdict(view)}
-    sizes = {"num_rows": {_SPLIT: total}, "shard_size": _SHARD}
-    folder = ShardFolder(directory, claim_shards(directory, _CONTENTS, request, {}, **sizes))
 
     def compute_shard(shard: Shard, done: Callable[[int], None]) -> Columns:
         return compute(shard.rows, done)
 
-    fill(folder, compute_shard, progress, what)
-    parts = [folder.read_shard(shard) for shard in folder.shards()]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    request = {**pictures.request, "view": dataclasses.asdict(view)}
+    sizes = {"num_rows": {_SPLIT: total}, "shard_size": _SHARD}
+    return filled(directory, _CONTENTS, request, compute_shard, progress, what, run={}, **sizes).read_shards()
 
 
 def features_of(p: Columns, u: Columns) -> Features:
@@ -144,4 +141,4 @@ def _describe(pictures: Pictures, view: Preprocessing, rows: range, done: Callab
             columns["embedding"] = batch.embeddings.mean(axis=1)
         parts.append(columns)
         done(sum(len(part["label"]) for part in parts))
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return joined(parts)

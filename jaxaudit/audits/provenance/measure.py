@@ -8,19 +8,20 @@ from collections.abc import Callable, Mapping
 import jax
 import numpy as np
 
-from jaxaudit.attacks.condition import condition_of, null_context, resolve_condition
+from jaxaudit.attacks.condition import null_context, resolve_condition
 from jaxaudit.attacks.provenance import SEARCH_STEPS, ProvenanceAttack
 from jaxaudit.attacks.runner import PendingScores, Scorer
-from jaxaudit.audits.fill import fill
+from jaxaudit.audits.fill import filled
+from jaxaudit.audits.one_pass import one_pass
 from jaxaudit.audits.pictures import Pictures, look
 from jaxaudit.audits.request import measurement_request
-from jaxaudit.data import PictureBatch, Source, batches, check_disjoint
-from jaxaudit.evidence import Contents, Shard, ShardFolder, check_finite, claim_shards
+from jaxaudit.data import PictureBatch, Source, check_disjoint
+from jaxaudit.evidence import Contents, Shard, ShardFolder, check_finite, joined
 from jaxaudit.paths import Location
-from jaxaudit.runtime.parallel import Pending, one_in_flight
+from jaxaudit.runtime.parallel import Pending
 from jaxaudit.runtime.placement import Placement
 from jaxaudit.runtime.progress import Progress, silent
-from jaxaudit.targets import Kind
+from jaxaudit.targets import Given, Kind
 
 MEMBER_SCORE: dict[Kind, str] = {
     "discrete": "diff/icas",
@@ -119,18 +120,22 @@ def measure(
         "search_steps": attack.search_steps,
         "member_score": member_score,
     }
-    size = {name: len(each.source) for name, each in pictures.items()}
-    run = config.placement.record(attack.mesh)
-    folder = ShardFolder(
-        directory,
-        claim_shards(directory, _CONTENTS, request, run, num_rows=size, shard_size=config.shard_size),
-    )
 
     def compute(shard: Shard, done: Callable[[int], None]) -> dict[str, np.ndarray]:
         return _scores(attack, scorer, pictures[shard.split], shard.rows, config.placement.batch_size, done)
 
-    what = f"Asking {target.name} where they are from"
-    fill(folder, compute, progress, what, process=config.placement.process)
+    folder = filled(
+        directory,
+        _CONTENTS,
+        request,
+        compute,
+        progress,
+        f"Asking {target.name} where they are from",
+        run=config.placement.record(attack.mesh),
+        num_rows={name: len(each.source) for name, each in pictures.items()},
+        shard_size=config.shard_size,
+        process=config.placement.process,
+    )
     return {name: _read(folder, name, dict(each.looked.skipped)) for name, each in pictures.items()}
 
 
@@ -157,28 +162,21 @@ def _scores(
 ) -> dict[str, np.ndarray]:
     """The columns of some rows."""
 
-    def submit(batch: PictureBatch) -> _Both:
+    def submit(batch: PictureBatch, told: Given) -> _Both:
         member = None
         if scorer is not None:
-            condition = condition_of(attack.target, batch)
-            member = scorer.submit(batch.images, condition, ids=batch.ids, padded_size=batch_size)
+            member = scorer.submit(batch.images, told, ids=batch.ids, padded_size=batch_size)
         return _Both(attack.submit(batch.images, padded_size=batch_size), member)
 
-    read = batches(pictures.source, rows, attack.target.preprocessing, batch_size)
-    ids, parts = [], []
-    for batch, part in one_in_flight(pictures.unchanged(read), submit):
-        ids += batch.ids
-        parts.append(part)
-        done(len(ids))
-    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    passed = one_pass(attack.target, pictures, rows, submit, batch_size, done)
+    columns = joined(passed.found)
     for name, values in columns.items():
-        check_finite(f"Score {name}", values, ids)
-    return {"sample_id": np.array(ids, np.str_), **columns}
+        check_finite(f"Score {name}", values, passed.ids)
+    return {"sample_id": np.array(passed.ids, np.str_), **columns}
 
 
 def _read(folder: ShardFolder, name: str, skipped: dict[str, str]) -> Measured:
-    parts = [folder.read_shard(shard) for shard in folder.shards(name)]
-    columns = {column: np.concatenate([part[column] for part in parts]) for column in parts[0]}
+    columns = folder.read_shards(name)
     generated = {
         column.removeprefix(_COLUMN): values
         for column, values in columns.items()

@@ -9,7 +9,6 @@ Axes: N pictures, S steps of a schedule, K blind features.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -18,22 +17,23 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxaudit.attacks import low_rank
-from jaxaudit.attacks.condition import condition_of, null_context, resolve_condition
+from jaxaudit.attacks.condition import null_context, resolve_condition
 from jaxaudit.attacks.schedule_attack import ScheduleAttack
 from jaxaudit.attacks.schedules import BASELINE, GENERATION, NUM_NOISES, SIXTEEN
 from jaxaudit.audits.collect import draw
-from jaxaudit.audits.fill import fill
-from jaxaudit.audits.pictures import Pictures, look
-from jaxaudit.audits.request import measurement_request
-from jaxaudit.data import Clusters, PictureBatch, Source, batches, check_disjoint, find_clusters
+from jaxaudit.audits.fill import filled
+from jaxaudit.audits.one_pass import one_pass
+from jaxaudit.audits.pictures import Pictures, look_at_both
+from jaxaudit.audits.request import measurement_request, null_request
+from jaxaudit.data import Clusters, PictureBatch, Source
 from jaxaudit.errors import InputError, unknown_name
-from jaxaudit.evidence import SPLITS, Contents, Shard, ShardFolder, check_finite, claim_shards
+from jaxaudit.evidence import SPLITS, Contents, Shard, ShardFolder, check_finite, joined
 from jaxaudit.paths import Location
-from jaxaudit.runtime.parallel import Pending, one_in_flight
+from jaxaudit.runtime.parallel import Pending
 from jaxaudit.runtime.placement import Placement
 from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.stats.schedules import FEWEST
-from jaxaudit.targets import Target
+from jaxaudit.targets import Given, Target
 
 _CONTENTS = Contents("walks through a diffusion model")
 _BLIND, _LABEL, _ID = "blind", "label", "sample_id"
@@ -149,31 +149,34 @@ def walk_pictures(
     drawn = {side: draw(source, config.num_samples, config.seed) for side, source in resolved.items()}
     for side, source in drawn.items():
         _check_enough(len(source), side, source.spec)
-    looked = {side: look(source, target.preprocessing, progress) for side, source in drawn.items()}
-    check_disjoint(looked["members"].digests, looked["nonmembers"].digests)
-    progress(0, 0, "Looking for near-duplicates")
-    clusters = dict(zip(SPLITS, find_clusters(*(looked[side].seen for side in SPLITS)), strict=True))
+    looked, clusters = look_at_both(drawn, target.preprocessing, progress)
     pictures = {side: _independent(looked[side], clusters[side], side) for side in SPLITS}
     progress(0, 0, f"Preparing {target.name}")
     request = {
         **measurement_request(target, config.seed),
         **{side: each.request for side, each in pictures.items()},
-        "null_condition_sha256": None if null is None else hashlib.sha256(null.tobytes()).hexdigest(),
+        **null_request(null),
         "schedules": {name: dataclasses.asdict(schedule) for name, schedule in attack.schedules.items()},
         "low_rank": {"rank": low_rank.RANK, "learning_rate": low_rank.LEARNING_RATE},
         "num_noises": config.num_noises,
         "num_samples": config.num_samples,
     }
-    size = {"num_rows": {side: len(each.source) for side, each in pictures.items()}}
-    run = config.placement.record(attack.mesh)
-    folder = ShardFolder(
-        directory, claim_shards(directory, _CONTENTS, request, run, **size, shard_size=config.shard_size)
-    )
 
     def compute(shard: Shard, done: Callable[[int], None]) -> dict[str, Any]:
         return _walk(attack, pictures[shard.split], shard.rows, config.placement.batch_size, done)
 
-    fill(folder, compute, progress, f"Walking through {target.name}", process=config.placement.process)
+    folder = filled(
+        directory,
+        _CONTENTS,
+        request,
+        compute,
+        progress,
+        f"Walking through {target.name}",
+        run=config.placement.record(attack.mesh),
+        num_rows={side: len(each.source) for side, each in pictures.items()},
+        shard_size=config.shard_size,
+        process=config.placement.process,
+    )
     return Walked(attack, {side: _read(folder, side) for side in SPLITS}, sides, config)
 
 
@@ -197,31 +200,18 @@ def _walk(
 ) -> dict[str, Any]:
     """The columns of some rows."""
 
-    def submit(batch: PictureBatch) -> Pending:
-        condition = condition_of(attack.target, batch)
-        return attack.submit(batch.images, condition, ids=batch.ids, padded_size=batch_size)
+    def submit(batch: PictureBatch, told: Given) -> Pending:
+        return attack.submit(batch.images, told, ids=batch.ids, padded_size=batch_size)
 
-    loaded, parts = [], []
-    read = batches(pictures.source, rows, attack.target.preprocessing, batch_size)
-    for batch, part in one_in_flight(pictures.unchanged(read), submit):
-        loaded.append(batch)
-        parts.append(part)
-        done(sum(len(batch.ids) for batch in loaded))
-    ids = [sample_id for batch in loaded for sample_id in batch.ids]
-    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    passed = one_pass(attack.target, pictures, rows, submit, batch_size, done)
+    columns = joined(passed.found)
     for name, values in columns.items():
-        check_finite(f"Schedule {name}", values, ids, advice="; leave it out with --schedules")
-    return {
-        _ID: ids,
-        _LABEL: np.concatenate([batch.labels for batch in loaded]),
-        _BLIND: np.concatenate([batch.blind for batch in loaded]),
-        **columns,
-    }
+        check_finite(f"Schedule {name}", values, passed.ids, advice="; leave it out with --schedules")
+    return {_ID: passed.ids, _LABEL: passed.labels, _BLIND: passed.blind, **columns}
 
 
 def _read(folder: ShardFolder, side: str) -> Walks:
-    parts = [folder.read_shard(shard) for shard in folder.shards(side)]
-    whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    whole = folder.read_shards(side)
     columns = {
         name: values.reshape(len(values), -1)
         for name, values in whole.items()
