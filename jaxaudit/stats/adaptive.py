@@ -40,7 +40,7 @@ from jaxaudit.stats.inputs import check_enough
 from jaxaudit.stats.intervals import clopper_pearson
 from jaxaudit.stats.logistic import fit_logistic
 from jaxaudit.stats.power import power_curve
-from jaxaudit.stats.roc import allowed_false_positives, auc, tpr_at_fpr
+from jaxaudit.stats.roc import allowed_false_positives, strength
 from jaxaudit.stats.tpr_interval import tpr_at_fpr_interval
 from jaxaudit.stats.usage_bound import usage_bound
 from jaxaudit.stats.welch import welch_statistic
@@ -184,10 +184,6 @@ def choose(attacks: Sequence[Attack], split: Halves) -> Chosen:
     """
     known = {attack.name: attack.of(split.known) for attack in attacks}
 
-    def caught(attack: Attack) -> tuple[float, float]:
-        x, y = known[attack.name]
-        return tpr_at_fpr(x, y, fpr=FPR), auc(x, y)
-
     def apart(attack: Attack) -> float:
         x, y = known[attack.name]
         spread = x.var(ddof=1), y.var(ddof=1)
@@ -196,7 +192,7 @@ def choose(attacks: Sequence[Attack], split: Halves) -> Chosen:
         gap = float(x.mean() - y.mean())
         return float(welch_statistic(gap, float(spread[0]), x.size, float(spread[1]), y.size)[0])
 
-    single = max(attacks, key=caught)
+    single = max(attacks, key=lambda attack: strength(*known[attack.name], fpr=FPR))
     best = sorted(attacks, key=apart, reverse=True)
     share = max(best[:10], key=lambda attack: usage_bound(*known[attack.name]))
     y = np.sort(known[single.name][1])[::-1]

@@ -24,7 +24,7 @@ from jaxaudit.errors import InputError
 from jaxaudit.results import BoardEntry, FrontierPoint, Leaderboard
 from jaxaudit.stats.intervals import CONFIDENCE, auc_interval
 from jaxaudit.stats.membership import SELECTION_FPR, selection_split
-from jaxaudit.stats.roc import auc, tpr_at_fpr
+from jaxaudit.stats.roc import strength
 from jaxaudit.stats.tpr_interval import tpr_at_fpr_interval
 
 Pair = tuple[Real[np.ndarray, " _"], Real[np.ndarray, " _"]]
@@ -75,7 +75,7 @@ def leaderboard(
             tpr_at_fpr={fpr: tpr_at_fpr_interval(*pair, fpr=fpr, confidence=level) for fpr in fprs},
         )
 
-    strengths = {name: _strength(_rows(pair, chosen_on)) for name, pair in pairs.items()}
+    strengths = {name: strength(*_rows(pair, chosen_on), fpr=SELECTION_FPR) for name, pair in pairs.items()}
     best = _best_by_cost(strengths, passes)
     level = 1 - (1 - confidence) / len(best)
     entries = {
@@ -96,10 +96,6 @@ def leaderboard(
 
 def _rows(pair: Pair, rows: tuple[Int[np.ndarray, " _"], Int[np.ndarray, " _"]]) -> Pair:
     return pair[0][rows[0]], pair[1][rows[1]]
-
-
-def _strength(pair: Pair) -> tuple[float, float]:
-    return tpr_at_fpr(*pair, fpr=SELECTION_FPR), auc(*pair)
 
 
 def _best_by_cost(strengths: Mapping[str, tuple[float, float]], passes: Mapping[str, int]) -> list[str]:

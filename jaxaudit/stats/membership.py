@@ -26,7 +26,7 @@ from jaxaudit.results import MembershipInference, OmittedFpr, replace
 from jaxaudit.stats.inputs import check_enough, check_finite, check_not_constant
 from jaxaudit.stats.intervals import CONFIDENCE
 from jaxaudit.stats.metrics import published_score_metrics, score_metrics
-from jaxaudit.stats.roc import auc, best_threshold, roc_curve, tpr_at_fpr
+from jaxaudit.stats.roc import best_threshold, roc_curve, strength
 
 SELECTION_FPR = 0.01
 _PAPER_SUBSETS = 250
@@ -104,9 +104,9 @@ def _held_out(
     split = selection_split(_count(members), _count(nonmembers), seed)
     (choose_members, report_members), (choose_nonmembers, report_nonmembers) = split
 
-    def strength(name: str) -> tuple[float, float]:
+    def chosen_by(name: str) -> tuple[float, float]:
         x, y = members[name][choose_members], nonmembers[name][choose_nonmembers]
-        return tpr_at_fpr(x, y, fpr=SELECTION_FPR), auc(x, y)
+        return strength(x, y, fpr=SELECTION_FPR)
 
     reported, omitted = _reportable(fprs, report_nonmembers.size)
     per_score = {}
@@ -114,7 +114,7 @@ def _held_out(
         x, y = members[name][report_members], nonmembers[name][report_nonmembers]
         threshold = best_threshold(members[name][choose_members], nonmembers[name][choose_nonmembers])
         per_score[name] = score_metrics(x, y, threshold=threshold, fprs=reported, confidence=confidence)
-    selected, best_of = _select(strength, members, groups)
+    selected, best_of = _select(chosen_by, members, groups)
     return MembershipInference(
         protocol=protocol.name,
         selected=selected,
@@ -193,10 +193,12 @@ def _on_subsets(
 
 
 def _select(
-    strength: Callable[[str], float | tuple[float, float]], names: Scores, groups: Mapping[str, Sequence[str]]
+    chosen_by: Callable[[str], float | tuple[float, float]],
+    names: Scores,
+    groups: Mapping[str, Sequence[str]],
 ) -> tuple[str, dict[str, str]]:
     """The strongest of all names and of each group; the first named wins a tie."""
-    strengths = {name: strength(name) for name in names}
+    strengths = {name: chosen_by(name) for name in names}
     return max(names, key=strengths.__getitem__), {
         group: max(few, key=strengths.__getitem__) for group, few in groups.items()
     }

@@ -56,6 +56,17 @@ def auc(members: Real[np.ndarray, " n"], nonmembers: Real[np.ndarray, " m"]) -> 
     return float((rank_sum - n * (n + 1) / 2) / (n * m))
 
 
+def strength(
+    members: Real[np.ndarray, " n"], nonmembers: Real[np.ndarray, " m"], *, fpr: float
+) -> tuple[float, float]:
+    """(TPR at this FPR, AUC), by which the best of several scores is chosen: the AUC decides equal TPRs.
+
+    Raises:
+      InputError: as `tpr_at_fpr`.
+    """
+    return tpr_at_fpr(members, nonmembers, fpr=fpr), auc(members, nonmembers)
+
+
 def roc_curve(
     members: Real[np.ndarray, " n"], nonmembers: Real[np.ndarray, " m"], *, max_points: int = 200
 ) -> RocCurve:

@@ -28,7 +28,7 @@ from jaxtyping import Float, Int
 from jaxaudit.results import Gate, Leakage, MeanStd, Told, WalkLeakage
 from jaxaudit.stats.inputs import check_enough
 from jaxaudit.stats.intervals import CONFIDENCE, auc_interval
-from jaxaudit.stats.roc import auc, tpr_at_fpr
+from jaxaudit.stats.roc import auc, strength, tpr_at_fpr
 from jaxaudit.stats.tpr_interval import tpr_at_fpr_interval
 
 FEWEST = 8
@@ -112,11 +112,11 @@ def best_walk(
 ) -> WalkLeakage:
     """The one of `walk_leakage` that is best on ctrl, among these; arguments as there."""
 
-    def strength(walk: WalkLeakage) -> tuple[float, float]:
+    def chosen_by(walk: WalkLeakage) -> tuple[float, float]:
         column = f"{walk.name}/{walk.error}"
         return _strength(members[column], nonmembers[column], cut, walk.step, fpr)
 
-    return max(found, key=strength)
+    return max(found, key=chosen_by)
 
 
 def leakage(
@@ -175,4 +175,4 @@ def _strength(
 ) -> tuple[float, float]:
     """TPR and AUC of a step on ctrl."""
     x, y = members[cut[0].ctrl, step], nonmembers[cut[1].ctrl, step]
-    return tpr_at_fpr(x, y, fpr=fpr), auc(x, y)
+    return strength(x, y, fpr=fpr)
