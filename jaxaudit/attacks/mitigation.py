@@ -27,12 +27,12 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
-from jaxtyping import Bool
+from jaxtyping import Array, Bool, Float
 
 from jaxaudit.errors import InputError, unknown_name
 from jaxaudit.evidence import UnitAxis, UnitMap, top_units
 from jaxaudit.families.noise import AnyTarget, OutputNoise, with_noise_params, with_output_noise
-from jaxaudit.targets import Target
+from jaxaudit.targets import HiddenLayers, Params, Target
 
 CRITERIA = ("unit_mem", "activation", "random")
 """By what units can be chosen."""
@@ -95,6 +95,23 @@ def lightest_units(target: Target, share: float) -> dict[str, Bool[np.ndarray, "
     return unit_axis(target).split(top_units(-np.concatenate(norms), share))
 
 
+def with_unit_factors(
+    params: Params, layers: HiddenLayers, factors: Mapping[str, Float[Array, " F"]]
+) -> Params:
+    """Parameters with the incoming weights of hidden units multiplied by a factor each; differentiable.
+
+    Args:
+      params: of a target. layers: its hidden ones.
+      factors: {hidden layer: [F]}; layers left out stay as they are.
+    """
+    leaves: dict[Any, Any] = traverse_util.flatten_dict(params)
+    for name, factor in factors.items():
+        path = (*layers[name], "kernel")
+        kernel = leaves[path]
+        leaves[path] = kernel * jnp.expand_dims(factor, range(kernel.ndim - 1)).astype(kernel.dtype)
+    return traverse_util.unflatten_dict(leaves)
+
+
 def scale_units(target: AnyTarget, units: Mapping[str, Bool[np.ndarray, " _"]], factor: float) -> AnyTarget:
     """The target with the incoming weights of the chosen hidden units multiplied by `factor`.
 
@@ -120,16 +137,12 @@ def scale_units(target: AnyTarget, units: Mapping[str, Bool[np.ndarray, " _"]], 
                 f"Units of shape {np.shape(chosen)} do not fit {name} of {target.name}; expected "
                 f"[{widths[name]}]."
             )
-    leaves: dict[Any, Any] = traverse_util.flatten_dict(target.params)
-    for name, chosen in units.items():
-        path = (*target.hidden_layers[name], "kernel")
-        scale = jnp.where(jnp.asarray(chosen, bool), factor, 1.0).astype(leaves[path].dtype)
-        leaves[path] = leaves[path] * jnp.expand_dims(scale, range(leaves[path].ndim - 1))
+    factors = {name: jnp.where(jnp.asarray(chosen, bool), factor, 1.0) for name, chosen in units.items()}
     every = [np.asarray(units.get(name, np.zeros(width)), bool) for name, width in widths.items()]
     chosen = np.concatenate(every)
     digest = hashlib.sha256(np.packbits(chosen).tobytes()).hexdigest()
     facts = {"scaled_units": int(chosen.sum()), "factor": float(factor), "units_sha256": digest}
-    return _mitigated(target, facts, params=traverse_util.unflatten_dict(leaves))
+    return _mitigated(target, facts, params=with_unit_factors(target.params, target.hidden_layers, factors))
 
 
 def add_output_noise(target: AnyTarget, std: float, *, seed: int = 0) -> AnyTarget:

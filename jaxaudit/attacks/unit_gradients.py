@@ -20,15 +20,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import traverse_util
 from jaxtyping import Array, Float, Key
 
 from jaxaudit.attacks.batch import make_batch
 from jaxaudit.attacks.condition import condition_of
+from jaxaudit.attacks.mitigation import with_unit_factors
 from jaxaudit.attacks.step import Rows, Step
 from jaxaudit.attacks.step_by_kind import make_step
 from jaxaudit.data import PictureBatch
-from jaxaudit.targets import DiscreteFunctions, HiddenLayers, Kind, Params, Target
+from jaxaudit.targets import DiscreteFunctions, Kind, Params, Target
 from jaxaudit_kernels.chunks import map_chunks
 from jaxaudit_kernels.sampling_law import Sampler, log_probability
 
@@ -108,15 +108,6 @@ def _gradient(
     """(factors, params, key, batch) -> the gradient by the factors of the summed score."""
 
     def total(factors: Mapping[str, Array], params: Params, key: Array, batch: Rows) -> Array:
-        return jnp.sum(score(_scaled(params, factors, dict(layers)), key, batch))
+        return jnp.sum(score(with_unit_factors(params, dict(layers), factors), key, batch))
 
     return jax.jit(jax.grad(total))
-
-
-def _scaled(params: Params, factors: Mapping[str, Float[Array, " F"]], layers: HiddenLayers) -> Params:
-    leaves: dict[Any, Any] = traverse_util.flatten_dict(params)
-    for name, path in layers.items():
-        kernel = leaves[(*path, "kernel")]
-        factor = jnp.expand_dims(factors[name], range(kernel.ndim - 1))
-        leaves[(*path, "kernel")] = kernel * factor.astype(kernel.dtype)
-    return traverse_util.unflatten_dict(leaves)
