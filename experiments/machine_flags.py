@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from absl import flags
 from rich.console import Console
@@ -36,6 +36,12 @@ def define_devices(batch_size: int) -> None:
     )
     flags.DEFINE_integer("num_devices", 0, "Devices of this process to use; 0 means all.", lower_bound=0)
     flags.DEFINE_enum("parallelism", "jit", ["jit", "pmap"], "How rows are spread over devices.")
+    define_shard_params()
+
+
+@cli.flag_group("Machine")
+def define_shard_params() -> None:
+    """Whether a device may hold less than all parameters."""
     flags.DEFINE_string(
         "shard_params",
         "auto",
@@ -66,12 +72,22 @@ def placement() -> Placement:
     from jaxaudit.runtime.placement import Placement
     from jaxaudit.runtime.processes import which_process
 
-    asked = "1" if FLAGS.shard_params == "never" else FLAGS.shard_params
-    if asked != "auto" and not (asked.isascii() and asked.isdecimal()):
-        raise InputError(f"--shard_params={asked} is not 'auto', 'never' or a number of devices.")
-    split = "auto" if asked == "auto" else int(asked)
     process = which_process(FLAGS.process if "process" in FLAGS else "")
-    return Placement(FLAGS.batch_size, FLAGS.num_devices, FLAGS.parallelism, split, process)
+    return Placement(FLAGS.batch_size, FLAGS.num_devices, FLAGS.parallelism, shard_params(), process)
+
+
+def shard_params() -> int | Literal["auto"]:
+    """What the flag of `define_shard_params` asks for.
+
+    Raises:
+      InputError: if it is none of what it may be.
+    """
+    asked = "1" if FLAGS.shard_params == "never" else FLAGS.shard_params
+    if asked == "auto":
+        return "auto"
+    if not (asked.isascii() and asked.isdecimal() and 0 < len(asked) < 6 and int(asked)):
+        raise InputError(f"--shard_params={asked} is not 'auto', 'never' or a number of devices.")
+    return int(asked)
 
 
 @cli.flag_group("Machine")

@@ -20,6 +20,7 @@ from jaxaudit import cli
 from jaxaudit.outputs import check_file
 from jaxaudit.results import CapacityPlan, StepSetting, write_results
 
+from . import machine_flags
 from .progress import reported
 
 with cli.flag_group("What is audited"):
@@ -52,6 +53,7 @@ with cli.flag_group("Machine"):
     _COMPILE = flags.DEFINE_bool(
         "compile", False, "Ask the device's compiler for the memory, which takes minutes for large models."
     )
+machine_flags.define_shard_params()
 with cli.flag_group("Assumptions"):
     _SHARE = flags.DEFINE_float(
         "share_of_peak",
@@ -76,6 +78,7 @@ def main(argv: Sequence[str]) -> None:
     console = cli.terminal()
     if _OUT.value:
         check_file(_OUT.value)
+    split = machine_flags.shard_params()
     setting = StepSetting(
         target=_TARGET.value,
         device=_DEVICE.value,
@@ -84,6 +87,7 @@ def main(argv: Sequence[str]) -> None:
         precision=_PRECISION.value,
         scores=tuple(_SCORES.value),
         access="gray-box" if _ACCESS.value == "gray" else "white-box",
+        split=0 if split == "auto" else split,
     )
     config = CapacityConfig(
         share_of_peak=_SHARE.value,
@@ -104,11 +108,12 @@ def main(argv: Sequence[str]) -> None:
 def _print(plan: CapacityPlan, console: Console) -> None:
     setting, memory, given = plan.setting, plan.memory, plan.assumptions
     error = "" if plan.memory_error is None else f", temporaries within {plan.memory_error:.0%}"
+    pieces = f", each parameter split over {setting.split} of a host" if setting.split > 1 else ""
     rows = {
         "time": f"{plan.hours:,.2f} hours for {plan.num_images:,} pictures",
         "speed": f"{plan.images_per_s:,.4g} pictures/s, bounded by {plan.limit}",
         "work": f"{plan.gflop_per_image:,.4g} GFLOP and {plan.gbyte_per_image:,.3g} GB moved per picture",
-        "batch": f"{setting.batch_size} over {setting.num_devices} device(s)",
+        "batch": f"{setting.batch_size} over {setting.num_devices} device(s){pieces}",
         "memory": f"{_gib(memory.arguments)} parameters and pictures + {_gib(memory.temporaries)} temporary "
         f"of {_gib(plan.device_memory)} per device (from the {plan.memory_from}{error})",
         "loading": f"{plan.cores:,} core(s)",

@@ -65,15 +65,7 @@ class Placement:
         memory = _memory(mesh.devices.flat[0])
         if memory is None or self.parallelism == "pmap":
             return 1
-        splits = [split for split in range(1, mesh.size + 1) if mesh.size % split == 0]
-        needed = {split: bytes_per_device(params, rules, split) for split in splits}
-        best = min(splits, key=lambda split: needed[split])
-        if needed[best] > memory:
-            raise InputError(
-                f"Split over {best} of {mesh.size} device(s) the parameters need {needed[best] / 1e9:.1f} GB "
-                f"on each, which has {memory / 1e9:.1f} GB; take more devices, or bfloat16."
-            )
-        return next((split for split in splits if needed[split] <= _SHARE * memory), best)
+        return smallest_split(params, rules, mesh.size, memory)
 
     def record(self, mesh: Mesh) -> dict[str, Any]:
         """The machine and how it is used, JSON-able: what a record of a run says beside its results.
@@ -91,6 +83,29 @@ class Placement:
             "batch_size": self.batch_size,
             "python": platform.python_version(),
         }
+
+
+def smallest_split(params: Any, rules: Rules, num_devices: int, memory: float) -> int:
+    """Over how many devices each parameter is split if it should be as few as leave room for the work.
+
+    Args:
+      params: a target's, or their shapes.
+      rules: how they are split.
+      num_devices: that there are; the answer divides it.
+      memory: bytes of each.
+
+    Raises:
+      InputError: if they do not fit however they are split.
+    """
+    splits = [split for split in range(1, num_devices + 1) if num_devices % split == 0]
+    needed = {split: bytes_per_device(params, rules, split) for split in splits}
+    best = min(splits, key=lambda split: needed[split])
+    if needed[best] > memory:
+        raise InputError(
+            f"Split over {best} of {num_devices} device(s) the parameters need {needed[best] / 1e9:.1f} GB "
+            f"on each, which has {memory / 1e9:.1f} GB; take more devices, or bfloat16."
+        )
+    return next((split for split in splits if needed[split] <= _SHARE * memory), best)
 
 
 def _memory(device: Any) -> int | None:

@@ -7,8 +7,9 @@ share η of the peak that is reached, and D devices:
     (2)  hours              = images / r / 3600
     (3)  cores              = r / images per second that one core loads
 
-F is counted on the traced step, M modelled (`jaxaudit.runtime.memory`), P and W are the maker's. Parameters
-stand whole on every device, so batch and memory are those of one; the batch is the largest power of two whose
+F is counted on the traced step, M modelled (`jaxaudit.runtime.memory`), P and W are the maker's. Where a
+device is too small for the parameters they are split over as few as hold them, as audits do; these then share
+the work of a batch evenly, and what they exchange is not counted. The batch is the largest power of two whose
 step fits. Its memory is the compiler's where that is installed and asked, and a model of it otherwise.
 """
 
@@ -35,11 +36,13 @@ from jaxaudit.results import (
     replace,
 )
 from jaxaudit.runtime.devices import Device, get_device
+from jaxaudit.runtime.placement import smallest_split
 from jaxaudit.runtime.progress import Progress, silent
+from jaxaudit.targets import Target
 
 Limit = Literal["arithmetic", "memory traffic"]
 
-_LARGEST_BATCH = 1024  # per device
+_LARGEST_BATCH = 1024  # per device, or per group of devices that hold the parameters together
 _NAMES = 250  # bytes of a row's texts: id, digest, cluster, copy
 _INDEX = 400  # bytes of a row of the index of pictures
 
@@ -82,18 +85,19 @@ def plan_capacity(
     """How long scoring `num_images` takes, and what it needs.
 
     Args:
-      setting: target, devices and scores; a batch size of 0 asks for the largest power of two that fits.
+      setting: target, devices and scores; a batch size of 0 asks for the largest power of two that fits, a
+        split of 0 for the smallest that does.
       num_images: of both sides.
       config: what is taken for granted.
       progress: hears what is being done.
 
     Raises:
-      InputError: for unknown names, or if not even one image fits a device.
+      InputError: for unknown names, a split that does not divide the devices, or if not even one image fits.
     """
     device = get_device(setting.device)
     progress(0, 0, f"Tracing {setting.target}")
     target, step, (inputs, batch) = abstract_step(replace(setting, batch_size=1))
-    sized, memory, traffic = _fitting(setting, device, config, progress)
+    sized, memory, traffic = _fitting(setting, target, device, config, progress)
     flops = step.flops(inputs, batch)
     seconds: dict[Limit, float] = {
         "arithmetic": flops / (config.share_of_peak * device.peak),
@@ -138,38 +142,56 @@ def plan_capacity(
 
 
 def _fitting(
-    setting: StepSetting, device: Device, config: CapacityConfig, progress: Progress
+    setting: StepSetting, target: Target, device: Device, config: CapacityConfig, progress: Progress
 ) -> tuple[StepSetting, StepMemory, float]:
-    """The setting with a batch that fits, the memory of a device, and the bytes that an image moves there."""
-    room, devices = device.chip.usable * device.memory, setting.num_devices
+    """The setting with a batch and a split that fit, the memory of a device, and the bytes an image moves."""
+    room = device.chip.usable * device.memory
+    for split in _splits(setting, target, room):
+        groups = setting.num_devices // split
+        alone = replace(setting, num_devices=split, split=split)
 
-    def measured(rows: int) -> tuple[StepMemory, float]:
-        alone = replace(setting, batch_size=rows, num_devices=1)
-        memory, traffic = modelled_memory(*abstract_step(alone))
-        if config.compiled:
-            progress(0, 0, f"Compiling {setting.target} for {rows} images on {device.title}")
-            compiled = compile_setting(alone).memory
-            memory = compiled or StepMemory(device.memory, 0, 0)  # refused: it takes more than there is
-        return memory, traffic / rows
+        def measured(rows: int, alone: StepSetting = alone) -> tuple[StepMemory, float]:
+            return _measured(replace(alone, batch_size=rows), device, config, progress)
 
-    if setting.batch_size:
-        rows = -(-setting.batch_size // devices)
-        return replace(setting, batch_size=rows * devices), *measured(rows)
-    rows = _guess(setting, device, room)
-    while (found := measured(rows))[0].total > room:
-        if rows == 1:
-            raise InputError(
-                f"{setting.target} in {setting.precision} takes {found[0].total / 2**30:.1f} GiB for "
-                f"one image; of the {device.memory / 2**30:.0f} GiB of a {device.title}, "
-                f"{room / 2**30:.1f} can be used."
-            )
-        rows //= 2
-    return replace(setting, batch_size=rows * devices), *found
+        rows = -(-setting.batch_size // groups) or _guess(alone, room)
+        found = measured(rows)
+        while found[0].total > room and rows > 1 and not setting.batch_size:
+            rows //= 2
+            found = measured(rows)
+        if found[0].total <= room or setting.batch_size:
+            return replace(setting, batch_size=rows * groups, split=split), *found
+    pieces = f" with its parameters split over {split} of {setting.num_devices} devices" if split > 1 else ""
+    raise InputError(
+        f"{setting.target} in {setting.precision} takes {found[0].total / 2**30:.1f} GiB for one image{pieces}"
+        f"; of the {device.memory / 2**30:.0f} GiB of a {device.title}, {room / 2**30:.1f} can be used."
+    )
 
 
-def _guess(setting: StepSetting, device: Device, room: float) -> int:
+def _splits(setting: StepSetting, target: Target, room: float) -> list[int]:
+    """Those to be tried, the smallest first."""
+    devices = setting.num_devices
+    if setting.split:
+        if devices % setting.split:
+            raise InputError(f"Parameters cannot be split {setting.split} ways over {devices} device(s).")
+        return [setting.split]
+    least = smallest_split(target.params, target.partition, devices, room)
+    return [split for split in range(least, devices + 1) if devices % split == 0]
+
+
+def _measured(
+    setting: StepSetting, device: Device, config: CapacityConfig, progress: Progress
+) -> tuple[StepMemory, float]:
+    memory, traffic = modelled_memory(*abstract_step(setting), split=setting.split)
+    if config.compiled:
+        progress(0, 0, f"Compiling {setting.target} for {setting.batch_size} images on {device.title}")
+        compiled = compile_setting(setting).memory
+        memory = compiled or StepMemory(device.memory, 0, 0)  # refused: it takes more than there is
+    return memory, traffic / setting.batch_size
+
+
+def _guess(setting: StepSetting, room: float) -> int:
     """The power of two that fits if temporaries grow with the batch as they do up to a few images."""
     few = 4
-    memory, _ = modelled_memory(*abstract_step(replace(setting, batch_size=few)))
+    memory, _ = modelled_memory(*abstract_step(replace(setting, batch_size=few)), split=setting.split)
     rows = (room - memory.arguments) / (memory.temporaries + memory.outputs) * few
     return min(2 ** math.floor(math.log2(rows)), _LARGEST_BATCH) if rows > 1 else 1

@@ -11,6 +11,7 @@ from jaxaudit.errors import InputError
 from jaxaudit.results import StepSetting, replace
 from jaxaudit.runtime import devices
 from jaxaudit.runtime.devices import get_device
+from jaxaudit.runtime.partition import bytes_per_device
 from tests.results.round_trip import assert_round_trips
 
 SETTING = StepSetting("digits_rar", "h100", 1, 0, "bfloat16", ("diff/loss", "cond/loss"), "gray-box")
@@ -66,6 +67,31 @@ def test_the_largest_power_of_two_that_fits_is_taken(plan, monkeypatch):
     assert fitting.memory.total <= room
     twice = plan_capacity(replace(SETTING, batch_size=2 * rows), 10)
     assert twice.memory.total > room
+
+
+@pytest.fixture
+def small_device(monkeypatch, plan):
+    """An H100 with so little memory that parameters leave room for the work only where two share them."""
+    target, *_ = abstract_step(replace(SETTING, batch_size=1))
+    held = [bytes_per_device(target.params, target.partition, split) for split in (1, 2)]
+    room = sum(held) / 2 / 0.6
+    small = dataclasses.replace(get_device("h100"), memory=round(room / get_device("h100").chip.usable))
+    monkeypatch.setitem(devices.DEVICES, "h100", small)
+    return small
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_parameters_are_split_over_as_few_devices_as_hold_them(small_device):
+    eight = replace(SETTING, num_devices=8, split=0)
+    found = plan_capacity(eight, 10_000)
+    assert found.setting.split == 2
+    assert found.setting.batch_size % 4 == 0  # four pairs of devices
+    assert found.memory.total <= small_device.memory * small_device.chip.usable
+    alone = plan_capacity(replace(SETTING, batch_size=found.setting.batch_size // 4), 10)
+    assert found.images_per_s == pytest.approx(8 * alone.images_per_s)
+    assert plan_capacity(replace(eight, split=4, batch_size=64), 10).memory.arguments < found.memory.arguments
+    with pytest.raises(InputError, match="cannot be split 3 ways over 8 device"):
+        plan_capacity(replace(eight, split=3), 10)
 
 
 @pytest.mark.usefixtures("unchecked")
