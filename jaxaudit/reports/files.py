@@ -5,11 +5,12 @@ A page, a table and the results are there whole or not at all. The same results 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from matplotlib.figure import Figure
 
 from jaxaudit.files import write_atomically
 from jaxaudit.paths import Location, Place, as_place, make_folder
@@ -84,6 +85,10 @@ from jaxaudit.results import (
 )
 
 Directory = Location
+Render = Callable[[Any], str]
+"""Makes a text of results."""
+Draw = Callable[[Any], Figure]
+"""Makes a figure of results."""
 
 
 def write_audit(results: AuditResults, directory: Directory) -> list[Place]:
@@ -144,20 +149,15 @@ def write_exhibit(
 
 def write_comparison(results: ComparisonResults, directory: Directory) -> list[Place]:
     """Writes comparison.json, .csv (numbers) and .tex (booktabs), figures, report.html; returns the files."""
-    directory, targets = _made(directory), results.targets
-    write_results(directory / "comparison.json", results)
-    texts = {
-        "comparison.csv": comparison_csv(targets),
-        "comparison.tex": comparison_latex(targets),
-        "report.html": render_comparison(results),
-    }
-    files = [_page(directory / name, text) for name, text in texts.items()]
-    with style.house_style():
-        figures = {"comparison": leakage_figure(targets)}
+    figures: dict[str, Draw] = {"comparison": lambda found: leakage_figure(found.targets)}
     if results.correlations:
-        figures["scaling"] = scaling_figure(results)
-    drawn = [path for name, figure in figures.items() for path in style.save(figure, directory, name)]
-    return [directory / "comparison.json", *files, *drawn]
+        figures["scaling"] = scaling_figure
+    texts: dict[str, Render] = {
+        "comparison.csv": lambda found: comparison_csv(found.targets),
+        "comparison.tex": lambda found: comparison_latex(found.targets),
+        "report.html": render_comparison,
+    }
+    return _written(results, directory, "comparison.json", texts, figures)
 
 
 def write_extraction(
@@ -188,75 +188,44 @@ def write_extraction(
 
 
 def write_regeneration(results: RegenerationResults, directory: Directory) -> list[Place]:
-    """Writes results.json, the figure and report.html; returns them."""
-    directory = _made(directory)
-    write_results(directory / "results.json", results)
-    figure = style.save(expected_back(results), directory, "expected")
-    return [
-        directory / "results.json",
-        *figure,
-        _page(directory / "report.html", render_regeneration(results)),
-    ]
+    """Writes results.json, report.html and the figure; returns the files."""
+    texts = {"report.html": render_regeneration}
+    return _written(results, directory, "results.json", texts, {"expected": expected_back})
 
 
 def write_leaderboard(results: LeaderboardResults, directory: Directory) -> list[Place]:
-    """Writes results.json, leaderboard.csv (a line per target and score), the figure and report.html."""
-    directory = _made(directory)
-    write_results(directory / "results.json", results)
-    table = _page(directory / "leaderboard.csv", leaderboard_csv(results))
-    figure = style.save(frontier_figure(results), directory, "leaderboard")
-    page = _page(directory / "report.html", render_leaderboard(results))
-    return [directory / "results.json", table, *figure, page]
+    """Writes results.json, leaderboard.csv (a line per target and score), report.html and the figure."""
+    texts = {"leaderboard.csv": leaderboard_csv, "report.html": render_leaderboard}
+    return _written(results, directory, "results.json", texts, {"leaderboard": frontier_figure})
 
 
 def write_fair_sets(results: FairSets, directory: Directory) -> list[Place]:
-    """Writes results.json, the figures and report.html; returns them."""
-    directory = _made(directory)
-    write_results(directory / "results.json", results)
-    figures = [
-        path
-        for name, figure in (("odds", odds_figure(results)), ("balance", balance_figure(results)))
-        for path in style.save(figure, directory, name)
-    ]
-    return [
-        directory / "results.json",
-        *figures,
-        _page(directory / "report.html", render_fair_sets(results)),
-    ]
+    """Writes results.json, report.html and the figures; returns the files."""
+    figures = {"odds": odds_figure, "balance": balance_figure}
+    return _written(results, directory, "results.json", {"report.html": render_fair_sets}, figures)
 
 
 def write_provenance(results: ProvenanceResults, directory: Directory) -> list[Place]:
-    """Writes results.json, the figure and report.html; returns them."""
-    directory = _made(directory)
-    write_results(directory / "results.json", results)
-    figure = style.save(origins(results), directory, "origins")
-    page = _page(directory / "report.html", render_provenance(results))
-    return [directory / "results.json", *figure, page]
+    """Writes results.json, report.html and the figure; returns the files."""
+    texts = {"report.html": render_provenance}
+    return _written(results, directory, "results.json", texts, {"origins": origins})
 
 
 def write_provenance_study(results: ProvenanceStudy, directory: Directory) -> list[Place]:
-    """Writes provenance.json, provenance.md and the figure; returns them."""
-    directory = _made(directory)
-    write_results(directory / "provenance.json", results)
-    table = _page(directory / "provenance.md", study_markdown(results))
-    figure = style.save(confusion(results), directory, "confusion") if results.targets else []
-    return [directory / "provenance.json", table, *figure]
+    """Writes provenance.json, provenance.md and the figure, if there are targets; returns the files."""
+    figures = {"confusion": confusion} if results.targets else {}
+    return _written(results, directory, "provenance.json", {"provenance.md": study_markdown}, figures)
 
 
 def write_epsilon(results: EpsilonResults, directory: Directory) -> list[Place]:
-    """Writes results.json, the figure and report.html; returns them."""
-    directory = _made(directory)
-    write_results(directory / "results.json", results)
-    figure = style.save(shown_epsilon(results), directory, "epsilon")
-    return [directory / "results.json", *figure, _page(directory / "report.html", render_epsilon(results))]
+    """Writes results.json, report.html and the figure; returns the files."""
+    texts = {"report.html": render_epsilon}
+    return _written(results, directory, "results.json", texts, {"epsilon": shown_epsilon})
 
 
 def write_epsilon_study(results: EpsilonStudyResults, directory: Directory) -> list[Place]:
     """Writes study.json, study.csv (a line per setting) and the figure; returns the files."""
-    directory = _made(directory)
-    write_results(directory / "study.json", results)
-    table = _page(directory / "study.csv", epsilon_csv(results))
-    return [directory / "study.json", table, *style.save(epsilon_figure(results), directory, "study")]
+    return _written(results, directory, "study.json", {"study.csv": epsilon_csv}, {"study": epsilon_figure})
 
 
 def write_localization(
@@ -280,69 +249,61 @@ def write_localization(
 
 
 def write_mitigation(results: MitigationResults, directory: Directory) -> list[Place]:
-    """Writes results.json, mitigation.csv, figures/trade_off and report.html; returns the files."""
-    directory = _made(directory)
-    write_results(directory / "results.json", results)
-    table = _page(directory / "mitigation.csv", mitigation_csv(results))
-    figures = style.save(trade_off(results), _made(directory / "figures"), "trade_off")
-    page = _page(directory / "report.html", render_mitigation(results))
-    return [directory / "results.json", table, *figures, page]
+    """Writes results.json, mitigation.csv, report.html and figures/trade_off; returns the files."""
+    texts = {"mitigation.csv": mitigation_csv, "report.html": render_mitigation}
+    return _written(results, directory, "results.json", texts, {"figures/trade_off": trade_off})
 
 
 def write_defences(results: DefenceResults, directory: Directory) -> list[Place]:
-    """Writes results.json, defences.csv, the figure and report.html; returns the files."""
-    directory = _made(directory)
-    write_results(directory / "results.json", results)
-    table = _page(directory / "defences.csv", defences_csv(results))
-    figure = style.save(defence_curves(results), directory, "defences")
-    page = _page(directory / "report.html", render_defences(results))
-    return [directory / "results.json", table, *figure, page]
+    """Writes results.json, defences.csv, report.html and the figure; returns the files."""
+    texts = {"defences.csv": defences_csv, "report.html": render_defences}
+    return _written(results, directory, "results.json", texts, {"defences": defence_curves})
 
 
 def write_study(results: StudyResults | NullStudyResults, directory: Directory) -> list[Place]:
     """Writes STUDY.json, STUDY.csv (a line per setting) and the figure; returns the files."""
-    directory, name = _made(directory), results.study
-    write_results(directory / f"{name}.json", results)
-    table = _page(directory / f"{name}.csv", study_csv(results))
-    return [directory / f"{name}.json", table, *style.save(study_figure(results), directory, name)]
+    name = results.study
+    return _written(results, directory, f"{name}.json", {f"{name}.csv": study_csv}, {name: study_figure})
 
 
 def write_schedules(results: ScheduleResults, directory: Directory) -> list[Place]:
-    """Writes results.json, the figure and report.html; returns the files."""
-    directory = _made(directory)
-    write_results(directory / "results.json", results)
-    return [
-        directory / "results.json",
-        *style.save(leakage_by_schedule(results), directory, "schedules"),
-        _page(directory / "report.html", render_schedules(results)),
-    ]
+    """Writes results.json, report.html and the figure; returns the files."""
+    texts = {"report.html": render_schedules}
+    return _written(results, directory, "results.json", texts, {"schedules": leakage_by_schedule})
 
 
 def write_reliability(results: ReliabilityResults, directory: Directory) -> list[Place]:
-    """Writes reliability.json, reliability.md, and the figure of shares if there are any; returns them."""
-    directory = _made(directory)
-    write_results(directory / "reliability.json", results)
-    figure = style.save(usage_figure(results.usage), directory, "usage") if results.usage else []
-    return [
-        directory / "reliability.json",
-        _page(directory / "reliability.md", reliability_markdown(results)),
-        *figure,
-    ]
+    """Writes reliability.json, reliability.md, and the figure of shares where there are any; returns all."""
+    figures: dict[str, Draw] = {"usage": lambda found: usage_figure(found.usage)} if results.usage else {}
+    return _written(results, directory, "reliability.json", {"reliability.md": reliability_markdown}, figures)
 
 
 def write_suite(results: SuiteResults, directory: Directory) -> list[Place]:
     """Writes results.json, benchmarks.md and the figure; returns the files."""
-    directory = _made(directory)
-    write_results(directory / "results.json", results)
-    table = _page(directory / "benchmarks.md", suite_markdown(results))
-    return [directory / "results.json", table, *style.save(suite_figure(results), directory, "benchmarks")]
+    texts = {"benchmarks.md": suite_markdown}
+    return _written(results, directory, "results.json", texts, {"benchmarks": suite_figure})
 
 
 def write_precision(results: PrecisionStudy, directory: Directory) -> list[Place]:
-    """Writes precision.json and precision.md; returns them."""
+    """Writes precision.json and precision.md; returns the files."""
+    return _written(results, directory, "precision.json", {"precision.md": precision_markdown}, {})
+
+
+def _written(
+    results: Any,
+    directory: Directory,
+    record: str,
+    texts: Mapping[str, Render],
+    figures: Mapping[str, Draw],
+) -> list[Place]:
+    """Writes the record before anything is made of it, then texts and figures; returns the files."""
     directory = _made(directory)
-    write_results(directory / "precision.json", results)
-    return [directory / "precision.json", _page(directory / "precision.md", precision_markdown(results))]
+    write_results(directory / record, results)
+    files = [_page(directory / name, render(results)) for name, render in texts.items()]
+    for name, draw in figures.items():
+        path = directory / name
+        files += style.save(draw(results), _made(path.parent), path.name)
+    return [directory / record, *files]
 
 
 def _members(results: AuditResults, directory: Place) -> list[Place]:

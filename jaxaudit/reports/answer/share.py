@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
@@ -16,8 +14,9 @@ from jaxaudit.results import OwnersAnswer, UsageFraction
 _AT_LEAST, _ESTIMATE, _POSSIBLE = "at least", "estimate", "possible at all"
 _CAPTION = (
     "The share of the published pictures that the model was trained on. “At least” needs nothing but the "
-    "unpublished pictures; the other two need known members that score as those published do that were used."
+    "unpublished pictures"
 )
+_OTHERS = "; the others need known members that score as those published do that were used"
 
 
 def how_much(answer: OwnersAnswer) -> str | None:
@@ -26,19 +25,19 @@ def how_much(answer: OwnersAnswer) -> str | None:
     if usage is None:
         return None
     level = f"{formats.level(usage.confidence)} confidence"
-    at_least = f"at least {math.floor(100 * usage.at_least)}%"
+    at_least = f"at least {formats.share_above(usage.at_least)}"
     test = answer.audit.test
     identified = answer.status == "identified" and test is not None and test.rejected
     if usage.share is not None and not identified:
         return (
-            f"If some were used after all, it was no more than {_share(usage.share.high)} of them ({level}), "
-            "provided that those would score like the pictures that are known to have been used."
+            f"If some were used after all, it was no more than {formats.share(usage.share.high)} of them "
+            f"({level}), provided that those would score like the pictures that are known to have been used."
         )
     if usage.share is not None:
         return (
-            f"About {_share(usage.share.estimate)} of them were used "
-            f"({formats.between(usage.share, _share)}, {level}), if these score like the pictures that are "
-            f"known to have been used; {at_least} in any case."
+            f"About {formats.share(usage.share.estimate)} of them were used "
+            f"({formats.between(usage.share, formats.share)}, {level}), if these score like the pictures "
+            f"that are known to have been used; {at_least} in any case."
         )
     why = {
         "cannot_tell": "",
@@ -64,7 +63,7 @@ def share_section(answer: OwnersAnswer) -> Html:
         "share",
         "How many of the pictures were used?",
         paragraph(words),
-        inline_svg(style.to_svg(figure, "share"), "share", _CAPTION)
+        inline_svg(style.to_svg(figure, "share"), "share", _caption(usage))
         if usage.at_least or usage.possible
         else Html(),
         paragraph(
@@ -73,6 +72,10 @@ def share_section(answer: OwnersAnswer) -> Html:
             class_="small",
         ),
     )
+
+
+def _caption(usage: UsageFraction) -> str:
+    return f"{_CAPTION}{_OTHERS if usage.share or usage.possible else ''}."
 
 
 def share_figure(usage: UsageFraction) -> Figure:
@@ -103,12 +106,8 @@ def _line(axes: Axes, y: int, label: str, low: float, high: float, usage: UsageF
     axes.plot([low, high], [y, y], color=colour, linewidth=wide, alpha=0.45, solid_capstyle="butt")
     if label == _AT_LEAST:
         axes.plot([low], [y], "|", color=style.INK, markersize=13, markeredgewidth=2)
-        axes.text(low + 0.012, y + 0.27, f"{math.floor(100 * low)}%", fontsize=8.5, color=style.SOFT_INK)
+        axes.text(low + 0.012, y + 0.27, formats.share_above(low), fontsize=8.5, color=style.SOFT_INK)
     elif label == _ESTIMATE and usage.share is not None:
-        axes.plot([usage.share.estimate], [y], "o", color=colour, markersize=7)
-        axes.text(usage.share.estimate, y + 0.27, _share(usage.share.estimate), ha="center", fontsize=8.5)
-
-
-def _share(rate: float) -> str:
-    """Whole per cent: more would say more than is known."""
-    return f"{100 * rate:.0f}%"
+        x = usage.share.estimate
+        axes.plot([x], [y], "o", color=colour, markersize=7)
+        axes.text(x, y + 0.27, formats.share(x), ha="center", fontsize=8.5)

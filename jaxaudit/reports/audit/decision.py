@@ -128,8 +128,8 @@ def _used(found: UsageFraction) -> Html:
 
 def _share(found: UsageFraction) -> str:
     if found.share is not None:
-        return formats.spread(found.share, formats.level)
-    return f"at least {formats.level(found.at_least)}" if found.at_least else "cannot be told"
+        return formats.spread(found.share, formats.share)
+    return f"at least {formats.share_above(found.at_least)}" if found.at_least else "cannot be told"
 
 
 def _yes(holds: bool) -> str:

@@ -13,6 +13,11 @@ from jaxaudit.results import Interval
 
 def leakage_figure(targets: Sequence[Compared]) -> Figure:
     """TPR at 1% FPR of baseline and best score against the number of parameters, with 95% intervals."""
+    with style.house_style():
+        return _draw(targets)
+
+
+def _draw(targets: Sequence[Compared]) -> Figure:
     figure = style.new_figure(7.0, 4.6)
     style.title(
         figure, "What each target gives away", "TPR at 1% FPR, baseline and best score; bars: 95% intervals"

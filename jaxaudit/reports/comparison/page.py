@@ -17,8 +17,7 @@ _TITLE = "What each target gives away"
 
 def render_comparison(results: ComparisonResults) -> str:
     """The comparison as one HTML page with its figures inside."""
-    with style.house_style():
-        leakage = style.to_svg(leakage_figure(results.targets), "leakage")
+    leakage = style.to_svg(leakage_figure(results.targets), "leakage")
     parts = [
         element("header", element("p", "jaxaudit report, comparison"), element("h1", _TITLE)),
         section(

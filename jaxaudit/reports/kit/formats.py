@@ -1,8 +1,10 @@
 """Numbers as text, the same in tables, figures and pages.
 
-A rate is in [0, 1] and shown in percent. Rounding never turns a rate into 0% or 100%, nor a p-value into 0.
+A rate is in [0, 1] and shown in percent. Rounding never turns a measured rate into 0% or 100%, nor a p-value
+into 0.
 """
 
+import math
 from collections.abc import Callable
 
 from jaxaudit.results import Interval, MeanStd
@@ -33,6 +35,16 @@ def percent(rate: float) -> str:
         return ">99.99%"
     decimals = 1 if 0.01 <= rate <= 0.99 else 2
     return f"{100 * rate:.{decimals}f}%"
+
+
+def share(rate: float) -> str:
+    """An estimated share, in whole per cent, for more would say more than is known: 0.137 -> "14%"."""
+    return f"{100 * rate:.0f}%"
+
+
+def share_above(bound: float) -> str:
+    """A lower bound of a share, in whole per cent and never more than it: 0.1399 -> "13%"."""
+    return f"{math.floor(100 * bound)}%"
 
 
 def decimal(number: float, digits: int) -> str:
