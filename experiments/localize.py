@@ -69,7 +69,7 @@ def main(argv: Sequence[str]) -> None:
     if not 0 < _TOP.value < 1:
         raise InputError(f"--top={_TOP.value} is not between 0 and 1.")
     config = LocalizeConfig(
-        subsets=_shares(_SUBSETS.value),
+        subsets=cli.numbers("subsets", _SUBSETS.value) or None,
         seed=flag.seed,
         views=Views(_NUM_VIEWS.value, _FLIP.value),
         timestep=_TIMESTEP.value,
@@ -96,13 +96,6 @@ def main(argv: Sequence[str]) -> None:
         console.print(f"Report: {directory / 'report.html'}", soft_wrap=True)
 
     shared_flags.report_once(directory, report, console)
-
-
-def _shares(values: Sequence[str]) -> tuple[float, ...] | None:
-    try:
-        return tuple(float(value) for value in values) or None
-    except ValueError:
-        raise InputError(f"--subsets={','.join(values)} are no shares; write 0.01,0.1 for example.") from None
 
 
 def run() -> None:

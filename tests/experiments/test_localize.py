@@ -44,7 +44,7 @@ def test_a_localisation_leaves_units_pictures_figures_and_report(target, tmp_pat
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        ({"subsets": "1%"}, "--subsets=1% are no shares"),
+        ({"subsets": "1%"}, "--subsets=1% are no numbers"),
         ({"timestep": 5}, "timestep=5 does not apply"),
     ],
 )

@@ -280,7 +280,7 @@ NUMBERS = [
     ("localize", {"top": "nan"}, "--top=nan is no finite number"),
     ("localize", {"top": 1}, "--top=1.0 is not between 0 and 1"),
     ("localize", {"subsets": "0.5,nan"}, "A subset of nan of the pictures"),
-    ("localize", {"subsets": "half"}, "--subsets=half are no shares"),
+    ("localize", {"subsets": "half"}, "--subsets=half are no numbers"),
     ("localize", {"num_views": 10**12}, "--num_views"),
     ("mitigate", {"noise": "nan"}, "Noise of standard deviation nan is not positive"),
     ("mitigate", {"noise": "-1"}, "Noise of standard deviation -1.0"),

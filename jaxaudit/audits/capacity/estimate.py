@@ -160,10 +160,11 @@ def _fitting(
             found = measured(rows)
         if found[0].total <= room or setting.batch_size:
             return replace(setting, batch_size=rows * groups, split=split), *found
+    needed, there = found[0].total / 2**30, device.memory / 2**30
     pieces = f" with its parameters split over {split} of {setting.num_devices} devices" if split > 1 else ""
     raise InputError(
-        f"{setting.target} in {setting.precision} takes {found[0].total / 2**30:.1f} GiB for one image{pieces}"
-        f"; of the {device.memory / 2**30:.0f} GiB of a {device.title}, {room / 2**30:.1f} can be used."
+        f"{setting.target} in {setting.precision} takes {needed:.1f} GiB for one image{pieces}; of the "
+        f"{there:.0f} GiB of a {device.title}, {room / 2**30:.1f} can be used."
     )
 
 
