@@ -15,16 +15,9 @@ import numpy as np
 
 from jaxaudit.attacks.condition import null_context, resolve_condition
 from jaxaudit.attacks.continuous import MaskedLossConfig
-from jaxaudit.attacks.registry import (
-    INFERENCE,
-    MAIN_VIEW,
-    Access,
-    Kind,
-    Score,
-    ScorePlan,
-    inference_set,
-)
+from jaxaudit.attacks.registry import Access
 from jaxaudit.attacks.runner import PendingScores, Scorer
+from jaxaudit.audits.asked_scores import asked_scores
 from jaxaudit.audits.fill import fill
 from jaxaudit.audits.one_pass import one_pass
 from jaxaudit.audits.pictures import Pictures, look_at_both
@@ -33,7 +26,6 @@ from jaxaudit.data import BLIND_NAMES, Clusters, PictureBatch, Source
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import SPLITS, Columns, Evidence, Shard, check_finite, joined
 from jaxaudit.paths import Location
-from jaxaudit.protocols import PROTOCOLS
 from jaxaudit.results import Plan
 from jaxaudit.runtime.ahead_of_time import Compiled
 from jaxaudit.runtime.placement import Placement
@@ -293,7 +285,6 @@ def _request(
     config: CollectConfig,
 ) -> dict[str, Any]:
     """Everything a score depends on, and what dataset inference will rest on."""
-    plan, options = scorer.plan, scorer.step.options
     return {
         **measurement_request(target, config.seed),
         **{
@@ -301,49 +292,9 @@ def _request(
             for split, each in pictures.items()
         },
         **null_request(null),
-        "scores": list(plan.names),
-        "options": dataclasses.asdict(options) if options else {},
-        "score_info": {score.name: _said_of(score) for score in plan.scores},
-        "main_view": MAIN_VIEW[scorer.step.kind],
-        "inference": INFERENCE[scorer.step.kind],
-        "feature_sets": _feature_sets(plan, scorer.step.kind),
+        **asked_scores(scorer),
         "num_samples": config.num_samples,
     }
-
-
-def _said_of(score: Score) -> dict[str, Any]:
-    """What the evidence says of a score; of how it is fitted, where that is not the usual way."""
-    said = {
-        "description": score.description,
-        "source": score.source,
-        "access": score.access,
-        "published": score.published,
-    }
-    return said if score.fit == "logistic" else {**said, "fit": score.fit}
-
-
-def _feature_sets(plan: ScorePlan, kind: Kind) -> dict[str, dict[str, list[str]]]:
-    """{protocol: {view: scores that enter dataset inference}}, fixed before any picture is scored.
-
-    The published set, in every view: as the literature defines its scores, and as the published code does. If
-    nothing of it was asked for, all that was. Fitted scores never enter: they have seen some of the samples.
-    """
-    place = {score.base: i for i, score in enumerate(inference_set(kind))}
-    known = [s for s in plan.scores if s.made != "fitted"]
-    if not known:
-        raise InputError(
-            f"Dataset inference cannot rest on {', '.join(plan.fitted)}, fitted to the samples in question; "
-            "ask for another score as well, with --scores."
-        )
-    sets = {}
-    for protocol in PROTOCOLS.values():
-        of_form = [s for s in known if protocol.takes(s.published)]
-        chosen = sorted((s for s in of_form if s.base in place), key=lambda s: place[s.base])
-        by_view = {s.view: [] for s in of_form}
-        for s in chosen or of_form:
-            by_view[s.view].append(s.name)
-        sets[protocol.name] = {view: names for view, names in by_view.items() if names}
-    return sets
 
 
 def _run(scorer: Scorer, pictures: dict[str, Pictures], config: CollectConfig) -> dict[str, Any]:
