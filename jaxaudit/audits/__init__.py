@@ -9,5 +9,6 @@ schedules     sixteen walks through a diffusion model
 localization  the units that answer to one picture
 mitigation    what a changed target still gives away
 request       what measurements depend on                 tested   what of it results say
+one_pass      pictures through a model, once              fill     shards, resumed and shared by processes
 benchmark     how fast it is, and what it costs           precision   what bfloat16 changes
 """
