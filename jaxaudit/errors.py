@@ -19,6 +19,10 @@ class InputError(ValueError):
         self.sentence, self.details = sentence, tuple(details)
 
 
+class DamagedFileError(InputError):
+    """A file was read, and does not hold what was written there."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     """The error for a `name` that is not among the `known` names of that `kind`, with the nearest ones."""
     known = sorted(known)

@@ -18,6 +18,7 @@ out, and to keep to alpha all the same, goes by the e-value from the first.
 from __future__ import annotations
 
 from jaxaudit import stats
+from jaxaudit.audits.asked_before import looks_of
 from jaxaudit.audits.collect import Preparation
 from jaxaudit.audits.request import target_request
 from jaxaudit.errors import InputError
@@ -50,27 +51,6 @@ def check_previous(previous: OwnersAnswer, target: Target, alpha: float) -> None
         )
 
 
-def check_new(prepared: Preparation, previous: OwnersAnswer) -> None:
-    """Makes sure that no picture was asked about before.
-
-    Raises:
-      InputError: with their number and the first.
-    """
-    before = {picture for question in previous.asked.questions for picture in question.pictures}
-    again = [
-        name
-        for pictures in prepared.pictures.values()
-        for name, digest in pictures.digests.items()
-        if digest in before
-    ]
-    if again:
-        raise InputError(
-            f"{len(again)} pictures ({again[0]!r}{', ...' if len(again) > 1 else ''}) were asked about "
-            "before; who asks again must bring new pictures, published and unpublished, so that the error "
-            "stays at alpha."
-        )
-
-
 def last_question(previous: OwnersAnswer | None) -> str | None:
     """The fingerprint of the last question of an answer, None without one."""
     return None if previous is None else previous.asked.questions[-1].fingerprint
@@ -88,9 +68,9 @@ def ask(
     That is 1 for a P that the model made itself.
     """
     chain, history = _begin(audit) if previous is None else (previous.asked.plan, previous.asked.questions)
-    pictures = {digest for each in prepared.pictures.values() for digest in each.digests.values()}
+    pictures, looks = looks_of(prepared.pictures.values())
     p_value = 1.0 if made_by_model else entering_p_value(_test(audit))
-    asked = stats.ask_again(history, sorted(pictures), p_value, plan=chain)
+    asked = stats.ask_again(history, pictures, p_value, plan=chain, looks=looks)
     return stats.combine_history(asked, alpha=audit.alpha, plan=chain)
 
 

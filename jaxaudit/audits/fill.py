@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxaudit.errors import InputError
+from jaxaudit.errors import DamagedFileError
 from jaxaudit.evidence import Contents, Shard, ShardFolder, claim_shards
 from jaxaudit.paths import Location
 from jaxaudit.runtime.processes import ALONE, Process
@@ -79,6 +79,6 @@ def _remove_damaged(folder: ShardFolder, progress: Progress) -> None:
     for shard in set(folder.shards()) - set(folder.missing()):
         try:
             folder.read_shard(shard)
-        except InputError as error:
+        except DamagedFileError as error:
             progress(0, 0, f"{str(error).rstrip('.')}; it is computed again")
             folder.path(shard).unlink(missing_ok=True)

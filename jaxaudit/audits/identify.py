@@ -5,10 +5,11 @@ audit checks (`carry_out`, `assess`) nothing is said where
 
   - a picture of P is in U, exactly or nearly: then U is not unseen, or what is compared is not two sets;
   - there are fewer pictures than any test could reject with;
-  - a picture was asked about before: who asks again brings new ones.
+  - a picture was asked about before, or an altered copy of one: who asks again brings new ones.
 
-No model is accused of training on what it made: where P would be identified, and the model has a decoder that
-leaves a trace, P is first looked through for it (`jaxaudit.audits.provenance`).
+No model is accused of training on what it made: where an answer speaks for training, if only to count with
+later ones, and the model has a decoder that leaves a trace, P is first looked through for it
+(`jaxaudit.audits.provenance`).
 
 What the answers mean, and how a question adds to earlier ones, says `jaxaudit.audits.asking`.
 """
@@ -18,7 +19,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jaxaudit import stats
-from jaxaudit.audits.asking import ask, check_new, check_previous, last_question, status_of
+from jaxaudit.audits.asked_before import check_new
+from jaxaudit.audits.asking import ask, check_previous, last_question, status_of
 from jaxaudit.audits.assess import AssessConfig, assess
 from jaxaudit.audits.carry_out import Reference, carry_out, plan_audit
 from jaxaudit.audits.collect import CollectConfig, Preparation, prepare
@@ -98,7 +100,8 @@ def identify_data(
     audit = assess(evidence, assess_config, reference=beside, known=of_members, plan=plan)
     asked, generated = ask(audit, prepared, previous), None
     status = status_of(audit, asked)
-    if status == "identified" and target.autoencoder is not None:
+    speaks_for_training = status == "identified" or asked.questions[-1].e_value > 1
+    if speaks_for_training and target.autoencoder is not None:
         generated = _generated(prepared, as_place(directory) / "provenance", assess_config, progress)
         if generated.mostly:
             asked, status = ask(audit, prepared, previous, made_by_model=True), "generated"
@@ -198,7 +201,7 @@ def _look(
     prepared = prepare(target, published, unpublished, collect_config or CollectConfig(), progress=progress)
     check_no_copies(prepared.pictures["members"].source.ids, prepared.clusters["members"])
     if previous is not None:
-        check_new(prepared, previous)
+        check_new(prepared.pictures.values(), previous.asked.questions)
     return prepared
 
 

@@ -113,7 +113,8 @@ def look(source: Source, preprocessing: Preprocessing, progress: Progress) -> Pi
     )
     if not looked.usable.any():
         raise InputError(f"{source.spec} holds no picture that can be used.")
-    return Pictures(looked.keep(source), looked, index)
+    usable = dataclasses.replace(looked.keep(source), skip_unreadable=False)  # they were, so they must be
+    return Pictures(usable, looked, index)
 
 
 def look_at_both(

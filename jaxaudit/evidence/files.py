@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxaudit.errors import InputError
+from jaxaudit.errors import DamagedFileError, InputError
 from jaxaudit.files import write_atomically
 from jaxaudit.paths import Place
 from jaxaudit.seals import SEAL, arrays_sha256
@@ -29,20 +29,22 @@ def read_arrays(path: Place) -> dict[str, np.ndarray]:
     """What `write_arrays` wrote.
 
     Raises:
-      InputError: if there is no such file, it is damaged, was changed since, or is from before there were
-        seals.
+      InputError: if there is no such file or it cannot be read; as `DamagedFileError` if it is damaged, was
+        changed since, or is from before there were seals.
     """
     try:
-        with np.load(io.BytesIO(path.read_bytes())) as file:
-            arrays = dict(file)
+        content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except (EOFError, ValueError, KeyError, TypeError, MemoryError, *_BROKEN_ARCHIVES) as error:
-        raise InputError(f"{path} is damaged: {error}.") from error
+    try:
+        with np.load(io.BytesIO(content)) as file:
+            arrays = dict(file)
+    except (EOFError, OSError, ValueError, KeyError, TypeError, MemoryError, *_BROKEN_ARCHIVES) as error:
+        raise DamagedFileError(f"{path} is damaged: {error}.") from error
     if SEAL not in arrays:
-        raise InputError(f"{path} has no seal, so it is of an earlier format; make it again.")
+        raise DamagedFileError(f"{path} has no seal, so it is of an earlier format; make it again.")
     if str(arrays.pop(SEAL)) != arrays_sha256(arrays):
-        raise InputError(f"{path} is damaged: its arrays are not those that were written.")
+        raise DamagedFileError(f"{path} is damaged: its arrays are not those that were written.")
     return arrays
 
 

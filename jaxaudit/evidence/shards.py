@@ -25,7 +25,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jaxaudit.errors import InputError
+from jaxaudit.errors import DamagedFileError, InputError
 from jaxaudit.evidence.claims import Contents, Manifest, claim
 from jaxaudit.files import write_atomically
 from jaxaudit.paths import Location, Place, as_place, names_in
@@ -141,19 +141,23 @@ class ShardFolder:
         """The columns of a shard that was written, as they were.
 
         Raises:
-          InputError: if it was not, or is damaged, or is another one.
+          InputError: if it was not, or as `DamagedFileError` is damaged, or is another one.
+          OSError: if the system refuses.
         """
         path = self.path(shard)
         try:
-            with pq.ParquetFile(pa.BufferReader(path.read_bytes())) as file:
-                table = file.read()
-            columns = _columns(table)
+            content = path.read_bytes()
         except FileNotFoundError:
             raise InputError(f"{path} is missing; run what filled the folder again.") from None
+        try:
+            with pq.ParquetFile(pa.BufferReader(content)) as file:
+                table = file.read()
+            columns = _columns(table)
         except Exception as error:  # no common type covers what Arrow raises on damaged files
-            raise InputError(f"{path} cannot be read: {' '.join(str(error).split()).rstrip('.')}.") from None
+            said = " ".join(str(error).split()).rstrip(".")
+            raise DamagedFileError(f"{path} cannot be read: {said}.") from None
         if (table.schema.metadata or {}).get(SEAL.encode()) != self._seal(shard, columns).encode():
-            raise InputError(
+            raise DamagedFileError(
                 f"{path} is damaged, or of another request: it does not hold what was written there."
             )
         return columns

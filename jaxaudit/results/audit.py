@@ -223,8 +223,8 @@ class OwnersAnswer(Document, frozen=True, kw_only=True):
       required: how many pictures one question takes; None unless there are such signs and it is the first.
       asked: this question, and those of earlier answers that were named, with the evidence of all.
       audit: everything the answer rests on; P are the members, U the nonmembers.
-      generated: how much of P the model made itself; None unless P would be identified, or where no decoder
-        shows it.
+      generated: how much of P the model made itself; None unless this question speaks for training (an
+        e-value above 1), or where no decoder shows it.
     """
 
     format: Literal[4] = 4

@@ -71,6 +71,7 @@ class Question(Record, frozen=True):
 
     Attributes:
       pictures: fingerprints of all pictures of P and of U, sorted.
+      looks: by what altered copies of them are recognised, in that order, as text; "" where nobody asks.
       p_value: of the test on them.
       e_value: what one unit, bet against the null, became.
       fingerprint: SHA-256 of the question and of the fingerprint of the one before it, or of the plan.
@@ -80,6 +81,7 @@ class Question(Record, frozen=True):
     p_value: float
     e_value: float
     fingerprint: str
+    looks: str = ""
 
 
 class SequentialEvidence(Record, frozen=True):

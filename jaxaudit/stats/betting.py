@@ -64,7 +64,7 @@ def calibrate(p_values: float | Float[np.ndarray, "*batch"]) -> float | Float[np
 
 
 def ask_again(
-    history: Sequence[Question], pictures: Sequence[str], p_value: float, *, plan: str = ""
+    history: Sequence[Question], pictures: Sequence[str], p_value: float, *, plan: str = "", looks: str = ""
 ) -> tuple[Question, ...]:
     """The history with one more question.
 
@@ -73,6 +73,7 @@ def ask_again(
       pictures: fingerprints of all pictures that the p-value is of, those of P and those of U.
       p_value: valid, of a test fixed before these pictures were scored.
       plan: the fingerprint that the history begins with, of what was fixed beforehand.
+      looks: see `Question`.
 
     Raises:
       InputError: if a picture was asked about before or comes twice, the p-value is not in (0, 1], or the
@@ -85,7 +86,8 @@ def ask_again(
         pictures=pictures,
         p_value=float(p_value),
         e_value=float(calibrate(float(p_value))),
-        fingerprint=_fingerprint(before, pictures, float(p_value)),
+        fingerprint=_fingerprint(before, pictures, float(p_value), looks),
+        looks=looks,
     )
     asked = (*history, question)
     _check_new(asked)
@@ -131,7 +133,7 @@ def check_history(history: Sequence[Question], *, plan: str = "") -> None:
     """
     before = plan
     for number, one in enumerate(history, 1):
-        expected = _fingerprint(before, one.pictures, one.p_value)
+        expected = _fingerprint(before, one.pictures, one.p_value, one.looks)
         if one.fingerprint != expected or one.e_value != calibrate(one.p_value):
             raise InputError(
                 f"Question {number} of {len(history)} does not follow from the plan {plan!r} and the "
@@ -154,6 +156,6 @@ def _check_new(history: Sequence[Question]) -> None:
             )
 
 
-def _fingerprint(before: str, pictures: Sequence[str], p_value: float) -> str:
-    text = json.dumps([before, list(pictures), p_value])
+def _fingerprint(before: str, pictures: Sequence[str], p_value: float, looks: str) -> str:
+    text = json.dumps([before, list(pictures), p_value, *([looks] if looks else [])])
     return hashlib.sha256(text.encode()).hexdigest()
