@@ -20,6 +20,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -136,7 +137,16 @@ class _Owner(msgspec.Struct, frozen=True):
         return False
 
 
-_HOST, _PROCESS = socket.gethostname(), uuid.uuid4().hex
+def _machine() -> str:
+    """Within which a process has one number: containers of one host name, and starts of it, count apart."""
+    parts = [socket.gethostname()]
+    with contextlib.suppress(OSError):  # where the system does not say, the name must do
+        parts.append(os.readlink("/proc/self/ns/pid"))
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+    return " ".join(parts)
+
+
+_HOST, _PROCESS = _machine(), uuid.uuid4().hex
 
 
 class _State(enum.Enum):

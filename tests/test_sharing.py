@@ -3,7 +3,6 @@
 import itertools
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -11,6 +10,7 @@ import time
 
 import pytest
 
+from jaxaudit import sharing
 from jaxaudit.paths import names_in
 from jaxaudit.sharing import once, share
 
@@ -92,7 +92,7 @@ def test_an_item_of_a_process_that_was_killed_here_is_free_at_once(tmp_path):
     killed = subprocess.Popen([sys.executable, "-S", "-c", ""])
     killed.wait()
     for pid in (killed.pid, os.getpid()):  # the second: its number has become ours
-        taken_by(tmp_path, str(pid), host=socket.gethostname(), pid=pid)
+        taken_by(tmp_path, str(pid), host=sharing._HOST, pid=pid)
         start = time.monotonic()
         share(tmp_path, [str(pid)], lambda name: (tmp_path / name).touch())
         assert time.monotonic() - start < 30  # the patience is 60

@@ -60,8 +60,8 @@ def _seen(number: int, question: Question) -> Seen:
     if not question.looks:
         raise InputError(
             f"Question {number} of the earlier answer does not say what altered copies of its pictures are "
-            "recognised by, as those of earlier versions do not; run again what wrote it, which scores nothing "
-            "anew."
+            "recognised by, as those of earlier versions do not; run what wrote it again, which scores no "
+            "picture anew."
         )
     try:
         rows = np.frombuffer(zlib.decompress(base64.b64decode(question.looks, validate=True)), np.uint8)

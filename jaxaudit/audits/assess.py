@@ -72,14 +72,17 @@ class AssessConfig:
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return fields | {"protocol": self.protocol.name, "procedure": self.procedure.name}
 
-    def seeded(self, evidence: Evidence, plan: Planned | None = None) -> AssessConfig:
+    def seeded(self, evidence: Evidence, sides: Sequence[Table], plan: Planned | None = None) -> AssessConfig:
         """This with a seed: as given, else the first 32 bits of the fingerprint of the plan that the evidence
-        was collected under, else of the sha256 of what it was asked.
+        was collected under, else of the sha256 of what was asked: the model, the scores, and the pictures of
+        both sides with their classes, in no order. What changes none of these changes no seed.
         """
         if self.seed is not None:
             return self
-        asked = json.dumps(evidence.request, sort_keys=True).encode()
-        fixed = plan.fingerprint if plan and plan.beforehand else hashlib.sha256(asked).hexdigest()
+        pictures = [sorted(zip(side.digests.tolist(), side.labels.tolist(), strict=True)) for side in sides]
+        asked = [evidence.request["target"], sorted(evidence.request["scores"]), pictures]
+        whole = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        fixed = plan.fingerprint if plan and plan.beforehand else whole
         return dataclasses.replace(self, seed=int(fixed[:8], 16))
 
     @property
@@ -124,9 +127,9 @@ def assess(
     under = (
         None if plan is None else planned(plan, evidence, config.named(), reference=reference, known=known)
     )
-    config = config.seeded(evidence, under)
-    seed = config.named()["seed"]
     members, nonmembers = evidence.read("members"), evidence.read("nonmembers")
+    config = config.seeded(evidence, (members, nonmembers), under)
+    seed = config.named()["seed"]
     check_disjoint(_digests(members), _digests(nonmembers))
     if reference is not None:
         members, nonmembers = (

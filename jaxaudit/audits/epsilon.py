@@ -15,11 +15,12 @@ from jaxtyping import Float
 from jaxaudit import stats
 from jaxaudit.attacks.condition import null_context, resolve_condition
 from jaxaudit.attacks.runner import Scorer
+from jaxaudit.audits.asked_scores import asked_scores
 from jaxaudit.audits.canaries import recorded_canaries
 from jaxaudit.audits.collect import CollectConfig, score_rows
 from jaxaudit.audits.fill import Columns, filled
 from jaxaudit.audits.pictures import Pictures, look
-from jaxaudit.audits.request import measurement_request
+from jaxaudit.audits.request import measurement_request, null_request
 from jaxaudit.data import BLIND_NAMES, Source
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import Contents, Shard
@@ -58,13 +59,14 @@ def score_canaries(
     """
     recorded = recorded_canaries(target)
     resolved = resolve_condition(source, target)
+    null = null_context(target, [resolved])
     scorer = Scorer(
         target,
         config.scores,
         key=jax.random.key(config.seed),
         options=config.options,
         access=config.access,
-        null_context=null_context(target, [resolved]),
+        null_context=null,
         mesh=config.placement.mesh(target.params, target.partition),
         parallelism=config.placement.parallelism,
     )
@@ -86,7 +88,12 @@ def score_canaries(
     folder = filled(
         directory,
         _CONTENTS,
-        {**measurement_request(target, config.seed), **pictures.request, "scores": names},
+        {
+            **measurement_request(target, config.seed),
+            **pictures.request,
+            **null_request(null),
+            **asked_scores(scorer),
+        },
         compute,
         progress,
         f"Scoring with {target.name}",
@@ -120,7 +127,9 @@ def audit_epsilon(
     Raises:
       InputError: as `one_run_epsilon` and `training_epsilon`.
     """
-    row_of = {pictures.digests[name]: row for row, name in enumerate(pictures.source.ids)}
+    row_of: dict[str, int] = {}
+    for row, name in enumerate(pictures.source.ids):  # of equal pictures the first is the canary
+        row_of.setdefault(pictures.digests[name], row)
     rows = [row_of[digest] for digest in coins.digests]
     included = np.array(coins.included)
     noise = recorded_noise(target)

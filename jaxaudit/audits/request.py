@@ -9,18 +9,28 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import traverse_util
 
+from jaxaudit.seals import arrays_sha256
 from jaxaudit.targets import Target
 
 
 def target_request(target: Target) -> dict[str, Any]:
-    """The target: what it is and which weights, not where it lies or what it is called."""
+    """The target: what it is and which weights, not where it lies or what it is called.
+
+    A target that was not loaded, and so has no fingerprint, is known by the hash of its weights.
+    """
     return {
         "family": target.family,
-        "fingerprint": target.provenance.get("fingerprint"),
+        "fingerprint": target.provenance.get("fingerprint") or _weights_sha256(target),
         "num_params": target.num_params,
         "num_classes": target.num_classes,
     }
+
+
+def _weights_sha256(target: Target) -> str:
+    leaves = traverse_util.flatten_dict(target.params, sep="/")
+    return arrays_sha256({path: np.asarray(leaf) for path, leaf in leaves.items()}, of="weights")
 
 
 def measurement_request(target: Target, seed: int) -> dict[str, Any]:

@@ -115,11 +115,14 @@ def resolve_captions(
 
 
 def condition_digest(label: int, caption: str | None, embedding: Float32[np.ndarray, "T D"] | None) -> bytes:
-    """sha256 of what a picture tells the model; of a resolved source, that is one thing."""
+    """sha256 of what a picture tells the model; of a resolved source that is one thing."""
+    told = b""
     if embedding is not None:
-        return hashlib.sha256(b"embedding\0" + embedding.astype("<f4").tobytes()).digest()
+        told += b"embedding\0" + embedding.astype("<f4").tobytes()
     if caption is not None:
-        return hashlib.sha256(b"caption\0" + caption.encode()).digest()
+        told += b"caption\0" + caption.encode()
+    if told:
+        return hashlib.sha256(told).digest()
     return hashlib.sha256(b"label\0%d" % label).digest()
 
 

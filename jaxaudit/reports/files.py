@@ -6,6 +6,7 @@ A page, a table and the results are there whole or not at all. The same results 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -152,12 +153,13 @@ def write_comparison(results: ComparisonResults, directory: Directory) -> list[P
     figures: dict[str, Draw] = {"comparison": lambda found: leakage_figure(found.targets)}
     if results.correlations:
         figures["scaling"] = scaling_figure
-    texts: dict[str, Render] = {
+    tables: dict[str, Render] = {
         "comparison.csv": lambda found: comparison_csv(found.targets),
         "comparison.tex": lambda found: comparison_latex(found.targets),
-        "report.html": render_comparison,
     }
-    return _written(results, directory, "comparison.json", texts, figures)
+    return _written(
+        results, directory, "comparison.json", tables=tables, figures=figures, page=render_comparison
+    )
 
 
 def write_extraction(
@@ -189,43 +191,50 @@ def write_extraction(
 
 def write_regeneration(results: RegenerationResults, directory: Directory) -> list[Place]:
     """Writes results.json, report.html and the figure; returns the files."""
-    texts = {"report.html": render_regeneration}
-    return _written(results, directory, "results.json", texts, {"expected": expected_back})
+    figures = {"expected": expected_back}
+    return _written(results, directory, "results.json", figures=figures, page=render_regeneration)
 
 
 def write_leaderboard(results: LeaderboardResults, directory: Directory) -> list[Place]:
     """Writes results.json, leaderboard.csv (a line per target and score), report.html and the figure."""
-    texts = {"leaderboard.csv": leaderboard_csv, "report.html": render_leaderboard}
-    return _written(results, directory, "results.json", texts, {"leaderboard": frontier_figure})
+    return _written(
+        results,
+        directory,
+        "results.json",
+        tables={"leaderboard.csv": leaderboard_csv},
+        figures={"leaderboard": frontier_figure},
+        page=render_leaderboard,
+    )
 
 
 def write_fair_sets(results: FairSets, directory: Directory) -> list[Place]:
     """Writes results.json, report.html and the figures; returns the files."""
     figures = {"odds": odds_figure, "balance": balance_figure}
-    return _written(results, directory, "results.json", {"report.html": render_fair_sets}, figures)
+    return _written(results, directory, "results.json", figures=figures, page=render_fair_sets)
 
 
 def write_provenance(results: ProvenanceResults, directory: Directory) -> list[Place]:
     """Writes results.json, report.html and the figure; returns the files."""
-    texts = {"report.html": render_provenance}
-    return _written(results, directory, "results.json", texts, {"origins": origins})
+    return _written(results, directory, "results.json", figures={"origins": origins}, page=render_provenance)
 
 
 def write_provenance_study(results: ProvenanceStudy, directory: Directory) -> list[Place]:
     """Writes provenance.json, provenance.md and the figure, if there are targets; returns the files."""
     figures = {"confusion": confusion} if results.targets else {}
-    return _written(results, directory, "provenance.json", {"provenance.md": study_markdown}, figures)
+    tables = {"provenance.md": study_markdown}
+    return _written(results, directory, "provenance.json", tables=tables, figures=figures)
 
 
 def write_epsilon(results: EpsilonResults, directory: Directory) -> list[Place]:
     """Writes results.json, report.html and the figure; returns the files."""
-    texts = {"report.html": render_epsilon}
-    return _written(results, directory, "results.json", texts, {"epsilon": shown_epsilon})
+    figures = {"epsilon": shown_epsilon}
+    return _written(results, directory, "results.json", figures=figures, page=render_epsilon)
 
 
 def write_epsilon_study(results: EpsilonStudyResults, directory: Directory) -> list[Place]:
     """Writes study.json, study.csv (a line per setting) and the figure; returns the files."""
-    return _written(results, directory, "study.json", {"study.csv": epsilon_csv}, {"study": epsilon_figure})
+    tables, figures = {"study.csv": epsilon_csv}, {"study": epsilon_figure}
+    return _written(results, directory, "study.json", tables=tables, figures=figures)
 
 
 def write_localization(
@@ -250,59 +259,78 @@ def write_localization(
 
 def write_mitigation(results: MitigationResults, directory: Directory) -> list[Place]:
     """Writes results.json, mitigation.csv, report.html and figures/trade_off; returns the files."""
-    texts = {"mitigation.csv": mitigation_csv, "report.html": render_mitigation}
-    return _written(results, directory, "results.json", texts, {"figures/trade_off": trade_off})
+    return _written(
+        results,
+        directory,
+        "results.json",
+        tables={"mitigation.csv": mitigation_csv},
+        figures={"figures/trade_off": trade_off},
+        page=render_mitigation,
+    )
 
 
 def write_defences(results: DefenceResults, directory: Directory) -> list[Place]:
     """Writes results.json, defences.csv, report.html and the figure; returns the files."""
-    texts = {"defences.csv": defences_csv, "report.html": render_defences}
-    return _written(results, directory, "results.json", texts, {"defences": defence_curves})
+    return _written(
+        results,
+        directory,
+        "results.json",
+        tables={"defences.csv": defences_csv},
+        figures={"defences": defence_curves},
+        page=render_defences,
+    )
 
 
 def write_study(results: StudyResults | NullStudyResults, directory: Directory) -> list[Place]:
     """Writes STUDY.json, STUDY.csv (a line per setting) and the figure; returns the files."""
     name = results.study
-    return _written(results, directory, f"{name}.json", {f"{name}.csv": study_csv}, {name: study_figure})
+    tables, figures = {f"{name}.csv": study_csv}, {name: study_figure}
+    return _written(results, directory, f"{name}.json", tables=tables, figures=figures)
 
 
 def write_schedules(results: ScheduleResults, directory: Directory) -> list[Place]:
     """Writes results.json, report.html and the figure; returns the files."""
-    texts = {"report.html": render_schedules}
-    return _written(results, directory, "results.json", texts, {"schedules": leakage_by_schedule})
+    figures = {"schedules": leakage_by_schedule}
+    return _written(results, directory, "results.json", figures=figures, page=render_schedules)
 
 
 def write_reliability(results: ReliabilityResults, directory: Directory) -> list[Place]:
     """Writes reliability.json, reliability.md, and the figure of shares where there are any; returns all."""
     figures: dict[str, Draw] = {"usage": lambda found: usage_figure(found.usage)} if results.usage else {}
-    return _written(results, directory, "reliability.json", {"reliability.md": reliability_markdown}, figures)
+    tables = {"reliability.md": reliability_markdown}
+    return _written(results, directory, "reliability.json", tables=tables, figures=figures)
 
 
 def write_suite(results: SuiteResults, directory: Directory) -> list[Place]:
     """Writes results.json, benchmarks.md and the figure; returns the files."""
-    texts = {"benchmarks.md": suite_markdown}
-    return _written(results, directory, "results.json", texts, {"benchmarks": suite_figure})
+    tables, figures = {"benchmarks.md": suite_markdown}, {"benchmarks": suite_figure}
+    return _written(results, directory, "results.json", tables=tables, figures=figures)
 
 
 def write_precision(results: PrecisionStudy, directory: Directory) -> list[Place]:
     """Writes precision.json and precision.md; returns the files."""
-    return _written(results, directory, "precision.json", {"precision.md": precision_markdown}, {})
+    tables = {"precision.md": precision_markdown}
+    return _written(results, directory, "precision.json", tables=tables)
 
 
 def _written(
     results: Any,
     directory: Directory,
     record: str,
-    texts: Mapping[str, Render],
-    figures: Mapping[str, Draw],
+    *,
+    tables: Mapping[str, Render] = MappingProxyType({}),
+    figures: Mapping[str, Draw] = MappingProxyType({}),
+    page: Render | None = None,
 ) -> list[Place]:
-    """Writes the record before anything is made of it, then texts and figures; returns the files."""
+    """Writes the record before anything is made of it, then the rest, report.html last; returns the files."""
     directory = _made(directory)
     write_results(directory / record, results)
-    files = [_page(directory / name, render(results)) for name, render in texts.items()]
+    files = [_page(directory / name, render(results)) for name, render in tables.items()]
     for name, draw in figures.items():
         path = directory / name
         files += style.save(draw(results), _made(path.parent), path.name)
+    if page is not None:
+        files.append(_page(directory / "report.html", page(results)))
     return [directory / record, *files]
 
 

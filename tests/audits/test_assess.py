@@ -14,10 +14,11 @@ from jaxaudit.audits.collect import CollectConfig, collect_evidence
 from jaxaudit.audits.reference import check_is_another, with_reference
 from jaxaudit.data import open_source
 from jaxaudit.errors import InputError
+from jaxaudit.evidence import SPLITS
 from jaxaudit.protocols import PUBLISHED
 from jaxaudit.runtime.placement import Placement
 from tests.results.round_trip import assert_round_trips
-from tests.tiny import MAR_OPTIONS, MAR_SCORES, llamagen_target, mar_target, rar_target
+from tests.tiny import MAR_OPTIONS, MAR_SCORES, llamagen_target, mar_target, rar_target, var_target
 
 assess_module = importlib.import_module("jaxaudit.audits.assess")
 DISCRETE = CollectConfig(
@@ -106,13 +107,26 @@ def test_a_score_is_fitted_as_its_evidence_says():
     assert not np.allclose(found[0]["learned"], found[0]["mixed"])
 
 
+def test_no_flag_that_changes_no_score_changes_the_seed(tmp_path):
+    """Neither the cut into files, nor how the pictures are named, nor their order."""
+    seeds = set()
+    for spec, shard_size, step in (("[:32]", 8, 1), ("[0:32]", 9, 1), ("[:32]", 8, -1)):
+        config = CollectConfig(scores=("cond/loss",), placement=Placement(32), shard_size=shard_size)
+        members = open_source(f"digits:members{spec}").take(range(32)[::step])
+        out = tmp_path / f"{shard_size}{step}"
+        found = collect_evidence(var_target(), members, open_source("digits:nonmembers[:32]"), out, config)
+        seeds.add(AssessConfig().seeded(found, [found.read(split) for split in SPLITS]).seed)
+    assert len(seeds) == 1
+
+
 @pytest.mark.slow
 def test_a_seed_follows_from_the_evidence_unless_it_is_given(evidence):
     found = evidence(rar_target, DISCRETE)
     first, again = (assess(found, AssessConfig(alpha=alpha)) for alpha in (0.01, 0.05))
     assert first.seed == again.seed == first.test.seed
     assert not first.seed_given
-    other = AssessConfig().seeded(evidence(mar_target, CONTINUOUS))
+    another = evidence(mar_target, CONTINUOUS)
+    other = AssessConfig().seeded(another, [another.read(split) for split in SPLITS])
     assert other.seed != first.seed
     given = assess(found, AssessConfig(seed=5))
     assert (given.seed, given.test.seed, given.seed_given) == (5, 5, True)

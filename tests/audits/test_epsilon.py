@@ -69,6 +69,21 @@ def test_an_untrained_target_shows_nothing_and_a_killed_run_goes_on(tmp_path, mo
         score_canaries(target, open_source(SPEC), tmp_path / "killed", dataclasses.replace(CONFIG, seed=1))
 
 
+def test_of_equal_pictures_the_first_is_the_canary():
+    """The second, with another class, was not trained on whatever the coin said."""
+    twice = [*range(40), *range(40)]
+    target = tiny.var_target()
+    asked = look(resolve_condition(open_source(SPEC).take(range(40)), target), tiny.DIGITS, silent)
+    coins, _ = draw_canaries(asked, look(open_source("digits:nonmembers[:9]"), tiny.DIGITS, silent), seed=0)
+    source = asked.source.take(twice)
+    copied = dataclasses.replace(source, ids=[f"{row}" for row in range(80)])
+    known = {"fingerprint": "tiny", "canaries": canary_record(asked, coins)}
+    target = dataclasses.replace(target, provenance=known)
+    scores = np.concatenate([coins.included, np.zeros(40)]).astype(float)
+    found = audit_epsilon(target, look(copied, tiny.DIGITS, silent), {"known": scores}, coins)
+    assert found.bound.right == found.bound.guesses > 0
+
+
 def test_scores_that_know_the_coins_are_found_and_contradict_noise():
     target, coins = target_and_coins(noise=to_plain([NoisyStage(8.0, 1.0, 4)]))  # mu = 1/4
     known = np.array(coins.included, float)

@@ -84,6 +84,19 @@ def test_nobody_is_accused_of_training_on_what_the_model_made(identified, eviden
     assert (answer.status, answer.asked.questions[0].p_value) == expected
 
 
+def test_signs_that_count_later_are_looked_through_too(identified, evidence, monkeypatch):
+    """What is no answer yet would be wealth for the next question."""
+    found = GeneratedShare(0.8, True, 0.99, 150, 150)
+    monkeypatch.setattr("jaxaudit.audits.identify.status_of", lambda audit, asked: "too_few")
+    monkeypatch.setattr("jaxaudit.audits.identify.share_generated", lambda *asked, **options: found)
+    nothing = Autoencoder(*(lambda params, x: x for _ in range(2)))
+    target = dataclasses.replace(load_target("digits_dit"), autoencoder=nothing)
+    sides = map(open_source, ("digits:members[:150]", "digits:nonmembers[:150]"))
+    answer = identify_data(target, *sides, evidence, GRAY)
+    assert (answer.status, answer.generated) == ("generated", found)
+    assert answer.asked.questions[0].e_value < 1
+
+
 @pytest.mark.slow
 def test_known_members_are_scored_and_said(ask, evidence, tmp_path):
     known = Known(open_source("digits:members[150:190]"), tmp_path)
@@ -95,8 +108,9 @@ def test_known_members_are_scored_and_said(ask, evidence, tmp_path):
 
 
 def test_the_signal_of_single_scores_is_weak(identified):
-    rates = [each.tpr_at_fpr[0.01].estimate for each in identified.audit.membership.per_score.values()]
-    assert max(rates) < 0.2
+    """Of the AUC: a rate at 1% of 100 pictures is that of one, and moves with the cut."""
+    areas = [each.auc.estimate for each in identified.audit.membership.per_score.values()]
+    assert max(areas) < 0.85
 
 
 @pytest.mark.slow
@@ -135,7 +149,12 @@ def test_who_asks_again_brings_new_pictures_and_all_questions_count(ask, not_ide
 @pytest.mark.parametrize(
     ("first", "rules", "change", "words"),
     [
-        (199, None, {}, "1 pictures .'digits/.* were asked about before; who asks again must bring new"),
+        (
+            199,
+            None,
+            {},
+            "1 pictures .'digits/.*, or altered copies .* before, in question 1",
+        ),
         (200, AssessConfig(alpha=0.05), {}, "earlier answer is at alpha=0.01, not 0.05"),
         (200, None, {"asked": {"plan": "another"}}, "does not follow from the plan 'another'"),
         (200, None, {"audit": {"target": {"fingerprint": "f"}}}, "only questions about one model add up"),

@@ -7,15 +7,16 @@ import pytest
 from jaxaudit.attacks.localization import Views
 from jaxaudit.attacks.similarity import get_similarity
 from jaxaudit.audits import collect
+from jaxaudit.audits import fill as filling
 from jaxaudit.audits.assess import AssessConfig, assess
 from jaxaudit.audits.collect import CollectConfig, collect_evidence
-from jaxaudit.audits.extraction import ExtractionConfig, extract, shards
+from jaxaudit.audits.extraction import ExtractionConfig, extract
 from jaxaudit.audits.localization import LocalizeConfig, localize_memorization
 from jaxaudit.audits.localization import pipeline as localizing
 from jaxaudit.audits.mitigation import Change, MitigateConfig, measure_changes
 from jaxaudit.audits.mitigation import pipeline as mitigating
 from jaxaudit.audits.pictures import look
-from jaxaudit.data import open_source
+from jaxaudit.data import batches, open_source
 from jaxaudit.errors import InputError
 from jaxaudit.feature_extractors import pixels
 from jaxaudit.runtime.placement import Placement
@@ -49,7 +50,7 @@ def mitigation(members, nonmembers, folder):
 
 
 MEASUREMENTS = {each.__name__: each for each in (audit, extraction, localization, mitigation)}
-COMPUTE = ((collect, "fill"), (shards, "fill"), (localizing, "_measure"), (mitigating, "measure"))
+COMPUTE = ((collect, "fill"), (filling, "fill"), (localizing, "_measure"), (mitigating, "measure"))
 
 
 class Killed(BaseException):
@@ -136,10 +137,22 @@ def test_a_picture_that_changes_while_it_is_scored_is_noticed(tmp_path, monkeypa
         pictures.append(dataclasses.replace(found, source=repainted(found.source, 5)))
         return pictures[-1]
 
-    monkeypatch.setattr(collect, "look", late)
+    monkeypatch.setattr("jaxaudit.audits.pictures.look", late)
     with pytest.raises(InputError, match=r"'digits/.*' of digits:members\[:40\] has changed since this run"):
         audit(members, nonmembers, tmp_path)
     assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_a_picture_that_can_no_longer_be_used_is_no_gap():
+    """What was left out was left out when everything was looked at; later nothing is, without a word."""
+    members, _ = sources()
+    target = tiny.var_target()
+    pictures = look(tiny.torn(members, (3,)), target.preprocessing, silent)
+    assert len(pictures.source) == 39
+    gone = tiny.torn(pictures.source, (20,)).read
+    later = dataclasses.replace(pictures, source=dataclasses.replace(pictures.source, read=gone))
+    with pytest.raises(InputError, match=r"1 of 8 pictures of .* cannot be used \(digits/.*it is torn"):
+        list(later.unchanged(batches(later.source, range(39), target.preprocessing, 8)))
 
 
 def test_what_is_skipped_of_a_draw_is_listed(tmp_path):

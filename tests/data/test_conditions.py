@@ -127,6 +127,14 @@ def test_scans_tell_what_the_model_will_be_told(source):
     assert seen(range(3), embeddings=other) == everything[3]
 
 
+def test_of_what_is_not_resolved_caption_and_embedding_both_count(source):
+    found = set()
+    for texts in (CAPTIONS, CAPTIONS[::-1]):
+        sample = source(captions=texts, embeddings=EMBEDDINGS).load(1)
+        found.add(condition_digest(sample.label, sample.caption, sample.embedding))
+    assert len(found) == 2
+
+
 def test_a_label_and_the_caption_that_spells_it_differ(source):
     def digest(sample):
         return condition_digest(sample.label, sample.caption, sample.embedding)

@@ -1,6 +1,7 @@
 import contextlib
 import dataclasses
 import threading
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -242,6 +243,20 @@ def test_processes_fill_uneven_sides_together_though_one_dies(whole, bucket):
         found, expected = (each.read(split) for each in (Evidence.open(folder), whole))
         np.testing.assert_equal(dataclasses.asdict(found), dataclasses.asdict(expected))
     assert names_in(folder) == {path.name for path in whole.directory.iterdir()}
+
+
+def test_a_shard_that_the_system_does_not_give_is_left_alone(whole, monkeypatch):
+    path, read = whole.path(whole.shards()[1]), Path.read_bytes
+
+    def refused(asked):
+        if asked == path:
+            raise PermissionError(13, "Permission denied", str(path))
+        return read(asked)
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    with pytest.raises(PermissionError):
+        fill(whole, lambda shard, done: columns(shard), lambda done, total, what, note="": None, "Scoring")
+    assert path.exists()
 
 
 def test_a_filling_run_computes_what_cannot_be_read_again(whole):

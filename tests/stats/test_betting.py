@@ -74,6 +74,14 @@ def test_history_combines_and_counts_the_best_moment():
     assert np.isfinite(combine_history(asked([1e-200] * 4), plan="plan").e_value)
 
 
+def test_the_last_bits_of_an_e_value_are_those_of_a_processor():
+    (question,) = asked([0.0415])
+    elsewhere = replace(question, e_value=float(np.nextafter(question.e_value, 9)))
+    assert combine_history([elsewhere], plan="plan").questions == (elsewhere,)
+    with pytest.raises(InputError, match="does not follow"):
+        combine_history([replace(question, e_value=1.001 * question.e_value)], plan="plan")
+
+
 def test_pictures_may_be_asked_about_once():
     history = asked([0.02])
     with pytest.raises(InputError, match=r"1 pictures of question 2 were asked about before \(first 'u0'\)"):

@@ -19,7 +19,7 @@ import itertools
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 from jaxaudit.audits.localization.running import RunningUnits
-from jaxaudit.errors import InputError
+from jaxaudit.errors import DamagedFileError, InputError
 from jaxaudit.files import write_once
 from jaxaudit.paths import Place, names_in
 from jaxaudit.runtime.processes import Process
@@ -105,8 +105,11 @@ def _load(directory: Place, num_subsets: int, progress: Progress) -> dict[str, R
     for name in sorted(filter(_is_state, names_in(directory))):
         try:
             found[name] = RunningUnits.load(directory / name, num_subsets)
-        except InputError as error:
+        except DamagedFileError as error:
             progress(0, 0, f"{str(error).rstrip('.')}; it is measured again")
+        except InputError:
+            if (directory / name).exists():  # the system refuses; else another process has removed it
+                raise
     return found
 
 

@@ -23,10 +23,13 @@ from PIL import Image
 
 from jaxaudit.attacks.condition import condition_of, resolve_condition
 from jaxaudit.attacks.drawing import Drawing
+from jaxaudit.audits.pictures import look
 from jaxaudit.audits.request import measurement_request
 from jaxaudit.data import Picture, Preprocessing, Source, batches, pixel_digest, to_unit
+from jaxaudit.errors import InputError
 from jaxaudit.evidence import Contents, claim, read_arrays, write_arrays
 from jaxaudit.paths import Place
+from jaxaudit.runtime.progress import silent
 from jaxaudit.targets import Target
 
 DESCRIPTIONS = {
@@ -52,15 +55,20 @@ def generated_pictures(
     """New pictures, one for each of `like` with its condition; kept in `directory`, as generated.npz.
 
     Raises:
-      InputError: if the folder holds pictures of another request, or conditions do not fit the target.
+      InputError: if the folder holds pictures of another request, conditions do not fit the target, or a
+        picture of `like` cannot be used.
     """
-    source, parts = resolve_condition(like, target), []
+    pictures = look(resolve_condition(like, target), target.preprocessing, silent)
+    source, parts = pictures.source, []
+    if len(source) < len(like):
+        raise InputError(f"{len(like) - len(source)} of {len(like)} pictures of {like.spec} cannot be used.")
     drawing = Drawing(target, seed=seed)
-    claim(directory, _CONTENTS, {**measurement_request(target, seed), "ids_sha256": source.fingerprint})
+    claim(directory, _CONTENTS, {**measurement_request(target, seed), **pictures.request})
     path = directory / "generated.npz"
     if path.exists():
         return read_arrays(path)["images"]
-    for batch in batches(source, range(len(source)), target.preprocessing, _BATCH):
+    read = batches(source, range(len(source)), target.preprocessing, _BATCH)
+    for batch in pictures.unchanged(read):
         told = condition_of(target, batch)
         made = drawing.submit(told, ids=batch.ids, padded_size=_BATCH).result()
         parts.append(to_bytes(np.asarray(made), target.preprocessing))

@@ -155,7 +155,8 @@ def _altered(
         return picture._replace(pixels=np.ascontiguousarray(change(picture.pixels)))
 
     labels = source.labels if labels is None else labels.astype(np.int32)
-    return dataclasses.replace(source, spec=f"{source.spec} ({how})", read=read, labels=labels)
+    spec = f"{source.spec} ({how})"
+    return dataclasses.replace(source, spec=spec, read=read, labels=labels, origin=None, index=None)
 
 
 def _shift(pixels: np.ndarray) -> np.ndarray:

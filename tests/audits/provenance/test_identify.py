@@ -12,9 +12,10 @@ from jaxaudit.audits.provenance import (
     study_provenance,
     write_origins,
 )
-from jaxaudit.audits.provenance.known_sets import altered, some_of_each
+from jaxaudit.audits.provenance.known_sets import altered, generated_pictures, some_of_each
 from jaxaudit.data import Picture, open_source
 from jaxaudit.errors import InputError
+from jaxaudit.paths import as_place
 from jaxaudit.reports.files import write_provenance, write_provenance_study
 from jaxaudit.reports.provenance.confusion import study_markdown
 from jaxaudit.results import ProvenanceStudy
@@ -45,6 +46,18 @@ def sides():
     rng = np.random.default_rng(7)
     taken = rng.uniform(-1, 1, (140, 8, 8, 3)).astype(np.float32)
     return source_of("P", np.concatenate([made, taken[:10]])), source_of("U", taken[10:])
+
+
+def test_pictures_generated_for_other_classes_are_others(tmp_path):
+    like, target = open_source("digits:members[:6]"), tiny.var_target()
+    generated_pictures(target, like, as_place(tmp_path), seed=0, done=lambda done: None)
+    others = dataclasses.replace(like, labels=(like.labels + 1) % 10)
+    with pytest.raises(InputError, match="holds generated pictures of another request"):
+        generated_pictures(target, others, as_place(tmp_path), seed=0, done=lambda done: None)
+    with pytest.raises(InputError, match="1 of 6 pictures of .* cannot be used"):
+        generated_pictures(
+            target, tiny.torn(like, (2,)), as_place(tmp_path / "torn"), seed=0, done=lambda done: None
+        )
 
 
 def test_exactly_what_was_made_is_found_generated(sides, tmp_path):

@@ -64,9 +64,9 @@ def test_all_files_are_written(rows, tmp_path):
         "comparison.json",
         "comparison.csv",
         "comparison.tex",
-        "report.html",
         "comparison.png",
         "comparison.svg",
+        "report.html",
     ]
     assert all(path.stat().st_size for path in written)
 
