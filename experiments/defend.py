@@ -7,6 +7,7 @@ Writes to --out: a folder per way of asking, results.json, defences.csv, defence
 killed run goes on where it stopped.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -140,8 +141,8 @@ def _variant(text: str) -> tuple[str, float, str]:
     """(name, strength, target)."""
     parts = _VARIANT.fullmatch(text)
     try:
-        if parts is not None:
-            return parts["name"].strip(), float(parts["strength"]), parts["target"]
+        if parts is not None and math.isfinite(strength := float(parts["strength"])):
+            return parts["name"].strip(), strength, parts["target"]
     except ValueError:
         pass
     raise InputError(

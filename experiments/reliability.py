@@ -69,8 +69,8 @@ def main(argv: Sequence[str]) -> None:
     config = ReliabilityConfig(
         studies=tuple(_STUDIES.value),
         scenarios=tuple(names),
-        sizes=tuple(map(int, _SIZES.value)),
-        found=tuple(map(int, _FOUND.value)),
+        sizes=cli.whole_numbers("sizes", _SIZES.value),
+        found=cli.whole_numbers("found", _FOUND.value),
         alpha=_ALPHA.value,
         repetitions=_REPETITIONS.value,
         permutations=_PERMUTATIONS.value,

@@ -34,11 +34,14 @@ def check_new_folder(out: str | os.PathLike[str]) -> Path:
     """As `check_folder`, of one that is written beside it under a longer name, and renamed when whole.
 
     Raises:
-      InputError: if it is in a bucket, where nothing can be renamed, or as `check_folder`.
+      InputError: if it is in a bucket, where nothing can be renamed, the folder one is in, or as
+        `check_folder`.
     """
     folder = as_place(out)
     if in_bucket(folder):
         raise InputError(f"{out} is in a bucket; write to a folder here, and copy it there when it is whole.")
+    if not folder.name:
+        raise InputError(f"{os.fspath(out)!r} is a folder that is there already; name a new one in it.")
     _try(out, folder.with_name(f".{folder.name}.unfinished-01234567"), _LONGEST)
     return folder
 

@@ -30,7 +30,10 @@ from jaxaudit.targets import Target
 
 def coins_path(target: str | Path) -> Path:
     """Where the coins of a target in this folder are: TARGET-canaries.json, beside it."""
-    return (folder := Path(target)).with_name(f"{folder.name}-canaries.json")
+    folder = Path(target)
+    if not folder.name:  # "."
+        folder = folder.absolute()
+    return folder.with_name(f"{folder.name}-canaries.json")
 
 
 def flip_coins(digests: Sequence[str], seed: int) -> Bool[np.ndarray, " m"]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 
 import jax
 
@@ -16,6 +17,7 @@ from jaxaudit import stats
 from jaxaudit.audits.assess import AssessConfig, assess
 from jaxaudit.audits.collect import CollectConfig, collect_evidence
 from jaxaudit.data import Source
+from jaxaudit.errors import InputError
 from jaxaudit.evidence import Evidence
 from jaxaudit.paths import Location, as_place
 from jaxaudit.results import JudgedPrecision, PrecisionChange, PrecisionStudy, TargetPrecision
@@ -62,16 +64,19 @@ def study_precision(
       progress: hears of images.
 
     Raises:
-      InputError: as `collect_evidence` and `assess`.
+      InputError: if two targets have one name, or as `collect_evidence` and `assess`.
     """
+    names = [Path(pair[0].name).name for pair in targets]
+    if len(set(names)) < len(names):
+        raise InputError(f"Of {', '.join(names)} two have one name; name each target once.")
     found = []
-    for pair in targets:
+    for name, pair in zip(names, targets, strict=True):
         measured = {
             precision: collect_evidence(
                 target,
                 members,
                 nonmembers,
-                as_place(directory) / f"{target.name}-{precision}",
+                as_place(directory) / f"{name}-{precision}",
                 config.collect,
                 progress=progress,
             )

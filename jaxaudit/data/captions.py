@@ -83,6 +83,7 @@ def read_captions(path: str) -> dict[str, str]:
     """
     captions: dict[str, str] = {}
     for number, name, caption in (_json if path.endswith(".jsonl") else _tabbed)(path, _lines(path)):
+        name = posixpath.normpath(name)
         if name in captions:
             raise InputError(f"{path}, line {number}: {name!r} has a caption already; give each picture one.")
         captions[name] = caption
@@ -121,6 +122,10 @@ def _objects(path: str, lines: _Lines) -> Iterator[tuple[int, str, dict[str, Any
             raise InputError(f"{path}, line {number} is no JSON: {reason(error)}.") from error
         if not isinstance(values, dict) or not isinstance(values.get("file_name"), str):
             raise InputError(f'{path}, line {number} has no "file_name", the path of a picture.')
+        try:
+            json.dumps(values, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"{path}, line {number} holds half a character: {error.reason}.") from error
         yield number, values["file_name"], values
 
 

@@ -37,7 +37,7 @@ def resolve_labels(source: Source, num_classes: int) -> Source:
             f"has {num_classes}, so its labels do not mean the target's classes. {_HOW_TO_LABEL}"
         )
     if source.labels is None:
-        return source
+        return dataclasses.replace(source, target_classes=num_classes)
     unknown = np.flatnonzero(source.labels == UNKNOWN_LABEL)
     if unknown.size:
         raise InputError(

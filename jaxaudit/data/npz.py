@@ -113,6 +113,10 @@ def _check_captions(path: str, captions: np.ndarray | None, count: int) -> dict[
         raise InputError(
             f"{path}: 'captions' is {captions.dtype} of shape {captions.shape}; expected {count} texts, [N]."
         )
+    try:
+        "".join(captions.tolist()).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{path}: 'captions' holds half a character: {error.reason}.") from error
     return {str(row): str(caption) for row, caption in enumerate(captions)}
 
 

@@ -66,6 +66,7 @@ class Source:
       num_classes: how many classes the labels tell apart, where the source knows (digits, named folders,
         TFDS); None if labels are the target's class indices by themselves.
       label_rule: how the labels came about, for messages.
+      target_classes: how many classes the target has that the labels are for; None until that is known.
       captions: {id: caption} of the samples that have one; None if only reading a sample tells.
       embeddings: of the captions, None if there are none.
       groups: N names of what each sample was declared to belong to (a shoot, a series); None if to nothing,
@@ -87,6 +88,7 @@ class Source:
     captions: Mapping[str, str] | None = dataclasses.field(default_factory=dict)
     embeddings: Embeddings | None = None
     groups: Sequence[str] | None = None
+    target_classes: int | None = None
     file: Callable[[int], str] | None = None
     origin: Origin | None = None
     index: str | None = None
@@ -101,7 +103,8 @@ class Source:
 
         Raises:
           UnusableImageError: if the picture cannot be read.
-          InputError: if its caption is missing where only reading tells, or the embedding cannot be used.
+          InputError: if its caption is missing or its class is none of the target's where only reading
+            tells, or the embedding cannot be used.
         """
         name = self.ids[index]
         try:
@@ -121,8 +124,7 @@ class Source:
           InputError: as `load`.
         """
         name = self.ids[index]
-        if self.labels is not None:
-            label = int(self.labels[index])
+        label = self._class(index, label)
         if self.captions is not None:
             caption = self.captions.get(name)
         elif caption is None:
@@ -130,7 +132,18 @@ class Source:
                 f"{self.spec} has no caption for {name!r}; a model of captions needs one for each."
             )
         embedding = None if self.embeddings is None else self.embeddings.load(name)
-        return UNKNOWN_LABEL if label is None else label, caption, embedding
+        return label, caption, embedding
+
+    def _class(self, index: int, told: int | None) -> int:
+        if self.labels is not None:
+            return int(self.labels[index])
+        label, classes = UNKNOWN_LABEL if told is None else told, self.target_classes
+        if classes is not None and not 0 <= label < classes:
+            raise InputError(
+                f"{self.spec} gives {self.ids[index]!r} the label {label} ({self.label_rule}), but the "
+                f"target's classes are 0..{classes - 1}."
+            )
+        return label
 
     @property
     def tells_while_read(self) -> bool:

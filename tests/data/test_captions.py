@@ -85,6 +85,8 @@ def test_metadata_of_other_things_are_no_captions(folder):
         ),
         ("captions.txt", b"1.png a cat", "line 1 has no tab"),
         ("captions.txt", b"1.png\ta\n1.png\tb", "line 2: '1.png' has a caption already"),
+        ("captions.txt", b"./1.png\ta\n1.png\tb", "line 2: '1.png' has a caption already"),
+        ("metadata.jsonl", b'{"file_name": "1.png", "text": "\\ud800"}', "line 1 holds half a character"),
         ("captions.txt", b"1.png\t\xff", "captions .*captions.txt cannot be read: .* codec"),
     ],
 )

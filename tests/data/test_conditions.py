@@ -12,6 +12,7 @@ from jaxaudit.data import (
     condition_digest,
     open_source,
     resolve_captions,
+    resolve_labels,
     scan,
 )
 from jaxaudit.errors import InputError
@@ -102,6 +103,17 @@ def test_values_that_are_no_numbers_are_found_by_the_scan(source):
     resolved = resolve_captions(source(embeddings=broken), (2, 3))
     with pytest.raises(InputError, match=r"'embeddings'\): the embedding of '2' holds values that are not"):
         scan(resolved, PREPROCESSING)
+
+
+@pytest.mark.parametrize("label", [-1, 3])
+def test_a_class_that_only_reading_tells_must_be_one_of_the_targets(source, label):
+    made = source(labels=np.zeros(4, int))
+    unlabelled = dataclasses.replace(
+        made, labels=None, read=lambda index: Picture(IMAGES[index, :, :, None].repeat(3, 2), label=label)
+    )
+    scan(unlabelled, PREPROCESSING)  # as long as nobody needs a class
+    with pytest.raises(InputError, match=f"gives '0' the label {label} .*target's classes are 0..2"):
+        scan(resolve_labels(unlabelled, 3), PREPROCESSING)
 
 
 def test_scans_tell_what_the_model_will_be_told(source):

@@ -110,6 +110,16 @@ def test_other_content_is_refused(content, tmp_path):
         decode_image(tmp_path / "a.jpg")
 
 
+@pytest.mark.parametrize("raised", [RuntimeError, NotImplementedError])
+def test_whatever_a_decoder_raises_is_a_picture_that_cannot_be_used(monkeypatch, raised):
+    def decoder(file):
+        raise raised("Failed to decode image.")
+
+    monkeypatch.setattr(Image, "open", decoder)
+    with pytest.raises(UnusableImageError, match=r"it is damaged \(Failed to decode image\)"):
+        decode_image(b"an AVIF or a DDS")
+
+
 def test_pixels_of_unknown_range_are_refused():
     with pytest.raises(UnusableImageError, match="32-bit pixels have no known range"):
         decode_image(_encode(Image.new("F", (2, 2), 0.5), "TIFF"))

@@ -16,7 +16,9 @@ from jaxtyping import Float
 from scipy import stats
 
 from jaxaudit.audits.reliability.unseen import Rows, ScoredPictures
+from jaxaudit.errors import InputError
 
+_FEWEST = 2
 Draw = Callable[[ScoredPictures, int, np.random.Generator], tuple[Rows, Rows]]
 
 
@@ -30,6 +32,7 @@ class Scenario:
       draw: pictures of P and of U.
       sizes: n of interest.
       seeds: of the tests, of which the luckiest counts: who turns seeds until the answer changes.
+      takes_members: whether one side is drawn from members; else both are from unseen pictures.
     """
 
     name: str
@@ -37,6 +40,21 @@ class Scenario:
     draw: Draw
     sizes: tuple[int, ...]
     seeds: int = 1
+    takes_members: bool = False
+
+    def check(self, n: int, members: int, unseen: int) -> None:
+        """Makes sure that P and U of n pictures each can be drawn from so many.
+
+        Raises:
+          InputError: with the numbers.
+        """
+        enough = n <= min(members, unseen) if self.takes_members else 2 * n <= unseen
+        if n < _FEWEST or not enough:
+            needed = f"{n} members and {n} unseen" if self.takes_members else f"{2 * n} unseen"
+            raise InputError(
+                f"Two sets of {n} pictures ({self.description}) take {needed} ones, and there are {members} "
+                f"members and {unseen} unseen; {_FEWEST} is the least."
+            )
 
 
 def _two(total: int, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -150,7 +168,13 @@ SCENARIOS = {
                 ("shifted", "moved by one pixel", lambda of: of.shifted, 1.0, (30, 50)),
             )
         ),
-        Scenario("swapped", "U was trained on, and P was not", _swapped, (30, 100, 200, 449)),
+        Scenario(
+            "swapped",
+            "U was trained on, and P was not",
+            _swapped,
+            (30, 100, 200, 449),
+            takes_members=True,
+        ),
     )
 }
 """By name."""

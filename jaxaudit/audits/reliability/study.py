@@ -50,6 +50,17 @@ class ReliabilityConfig:
     collect: CollectConfig = dataclasses.field(default_factory=CollectConfig)
 
     @property
+    def accused(self) -> list[tuple[Scenario, tuple[int, ...]]]:
+        """The scenarios in which nobody should be, with n."""
+        chosen = [SCENARIOS[name] for name in self.scenarios]
+        return [(scenario, self.sizes or scenario.sizes) for scenario in chosen]
+
+    @property
+    def members(self) -> tuple[Scenario, tuple[int, ...]]:
+        """The scenario in which members are to be found, with n."""
+        return trained_on(self.found), self.found
+
+    @property
     def drawn(self) -> dict[str, Any]:
         """What all studies of draws take."""
         return {name: getattr(self, name) for name in ("alpha", "repetitions", "permutations", "seed")}
@@ -77,6 +88,10 @@ def study_reliability(
       InputError: as `score_pictures`, `study_unit_control` and `study_usage`, or if sizes do not fit the
         pictures.
     """
+    if "verdicts" in config.studies:
+        for scenario, sizes in (*config.accused, config.members):
+            for n in sizes:
+                scenario.check(n, len(members), len(unseen))
     found, controls, powers, usage = [], [], [], []
     for target in targets if "verdicts" in config.studies else ():
         folder = as_place(directory) / Path(target.name).name
@@ -122,14 +137,11 @@ def _verdicts(
             verdict_rates(pictures, scenario, n, one_view, **config.drawn, progress=progress) for n in sizes
         )
 
-    scenarios = [SCENARIOS[name] for name in config.scenarios]
     return TargetReliability(
         target=pictures.target,
         num_scores=len(pictures.names),
-        accused=tuple(
-            each for scenario in scenarios for each in rates(scenario, config.sizes or scenario.sizes)
-        ),
-        found=rates(trained_on(config.found), config.found),
+        accused=tuple(each for accused in config.accused for each in rates(*accused)),
+        found=rates(*config.members),
     )
 
 

@@ -51,7 +51,11 @@ def verdict_rates(
       permutations: relabellings of every test.
       seed: of the draws.
       progress: hears of draws.
+
+    Raises:
+      InputError: if there are too few pictures.
     """
+    scenario.check(num_images, len(pictures.members), len(pictures.unseen))
     rng = np.random.default_rng(seed)
     found = np.zeros((repetitions, 4), bool)
     for draw in range(repetitions):
@@ -77,7 +81,7 @@ def verdict_rates(
 
 def trained_on(sizes: tuple[int, ...]) -> Scenario:
     """P are members: what has to be found."""
-    return Scenario("members", "P was trained on", _members, sizes)
+    return Scenario("members", "P was trained on", _members, sizes, takes_members=True)
 
 
 def _members(of: ScoredPictures, n: int, rng: np.random.Generator) -> tuple[Rows, Rows]:

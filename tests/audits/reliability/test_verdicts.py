@@ -6,6 +6,7 @@ import pytest
 from jaxaudit.audits.reliability.scenarios import SCENARIOS
 from jaxaudit.audits.reliability.unseen import Rows, ScoredPictures
 from jaxaudit.audits.reliability.verdicts import trained_on, verdict_rates
+from jaxaudit.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +25,20 @@ def pictures():
         **{name: rows(-2.0) for name in ("wrong_label", "one_label", "mirrored", "shifted")},
         ease=rng.normal(size=120),
     )
+
+
+@pytest.mark.parametrize(
+    ("scenario", "n", "words"),
+    [
+        (SCENARIOS["exchangeable"], 61, "take 122 unseen ones, and there are 120 members and 120 unseen"),
+        (SCENARIOS["swapped"], 121, "take 121 members and 121 unseen ones"),
+        (trained_on((5000,)), 5000, "take 5000 members and 5000 unseen ones"),
+        (SCENARIOS["exchangeable"], -5, "2 is the least"),
+    ],
+)
+def test_more_than_there_is_cannot_be_drawn(pictures, scenario, n, words):
+    with pytest.raises(InputError, match=words):
+        verdict_rates(pictures, scenario, n, lambda p, u, seed: False, repetitions=1)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
