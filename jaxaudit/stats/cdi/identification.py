@@ -20,7 +20,6 @@ Axes: n samples of P, m of U, F features, K splits.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -34,7 +33,14 @@ from jaxaudit.stats.cdi.shapley import ShapleyValues, linear_shapley
 from jaxaudit.stats.combination import combine_p_values
 from jaxaudit.stats.inputs import check_enough, check_fraction, named_features
 from jaxaudit.stats.intervals import CONFIDENCE, auc_interval
-from jaxaudit.stats.welch import check_permutable, fewest_permutable, permutation_p_value, rank_p_value, welch
+from jaxaudit.stats.welch import (
+    can_be_split,
+    check_permutable,
+    fewest_permutable,
+    permutation_p_value,
+    rank_p_value,
+    welch,
+)
 
 Features = Mapping[str, Float[np.ndarray, " _"]] | Float[np.ndarray, "_ _"]
 """{name: [n]} or [n,F]: of n samples each of F features."""
@@ -203,7 +209,7 @@ def _check_request(
     if not procedure.permutations:
         check_enough(n, scorer.FOLDS, "samples of each of P and U for 5 folds")
         return
-    if procedure.halves and math.comb(n // 2 + m // 2, n // 2) * alpha < 1:
+    if procedure.halves and not can_be_split(n // 2, m // 2, alpha):
         raise InputError(
             f"{n} samples of P and {m} of U are too few to train on one half, test on the other and reach a "
             f"p-value of {alpha:g}; {2 * fewest_permutable(alpha)} of each are enough."

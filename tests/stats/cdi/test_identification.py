@@ -303,6 +303,13 @@ def test_named_features_and_their_errors():
         identify({**named[0], "pia": p[1:, 2]}, named[1])
 
 
+@pytest.mark.parametrize(("n", "m"), [(2_000, 2_000), (300, 13_000)])
+def test_large_sets_are_tested(n, m):
+    rng = np.random.default_rng(12)
+    p, u = rng.normal(0.5, 1, (n, 1)), rng.normal(size=(m, 1))
+    assert identify(p, u, permutations=99).rejected
+
+
 def test_impossible_requests_are_refused():
     p, u = sets(11)
     with pytest.raises(InputError, match="7 samples of P and 9 of U are too few .*; 10 of each are enough"):
