@@ -80,7 +80,7 @@ def identify(
     check_fraction(alpha, "alpha")
     p, u, names = named_features(p_features, u_features)
     permutations = procedure.permutations and (permutations or procedure.permutations)
-    _check_request(procedure, len(p), len(u), alpha=alpha, splits=splits, permutations=permutations)
+    check_request(procedure, len(p), len(u), alpha=alpha, splits=splits, permutations=permutations)
     outcomes = list(_outcomes(p, u, names, procedure, splits, permutations, seed))
     p_values = np.array([outcome.p_value for outcome in outcomes])
     p_value = float(combine_p_values(p_values, rule=combination))
@@ -122,7 +122,7 @@ def shapley_values(
     """
     procedure = get_procedure(procedure)
     p, u, names = named_features(p_features, u_features)
-    _check_request(procedure, len(p), len(u), alpha=0.5, splits=1, permutations=1)
+    check_request(procedure, len(p), len(u), alpha=0.5, splits=1, permutations=1)
     (outcome,) = _outcomes(p, u, names, procedure, 1, 1, seed)
     return outcome.shapley
 
@@ -195,9 +195,10 @@ def _num_control(procedure: Procedure, samples: int) -> int:
     return scorer.num_control(samples) if procedure.halves else samples - samples // scorer.FOLDS
 
 
-def _check_request(
+def check_request(
     procedure: Procedure, n: int, m: int, *, alpha: float, splits: int, permutations: int
 ) -> None:
+    """Raises InputError if `identify` takes no such numbers of samples, or could not reject with them."""
     check_enough(splits, 1, "splits")
     if splits > 1 and not procedure.halves:
         raise InputError(
