@@ -36,6 +36,8 @@ from jaxaudit.results import (
     ScoreFacts,
     replace,
 )
+from jaxaudit.stats.inputs import check_fraction
+from jaxaudit.stats.welch import check_permutations
 
 _HISTOGRAM_BINS = 40
 
@@ -54,7 +56,8 @@ class AssessConfig:
         where there is none, so that nobody can look for a lucky one.
 
     Raises:
-      InputError: for a name of no protocol or procedure.
+      InputError: for a name of no protocol or procedure, an alpha that is no level, or one that the
+        permutations of a verdict, or of the procedure, cannot show.
     """
 
     protocol: Protocol = DEFAULT
@@ -66,6 +69,10 @@ class AssessConfig:
     def __post_init__(self):
         object.__setattr__(self, "protocol", get_protocol(self.protocol))
         object.__setattr__(self, "procedure", get_procedure(self.procedure))
+        check_fraction(self.alpha, "alpha")
+        if self.protocol.gives_verdict:
+            of_cdi = self.cdi.permutations or stats.PERMUTATIONS
+            check_permutations(self.alpha, min(stats.PERMUTATIONS, of_cdi))
 
     def named(self) -> dict[str, Any]:
         """The fields as files say them: rules by their names."""

@@ -25,6 +25,7 @@ from jaxaudit.stats.cdi import studies
 from jaxaudit.stats.cdi.feature_sets import ablation_sets, access_sets
 from jaxaudit.stats.cdi.null import NULL_KINDS, false_positive_rate
 from jaxaudit.stats.cdi.sampling import StudyConfig
+from jaxaudit.stats.welch import check_permutations
 
 _EQUAL, _UNEQUAL = ((20, 20), (100, 100), (500, 500)), ((100, 20), (20, 100), (30, 300))
 
@@ -105,7 +106,13 @@ def run_null_study(
     Args:
       config: alpha, repetitions, confidence and seed count.
       progress: called with each setting before it is simulated.
+
+    Raises:
+      InputError: if alpha is below what the permutations of a procedure can show.
     """
+    for procedure in PROCEDURES.values():
+        if procedure.permutations:
+            check_permutations(config.draws.alpha, procedure.permutations)
     rates = []
     for procedure in PROCEDURES.values():
         for kind in NULL_KINDS:

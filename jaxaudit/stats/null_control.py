@@ -114,7 +114,8 @@ def identification_null_control(
       alpha, num_p, repetitions, names, confidence, seed: as `null_control`.
 
     Raises:
-      InputError: if a feature is NaN, infinite or constant, or U is too small to split.
+      InputError: if a feature is NaN, infinite or constant, U is too small to split, or alpha is below what
+        the permutations of `SPLIT` can show.
     """
     check_fraction(alpha, "alpha")
     check_enough(repetitions, 1, "repetitions")
@@ -126,7 +127,7 @@ def identification_null_control(
     pseudo_p = max(min(num_p or half, half), fewest)
     pool, _ = make_pool(u)
     rows = draw_rows(len(u), len(u), repetitions, np.random.default_rng(seed))
-    p_values, t = draw_p_values(pool, rows[:, :pseudo_p], rows[:, pseudo_p:], seed=seed)
+    p_values, t = draw_p_values(pool, rows[:, :pseudo_p], rows[:, pseudo_p:], alpha=alpha, seed=seed)
     rate = clopper_pearson(int(np.sum((p_values <= alpha) & (t > 0))), repetitions, confidence=confidence)
     return NullControl(
         test=SPLIT.name,

@@ -40,7 +40,7 @@ _SHARES = (0.05, 0.1, 0.2, 0.5, 0.8, 0.9, 1.0)  # r / m that are tried; few cana
 
 def one_run_epsilon(
     scores: Real[np.ndarray, " m"] | Mapping[str, Real[np.ndarray, " m"]],
-    included: Bool[np.ndarray, " m"],
+    included: Bool[np.ndarray, " m"] | Real[np.ndarray, " m"],
     *,
     delta: float = 1e-5,
     confidence: float = 0.95,
@@ -51,19 +51,20 @@ def one_run_epsilon(
     Args:
       scores: [m] of the canaries, higher = more likely a member, by one that did not learn from the coins; or
         several by name, of which the one is taken that shows most on the tuning half.
-      included: [m] what the coins said.
+      included: [m] what the coins said, True or 1 for in.
       delta: of the (epsilon, delta) in question, in [0, 1).
       confidence: with which the bound holds.
       seed: of the half on which the score and the number of guesses are chosen.
 
     Raises:
-      InputError: if a score is NaN or infinite, the two do not fit, there are fewer than 20 canaries, all are
-        in or all out, or `delta` or `confidence` is out of range.
+      InputError: if a score is NaN or infinite, a coin is neither True or 1 nor False or 0, the two do not
+        fit, there are fewer than 20 canaries, all are in or all out, or `delta` or `confidence` is out of
+        range.
     """
     check_fraction(confidence, "confidence")
     if not 0 <= delta < 1:
         raise InputError(f"delta={delta} is no probability that privacy fails with; it must be in [0, 1).")
-    included = np.asarray(included)
+    included = _coins(included)
     named = scores if isinstance(scores, Mapping) else {None: scores}
     vectors = {name: _checked(vector, included) for name, vector in named.items()}
     if not vectors:
@@ -125,6 +126,15 @@ def _checked(scores: Real[np.ndarray, " m"], included: Bool[np.ndarray, " m"]) -
     if included.shape != scores.shape:
         raise InputError(f"{included.size} coins do not fit {scores.size} canaries.")
     return scores
+
+
+def _coins(included: Bool[np.ndarray, " m"] | Real[np.ndarray, " m"]) -> Bool[np.ndarray, " m"]:
+    """As truth values: `~` of an integer is another integer."""
+    coins = np.asarray(included)
+    wrong = coins[(coins != 0) & (coins != 1)]
+    if wrong.size:
+        raise InputError(f"A coin must say True or False, or 1 or 0; one says {wrong[0]}.")
+    return coins.astype(bool)
 
 
 def _right(scores: Float[np.ndarray, " m"], included: Bool[np.ndarray, " m"], pairs: int) -> int:

@@ -31,6 +31,7 @@ from jaxaudit.stats.intervals import CONFIDENCE
 
 Numbers = TypeVar("Numbers", float, Float[np.ndarray, " *R"])
 _CHUNK = 4_000_000  # elements of one block of random splits: 32 MB
+_ROUNDING = 1e-8  # of logarithms of numbers of splits
 
 
 def welch(
@@ -149,23 +150,47 @@ def rank_p_value(
 
 def check_permutable(n: int, m: int, alpha: float, permutations: int) -> None:
     """Raises InputError if n + m samples, or the number of `permutations`, allow no p-value <= `alpha`."""
-    if _log_splits(n, m) < -math.log(alpha):
+    if not can_be_split(n, m, alpha):
         needed = fewest_permutable(alpha)
         raise InputError(
             f"{n} samples against {m} can be split in {math.comb(n + m, n)} ways only, too few for a "
             f"p-value of {alpha:g}; {needed} on each side are enough."
         )
-    if alpha * (permutations + 1) < 1:
+    check_permutations(alpha, permutations)
+
+
+def check_permutations(alpha: float, permutations: int) -> None:
+    """Raises InputError if so many `permutations` allow no p-value <= `alpha`, by equation (3)."""
+    if 1 / (permutations + 1) > alpha:
         raise InputError(
             f"{permutations} permutations cannot give a p-value of {alpha:g}; "
-            f"at least {math.ceil(1 / alpha) - 1} are needed."
+            f"at least {_fewest_permutations(alpha)} are needed."
         )
+
+
+def enough_permutations(alpha: float, *, usual: int, most: int) -> int:
+    """The `usual` number of permutations, or as many more as a p-value of `alpha` needs.
+
+    Raises:
+      InputError: if it needs more than `most`.
+    """
+    check_permutations(alpha, most)
+    return max(usual, _fewest_permutations(alpha))
+
+
+def can_be_split(n: int, m: int, alpha: float) -> bool:
+    """Whether n + m samples can be split into n and m in 1 / `alpha` ways or more, up to rounding.
+
+    By logarithms: the number itself has more digits than a float from about 1,030 samples on.
+    """
+    log_splits = math.lgamma(n + m + 1) - math.lgamma(n + 1) - math.lgamma(m + 1)
+    return log_splits >= -math.log(alpha) - _ROUNDING
 
 
 def fewest_permutable(alpha: float) -> int:
     """The smallest n for which n against n samples can be split in 1 / `alpha` ways."""
-    return next(n for n in itertools.count(2) if _log_splits(n, n) >= -math.log(alpha))
+    return next(n for n in itertools.count(2) if can_be_split(n, n, alpha))
 
 
-def _log_splits(n: int, m: int) -> float:
-    return math.lgamma(n + m + 1) - math.lgamma(n + 1) - math.lgamma(m + 1)
+def _fewest_permutations(alpha: float) -> int:
+    return math.ceil(1 / alpha) - 1

@@ -15,7 +15,7 @@ from jaxaudit.audits.reference import check_is_another, with_reference
 from jaxaudit.data import open_source
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import SPLITS
-from jaxaudit.protocols import PUBLISHED
+from jaxaudit.protocols import PERMUTATION, PUBLISHED
 from jaxaudit.runtime.placement import Placement
 from tests.results.round_trip import assert_round_trips
 from tests.tiny import MAR_OPTIONS, MAR_SCORES, llamagen_target, mar_target, rar_target, var_target
@@ -67,6 +67,19 @@ def test_an_untrained_target_shows_no_evidence(evidence, make_target, config):
     assert list(paper.membership.per_score) == [f"{view}/loss_ref"]
     for found in (results, paper):
         assert_round_trips(found)
+
+
+def test_levels_that_permutations_cannot_show_are_refused_before_anything_is_scored():
+    for config, reason in (
+        ({"alpha": 1e-5}, "9999 permutations cannot give a p-value of 1e-05; at least 99999 are needed"),
+        ({"alpha": 5e-4, "procedure": PERMUTATION}, "999 permutations cannot give a p-value of 0.0005"),
+        ({"alpha": 0.0}, "alpha=0"),
+    ):
+        with pytest.raises(InputError, match=reason):
+            AssessConfig(**config)
+    assert AssessConfig(alpha=1e-4).alpha == 1e-4  # 1 / (9,999 + 1)
+    assert AssessConfig(alpha=1e-3, procedure=PERMUTATION).alpha == 1e-3
+    assert AssessConfig(alpha=1e-5, protocol=PUBLISHED).alpha == 1e-5  # Student's p-values have no least
 
 
 def test_a_single_score_is_enough_for_a_verdict(evidence):

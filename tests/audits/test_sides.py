@@ -25,7 +25,7 @@ def sides(members, nonmembers):
     ("kind", "config", "members", "nonmembers"),
     [
         (DISCRETE, AssessConfig(), 30, 30),
-        (DISCRETE, AssessConfig(alpha=1e-6), 30, 30),
+        (DISCRETE, AssessConfig(alpha=1e-4), 30, 30),
         (DISCRETE, AssessConfig(protocol=PUBLISHED), 5, 5),
         (DIFFUSION, AssessConfig(protocol=PUBLISHED), 5, 5),
         (DIFFUSION, AssessConfig(), 30, 30),

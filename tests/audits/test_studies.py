@@ -82,6 +82,13 @@ def test_refusals(evidence, tmp_path):
         run_study("p_value", [same], CONFIG)
 
 
+def test_the_null_study_refuses_what_a_procedure_cannot_show_before_it_simulates():
+    said = []
+    with pytest.raises(InputError, match=r"999 permutations cannot give a p-value of 0\.0005; at least 1999"):
+        run_null_study(StudiesConfig(StudyConfig(alpha=5e-4)), progress=said.append)
+    assert not said
+
+
 def test_the_null_study_tries_every_procedure(monkeypatch):
     monkeypatch.setattr("jaxaudit.audits.studies._EQUAL", ((12, 12),))
     monkeypatch.setattr("jaxaudit.audits.studies._UNEQUAL", ((12, 30),))

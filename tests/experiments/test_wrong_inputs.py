@@ -226,6 +226,10 @@ NUMBERS = [
         for program in ("audit", "identify_data", "compare", "mitigate", "defend", "verdict", "cdi_studies")
         for value in ("nan", "0")
     ),
+    *(
+        (program, {"alpha": 1e-5}, "9999 permutations cannot give a p-value of 1e-05; at least 99999 are")
+        for program in ("audit", "identify_data", "compare", "mitigate", "verdict")
+    ),
     *((program, {"power": "nan"}, "--power=nan is no finite number") for program in ("audit", "verdict")),
     ("verdict", {"power": 1}, "--power=1.0 is not between 0 and 1"),
     ("train_target", {"seed": 2**64}, "--seed"),

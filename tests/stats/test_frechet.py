@@ -80,6 +80,32 @@ def test_the_interval_covers_the_truth(dim, n, shift):
     assert covered >= 33  # of 36 expected; fewer than 33 has probability 4% at exactly 90%
 
 
+@pytest.mark.usefixtures("unchecked")
+def test_pairs_are_resampled_as_pairs():
+    """Of noisy copies that are resampled one by one, the distance is taken for bias."""
+    dim, n, noise, shift = 8, 100, 0.3, 0.1
+    truth = gaussian_distance(np.zeros(dim), np.eye(dim), np.full(dim, shift), np.eye(dim) * (1 + noise**2))
+
+    def measured(seed, paired):
+        generator = np.random.default_rng(seed)
+        x = generator.standard_normal((n, dim))
+        y = x + shift + noise * generator.standard_normal((n, dim))
+        return bootstrap_frechet(x, y, paired=paired, repetitions=40, confidence=0.9, seed=seed)
+
+    pairs, singly = [measured(seed, True) for seed in range(40)], [measured(seed, False) for seed in range(8)]
+    assert sum(found.distance.low <= truth <= found.distance.high for found in pairs) >= 33  # as above
+    unbiased = [found.distance.estimate - found.bias for found in pairs]
+    assert np.mean(unbiased) == pytest.approx(truth, rel=0.1)
+    assert all(found.distance.high < truth and found.bias > found.distance.estimate for found in singly)
+
+
+def test_what_is_shifted_alone_has_a_distance_without_doubt():
+    x = samples(7)
+    found = bootstrap_frechet(x, x + 0.5, paired=True, repetitions=20)
+    np.testing.assert_allclose([found.distance.low, found.distance.high], 5 * 0.25, rtol=1e-6)
+    assert found.bias == pytest.approx(0, abs=1e-9)
+
+
 def test_the_record_of_a_bootstrap():
     result = bootstrap_frechet(samples(5), samples(6, n=40), repetitions=20, seed=3)
     assert result.distance.estimate == frechet_distance(moments(samples(5)), moments(samples(6, n=40)))
@@ -108,6 +134,10 @@ def test_the_record_of_a_bootstrap():
         (lambda: gaussian_distance([0, 0], np.eye(2), [0, 0], [[1, 2], [0, 1]]), "symmetric"),
         (lambda: bootstrap_frechet(samples(0), samples(1), repetitions=1), "at least 2 repetitions"),
         (lambda: bootstrap_frechet(samples(0), samples(1), confidence=1), "confidence=1"),
+        (
+            lambda: bootstrap_frechet(samples(0), samples(1, n=40), paired=True),
+            "60 samples and 40 are no pairs; paired sets are equally large",
+        ),
     ],
 )
 @pytest.mark.usefixtures("unchecked")

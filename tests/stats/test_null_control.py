@@ -1,13 +1,17 @@
 """The null control against the test it repeats, and its errors."""
 
+import importlib
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from jaxaudit.errors import InputError
 from jaxaudit.protocols import DEFAULT, PUBLISHED
-from jaxaudit.stats import clopper_pearson, dataset_inference, null_control
+from jaxaudit.stats import clopper_pearson, dataset_inference, identification_null_control, null_control
 from tests.stats import simulated
+
+null_module = importlib.import_module("jaxaudit.stats.null_control")
 
 
 def test_it_repeats_the_test_on_random_splits():
@@ -42,6 +46,24 @@ def test_halves_and_the_published_test():
         assert stats.binomtest(round(count), 3000, allowed).pvalue > 0.01
         assert control.rejection_rate == clopper_pearson(round(count), 3000)
     assert null_control(u, num_p=10**6).num_pseudo_p == 200
+
+
+def test_the_learned_control_has_the_permutations_that_alpha_needs(monkeypatch):
+    """Scores that tell all apart reject at every level that can be reached: 999 relabellings show 0.001."""
+    real = null_module.draw_p_values
+
+    def separated(pool, p, u, **options):
+        pool = np.array(pool)
+        pool[:, 0] = 0
+        pool[p[0], 0] = 1
+        return real(pool, p[:1], u[:1], **options)
+
+    monkeypatch.setattr(null_module, "draw_p_values", separated)
+    u = np.random.default_rng(3).standard_normal((200, 2))
+    found = identification_null_control(u, num_p=60, alpha=5e-4, repetitions=1)
+    assert found.rejection_rate.estimate == 1
+    with pytest.raises(InputError, match="9999 permutations cannot give a p-value of 1e-05"):
+        identification_null_control(u, num_p=60, alpha=1e-5, repetitions=1)
 
 
 def test_errors():

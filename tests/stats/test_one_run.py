@@ -73,6 +73,22 @@ def test_a_gaussian_mechanism_stays_below_its_epsilon():
     assert 0.3 < found.epsilon < epsilon
 
 
+def test_coins_may_be_ones_and_zeros():
+    included = np.random.default_rng(8).random(200) < 0.5
+    scores = np.where(np.arange(200) % 5 == 0, ~included, included) + 0.0
+    found = one_run_epsilon(scores, included, delta=0.0)
+    assert found.right < found.guesses
+    for kind in (int, np.uint8, float):
+        assert one_run_epsilon(scores, included.astype(kind), delta=0.0) == found
+
+
+@pytest.mark.parametrize("wrong", [2, -1, 0.5, np.nan])
+def test_other_coins_are_refused(wrong):
+    included = np.where(np.arange(40) == 7, wrong, np.arange(40) % 2)
+    with pytest.raises(InputError, match=f"True or False, or 1 or 0; one says {wrong}"):
+        one_run_epsilon(np.arange(40.0), included)
+
+
 def test_a_score_that_points_the_wrong_way_shows_nothing():
     rng = np.random.default_rng(4)
     included = rng.random(400) < 0.5

@@ -1,6 +1,7 @@
 """Welch's test, its permutation version and the effect size: SciPy, recorded values, loops and simulation."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -9,7 +10,10 @@ from scipy import stats
 from jaxaudit.errors import InputError
 from jaxaudit.stats import permutation_p_value, welch
 from jaxaudit.stats.welch import (
+    can_be_split,
     check_permutable,
+    check_permutations,
+    enough_permutations,
     fewest_permutable,
     random_split_statistics,
     rank_p_value,
@@ -130,6 +134,26 @@ def test_false_positives_at_one_percent(kind, n, m, welch_rate, permutation_rate
         p = welch(x, y).p_value, permutation_p_value(x, y, permutations=299, seed=int(rng.integers(2**32)))
         rejections.append(np.array(p) <= 0.01)
     np.testing.assert_allclose(np.mean(rejections, axis=0), [welch_rate, permutation_rate], atol=0.002)
+
+
+def test_numbers_of_splits_beyond_every_float_and_on_the_edge():
+    for n, m in ((2, 2), (515, 515), (150, 6_500), (10**6, 10**6)):
+        assert can_be_split(n, m, 0.2)
+    for n, m in ((2, 2), (3, 5), (9, 10**6)):
+        ways = math.comb(n + m, n)
+        assert can_be_split(n, m, 1 / ways)
+        assert not can_be_split(n, m, 1 / (1.001 * ways))
+
+
+def test_permutations_that_just_suffice():
+    for permutations in range(1, 400):
+        check_permutations(1 / (permutations + 1), permutations)
+    with pytest.raises(InputError, match="0.01; at least 99 are needed"):
+        check_permutations(0.01, 98)
+    assert enough_permutations(0.01, usual=199, most=999) == 199
+    assert enough_permutations(0.001, usual=199, most=999) == 999
+    with pytest.raises(InputError, match="999 permutations cannot give a p-value of 0.0001"):
+        enough_permutations(1e-4, usual=199, most=999)
 
 
 def test_too_few_samples_say_how_many_are_needed():

@@ -170,7 +170,7 @@ def _quality(loss: Float[np.ndarray, " N"], drawn: np.ndarray, beside: Told, see
     """From the loss of held-out pictures, and from drawn ones beside them."""
     frechet = None
     if len(drawn) > drawn.shape[1]:
-        found = bootstrap_frechet(drawn, beside.features, repetitions=_REPETITIONS, seed=seed)
+        found = bootstrap_frechet(drawn, beside.features, paired=True, repetitions=_REPETITIONS, seed=seed)
         frechet = replace(found.distance, estimate=max(found.distance.estimate - found.bias, 0.0))
     return Quality(
         heldout_loss=mean_interval(loss),

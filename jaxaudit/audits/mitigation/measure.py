@@ -129,6 +129,7 @@ def _frechet(
         for side, images in zip(sides, pair, strict=True):
             side.append(np.asarray(extractor(images)))
         progress(min(start + size, len(sample_ids)), len(sample_ids), "completing held-out images")
-    found = bootstrap_frechet(*(np.concatenate(side) for side in sides), seed=config.extraction.seed)
+    originals, completions = map(np.concatenate, sides)
+    found = bootstrap_frechet(originals, completions, paired=True, seed=config.extraction.seed)
     unbiased = max(found.distance.estimate - found.bias, 0.0)
     return replace(found.distance, estimate=unbiased)

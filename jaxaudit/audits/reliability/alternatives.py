@@ -23,7 +23,8 @@ from jaxaudit.stats import clopper_pearson, identify, relabelling
 from jaxaudit.stats.omnibus import omnibus
 
 _FEATURES = 18
-_REFITS = 199
+PERMUTATIONS, REFITS = 999, 199
+"""Relabellings of CDI: on a split, and refitted for each."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +136,7 @@ def _others(
         "Hotelling": relabelling.hotelling(t, x, 1e-6),
     }
     p_values = {name: float(relabelling.p_values(values)[0]) for name, values in together.items()}
-    for name, procedure, permutations in (("split", SPLIT, 999), ("refitted", PERMUTATION, _REFITS)):
+    for name, procedure, permutations in (("split", SPLIT, PERMUTATIONS), ("refitted", PERMUTATION, REFITS)):
         test = identify(x[:n], x[n:], procedure=procedure, alpha=alpha, permutations=permutations, seed=seed)
         p_values[name] = test.p_value
     return p_values

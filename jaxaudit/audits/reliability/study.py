@@ -10,7 +10,7 @@ from typing import Any
 from jaxaudit import stats
 from jaxaudit.attacks.registry import INFERENCE, MAIN_VIEW
 from jaxaudit.audits.collect import CollectConfig
-from jaxaudit.audits.reliability.alternatives import ALTERNATIVES, alternative_power
+from jaxaudit.audits.reliability.alternatives import ALTERNATIVES, PERMUTATIONS, REFITS, alternative_power
 from jaxaudit.audits.reliability.scenarios import SCENARIOS, Scenario
 from jaxaudit.audits.reliability.unit_control import study_unit_control
 from jaxaudit.audits.reliability.unseen import Rows, ScoredPictures, score_pictures
@@ -20,6 +20,7 @@ from jaxaudit.data import Source
 from jaxaudit.paths import Location, as_place
 from jaxaudit.results import ReliabilityResults, TargetReliability, VerdictRates
 from jaxaudit.runtime.progress import Progress, silent
+from jaxaudit.stats.welch import check_permutations
 from jaxaudit.targets import Target
 
 STUDIES = ("verdicts", "alternatives", "unit_control", "usage")
@@ -37,6 +38,9 @@ class ReliabilityConfig:
       alpha: significance level. repetitions: draws of every setting. permutations: relabellings of a test.
       seed: of the draws.
       collect: how scores are measured.
+
+    Raises:
+      InputError: if alpha is below what the relabellings of a study can show.
     """
 
     studies: tuple[str, ...] = STUDIES
@@ -48,6 +52,11 @@ class ReliabilityConfig:
     permutations: int = 999
     seed: int = 0
     collect: CollectConfig = dataclasses.field(default_factory=CollectConfig)
+
+    def __post_init__(self):
+        for study, permutations in {"verdicts": PERMUTATIONS, "alternatives": REFITS}.items():
+            if study in self.studies:
+                check_permutations(self.alpha, min(permutations, self.permutations))
 
     @property
     def accused(self) -> list[tuple[Scenario, tuple[int, ...]]]:
@@ -152,13 +161,13 @@ def _one_view(target: Target, pictures: ScoredPictures, alpha: float) -> OneView
 
     def summed(p: Rows, u: Rows, seed: int) -> bool:
         test = stats.dataset_inference(
-            p.scores[:, columns], u.scores[:, columns], alpha=alpha, permutations=999, seed=seed
+            p.scores[:, columns], u.scores[:, columns], alpha=alpha, permutations=PERMUTATIONS, seed=seed
         )
         return test.rejected
 
     def learned(p: Rows, u: Rows, seed: int) -> bool:
         test = stats.identify(
-            p.scores[:, columns], u.scores[:, columns], alpha=alpha, permutations=999, seed=seed
+            p.scores[:, columns], u.scores[:, columns], alpha=alpha, permutations=PERMUTATIONS, seed=seed
         )
         return test.rejected
 

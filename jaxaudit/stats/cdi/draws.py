@@ -18,11 +18,12 @@ from threadpoolctl import threadpool_limits
 
 from jaxaudit.protocols import SPLIT, Procedure
 from jaxaudit.stats.cdi import scorer
-from jaxaudit.stats.welch import fewest_permutable, rank_p_value
+from jaxaudit.stats.welch import enough_permutations, fewest_permutable, rank_p_value
 
-_PERMUTATIONS = 999
+_PERMUTATIONS = 999  # unless alpha needs more
 _CHUNK = 100_000  # features of one block of data sets: 0.8 MB
 _PERMUTED = 1_000_000  # scores of one block of permuted data sets: 8 MB
+_RELABELLED = 1_000  # relabellings of one block
 
 
 def draw_rows(samples: int, size: int, repetitions: int, rng: np.random.Generator) -> Int[np.ndarray, "R n"]:
@@ -36,6 +37,7 @@ def draw_p_values(
     u: Int[np.ndarray, "R m"],
     *,
     procedure: Procedure = SPLIT,
+    alpha: float = 0.01,
     seed: int = 0,
 ) -> tuple[Float[np.ndarray, " R"], Float[np.ndarray, " R"]]:
     """The p-value and Welch's t of `identify` for every data set.
@@ -48,7 +50,11 @@ def draw_p_values(
       p: [R,n] rows of the pool that are P, in random order.
       u: [R,m] rows that are U.
       procedure: one that need not refit, `Procedure.drawn_as`.
+      alpha: what a p-value must be able to reach; relabellings are 999, or as many as it needs.
       seed: of the relabellings where sizes are unequal; they are common to all data sets.
+
+    Raises:
+      InputError: if alpha needs more relabellings than `identify` makes.
     """
     scores = scorer.split_scores if procedure.halves else scorer.published_scores
     block = max(1, _CHUNK // ((p.shape[1] + u.shape[1]) * pool.shape[1]))
@@ -64,7 +70,10 @@ def draw_p_values(
         return 2 * special.stdtr(df, -np.abs(t)), t
     p_values = special.stdtr(df, -t)
     if p_scores.shape[1] != u_scores.shape[1]:
-        p_values = np.maximum(p_values, _permutation_p_values(p_scores, u_scores, t, seed))
+        permutations = enough_permutations(alpha, usual=_PERMUTATIONS, most=procedure.permutations)
+        permuted = _permuted_statistics(p_scores, u_scores, permutations, seed)
+        ranks = [rank_p_value(one, row)[0] for one, row in zip(t[:, None], permuted, strict=True)]
+        p_values = np.maximum(p_values, ranks)
     return p_values, t
 
 
@@ -86,25 +95,32 @@ def num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _permutation_p_values(
-    p: Float[np.ndarray, "R n"], u: Float[np.ndarray, "R m"], observed: Float[np.ndarray, " R"], seed: int
-) -> Float[np.ndarray, " R"]:
-    """The permutation p-value of t in every data set, with relabellings common to all: a matrix product."""
+def _permuted_statistics(
+    p: Float[np.ndarray, "R n"], u: Float[np.ndarray, "R m"], permutations: int, seed: int
+) -> Float[np.ndarray, "R B"]:
+    """t of every data set under relabellings common to all: a matrix product."""
     n, m = p.shape[1], u.shape[1]
     scores = np.concatenate([p, u], axis=1)
     scores = scores - scores.mean(axis=1, keepdims=True)
-    splits = np.tile(np.arange(n + m) < n, (_PERMUTATIONS, 1))
-    chosen = np.random.default_rng(seed).permuted(splits, axis=1).astype(np.float64)
+    rng, observed = np.random.default_rng(seed), np.arange(n + m) < n
     rows = max(1, _PERMUTED // (n + m))
-    parts = []
-    for start in range(0, len(p), rows):
-        moments = np.stack([scores[start : start + rows], scores[start : start + rows] ** 2]).swapaxes(1, 2)
-        sums = chosen @ moments
-        rest = moments.sum(axis=1, keepdims=True) - sums
-        mean_p, mean_u = sums[0] / n, rest[0] / m
-        var_p, var_u = (sums[1] - n * mean_p**2) / (n - 1), (rest[1] - m * mean_u**2) / (m - 1)
-        permuted = (mean_p - mean_u) / np.sqrt(np.maximum(var_p / n + var_u / m, 1e-24))
-        parts += [
-            rank_p_value(t, b) for t, b in zip(observed[start : start + rows, None], permuted.T, strict=True)
-        ]
-    return np.concatenate(parts)
+    permuted = np.empty((len(p), permutations))
+    for first in range(0, permutations, _RELABELLED):
+        some = min(_RELABELLED, permutations - first)
+        chosen = rng.permuted(np.tile(observed, (some, 1)), axis=1).astype(np.float64)
+        for start in range(0, len(p), rows):
+            moments = np.stack([scores[start : start + rows], scores[start : start + rows] ** 2])
+            t = _split_statistics(moments.swapaxes(1, 2), chosen, n, m)
+            permuted[start : start + rows, first : first + some] = t.T
+    return permuted
+
+
+def _split_statistics(
+    moments: Float[np.ndarray, "2 N R"], chosen: Float[np.ndarray, "B N"], n: int, m: int
+) -> Float[np.ndarray, "B R"]:
+    """Welch's t of the `chosen` scores against the others, from scores and their squares."""
+    sums = chosen @ moments
+    rest = moments.sum(axis=1, keepdims=True) - sums
+    mean_p, mean_u = sums[0] / n, rest[0] / m
+    var_p, var_u = (sums[1] - n * mean_p**2) / (n - 1), (rest[1] - m * mean_u**2) / (m - 1)
+    return (mean_p - mean_u) / np.sqrt(np.maximum(var_p / n + var_u / m, 1e-24))

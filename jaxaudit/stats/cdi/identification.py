@@ -20,7 +20,6 @@ Axes: n samples of P, m of U, F features, K splits.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -34,7 +33,14 @@ from jaxaudit.stats.cdi.shapley import ShapleyValues, linear_shapley
 from jaxaudit.stats.combination import combine_p_values
 from jaxaudit.stats.inputs import check_enough, check_fraction, named_features
 from jaxaudit.stats.intervals import CONFIDENCE, auc_interval
-from jaxaudit.stats.welch import check_permutable, fewest_permutable, permutation_p_value, rank_p_value, welch
+from jaxaudit.stats.welch import (
+    can_be_split,
+    check_permutable,
+    fewest_permutable,
+    permutation_p_value,
+    rank_p_value,
+    welch,
+)
 
 Features = Mapping[str, Float[np.ndarray, " _"]] | Float[np.ndarray, "_ _"]
 """{name: [n]} or [n,F]: of n samples each of F features."""
@@ -74,7 +80,7 @@ def identify(
     check_fraction(alpha, "alpha")
     p, u, names = named_features(p_features, u_features)
     permutations = procedure.permutations and (permutations or procedure.permutations)
-    _check_request(procedure, len(p), len(u), alpha=alpha, splits=splits, permutations=permutations)
+    check_request(procedure, len(p), len(u), alpha=alpha, splits=splits, permutations=permutations)
     outcomes = list(_outcomes(p, u, names, procedure, splits, permutations, seed))
     p_values = np.array([outcome.p_value for outcome in outcomes])
     p_value = float(combine_p_values(p_values, rule=combination))
@@ -116,7 +122,7 @@ def shapley_values(
     """
     procedure = get_procedure(procedure)
     p, u, names = named_features(p_features, u_features)
-    _check_request(procedure, len(p), len(u), alpha=0.5, splits=1, permutations=1)
+    check_request(procedure, len(p), len(u), alpha=0.5, splits=1, permutations=1)
     (outcome,) = _outcomes(p, u, names, procedure, 1, 1, seed)
     return outcome.shapley
 
@@ -189,9 +195,10 @@ def _num_control(procedure: Procedure, samples: int) -> int:
     return scorer.num_control(samples) if procedure.halves else samples - samples // scorer.FOLDS
 
 
-def _check_request(
+def check_request(
     procedure: Procedure, n: int, m: int, *, alpha: float, splits: int, permutations: int
 ) -> None:
+    """Raises InputError if `identify` takes no such numbers of samples, or could not reject with them."""
     check_enough(splits, 1, "splits")
     if splits > 1 and not procedure.halves:
         raise InputError(
@@ -203,7 +210,7 @@ def _check_request(
     if not procedure.permutations:
         check_enough(n, scorer.FOLDS, "samples of each of P and U for 5 folds")
         return
-    if procedure.halves and math.comb(n // 2 + m // 2, n // 2) * alpha < 1:
+    if procedure.halves and not can_be_split(n // 2, m // 2, alpha):
         raise InputError(
             f"{n} samples of P and {m} of U are too few to train on one half, test on the other and reach a "
             f"p-value of {alpha:g}; {2 * fewest_permutable(alpha)} of each are enough."

@@ -21,11 +21,13 @@ from jaxaudit.errors import unknown_name
 from jaxaudit.protocols import Procedure, get_procedure
 from jaxaudit.results import FalsePositiveRate, Interval
 from jaxaudit.stats.cdi import draws, scorer
+from jaxaudit.stats.cdi.identification import check_request
 from jaxaudit.stats.inputs import check_enough, check_fraction
 from jaxaudit.stats.intervals import CONFIDENCE, clopper_pearson
-from jaxaudit.stats.welch import rank_p_value
+from jaxaudit.stats.welch import enough_permutations, rank_p_value
 
 NULL_KINDS = ("normal", "skewed", "heavy_tails")
+_REFITS = 199  # unless alpha needs more
 
 
 def false_positive_rate(
@@ -37,7 +39,7 @@ def false_positive_rate(
     num_features: int = 26,
     alpha: float = 0.01,
     repetitions: int = 1_000,
-    permutations: int = 199,
+    permutations: int | None = None,
     confidence: float = CONFIDENCE,
     seed: int = 0,
 ) -> FalsePositiveRate:
@@ -50,28 +52,33 @@ def false_positive_rate(
       num_features: the published CDI has 26.
       alpha: significance level.
       repetitions: data sets simulated.
-      permutations: relabellings of a procedure that refits for each.
+      permutations: relabellings of a procedure that refits for each; None: 199, or as many as alpha needs.
       confidence: of the intervals.
       seed: of the simulation.
 
     Raises:
-      InputError: if the kind is unknown, or a number is out of range.
+      InputError: if the kind is unknown, a number is out of range, or there are too few samples or
+        permutations for a p-value <= alpha to exist.
     """
     procedure = get_procedure(procedure)
     check_fraction(alpha, "alpha")
     check_enough(repetitions, 1, "repetitions")
     if kind not in NULL_KINDS:
         raise unknown_name("distribution", kind, NULL_KINDS)
+    relabellings = procedure.permutations
+    if procedure.refitted:
+        relabellings = permutations or enough_permutations(alpha, usual=_REFITS, most=relabellings)
+    check_request(procedure, num_p, num_u, alpha=alpha, splits=1, permutations=relabellings)
     rng = np.random.default_rng(seed)
     samples = num_p + num_u
     features = simulate_null(kind, (repetitions * samples, num_features), rng)
     pool, _ = scorer.make_pool(features)
     rows = np.arange(len(pool)).reshape(repetitions, samples)
     if procedure.refitted:
-        p_values, t = _refitted(pool[rows], num_p, permutations, rng)
+        p_values, t = _refitted(pool[rows], num_p, relabellings, rng)
     else:
         p_values, t = draws.draw_p_values(
-            pool, rows[:, :num_p], rows[:, num_p:], procedure=procedure, seed=seed
+            pool, rows[:, :num_p], rows[:, num_p:], procedure=procedure, alpha=alpha, seed=seed
         )
 
     def rate(events: np.ndarray) -> Interval:

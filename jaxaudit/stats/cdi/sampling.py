@@ -87,8 +87,9 @@ class Draws:
         self, p: Int[np.ndarray, "R n"], u: Int[np.ndarray, "R m"]
     ) -> tuple[Float[np.ndarray, " R"], Float[np.ndarray, " R"]]:
         """p-value and Welch's t of every draw."""
+        config = self.config
         return drawing.draw_p_values(
-            self.pool, p, u, procedure=self.config.procedure.drawn_as, seed=self.config.seed
+            self.pool, p, u, procedure=config.procedure.drawn_as, alpha=config.alpha, seed=config.seed
         )
 
     def independent(self, members: int, nonmembers: int) -> int:

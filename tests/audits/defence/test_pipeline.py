@@ -1,5 +1,8 @@
 import dataclasses
+import importlib
+import types
 
+import numpy as np
 import pytest
 
 from jaxaudit.audits.defence import Defence, DefendConfig, Variant, compare_defences
@@ -11,6 +14,7 @@ from jaxaudit.runtime.placement import Placement
 from tests import tiny, tiny_diffusion
 from tests.results.round_trip import assert_round_trips
 
+pipeline = importlib.import_module("jaxaudit.audits.defence.pipeline")
 CONFIG = DefendConfig(
     scores=("denoising_loss", "multiple_loss_100"),
     most_queries=4,
@@ -51,6 +55,15 @@ def compared_with_kills(target, defences, sources, directory, config, places):
         with pytest.raises(Killed):
             compare_defences(target, defences, *sources, directory, config, progress=kill)
     return compare_defences(target, defences, *sources, directory, config)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_drawn_pictures_are_compared_with_those_of_whose_class_they_are():
+    """Features that are all larger by 0.1 are 4 * 0.01 away, whichever pictures were drawn."""
+    labels, features = np.arange(60) % 3, np.random.default_rng(0).random((60, 4))
+    beside = types.SimpleNamespace(labels=labels, features=features)
+    found = pipeline._quality(np.arange(60.0), features + 0.1, beside, seed=0).frechet
+    np.testing.assert_allclose([found.low, found.estimate, found.high], 0.04, rtol=1e-6)
 
 
 @pytest.fixture(scope="module")

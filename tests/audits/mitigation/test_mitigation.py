@@ -1,4 +1,5 @@
 import dataclasses
+import importlib
 
 import numpy as np
 import pytest
@@ -11,11 +12,14 @@ from jaxaudit.checkpoint import load_target, save_target
 from jaxaudit.data import open_source
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import Evidence, UnitAxis, UnitMap
+from jaxaudit.feature_extractors import pixels
 from jaxaudit.protocols import PUBLISHED
 from jaxaudit.runtime.placement import Placement
+from jaxaudit.runtime.progress import silent
 from tests import tiny
 from tests.results.round_trip import assert_round_trips
 
+measuring = importlib.import_module("jaxaudit.audits.mitigation.measure")
 PLACEMENT = Placement(num_devices=1)
 CONFIG = MitigateConfig(
     CollectConfig(scores=("diff/loss", "diff/hinge"), placement=PLACEMENT),
@@ -95,6 +99,20 @@ def test_the_published_protocol_is_refused(sources, tmp_path):
     published = dataclasses.replace(CONFIG, assess=AssessConfig(protocol=PUBLISHED))
     with pytest.raises(InputError, match="protocol='paper' measures no intervals"):
         measure_changes(tiny.rar_target(), CHANGES, *sources, tmp_path, published)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_completions_are_compared_with_their_own_originals(sources, monkeypatch):
+    """Pixels that are all lighter by 0.1 are 64 * 0.01 away, whichever pictures were drawn."""
+
+    def lighter(target, source, sample_ids, *options):
+        images = np.random.default_rng(len(sample_ids[0])).random((len(sample_ids), 8, 8, 3), np.float32)
+        return images / 2, images / 2 + np.float32(0.1)
+
+    monkeypatch.setattr(measuring, "complete_images", lighter)
+    asked = None, sources[1], sources[1].ids[:80], 8, pixels(), CONFIG, silent
+    found = measuring._frechet(*asked)
+    np.testing.assert_allclose([found.low, found.estimate, found.high], 0.64, rtol=1e-4)
 
 
 def test_changes_have_names_of_their_own():

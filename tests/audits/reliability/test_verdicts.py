@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from jaxaudit.audits.reliability.scenarios import SCENARIOS
+from jaxaudit.audits.reliability.study import ReliabilityConfig
 from jaxaudit.audits.reliability.unseen import Rows, ScoredPictures
 from jaxaudit.audits.reliability.verdicts import trained_on, verdict_rates
 from jaxaudit.errors import InputError
@@ -39,6 +40,17 @@ def pictures():
 def test_more_than_there_is_cannot_be_drawn(pictures, scenario, n, words):
     with pytest.raises(InputError, match=words):
         verdict_rates(pictures, scenario, n, lambda p, u, seed: False, repetitions=1)
+
+
+def test_levels_that_relabellings_cannot_show_are_refused():
+    for config, reason in (
+        ({"alpha": 0.001}, "199 permutations cannot give a p-value of 0.001"),
+        ({"alpha": 5e-4, "studies": ("verdicts",)}, "999 permutations cannot"),
+        ({"alpha": 0.001, "studies": ("verdicts",), "permutations": 99}, "99 permutations cannot"),
+    ):
+        with pytest.raises(InputError, match=reason):
+            ReliabilityConfig(**config)
+    assert ReliabilityConfig(alpha=1e-5, studies=("unit_control",)).alpha == 1e-5  # exact p-values
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

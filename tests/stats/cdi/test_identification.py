@@ -135,10 +135,34 @@ def test_blocks_of_draws_change_nothing(monkeypatch):
     whole = draws.draw_p_values(pool, *rows)
     monkeypatch.setattr("jaxaudit.stats.cdi.draws._CHUNK", 1)
     monkeypatch.setattr("jaxaudit.stats.cdi.draws._PERMUTED", 1)
+    monkeypatch.setattr("jaxaudit.stats.cdi.draws._RELABELLED", 100)
     np.testing.assert_allclose(whole, draws.draw_p_values(pool, *rows), atol=1e-7)
     many = identify(p, u, procedure=PERMUTATION, permutations=50, alpha=0.05)
     monkeypatch.setattr("jaxaudit.stats.cdi.scorer._REFITS", 1)
     assert identify(p, u, procedure=PERMUTATION, permutations=50, alpha=0.05).p_value == many.p_value
+
+
+def test_simulations_take_the_relabellings_that_alpha_needs(monkeypatch):
+    """With 199 the smallest p-value is 0.005: no accusation would have been no news."""
+    asked = []
+
+    def refitted(pools, num_p, permutations, rng):
+        asked.append(permutations)
+        return np.full(len(pools), 1 / (permutations + 1)), np.ones(len(pools))
+
+    monkeypatch.setattr("jaxaudit.stats.cdi.null._refitted", refitted)
+    for alpha in (0.01, 0.001):
+        assert false_positive_rate(PERMUTATION, alpha=alpha, repetitions=2).accused.estimate == 1
+    assert asked == [199, 999]
+    for request, reason in (
+        ({"alpha": 0.01, "permutations": 49}, "49 permutations cannot give"),
+        ({"alpha": 5e-4}, "999 permutations cannot give"),
+        ({"num_p": 4, "num_u": 4}, "4 samples against 4 can be split in 70 ways only"),
+    ):
+        with pytest.raises(InputError, match=reason):
+            false_positive_rate(PERMUTATION, **request)
+    with pytest.raises(InputError, match="7 samples of P and 9 of U are too few"):
+        false_positive_rate(SPLIT, num_p=7, num_u=9)
 
 
 # Accusations of 2,000 simulated data sets with 26 features in which there is nothing to find.
@@ -301,6 +325,13 @@ def test_named_features_and_their_errors():
         identify(named[0], u)
     with pytest.raises(InputError, match=r"features of P have shapes \[\(39,\), \(40,\)\]"):
         identify({**named[0], "pia": p[1:, 2]}, named[1])
+
+
+@pytest.mark.parametrize(("n", "m"), [(2_000, 2_000), (300, 13_000)])
+def test_large_sets_are_tested(n, m):
+    rng = np.random.default_rng(12)
+    p, u = rng.normal(0.5, 1, (n, 1)), rng.normal(size=(m, 1))
+    assert identify(p, u, permutations=99).rejected
 
 
 def test_impossible_requests_are_refused():

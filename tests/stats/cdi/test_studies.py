@@ -67,6 +67,16 @@ def test_imbalance(sides):
         studies.imbalance(*sides, studies.StudyConfig(PUBLISHED_FOLDS))
 
 
+def test_a_level_that_few_relabellings_cannot_show_takes_more(sides):
+    """Of 999 relabellings the smallest p-value is 0.001."""
+    found = studies.imbalance(
+        *sides, studies.StudyConfig(alpha=5e-4, repetitions=20), sizes=(150,), ratios=(2,)
+    )
+    assert found[0].identified.estimate == 1
+    with pytest.raises(InputError, match=r"9999 permutations cannot give a p-value of 1e-05"):
+        studies.imbalance(*sides, studies.StudyConfig(alpha=1e-5), sizes=(150,), ratios=(2,))
+
+
 def test_set_membership_compares_with_maximum_and_mean_of_scores(sides):
     points = studies.set_membership(*sides, CONFIG, sizes=(20, 100))
     rates = {(point.series, point.num_p): point.identified.estimate for point in points}
