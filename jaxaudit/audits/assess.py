@@ -18,7 +18,7 @@ from jaxaudit.audits import tested
 from jaxaudit.audits.independent import independent, one_of_each, without_copies
 from jaxaudit.audits.known import read_known
 from jaxaudit.audits.plan import planned, remark
-from jaxaudit.audits.reference import check_is_another, with_reference
+from jaxaudit.audits.reference import check_is_another, num_reference, with_reference
 from jaxaudit.data.duplicates import check_disjoint
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import SPLITS, Evidence, Table
@@ -229,6 +229,7 @@ def _infer(
             members.matrix(names),
             nonmembers.matrix(names),
             names=names,
+            num_reference=num_reference(members),
             p_ids=members.sample_ids.tolist(),
             known=None
             if known is None
