@@ -18,9 +18,11 @@ SOURCES = "digits:members", "digits:nonmembers"
 
 
 def make_evidence(
-    directory, *, target="digits_dit", samples=300, shift=0.6, view="cond", seed=0, sources=SOURCES
+    directory, *, target="digits_dit", samples=300, shift=0.6, view="cond", seed=0, copies=1, sources=SOURCES
 ):
-    """Correlated scores, those of members shifted by up to `shift`; gradient masking is white-box."""
+    """Correlated scores, those of members shifted by up to `shift`; gradient masking is white-box. Of so many
+    `copies` each, one after the other, a picture is declared to be.
+    """
     names = [f"{view}/{name}" for name in NAMES]
     white = [name for name in names if "gradient_masking" in name]
     request = {
@@ -54,7 +56,7 @@ def make_evidence(
         ids = [f"{shard.split}-{i}" for i in range(samples)]
         columns = {
             **{"sample_id": ids, "label": np.arange(samples) % 10, "digest": ids},
-            **{"cluster": ids, "copy_of": [""] * samples},
+            **{"cluster": [ids[i - i % copies] for i in range(samples)], "copy_of": [""] * samples},
         }
         evidence.write(shard, {**columns, **dict(zip(names, scores.T, strict=True))})
     return evidence

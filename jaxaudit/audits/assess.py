@@ -15,10 +15,10 @@ import numpy as np
 
 from jaxaudit import stats
 from jaxaudit.audits import tested
-from jaxaudit.audits.independent import independent, without_copies
+from jaxaudit.audits.independent import independent, one_of_each, without_copies
 from jaxaudit.audits.known import read_known
 from jaxaudit.audits.plan import planned, remark
-from jaxaudit.audits.reference import check_is_another, with_reference
+from jaxaudit.audits.reference import check_is_another, num_reference, with_reference
 from jaxaudit.data.duplicates import check_disjoint
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import SPLITS, Evidence, Table
@@ -109,7 +109,8 @@ def assess(
     """Membership inference, dataset inference, power and verdict of one audit.
 
     Protocols that give a verdict leave altered copies across the sides out, and count what hangs together
-    within one as one (`jaxaudit.stats.clusters`); membership inference is of single pictures, all of them.
+    within one as one (`jaxaudit.stats.clusters`). Membership inference is of single pictures: the first of
+    each cluster, so that no score is fitted, chosen or measured on two copies of one.
 
     Args:
       evidence: scores of both sides.
@@ -146,11 +147,12 @@ def assess(
     if protocol.equal_sizes:
         size, rng = min(len(members), len(nonmembers)), np.random.default_rng(seed)
         members, nonmembers = (_draw(table, size, rng) for table in (members, nonmembers))
-    counted, described = (members, nonmembers), {}
+    counted = singles = (members, nonmembers)
+    described = {}
     if protocol.gives_verdict:
         copies = dict(zip(SPLITS, map(_copies, counted), strict=True))
         members, nonmembers = without_copies(members, nonmembers)
-        counted = independent(members, nonmembers)
+        counted, singles = independent(members, nonmembers), one_of_each(members, nonmembers)
         described = {
             split: {"num_independent": len(table), "copies": copies[split]}
             for split, table in zip(SPLITS, counted, strict=True)
@@ -175,7 +177,7 @@ def assess(
         found["finding"] = replace(found["finding"], sentence=words)
     candidates = [name for names in views.values() for name in names]
     fits = {name: info.get("fit", "logistic") for name, info in evidence.request["score_info"].items()}
-    member_scores, nonmember_scores = _scores(members, nonmembers, candidates, fits, seed)
+    member_scores, nonmember_scores = _scores(*singles, candidates, fits, seed)
     membership = stats.membership_inference(
         member_scores, nonmember_scores, protocol=protocol, groups=views, seed=seed
     )
@@ -237,6 +239,7 @@ def _infer(
             members.matrix(names),
             nonmembers.matrix(names),
             names=names,
+            num_reference=num_reference(members),
             p_ids=members.sample_ids.tolist(),
             known=None
             if known is None

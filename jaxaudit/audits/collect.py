@@ -19,6 +19,7 @@ from jaxaudit.attacks.registry import Access
 from jaxaudit.attacks.runner import PendingScores, Scorer
 from jaxaudit.audits.asked_scores import asked_scores
 from jaxaudit.audits.fill import fill
+from jaxaudit.audits.independent import independent_pictures
 from jaxaudit.audits.one_pass import one_pass
 from jaxaudit.audits.pictures import Pictures, look_at_both
 from jaxaudit.audits.request import measurement_request, null_request
@@ -101,6 +102,18 @@ class Preparation:
             request=_request(target, self.pictures, self.clusters, null, scorer, self.config),
             run=_run(scorer, self.pictures, self.config),
         )
+
+    def independent(self) -> Preparation:
+        """Of these pictures one of each that hang together, and no altered copies of the other side's."""
+        pictures = {
+            split: independent_pictures(each, self.clusters[split]) for split, each in self.pictures.items()
+        }
+        clusters = {
+            split: Clusters(tuple(each.source.ids), ("",) * len(each.source))
+            for split, each in pictures.items()
+        }
+        request = {**self.request, **_sides(pictures, clusters)}
+        return dataclasses.replace(self, pictures=pictures, clusters=clusters, request=request)
 
     def score(
         self, directory: Location, *, plan: Plan | None = None, progress: Progress = silent
@@ -287,13 +300,17 @@ def _request(
     """Everything a score depends on, and what dataset inference will rest on."""
     return {
         **measurement_request(target, config.seed),
-        **{
-            split: {**each.request, "clusters_sha256": clusters[split].sha256}
-            for split, each in pictures.items()
-        },
+        **_sides(pictures, clusters),
         **null_request(null),
         **asked_scores(scorer),
         "num_samples": config.num_samples,
+    }
+
+
+def _sides(pictures: dict[str, Pictures], clusters: dict[str, Clusters]) -> dict[str, Any]:
+    """Which pictures of either side, and what hangs together."""
+    return {
+        split: {**each.request, "clusters_sha256": clusters[split].sha256} for split, each in pictures.items()
     }
 
 

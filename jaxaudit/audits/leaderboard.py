@@ -10,7 +10,7 @@ import numpy as np
 from jaxaudit import stats
 from jaxaudit.audits import tested
 from jaxaudit.audits.collect import CollectConfig, prepare
-from jaxaudit.data import Source
+from jaxaudit.data import Clusters, Source
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import SPLITS, Evidence, Table
 from jaxaudit.paths import Location
@@ -52,7 +52,8 @@ def board_of(
 ) -> TargetBoard:
     """Every score of a target that `config` asks for, by what it gives away and what it costs.
 
-    Single pictures are told apart here, so none is left out as the copy of another.
+    Single pictures are told apart here; of those that hang together the first one is, and altered copies of
+    pictures of the other side are left out (`jaxaudit.audits.independent`).
 
     Args:
       target: what is attacked.
@@ -62,9 +63,11 @@ def board_of(
       progress: hears of pictures.
 
     Raises:
-      InputError: as `jaxaudit.audits.collect.collect_evidence`, or if there are fewer than 4 of either side.
+      InputError: as `jaxaudit.audits.collect.collect_evidence`, or if too few of either side are independent.
     """
     prepared = prepare(target, members, nonmembers, config, progress=progress)
+    _check_independent(prepared.clusters)
+    prepared = prepared.independent()
     evidence = prepared.score(directory, progress=progress)
     p, u = evidence.read("members"), evidence.read("nonmembers")
     board = stats.leaderboard(
@@ -80,6 +83,16 @@ def board_of(
         gate=_gate(evidence, p, u, seed=config.seed),
         skipped={split: dict(pictures.looked.skipped) for split, pictures in prepared.pictures.items()},
     )
+
+
+def _check_independent(clusters: Mapping[str, Clusters]) -> None:
+    for side, of_side in clusters.items():
+        if of_side.num_independent < _FEWEST:
+            raise InputError(
+                f"Of {len(of_side.firsts)} {side} only {of_side.num_independent} are independent (copies, "
+                f"and what was declared to belong together, count as one); at least {_FEWEST} are needed to "
+                "compare scores on."
+            )
 
 
 def _scores(

@@ -1,8 +1,8 @@
 """What bfloat16 changes: every score and the verdict of a target, on the same pictures as in float32.
 
 Evidence is collected in both precisions with the same ids, hence the same random draws. The differences of
-AUC and TPR at 1% FPR come with paired intervals (`jaxaudit.stats.paired_differences`); verdicts are judged
-with one seed.
+AUC and TPR at 1% FPR come with paired intervals (`jaxaudit.stats.paired_differences`), of pictures that hang
+together one counts; verdicts are judged with one seed.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import jax
 from jaxaudit import stats
 from jaxaudit.audits.assess import AssessConfig, assess
 from jaxaudit.audits.collect import CollectConfig, collect_evidence
+from jaxaudit.audits.independent import read_one_of_each
 from jaxaudit.data import Source
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import Evidence
@@ -93,7 +94,7 @@ def study_precision(
 
 
 def _compare(name: str, measured: dict[str, Evidence], config: PrecisionConfig) -> TargetPrecision:
-    tables = [(each.read("members"), each.read("nonmembers")) for each in measured.values()]
+    tables = [read_one_of_each(each) for each in measured.values()]
     (members, nonmembers), _ = tables
     return TargetPrecision(
         target=name,

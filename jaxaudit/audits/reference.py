@@ -17,6 +17,8 @@ import numpy as np
 from jaxaudit.errors import InputError
 from jaxaudit.evidence import Evidence, Table
 
+_PREFIX = "reference/"
+
 
 def check_is_another(target: Mapping[str, Any], reference: Mapping[str, Any]) -> None:
     """Makes sure that the reference is not the target itself.
@@ -32,6 +34,11 @@ def check_is_another(target: Mapping[str, Any], reference: Mapping[str, Any]) ->
             f"The reference has the weights of the target itself (fingerprint {target['fingerprint'][:16]}); "
             "take a model that has not seen the members."
         )
+
+
+def num_reference(table: Table) -> int:
+    """How many of the blind features, the last, are scores of a reference."""
+    return sum(name.startswith(_PREFIX) for name in table.blind_names)
 
 
 def with_reference(table: Table, reference: Evidence, split: str) -> Table:
@@ -61,5 +68,5 @@ def with_reference(table: Table, reference: Evidence, split: str) -> Table:
     return dataclasses.replace(
         table,
         blind=np.hstack([table.blind, other.matrix(names)]),
-        blind_names=(*table.blind_names, *(f"reference/{name}" for name in names)),
+        blind_names=(*table.blind_names, *(f"{_PREFIX}{name}" for name in names)),
     )

@@ -2,7 +2,8 @@
 
 A study draws P from the members and U from the nonmembers of an evidence folder, again and again, and reports
 how often P is identified (`jaxaudit.stats.cdi.studies`). It measures the method; it is no verdict on
-anything.
+anything. Pictures that hang together are one to draw, as in a verdict (`jaxaudit.audits.independent`); the
+published procedure draws from all.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from jaxaudit import stats
+from jaxaudit.audits.independent import independent, without_copies
 from jaxaudit.data.duplicates import check_disjoint
 from jaxaudit.errors import InputError, unknown_name
 from jaxaudit.evidence import SPLITS, Evidence, Table
@@ -65,15 +67,15 @@ def run_study(
 
     Raises:
       InputError: if the study is unknown or does not fit the scores, a pattern names no score, evidence is
-        incomplete, a feature is constant or not finite, or there are too few samples.
+        incomplete, all pictures of a side are copies of the other's, a feature is constant or not finite, or
+        there are too few samples.
     """
     if study not in STUDIES:
         raise unknown_name("study", study, STUDIES)
     targets = []
     for name, folder in zip(_labels(evidence), evidence, strict=True):
         progress(name)
-        members, nonmembers = (folder.read(split) for split in SPLITS)
-        check_disjoint(*(dict(zip(x.sample_ids, x.digests, strict=True)) for x in (members, nonmembers)))
+        members, nonmembers = _read(folder, config)
         names = _features(folder, members, config)
         p, u = ({score: table.scores[score] for score in names} for table in (members, nonmembers))
         found: dict[str, Any] = {"required": None, "sets": None, "points": (), "curves": ()}
@@ -151,6 +153,14 @@ def _labels(evidence: Sequence[Evidence]) -> list[str]:
         name if names.count(name) == 1 else f"{name} ({folder.directory})"
         for name, folder in zip(names, evidence, strict=True)
     ]
+
+
+def _read(folder: Evidence, config: StudiesConfig) -> tuple[Table, Table]:
+    members, nonmembers = (folder.read(split) for split in SPLITS)
+    check_disjoint(*(dict(zip(x.sample_ids, x.digests, strict=True)) for x in (members, nonmembers)))
+    if config.draws.procedure is PUBLISHED.procedure:
+        return members, nonmembers
+    return independent(*without_copies(members, nonmembers))
 
 
 def _features(folder: Evidence, table: Table, config: StudiesConfig) -> list[str]:

@@ -67,10 +67,17 @@ class BoundedRate(Record, frozen=True):
 
 
 class FalsePositives(Record, frozen=True):
-    """Held-out pictures that passed: of all that were completed, and of those chosen as candidates are."""
+    """What passes of pictures that the model has not seen, and beside which candidates that was compared.
+
+    Attributes:
+      all: of all held-out pictures that were completed.
+      chosen, candidates: of held-out pictures and of candidates that were chosen alike, the best ranked of
+        equally many of each class; without trials if the two have no class in common.
+    """
 
     all: BoundedRate
     chosen: BoundedRate
+    candidates: BoundedRate
 
 
 class PrefixCounts(Record, frozen=True):
@@ -81,8 +88,8 @@ class PrefixCounts(Record, frozen=True):
       extracted: completions of candidates at the threshold. distinct: of these, near-duplicates once.
       closest_to_own: of these, no reference picture is more similar to the completion than its original.
       rate: of the completed candidates.
-      false_positives: among held-out pictures. p_value: of the comparison with those chosen alike. None
-        without held-out pictures.
+      false_positives: among held-out pictures. p_value: of the comparison of candidates and held-out pictures
+        that were chosen alike. None without held-out pictures.
     """
 
     prefix: int
@@ -133,7 +140,8 @@ class ExtractionCounts(Record, frozen=True):
     """The result of `jaxaudit.audits.extraction.assess_extraction`.
 
     Attributes:
-      status: what the longest prefix shows; "indistinguishable" from held-out pictures, "unchecked" without.
+      status: what the longest prefix shows; "indistinguishable" from held-out pictures, "unchecked" without
+        any, or without one of a candidate's class.
       score: that ranked. num_ranked, num_completed: pictures. num_classes: of the candidates.
       similarity: what completions were compared by.
       confidence: of intervals and bounds. alpha: of the comparison with held-out pictures.
@@ -168,7 +176,7 @@ class ExtractionResults(Document, frozen=True, kw_only=True):
       skipped: {the same: {id: reason}} of the pictures that were left out.
     """
 
-    format: Literal[2] = 2
+    format: Literal[3] = 3
     target: CompletedTarget
     sources: dict[str, str]
     skipped: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)

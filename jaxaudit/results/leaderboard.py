@@ -44,7 +44,7 @@ class Leaderboard(Record, frozen=True):
       entries: every score by name, the largest AUC first.
       frontier: the best score of each cost at which it changes, in order of cost; the last is the best of
         all.
-      num_members, num_nonmembers: images of the entries.
+      num_members, num_nonmembers: images of the entries; of those that hang together one.
       num_measured_members, num_measured_nonmembers: images that the frontier is measured on.
     """
 

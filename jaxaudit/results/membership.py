@@ -61,7 +61,8 @@ class MembershipInference(Record, frozen=True):
       per_score: metrics by score, in the order given.
       curves: ROC curves of the selected scores, by name, on the samples reported on.
       omitted_fprs: false-positive rates that could not be reported.
-      num_members, num_nonmembers: samples reported on (paper: per subset).
+      num_members, num_nonmembers: samples reported on (paper: per subset); of pictures that hang together an
+        audit takes one (paper: all).
       num_selection_members, num_selection_nonmembers: samples the choice was made on (paper: 0, the same).
       confidence: of the intervals; None where there are none.
       seed: of the split or the subsets.

@@ -57,7 +57,7 @@ class StudiedTarget(Record, frozen=True):
 
     Attributes:
       target: its name.
-      num_members, num_nonmembers: samples drawn from.
+      num_members, num_nonmembers: samples drawn from; of those that hang together one.
       features: that the test rests on.
       required: samples needed; of the study "p_value".
       sets: {series: features}; of studies of parts of the features.

@@ -50,6 +50,7 @@ class Covariates:
       within: [N,K] the same within classes.
       classes: [N,C] 1 where the sample is of the class; classes of fewer than 4 samples share a column, and
         there is none without labels, or with one class.
+      reference: [N,R] those of the features that are scores of a reference model.
       typicality: [N,T] normal scores of (3) and of the distances, then indicators of their lowest shares;
         what tells most comes first.
     """
@@ -57,6 +58,7 @@ class Covariates:
     features: Float[np.ndarray, "N K"]
     within: Float[np.ndarray, "N K"]
     classes: Float[np.ndarray, "N C"]
+    reference: Float[np.ndarray, "N R"]
     typicality: Float[np.ndarray, "N T"]
 
     @property
@@ -68,28 +70,41 @@ class Covariates:
         return np.hstack([self.features, self.typicality, classes])
 
 
-def covariates(blind: Float[np.ndarray, "N K"], labels: Int[np.ndarray, " N"] | None = None) -> Covariates:
+def covariates(
+    blind: Float[np.ndarray, "N K"],
+    labels: Int[np.ndarray, " N"] | None = None,
+    *,
+    num_reference: int = 0,
+) -> Covariates:
     """The columns of samples with these blind features, in any unit, and class labels.
 
-    Without labels, or with one class, all samples are of one class.
+    Without labels, or with one class, all samples are of one class. The last `num_reference` features are
+    scores of a reference model.
     """
-    varying = blind[:, np.ptp(blind, axis=0) > 0] if len(blind) else blind
-    z = standardised(normal_scores(varying))
+    varies = np.ptp(blind, axis=0) > 0 if len(blind) else np.ones(blind.shape[1], bool)
+    z = standardised(normal_scores(blind[:, varies]))
+    first = int(varies[: blind.shape[1] - num_reference].sum())
     classes = np.unique(labels, return_inverse=True)[1] if labels is not None else np.zeros(len(z), int)
+    indicators, reference = _indicators(classes), z[:, first:]
     if not z.shape[1]:
-        return Covariates(z, z, _indicators(classes), np.zeros((len(z), 0)))
-    return Covariates(z, _within(z, classes), _indicators(classes), _typicality(z, classes))
+        return Covariates(z, z, indicators, reference, np.zeros((len(z), 0)))
+    return Covariates(z, _within(z, classes), indicators, reference, _typicality(z, classes))
 
 
 def adjusted(scores: Float[np.ndarray, "N F"], given: Covariates) -> Float[np.ndarray, "N F"]:
-    """What is left of the scores once everything that covariates explain linearly is taken away.
+    """What is left of the scores once what covariates explain linearly is taken away, as far as N allows.
 
-    Residuals of least squares on classes, typicality and the leading principal components of the features
-    within classes and over all; as many as N allows. Permuting them (Freedman and Lane 1983) is approximately
-    exact; a difference between P and U in the covariates only makes the test more cautious.
+    Residuals of least squares on classes, the scores of a reference model, typicality, and the leading
+    principal components of the features within classes and over all: at most N/8 of each, N/16 of the last
+    and 20 of either components. Of more classes than that, none; of more scores of a reference, their leading
+    components; what features show beyond these components is not taken away. Permuting the residuals
+    (Freedman and Lane 1983) is approximately exact; a difference between P and U in the covariates only makes
+    the test more cautious.
     """
     samples, num_classes = given.classes.shape
+    reference = given.reference
     known = [
+        reference if reference.shape[1] <= samples // 8 else _components(reference, samples // 8),
         given.typicality[:, : samples // 8],
         _components(given.within, min(_COMPONENTS, samples // 8)),
         _components(given.features, min(_COMPONENTS, samples // 16)),

@@ -10,7 +10,8 @@ between their quartiles among the nonmembers. A feature without any is left out.
 
 The third is the one on which `membership_inference` with the same seed selects scores and sets thresholds.
 Every other sample is scored by the fit on the whole third. A sample of the third is scored by a fit on the
-rest of the third (5 folds), so that selection is not misled by a score that has seen its own samples.
+rest of the third (5 folds), so that selection is not misled by a score that has seen its own samples. Nor may
+it have seen their copies: of copies of a picture one belongs here.
 
 Axes: n members, m nonmembers, N samples a fit sees, F features.
 """

@@ -3,7 +3,7 @@
 A protocol with `held_out_choice` (`DEFAULT`): a seeded split sets a third of both sides aside. On this third
 the best score is chosen (TPR at 1% FPR, then AUC) and thresholds are set; every number reported is measured
 on the rest, so choosing among many scores does not flatter the winner. Intervals hold for one score, not for
-all at once.
+all at once. Samples are taken for independent: of copies of a picture one belongs here.
 
 Without (`PUBLISHED`): the published procedure. The best score is chosen on the evaluation data itself;
 metrics are those of `jaxaudit.stats.published`, mean ± standard deviation over 250 random subsets of half the

@@ -4,8 +4,8 @@ Membership scores say how a model treats a picture, and that depends on the pict
 on training. The omnibus test (`jaxaudit.stats.omnibus`) of the scores is therefore asked twice:
 
   plain:    of the normal scores
-  adjusted: of what is left of them once classes, typicality and blind features, among them the scores of a
-            reference model if there is one, are accounted for (`jaxaudit.stats.covariates`)
+  adjusted: of what is left of them once classes, typicality, the scores of a reference model if there is one
+            and the leading components of blind features are accounted for (`jaxaudit.stats.covariates`)
 
   p = max(p_plain, p_adjusted)                                                                           (1)
 
@@ -98,6 +98,7 @@ def compare_sets(
     p_labels: Int[np.ndarray, " n"] | None = None,
     u_labels: Int[np.ndarray, " m"] | None = None,
     names: Sequence[str] | None = None,
+    num_reference: int = 0,
     seed: int = 0,
 ) -> Comparison:
     """What `set_test` compares.
@@ -108,6 +109,7 @@ def compare_sets(
       p_blind, u_blind: [n,K] and [m,K] features that never saw the model.
       p_labels, u_labels: classes, None for models without.
       names: of the F scores.
+      num_reference: how many of the blind features, the last, are scores of a reference model.
       seed: of everything random; of sides above 20,000 a subset is drawn.
 
     Raises:
@@ -130,7 +132,8 @@ def compare_sets(
     scores = np.concatenate([p[rows_p], u[rows_u]])
     if classes is not None:
         classes = classes[np.concatenate([rows_p, len(p) + rows_u])]
-    given = covariates(np.concatenate([p_seen[rows_p], u_seen[rows_u]]), classes)
+    known = np.concatenate([p_seen[rows_p], u_seen[rows_u]])
+    given = covariates(known, classes, num_reference=num_reference)
     return Comparison(
         columns=normal_scores(scores[:, np.ptp(scores, axis=0) > 0]),
         given=given,

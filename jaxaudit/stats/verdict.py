@@ -71,6 +71,7 @@ def verdict(
     u_labels: Int[np.ndarray, " m"] | None = None,
     p_ids: Sequence[str] | None = None,
     names: Sequence[str] | None = None,
+    num_reference: int = 0,
     known: KnownMembers | None = None,
     alpha: float = 0.01,
     level: float = GATE_LEVEL,
@@ -87,6 +88,7 @@ def verdict(
       p_labels, u_labels: classes, None for models without.
       p_ids: of P's images, for the list of members.
       names: of the F scores.
+      num_reference: how many of the blind features, the last, are scores of a reference model.
       known: pictures known to be members, by which the share of P is estimated; None without.
       alpha: significance level of the verdict. level: of the gate, its own.
       q: false-discovery rate of the list of members.
@@ -104,6 +106,7 @@ def verdict(
         p_labels=p_labels,
         u_labels=u_labels,
         names=names,
+        num_reference=num_reference,
         seed=seed,
     )
     test = set_test(sets, alpha=alpha, level=level, permutations=permutations)

@@ -40,6 +40,13 @@ def test_every_study_of_every_target_is_plain_data_and_rows(study, evidence):
     assert max(float(row[share]) for row in rows) > 0.8
 
 
+@pytest.mark.parametrize(("procedure", "count"), [(SPLIT, 100), (PUBLISHED_FOLDS, 300)])
+def test_pictures_that_hang_together_are_one_to_draw(procedure, count, tmp_path):
+    config = StudiesConfig(StudyConfig(repetitions=5, procedure=procedure), sizes=(20,), scores=("cond/*",))
+    (target,) = run_study("roc", [make_evidence(tmp_path, copies=3)], config).targets
+    assert (target.num_members, target.num_nonmembers) == (count, count)
+
+
 def test_the_p_value_study_is_the_power_curve(evidence):
     (target,) = run_study("p_value", evidence[:1], CONFIG).targets
     tables = [evidence[0].read(split).scores for split in ("members", "nonmembers")]

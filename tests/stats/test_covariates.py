@@ -6,6 +6,7 @@ from scipy import special
 
 from jaxaudit.stats import covariates as module
 from jaxaudit.stats.covariates import adjusted, covariates
+from jaxaudit.stats.set_test import compare_sets, set_test
 
 N, K = 40, 5
 
@@ -138,6 +139,39 @@ def test_what_is_left_is_orthogonal_to_what_was_adjusted_for():
     known = known - known.mean(axis=0)
     expected = scores - known @ np.linalg.lstsq(known, scores, rcond=1e-5)[0]
     np.testing.assert_allclose(rest, expected - expected.mean(axis=0), atol=1e-3)
+
+
+@pytest.mark.parametrize("num_reference", [1, 3])
+def test_scores_of_a_reference_leave_nothing_among_many_features(num_reference):
+    """As they are, though 112 features have larger components; of more than N/8 the leading components."""
+    rng = np.random.default_rng(8)
+    features, reference = rng.standard_normal((200, 112)), rng.standard_normal((200, num_reference))
+    blind = np.hstack([features, np.zeros((200, 1)), reference])
+    given = covariates(blind, np.arange(200) % 3, num_reference=num_reference)
+    np.testing.assert_array_equal(given.reference, given.features[:, 112:])
+    assert np.abs(adjusted(given.reference, given)).max() < 1e-6  # but for what is collinear
+    assert adjusted(given.reference, covariates(blind, np.arange(200) % 3)).std() > 0.5
+    many = covariates(blind, num_reference=110)
+    assert np.isfinite(adjusted(rng.standard_normal((200, 2)), many)).all()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("unchecked")
+def test_what_a_reference_shows_too_is_no_evidence():
+    """P is easier than U for every model, and the scores are the reference's and noise."""
+    n, rejected = 200, 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        features = rng.standard_normal((2 * n, 8)) @ rng.standard_normal((8, 112)) * 0.5
+        ease = rng.standard_normal(2 * n) + 0.4 * (np.arange(2 * n) < n)
+        reference, first = (ease + 0.05 * rng.standard_normal(2 * n) for _ in range(2))
+        scores = np.column_stack([first, first + 0.05 * rng.standard_normal(2 * n)])
+        blind = np.column_stack([features + rng.standard_normal((2 * n, 112)), reference])
+        sets = compare_sets(
+            scores[:n], scores[n:], p_blind=blind[:n], u_blind=blind[n:], num_reference=1, seed=seed
+        )
+        rejected += set_test(sets, permutations=999).adjusted.p_value <= 0.05
+    assert rejected <= 5  # 9 where the reference is one feature among others
 
 
 def test_scores_that_pictures_explain_leave_nothing():

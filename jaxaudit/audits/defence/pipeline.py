@@ -55,7 +55,8 @@ def compare_defences(
     Args:
       target: of discrete tokens, or a diffusion model.
       defences: what is done to it; each starts from the same target.
-      members, nonmembers: pictures it was, and was not, trained on.
+      members, nonmembers: pictures it was, and was not, trained on; of those that hang together the first is
+        asked about, and no altered copy of the other side's, so that no attacker knows what is measured on.
       directory: a folder per way of asking, created if missing; what is there is not measured again.
       config: see `DefendConfig`.
       extractor: features of drawn pictures; default grey levels at 8x8 pixels.
@@ -67,7 +68,7 @@ def compare_defences(
     """
     check_target(target)
     place, extractor = as_place(directory), extractor or pixels()
-    prepared = prepare(target, members, nonmembers, _collect(target, config), progress=progress)
+    prepared = prepare(target, members, nonmembers, _collect(target, config), progress=progress).independent()
     pictures = [prepared.pictures[side] for side in SPLITS]
     split = halves(*(len(each.source) for each in pictures), seed=config.seed)
     beside = told(pictures[1], split.test[1], target, extractor, config.placement.batch_size)

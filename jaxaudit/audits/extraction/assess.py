@@ -6,8 +6,10 @@ A completion whose similarity to its original reaches the threshold is
     of a held-out picture     a false positive: the model never saw it, the prefix and the class gave it away
 
 The bound on the false-positive rate is the exact one-sided one (Clopper and Pearson 1934); with none among n
-it is 1 − 0.05^{1/n} ≈ 3/n, the rule of three. Candidates are the best ranked pictures of their class, so they
-are compared (Fisher's exact test, one-sided) with held-out pictures that were chosen in the same way.
+it is 1 − 0.05^{1/n} ≈ 3/n, the rule of three. Candidates are the best ranked pictures of their class, and the
+best of many are easier than the best of few. So what is compared (Fisher's exact test, one-sided) are
+pictures of both sides that were chosen alike: the best ranked of equally many of each class
+(`jaxaudit.audits.extraction.alike`).
 
 Extracted pictures that are as similar to each other as completions must be to their original count once:
 `distinct` are the connected components of that relation.
@@ -28,7 +30,6 @@ from scipy.stats import fisher_exact
 from jaxaudit.attacks.similarity import Similarity, nearest_other
 from jaxaudit.audits.extraction.completion import Completions
 from jaxaudit.audits.extraction.config import DEFAULTS, ExtractionConfig
-from jaxaudit.audits.extraction.ranking import best_per_class
 from jaxaudit.audits.extraction.reference import Reference
 from jaxaudit.results.extraction import (
     BoundedRate,
@@ -49,6 +50,9 @@ _QUANTILES = (0.5, 0.9, 0.99, 0.999, 1.0)
 _BLOCK = 1024  # rows of similarities held at once
 _GALLERY = 40  # pictures shown
 
+Alike = tuple[Float[np.ndarray, "A P"], Float[np.ndarray, "B P"]]
+"""Similarities of candidates and of held-out pictures that were chosen alike."""
+
 
 def assess_extraction(
     candidates: Completions,
@@ -57,6 +61,8 @@ def assess_extraction(
     similarity: Similarity,
     tokens_per_step: Sequence[int],
     config: ExtractionConfig = DEFAULTS,
+    *,
+    alike: Alike | None = None,
 ) -> tuple[ExtractionCounts, dict[str, np.ndarray]]:
     """Counts, rates and intervals, and the table of extracted pictures.
 
@@ -67,6 +73,8 @@ def assess_extraction(
       similarity: whose threshold counts, unless `config.threshold` does.
       tokens_per_step: of the target.
       config: see `ExtractionConfig`.
+      alike: similarities from every prefix of pictures of both sides that were chosen alike; without them
+        nothing is compared.
 
     Returns:
       counts: per prefix, the longest of which decides the status.
@@ -75,7 +83,7 @@ def assess_extraction(
     threshold = similarity.threshold if config.threshold is None else config.threshold
     clusters = _clusters(candidates, threshold)
     prefixes = [
-        _prefix_results(candidates, validation, clusters, column, threshold, tokens_per_step, config)
+        _prefix_results(candidates, validation, alike, clusters, column, threshold, tokens_per_step)
         for column in range(len(candidates.prefixes))
     ]
     others = nearest_other(reference.features)
@@ -115,11 +123,11 @@ def assess_extraction(
 def _prefix_results(
     candidates: Completions,
     validation: Completions | None,
+    alike: Alike | None,
     clusters: Int[np.ndarray, " N"],
     column: int,
     threshold: float,
     tokens_per_step: Sequence[int],
-    config: ExtractionConfig,
 ) -> PrefixCounts:
     """Counts for one prefix."""
     prefix = candidates.prefixes[column]
@@ -129,15 +137,11 @@ def _prefix_results(
     false_positives = p_value = None
     if validation is not None:
         passed = validation.similarity[:, column] >= threshold
-        held_out = validation.candidates
-        scores = held_out.scores[held_out.score]
-        chosen = passed[best_per_class(held_out.labels, scores, held_out.sample_ids, config.top_k)]
-        table = [
-            [int(reached.sum()), int((~reached).sum())],
-            [int(chosen.sum()), int((~chosen).sum())],
-        ]
-        false_positives = FalsePositives(all=_bounded(passed), chosen=_bounded(chosen))
-        p_value = float(np.asarray(fisher_exact(table, alternative="greater"))[1])
+        ours, theirs = (side[:, column] >= threshold for side in alike or (np.zeros((0, column + 1)),) * 2)
+        false_positives = FalsePositives(
+            all=_bounded(passed), chosen=_bounded(theirs), candidates=_bounded(ours)
+        )
+        p_value = _p_value(ours, theirs)
     return PrefixCounts(
         prefix=int(prefix),
         tokens=tokens,
@@ -151,9 +155,19 @@ def _prefix_results(
     )
 
 
+def _p_value(ours: Bool[np.ndarray, " N"], theirs: Bool[np.ndarray, " M"]) -> float | None:
+    """Do candidates reach the threshold more often?  Fisher's exact test; None with nothing to compare."""
+    if not (len(ours) and len(theirs)):
+        return None
+    table = [[int(side.sum()), int((~side).sum())] for side in (ours, theirs)]
+    return float(np.asarray(fisher_exact(table, alternative="greater"))[1])
+
+
 def _bounded(passed: Bool[np.ndarray, " N"]) -> BoundedRate:
     """A count with the one-sided upper bound of its rate."""
     count, trials = int(passed.sum()), len(passed)
+    if not trials:
+        return BoundedRate(count=0, trials=0, estimate=0.0, high=1.0)
     high = clopper_pearson(count, trials, confidence=2 * _CONFIDENCE - 1).high
     return BoundedRate(count=count, trials=trials, estimate=count / trials, high=high)
 

@@ -52,6 +52,11 @@ class Completions:
     def __len__(self) -> int:
         return len(self.candidates)
 
+    @property
+    def by_id(self) -> dict[str, Float[np.ndarray, " P"]]:
+        """{id: similarities} of the candidates."""
+        return dict(zip(self.candidates.sample_ids.tolist(), self.similarity, strict=True))
+
 
 def complete_candidates(
     target: Target,

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 
 from jaxaudit.attacks.completion import check_prefixes, check_score
+from jaxaudit.attacks.condition import resolve_condition
 from jaxaudit.attacks.similarity import Similarity, get_similarity
+from jaxaudit.audits.extraction.alike import choose_alike, class_counts, independent_ids
 from jaxaudit.audits.extraction.assess import assess_extraction
 from jaxaudit.audits.extraction.completion import Completions, complete_candidates
 from jaxaudit.audits.extraction.config import DEFAULTS, ExtractionConfig
-from jaxaudit.audits.extraction.ranking import rank_candidates
+from jaxaudit.audits.extraction.ranking import Candidates, rank_pictures
 from jaxaudit.audits.extraction.reference import Reference, embed_reference
-from jaxaudit.audits.pictures import look
+from jaxaudit.audits.pictures import Pictures, look
 from jaxaudit.audits.request import precision
-from jaxaudit.data import Source
+from jaxaudit.data import Source, check_disjoint, find_clusters
 from jaxaudit.paths import Location, Place, as_place
 from jaxaudit.results.extraction import CompletedTarget, ExtractionRequest, ExtractionResults
 from jaxaudit.runtime.progress import Progress, silent
@@ -79,27 +82,37 @@ def extract(
     if validation is not None:
         sources["validation"] = validation
 
+    pictures = {
+        split: look(resolve_condition(source, target), target.preprocessing, progress)
+        for split, source in sources.items()
+    }
+    independent = _independent(pictures, config.seed)
+
     def within(*parts: str) -> Place | None:
         return None if directory is None else as_place(directory).joinpath(*parts)
 
     def about(split: str) -> Progress:
         return lambda done, total, what, note="": progress(done, total, f"{what} {split}", note)
 
-    exclude = {}
-    if validation is not None:
-        exclude = look(validation, target.preprocessing, progress).digests
-
-    ranked = {
-        split: rank_candidates(
+    def rank(split: str, top_k: int, most: int | Mapping[int, int]) -> tuple[Candidates, Candidates]:
+        return rank_pictures(
             target,
-            source,
-            config if split == "candidates" else dataclasses.replace(config, top_k=config.validation_top_k),
+            pictures[split],
+            dataclasses.replace(config, top_k=top_k),
             directory=within("ranking", split),
             progress=about(split),
-            exclude=exclude if split == "candidates" else {},
+            independent=independent[split],
+            most=most,
         )
-        for split, source in sources.items()
-    }
+
+    ranked, alike = {}, {}
+    if validation is not None:
+        ranked["validation"], held_out = rank("validation", config.validation_top_k, 0)
+        ranked["candidates"], drawn = rank("candidates", config.top_k, class_counts(held_out.labels))
+        chosen = choose_alike(drawn, held_out, top_k=config.top_k, seed=config.seed)
+        alike = dict(zip(("candidates", "validation"), chosen, strict=True))
+    else:
+        ranked["candidates"], _ = rank("candidates", config.top_k, 0)
     reference = embed_reference(
         target,
         candidates,
@@ -108,19 +121,27 @@ def extract(
         directory=within("reference"),
         progress=progress,
     )
-    completed = {
-        split: complete_candidates(
+
+    def complete(split: str, which: Candidates, *folder: str) -> Completions:
+        return complete_candidates(
             target,
             sources[split],
-            ranked[split],
+            which,
             similarity,
             reference,
             config,
-            directory=within("completions", split),
+            directory=within(*folder, split),
             progress=about(split),
         )
-        for split in ranked
-    }
+
+    completed = {split: complete(split, ranked[split], "completions") for split in sources}
+    compared = {}
+    for split, which in alike.items():
+        known = completed[split].by_id
+        more = which.take(np.flatnonzero([name not in known for name in which.sample_ids.tolist()]))
+        if len(more):
+            known |= complete(split, more, "completions", "alike").by_id
+        compared[split] = np.array([known[name] for name in which.sample_ids.tolist()])
     counts, extracted = assess_extraction(
         completed["candidates"],
         completed.get("validation"),
@@ -128,6 +149,7 @@ def extract(
         similarity,
         target.tokens_per_step,
         config,
+        alike=(compared["candidates"], compared["validation"]) if compared else None,
     )
     results = ExtractionResults(
         target=CompletedTarget(
@@ -146,3 +168,20 @@ def extract(
         counts=counts,
     )
     return Extraction(results, extracted, completed["candidates"], completed.get("validation"), reference)
+
+
+def _independent(pictures: Mapping[str, Pictures], seed: int) -> dict[str, set[str]]:
+    """{split: ids of those that are drawn from to be compared}; none without held-out pictures.
+
+    Raises:
+      InputError: if the sides share pictures.
+    """
+    if "validation" not in pictures:
+        return {"candidates": set()}
+    sides = pictures["candidates"], pictures["validation"]
+    check_disjoint(*(each.digests for each in sides))
+    clusters = find_clusters(*(each.seen for each in sides))
+    return {
+        split: independent_ids(of_side, each.source.ids, seed)
+        for split, of_side, each in zip(("candidates", "validation"), clusters, sides, strict=True)
+    }

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Mapping
 from types import MappingProxyType
 
 import numpy as np
@@ -26,7 +27,8 @@ from jaxaudit.runtime.parallel import Pending
 from jaxaudit.runtime.progress import Progress, silent
 from jaxaudit.targets import Given, Target
 
-_NOT_SCORES = ("sample_id", "label", "digest")
+_DRAW = "draw"
+_NOT_SCORES = ("sample_id", "label", "digest", _DRAW)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,11 +52,28 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.sample_ids)
 
+    def take(self, rows: Int[np.ndarray, " M"]) -> Candidates:
+        """These rows, in this order."""
+        scores = {name: values[rows] for name, values in self.scores.items()}
+        taken = self.sample_ids[rows], self.labels[rows], self.digests[rows]
+        return Candidates(*taken, scores, self.score, self.num_ranked)
+
+
+def draws(ids: Iterable[str], seed: int) -> Float[np.ndarray, " N"]:
+    """A number in [0, 1) for each picture, by a hash of seed and id: those with the smallest are drawn."""
+    hashes = (hashlib.sha256(f"{seed}\0drawn\0{sample_id}".encode()).digest()[:6] for sample_id in ids)
+    return np.array([int.from_bytes(each) for each in hashes], np.float64) / 2.0**48
+
 
 def best_per_class(
-    labels: Int[np.ndarray, " N"], scores: Float[np.ndarray, " N"], ids: np.ndarray, k: int
+    labels: Int[np.ndarray, " N"],
+    scores: Float[np.ndarray, " N"],
+    ids: np.ndarray,
+    k: int | Mapping[int, int],
 ) -> Int[np.ndarray, " M"]:
     """Rows of the `k` highest scores of each class (all, if k = 0): by class, then score, then id.
+
+    With {class: k} as many of each as it says, none of a class that it lacks.
 
     Of pictures with the same score, the one whose id comes first in the alphabet is better, so the choice
     depends neither on the order of the rows nor on how they come in parts.
@@ -64,7 +83,10 @@ def best_per_class(
         return rows
     sorted_labels = labels[rows]
     place = np.arange(len(rows)) - np.searchsorted(sorted_labels, sorted_labels)
-    return rows[place < k]
+    if isinstance(k, int):
+        return rows[place < k]
+    classes, of_class = np.unique(sorted_labels, return_inverse=True)
+    return rows[place < np.array([k.get(label, 0) for label in classes.tolist()])[of_class]]
 
 
 def rank_candidates(
@@ -94,13 +116,43 @@ def rank_candidates(
         missing, pictures cannot be used or are excluded, a score is not finite, or `directory` holds another
         request.
     """
+    pictures = look(resolve_condition(source, target), target.preprocessing, progress)
+    check_disjoint(pictures.digests, exclude)
+    best, _ = rank_pictures(target, pictures, config, directory=directory, progress=progress)
+    return best
+
+
+def rank_pictures(
+    target: Target,
+    pictures: Pictures,
+    config: ExtractionConfig = DEFAULTS,
+    *,
+    directory: Location | None = None,
+    progress: Progress = silent,
+    independent: Collection[str] = (),
+    most: int | Mapping[int, int] = 0,
+) -> tuple[Candidates, Candidates]:
+    """`rank_candidates` of pictures that were looked at, and a random sample of them.
+
+    Args:
+      target, config, directory, progress: as there.
+      pictures: with conditions resolved for the target.
+      independent: ids of which the sample is drawn, by `draws`.
+      most: pictures of each class in the sample, 0 for all; or {class: number}.
+
+    Returns:
+      the best of each class, and the sample.
+
+    Raises:
+      InputError: as there.
+    """
     attack = config.attack(target)
     score = config.score or attack.scores[0]
     check_score(score, attack.scores)
-    pictures = look(resolve_condition(source, target), target.preprocessing, progress)
-    check_disjoint(pictures.digests, exclude)
     request = {**base_request(target, pictures, config), "scores": list(attack.scores)}
+    independent = frozenset(independent)
     kept: Columns = {}
+    drawn: Columns = {}
     num_ranked = 0
     for columns in run_shards(
         pictures,
@@ -113,9 +165,23 @@ def rank_candidates(
         what="Ranking",
     ):
         num_ranked += len(columns["sample_id"])
-        so_far = joined([kept, columns]) if kept else columns
-        best = best_per_class(so_far["label"], so_far[score], so_far["sample_id"], config.top_k)
-        kept = {name: values[best] for name, values in so_far.items()}
+        kept = _best(kept, columns, score, config.top_k)
+        own = np.array([name in independent for name in columns["sample_id"].tolist()])
+        columns = {name: values[own] for name, values in columns.items()}
+        columns[_DRAW] = -draws(columns["sample_id"].tolist(), config.seed)
+        drawn = _best(drawn, columns, _DRAW, most)
+    best, sample = (_candidates(each, score, num_ranked) for each in (kept, drawn))
+    return best, sample
+
+
+def _best(so_far: Columns, columns: Columns, by: str, k: int | Mapping[int, int]) -> Columns:
+    """The best of each class of what was kept so far and of more rows."""
+    every = joined([so_far, columns]) if so_far else columns
+    rows = best_per_class(every["label"], every[by], every["sample_id"], k)
+    return {name: values[rows] for name, values in every.items()}
+
+
+def _candidates(kept: Columns, score: str, num_ranked: int) -> Candidates:
     scores = {name: values for name, values in kept.items() if name not in _NOT_SCORES}
     return Candidates(kept["sample_id"], kept["label"], kept["digest"], scores, score, num_ranked)
 

@@ -1,7 +1,8 @@
 """What a changed target still gives away, and how good it still is.
 
-Quality is measured on images that the model was not trained on: the loss it gives them, and the Fréchet
-distance between its completions of them and the originals. Both rise when a change breaks the model.
+Quality is measured on images that the model was not trained on, one of those that hang together: the loss
+it gives them, and the Fréchet distance between its completions of them and the originals. Both rise when a
+change breaks the model.
 
 Axes: N held-out images, D features.
 """
@@ -18,6 +19,7 @@ from jaxaudit.attacks.similarity import Similarity
 from jaxaudit.audits.assess import AssessConfig, assess
 from jaxaudit.audits.collect import CollectConfig, collect_evidence
 from jaxaudit.audits.extraction import ExtractionConfig, complete_images, extract
+from jaxaudit.audits.independent import read_one_of_each
 from jaxaudit.data import Source
 from jaxaudit.feature_extractors import Extractor
 from jaxaudit.paths import Place
@@ -91,7 +93,7 @@ def measure(
     ).results.counts
     main = found.longest
     assert main.false_positives is not None  # there are held-out pictures
-    held_out = evidence.read("nonmembers")
+    _, held_out = read_one_of_each(evidence)
     loss = -held_out.scores[_LOSS]
     return Measured(
         score=best,

@@ -10,6 +10,7 @@ from typing import Any
 from jaxaudit import stats
 from jaxaudit.attacks.registry import INFERENCE, MAIN_VIEW
 from jaxaudit.audits.collect import CollectConfig
+from jaxaudit.audits.independent import independent_sources
 from jaxaudit.audits.reliability.alternatives import ALTERNATIVES, PERMUTATIONS, REFITS, alternative_power
 from jaxaudit.audits.reliability.scenarios import SCENARIOS, Scenario
 from jaxaudit.audits.reliability.unit_control import study_unit_control
@@ -24,6 +25,7 @@ from jaxaudit.stats.welch import check_permutations
 from jaxaudit.targets import Target
 
 STUDIES = ("verdicts", "alternatives", "unit_control", "usage")
+_OF_PICTURES = ("verdicts", "unit_control", "usage")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,20 +90,23 @@ def study_reliability(
 
     Args:
       targets: models of classes.
-      members, unseen: pictures all of them were, and were not, trained on.
+      members, unseen: pictures all of them were, and were not, trained on; of those that hang together the
+        first is one to draw, and an altered copy of the other side's is none.
       directory: keeps the evidence, a folder per target.
       config: what is measured.
       progress: hears of pictures and draws.
 
     Raises:
-      InputError: as `score_pictures`, `study_unit_control` and `study_usage`, or if sizes do not fit the
-        pictures.
+      InputError: as `independent_sources`, `score_pictures`, `study_unit_control` and `study_usage`, or if
+        sizes do not fit the pictures.
     """
     if "verdicts" in config.studies:
         for scenario, sizes in (*config.accused, config.members):
             for n in sizes:
                 scenario.check(n, len(members), len(unseen))
     found, controls, powers, usage = [], [], [], []
+    if targets and set(config.studies) & set(_OF_PICTURES):
+        members, unseen = independent_sources(members, unseen, targets[0].preprocessing, progress)
     for target in targets if "verdicts" in config.studies else ():
         folder = as_place(directory) / Path(target.name).name
         pictures = score_pictures(target, members, unseen, folder, config.collect, progress=progress)

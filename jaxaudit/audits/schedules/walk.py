@@ -22,6 +22,7 @@ from jaxaudit.attacks.schedule_attack import ScheduleAttack
 from jaxaudit.attacks.schedules import BASELINE, GENERATION, NUM_NOISES, SIXTEEN
 from jaxaudit.audits.collect import draw
 from jaxaudit.audits.fill import filled
+from jaxaudit.audits.independent import independent_pictures
 from jaxaudit.audits.one_pass import one_pass
 from jaxaudit.audits.pictures import Pictures, look_at_both
 from jaxaudit.audits.request import measurement_request, null_request
@@ -190,9 +191,8 @@ def _check_enough(count: int, side: str, spec: str) -> None:
 
 def _independent(looked: Pictures, clusters: Clusters, side: str) -> Pictures:
     """Without altered copies of the other side, and of pictures that hang together the first."""
-    rows = clusters.independent
-    _check_enough(len(rows), f"independent {side}", looked.source.spec)
-    return dataclasses.replace(looked, source=looked.source.take(rows))
+    _check_enough(clusters.num_independent, f"independent {side}", looked.source.spec)
+    return independent_pictures(looked, clusters)
 
 
 def _walk(

@@ -94,7 +94,8 @@ def membership_basis(membership: MembershipInference) -> str:
     return (
         f"Measured on {sizes}; scores and thresholds were chosen on "
         f"{formats.count(m.num_selection_members)} and {formats.count(m.num_selection_nonmembers)} "
-        f"others. In parentheses: {formats.level(m.confidence)} confidence intervals."
+        "others; of images that hang together one counts. "
+        f"In parentheses: {formats.level(m.confidence)} confidence intervals."
     )
 
 

@@ -150,8 +150,9 @@ def _counts(results: ExtractionResults, figure: Html) -> Html:
             paragraph(
                 "Held-out images went through the same procedure. "
                 f"“At most” is the exact one-sided {level} bound of their rate. "
-                "“Chosen alike” are the best ranked held-out images of each class, as candidates are; "
-                "the p-value (Fisher's exact test, one-sided) compares the two.",
+                "“Chosen alike” are the best ranked of equally many images of each class and side, drawn at "
+                "random (near-duplicates count as one), for the best of many are easier than the best of "
+                "few; the p-value (Fisher's exact test, one-sided) compares these two.",
                 class_="small",
             )
         )

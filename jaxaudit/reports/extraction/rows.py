@@ -43,7 +43,7 @@ def sentence(results: ExtractionResults) -> str:
     )
 
 
-def _held_out(which: str, entry: PrefixCounts) -> str | None:
+def _passed(which: str, entry: PrefixCounts) -> str | None:
     if entry.false_positives is None:
         return None
     bound = getattr(entry.false_positives, which)
@@ -56,9 +56,10 @@ ROWS: tuple[Row[PrefixCounts], ...] = (
     Row("distinct", lambda entry: formats.count(entry.distinct)),
     Row("closest to own original", lambda entry: formats.count(entry.closest_to_own)),
     Row("share of candidates", lambda entry: formats.spread(entry.rate, formats.percent)),
-    Row("held-out, all", lambda entry: _held_out("all", entry)),
+    Row("held-out, all", lambda entry: _passed("all", entry)),
     Row("at most", lambda entry: entry.false_positives and formats.percent(entry.false_positives.all.high)),
-    Row("held-out, chosen alike", lambda entry: _held_out("chosen", entry)),
+    Row("chosen alike, candidates", lambda entry: _passed("candidates", entry)),
+    Row("chosen alike, held-out", lambda entry: _passed("chosen", entry)),
     Row("p-value", lambda entry: None if entry.p_value is None else formats.p_value(entry.p_value)),
 )
 """What is said of each prefix."""

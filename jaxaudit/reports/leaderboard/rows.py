@@ -82,7 +82,7 @@ def chosen(board: TargetBoard) -> str:
     return (
         f"Chosen on {count(found.num_members - members)} members and "
         f"{count(found.num_nonmembers - nonmembers)} nonmembers, measured on the other {count(members)} and "
-        f"{count(nonmembers)}."
+        f"{count(nonmembers)}. Of images that hang together one counts, altered copies across the sides none."
     )
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 
 from jaxaudit.attacks.similarity import Similarity
-from jaxaudit.audits.extraction import Candidates, Completions, Reference
+from jaxaudit.audits.extraction import Candidates, Completions, Reference, assess_extraction
+from jaxaudit.audits.extraction.alike import choose_alike
 from tests import tiny
 
 SIMILARITY = Similarity("pixels", 0.9, "Correlation of grey levels.", "", tiny.unused)
@@ -36,6 +37,21 @@ def completions(similarity, *, features=None, nearest=0.5, labels=None, prefix="
         np.full(similarity.shape, nearest, np.float32),
         np.full(similarity.shape, "other"),
         features,
+    )
+
+
+def assessed(candidates, validation, config, others=None):
+    """`assess_extraction` of pictures none of which hang together."""
+    alike = None
+    if validation is not None:
+        sides = candidates, validation
+        chosen = choose_alike(*(side.candidates for side in sides), top_k=config.top_k, seed=config.seed)
+        alike = tuple(
+            np.array([side.by_id[name] for name in which.sample_ids]).reshape(-1, len(side.prefixes))
+            for side, which in zip(sides, chosen, strict=True)
+        )
+    return assess_extraction(
+        candidates, validation, others or reference(), SIMILARITY, STEPS, config, alike=alike
     )
 
 

@@ -4,17 +4,17 @@ from math import comb
 import numpy as np
 import pytest
 
-from jaxaudit.audits.extraction import ExtractionConfig, Reference, assess_extraction
+from jaxaudit.audits.extraction import ExtractionConfig, Reference
 from jaxaudit.audits.extraction.tables import completed_table
 from jaxaudit.results import encode
 from jaxaudit.results.extraction import Counts
-from tests.audits.extraction.synthetic import SIMILARITY, STEPS, completions, reference, unit
+from tests.audits.extraction.synthetic import assessed, completions, reference, unit
 
 CONFIG = ExtractionConfig(top_k=10)
 
 
 def assess(candidates, validation=None, config=CONFIG, others=None):
-    return assess_extraction(candidates, validation, others or reference(), SIMILARITY, STEPS, config)
+    return assessed(candidates, validation, config, others or reference())
 
 
 def column(reached, count):
@@ -38,11 +38,12 @@ def test_counts_rates_and_bounds():
 
 
 def test_candidates_are_compared_with_held_out_pictures_chosen_alike():
-    candidates = completions(column(6, 10))
+    candidates = completions(column(6, 100))
     validation = completions(column(3, 100), prefix="v")  # the three have the best scores
     entry = assess(candidates, validation)[0].prefixes[0]
-    assert entry.false_positives.all.count == 3
-    chosen = entry.false_positives.chosen
+    assert (entry.extracted, entry.false_positives.all.count) == (6, 3)
+    ours, chosen = entry.false_positives.candidates, entry.false_positives.chosen
+    assert (ours.count, ours.trials) == (6, 10)
     assert (chosen.count, chosen.trials, chosen.estimate) == (3, 10, 0.3)
     assert chosen.high == pytest.approx(0.6066, abs=1e-4)
     tail = sum(comb(10, k) * comb(10, 9 - k) for k in range(6, 10)) / comb(20, 9)  # hypergeometric
@@ -59,6 +60,14 @@ def test_what_the_longest_prefix_shows(extracted, passed, status):
     if passed is not None:
         validation = completions(np.concatenate([column(0, 10), column(passed, 10)], axis=1), prefix="v")
     assert assess(candidates, validation)[0].status == status
+
+
+def test_pictures_of_other_classes_are_not_compared_with():
+    candidates = completions(column(4, 10), labels=np.zeros(10))
+    results, _ = assess(candidates, completions(column(0, 10), labels=np.ones(10), prefix="v"))
+    assert results.status == "unchecked"
+    assert results.prefixes[0].false_positives.chosen.trials == 0
+    assert results.prefixes[0].p_value is None
 
 
 def test_near_duplicates_count_once():

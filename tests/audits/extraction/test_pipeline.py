@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+from math import comb
 
 import numpy as np
 import pytest
@@ -13,9 +14,10 @@ from jaxaudit.results.extraction import Counts
 from jaxaudit.runtime.placement import Placement
 from jaxaudit.runtime.processes import Process
 from tests import tiny
-from tests.audits.extraction.planted import HELD_OUT, MEMBERS, planted_target
+from tests.audits.extraction.planted import MEMBERS, planted_target
 from tests.results.round_trip import assert_round_trips
 
+HELD_OUT = "digits:nonmembers[:200]"
 CONFIG = ExtractionConfig(top_k=4, prefixes=(2, 16), threshold=0.99, placement=Placement(16), shard_size=50)
 
 
@@ -45,14 +47,37 @@ def test_exactly_the_memorised_pictures_are_extracted(kept):
     assert set(extracted["sample_id"][extracted["prefix"] == 16]) == memorised
     assert longest.extracted == longest.distinct == longest.closest_to_own == 12
     assert longest.false_positives.all.count == 0
-    assert longest.false_positives.all.trials == 90
-    assert longest.false_positives.all.high == pytest.approx(1 - 0.05 ** (1 / 90))
+    assert longest.false_positives.all.trials == 200
+    assert longest.false_positives.all.high == pytest.approx(1 - 0.05 ** (1 / 200))
+    ours, theirs = longest.false_positives.candidates, longest.false_positives.chosen
+    assert (ours.count, ours.trials, theirs.count, theirs.trials) == (12, 40, 0, 40)
+    assert longest.p_value == pytest.approx(comb(40, 12) / comb(80, 12))  # hypergeometric
     assert longest.p_value < 1e-3
     assert found.results.counts.status == "extracted"
-    assert found.results.counts.num_ranked == Counts(candidates=120, validation=90)
+    assert found.results.counts.num_ranked == Counts(candidates=120, validation=200)
     assert_round_trips(found.results)
     copies = extracted["similarity"][extracted["prefix"] == 16]  # pictures are rounded to 256 levels
     np.testing.assert_allclose(copies, 1, atol=1e-5)
+
+
+def test_fewer_held_out_pictures_are_compared_with_as_few_candidates(tmp_path):
+    """The best ranked of these are completed, too, and a killed run goes on with them."""
+
+    def kill(done, total, stage, note=""):
+        if stage == "Completing validation":
+            raise Killed
+
+    config = dataclasses.replace(CONFIG, top_k=1)
+    few = {"held_out": "digits:nonmembers[:40]", "directory": tmp_path}
+    with pytest.raises(Killed):
+        attack(config, progress=kill, **few)
+    found = attack(config, **few)
+    passed = found.results.counts.longest.false_positives
+    assert found.results.counts.num_completed == Counts(candidates=10, validation=40)
+    assert passed.candidates.trials == passed.chosen.trials == 10
+    more = [path.name for path in (tmp_path / "completions" / "alike").glob("*/*.parquet")]
+    assert more
+    assert attack(config, held_out="digits:nonmembers[:40]").results == found.results
 
 
 def test_candidates_are_the_best_of_their_class(kept):
@@ -157,6 +182,7 @@ def test_held_out_pictures_that_were_memorised_are_false_positives():
     assert longest.extracted == 0
     assert longest.false_positives.all.count == 12
     assert longest.false_positives.chosen.count == 12
+    assert longest.false_positives.candidates.count == 0
     assert found.results.counts.status == "none"
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from jaxaudit.audits.extraction import ExtractionConfig, assess_extraction
+from jaxaudit.audits.extraction import ExtractionConfig
 from jaxaudit.reports.extraction.figures import make_extraction_figures
 from jaxaudit.reports.extraction.gallery import gallery
 from jaxaudit.reports.extraction.page import render_extraction
@@ -13,7 +13,7 @@ from jaxaudit.reports.extraction.rows import HEADLINES, print_extraction, senten
 from jaxaudit.reports.kit import style
 from jaxaudit.results import ExtractionResults, replace
 from jaxaudit.results.extraction import CompletedTarget, ExtractionRequest
-from tests.audits.extraction.synthetic import SIMILARITY, STEPS, completions, reference
+from tests.audits.extraction.synthetic import assessed, completions
 
 
 def report(extracted=4, passed=0, *, validation=True, prefixes=3):
@@ -26,12 +26,9 @@ def report(extracted=4, passed=0, *, validation=True, prefixes=3):
         return values
 
     config = ExtractionConfig(top_k=12)
-    counts, table = assess_extraction(
+    counts, table = assessed(
         completions(similarities(12, extracted)),
         completions(similarities(60, passed), prefix="v") if validation else None,
-        reference(),
-        SIMILARITY,
-        STEPS,
         config,
     )
     results = ExtractionResults(
