@@ -40,7 +40,15 @@ def identify_provenance(
     attack = provenance_attack(target, config)
     sources = {"published": published, "unpublished": unpublished}
     member_score = MEMBER_SCORE[target.kind]
-    sides = measure(attack, sources, directory, config, member_score=member_score, progress=progress)
+    sides = measure(
+        attack,
+        sources,
+        directory,
+        config,
+        member_score=member_score,
+        independent=True,
+        progress=progress,
+    )
     return ProvenanceResults(
         target=target.name,
         family=target.family,
@@ -67,7 +75,9 @@ def share_generated(
     """How much of P the model made at least; arguments and errors are those of `identify_provenance`."""
     attack = provenance_attack(target, config)
     sources = {"published": published, "unpublished": unpublished}
-    sides = measure(attack, sources, directory, config, member_score=None, progress=progress)
+    sides = measure(
+        attack, sources, directory, config, member_score=None, independent=True, progress=progress
+    )
     scores = (side.generated[attack.default] for side in sides.values())
     return stats.generated_share(*scores, confidence=config.confidence)
 

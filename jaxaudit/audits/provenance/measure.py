@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import numpy as np
@@ -15,7 +15,7 @@ from jaxaudit.audits.fill import filled
 from jaxaudit.audits.one_pass import one_pass
 from jaxaudit.audits.pictures import Pictures, look
 from jaxaudit.audits.request import measurement_request
-from jaxaudit.data import PictureBatch, Source, check_disjoint
+from jaxaudit.data import PictureBatch, Source, check_disjoint, find_clusters
 from jaxaudit.evidence import Contents, Shard, ShardFolder, check_finite, joined
 from jaxaudit.paths import Location
 from jaxaudit.runtime.parallel import Pending
@@ -82,9 +82,10 @@ def measure(
     config: ProvenanceConfig,
     *,
     member_score: str | None,
+    independent: bool = False,
     progress: Progress = silent,
 ) -> dict[str, Measured]:
-    """Scores every picture of every source; an earlier run of the same request is continued.
+    """Scores the pictures of every source; an earlier run of the same request is continued.
 
     Args:
       attack: on the target.
@@ -92,6 +93,8 @@ def measure(
       directory: keeps the scores.
       config: how.
       member_score: of membership; None leaves it out.
+      independent: leaves altered copies of U and in U out, and of pictures that hang together all but the
+        first: p-values and bounds count every picture.
       progress: hears of pictures.
 
     Raises:
@@ -104,6 +107,10 @@ def measure(
     *asked, reference = pictures.values()
     for each in asked:
         check_disjoint(each.digests, reference.digests)
+    skipped = {name: dict(each.looked.skipped) for name, each in pictures.items()}
+    if independent:
+        progress(0, 0, "Looking for near-duplicates")
+        pictures = {name: _counted(each, asked, reference, skipped[name]) for name, each in pictures.items()}
     scorer = None
     if member_score is not None:
         scorer = Scorer(
@@ -136,7 +143,21 @@ def measure(
         shard_size=config.shard_size,
         process=config.placement.process,
     )
-    return {name: _read(folder, name, dict(each.looked.skipped)) for name, each in pictures.items()}
+    return {name: _read(folder, name, skipped[name]) for name in pictures}
+
+
+def _counted(
+    pictures: Pictures, asked: Sequence[Pictures], reference: Pictures, skipped: dict[str, str]
+) -> Pictures:
+    """Those that count; what does not is listed in `skipped`, with what it hangs together with."""
+    left = set(range(len(pictures.source)))
+    for other in asked if pictures is reference else [reference]:
+        clusters, _ = find_clusters(pictures.seen, other.seen)
+        for row in left - set(clusters.independent):
+            of = clusters.copy_of[row] or clusters.firsts[row]
+            skipped[pictures.source.ids[row]] = f"it is a copy of {of}, or belongs to it"
+        left &= set(clusters.independent)
+    return dataclasses.replace(pictures, source=pictures.source.take(sorted(left)))
 
 
 class _Both:

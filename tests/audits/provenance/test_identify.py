@@ -60,6 +60,22 @@ def test_pictures_generated_for_other_classes_are_others(tmp_path):
         )
 
 
+def test_copies_count_once_and_are_listed(sides, tmp_path):
+    """A picture of U in five places is one; of P, one that is made is named once."""
+    published, unpublished = sides
+    twice = [*range(50), *range(10)]
+    names = [f"P/{place}" for place in range(60)]
+    again = dataclasses.replace(published.take(twice), ids=names)
+    many = [*range(130), *[0] * 4]
+    others = dataclasses.replace(unpublished.take(many), ids=[f"U/{place}" for place in range(134)])
+    results, _ = identify_provenance(known_target(), again, others, tmp_path, CONFIG)
+    plain, _ = identify_provenance(known_target(), *sides, tmp_path / "plain", CONFIG)
+    assert results.found == plain.found
+    assert set(results.skipped["published"]) == set(names[50:])
+    assert set(results.skipped["unpublished"]) == {f"U/{place}" for place in range(130, 134)}
+    assert "copy of P/0" in results.skipped["published"]["P/50"]
+
+
 def test_exactly_what_was_made_is_found_generated(sides, tmp_path):
     results, measured = identify_provenance(known_target(), *sides, tmp_path / "scores", CONFIG)
     found = results.found
