@@ -12,6 +12,9 @@ The official pipelines, in Pillow:
       while the short side is at least twice `short_side`, resize bicubically by short_side / short (sides
       rounded), cut the central square (start floored); then CenterCrop to S where short_side > S.
       MAR, DiT: short_side = S. RAR's pre-tokenisation: short_side = floor(1.1 · S), ten crops.
+  "square_lanczos"  (Bao et al. 2023, U-ViT's `center_crop`): cut the central square of the picture (start
+      floored), resize it by Lanczos to `short_side`; then CenterCrop to S where short_side > S.
+      U-ViT of MS-COCO, also as audited by Dubiński et al. 2025: S.
 """
 
 import dataclasses
@@ -24,7 +27,8 @@ from PIL import Image
 from jaxaudit.data.images import UnusableImageError
 from jaxaudit.errors import InputError, unknown_name
 
-Resize = Literal["lanczos", "bicubic", "bilinear", "adm", "none"]
+Resize = Literal["lanczos", "bicubic", "bilinear", "adm", "square_lanczos", "none"]
+_LANCZOS = Image.Resampling.LANCZOS
 _LARGEST_ZOOM = 4  # a picture enlarged further is mostly the filter's work
 
 
@@ -35,8 +39,8 @@ class Preprocessing:
     Attributes:
       image_size: height and width of the result, pixels.
       resize: "lanczos", "bicubic" or "bilinear" (Pillow's antialiased filters, short side to `short_side`),
-        "adm" (repeated box halving, then bicubic; Dhariwal & Nichol 2021), or "none" (pictures must have the
-        size).
+        "adm" (repeated box halving, then bicubic; Dhariwal & Nichol 2021), "square_lanczos" (the central
+        square first, then Lanczos; Bao et al. 2023), or "none" (pictures must have the size).
       short_side: length of the short side after the resize, before the centre crop, pixels.
       low, high: the range [0, 255] is mapped to.
 
@@ -85,6 +89,8 @@ def resize_crop(
     picture = Image.fromarray(image)
     if preprocessing.resize == "adm":
         picture = _adm_square(picture, short_side)
+    elif preprocessing.resize == "square_lanczos":
+        picture = _resize(_square(picture, min(picture.size)), short_side, short_side, _LANCZOS)
     else:
         resample = Image.Resampling[preprocessing.resize.upper()]
         long_side = int(short_side * max(width, height) / min(width, height))
@@ -130,8 +136,12 @@ def _adm_square(picture: Image.Image, side: int) -> Image.Image:
         picture = _resize(picture, picture.width // 2, picture.height // 2, Image.Resampling.BOX)
     scale = side / min(picture.size)
     width, height = round(picture.width * scale), round(picture.height * scale)
-    picture = _resize(picture, width, height, Image.Resampling.BICUBIC)
-    left, top = (width - side) // 2, (height - side) // 2
+    return _square(_resize(picture, width, height, Image.Resampling.BICUBIC), side)
+
+
+def _square(picture: Image.Image, side: int) -> Image.Image:
+    """The central square; an odd rest is larger behind it."""
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
     return picture.crop((left, top, left + side, top + side))
 
 

@@ -36,8 +36,11 @@ def latent_scale(config: uvit.UViTConfig) -> float:
 
 
 def resize(config: uvit.UViTConfig) -> Resize:
-    """How the pictures of a released model are resized: ImageNet (labels) as ADM does, MS-COCO by Lanczos."""
-    return "adm" if config.num_classes else "lanczos"
+    """How the pictures of a released model are resized: ImageNet (labels) as ADM does, MS-COCO by Lanczos.
+
+    Source: https://github.com/baofff/U-ViT, datasets.py (`center_crop_arr`, `center_crop`).
+    """
+    return "adm" if config.num_classes else "square_lanczos"
 
 
 def _released(facts: ModelVariant) -> Variant:

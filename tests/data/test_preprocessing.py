@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from jaxaudit.data import Preprocessing, UnusableImageError, preprocess, resize_crop, to_range
 from jaxaudit.errors import InputError
@@ -75,6 +76,10 @@ def _oracle(image, preprocessing):
         image = _resample(image, height, width, "bicubic")
         top, left = (height - side) // 2, (width - side) // 2
         image = image[top : top + side, left : left + side]
+    elif preprocessing.resize == "square_lanczos":
+        crop = min(height, width)
+        image = image[(height - crop) // 2 : (height + crop) // 2, (width - crop) // 2 : (width + crop) // 2]
+        image = _resample(image, side, side, "lanczos")
     elif height < width:
         image = _resample(image, side, int(side * width / height), preprocessing.resize)
     else:
@@ -90,6 +95,8 @@ def _oracle(image, preprocessing):
         Preprocessing(16, "bicubic", 16, 0.0, 1.0),
         Preprocessing(16, "adm", 16, -1.0, 1.0),
         Preprocessing(16, "adm", 17, 0.0, 1.0),
+        Preprocessing(16, "square_lanczos", 16, -1.0, 1.0),
+        Preprocessing(16, "square_lanczos", 19, -1.0, 1.0),
     ],
     ids=lambda preprocessing: f"{preprocessing.resize}-{preprocessing.short_side}",
 )
@@ -125,10 +132,23 @@ def test_the_crop_starts_at_half_the_rest_with_ties_to_even(length, start, resiz
 
 
 @pytest.mark.parametrize(("length", "start"), [(17, 0), (18, 1), (19, 1), (23, 3)])
-def test_the_adm_crop_starts_at_half_the_rest_floored(length, start):
+@pytest.mark.parametrize("resize", ["adm", "square_lanczos"])
+def test_their_crop_starts_at_half_the_rest_floored(length, start, resize):
     image = _noise(16, length)
-    view = resize_crop(image, Preprocessing(16, "adm", 16, -1.0, 1.0))
+    view = resize_crop(image, Preprocessing(16, resize, 16, -1.0, 1.0))
     np.testing.assert_array_equal(view, image[:, start : start + 16])
+
+
+def test_the_square_is_cut_before_it_is_resized():
+    """Pillow's own Lanczos of the central square of a picture of odd sides sees nothing beside it."""
+    image = _noise(37, 63)
+    expected = np.asarray(Image.fromarray(image[:, 13:50]).resize((16, 16), Image.Resampling.LANCZOS))
+    view = resize_crop(image, Preprocessing(16, "square_lanczos", 16, -1.0, 1.0))
+    np.testing.assert_array_equal(view, expected)
+    image[:, :13], image[:, 50:] = 0, 255
+    np.testing.assert_array_equal(
+        resize_crop(image, Preprocessing(16, "square_lanczos", 16, -1.0, 1.0)), expected
+    )
 
 
 def test_none_takes_exactly_the_size():
@@ -139,7 +159,7 @@ def test_none_takes_exactly_the_size():
         resize_crop(_noise(8, 9), preprocessing)
 
 
-@pytest.mark.parametrize("resize", ["lanczos", "bicubic", "adm"])
+@pytest.mark.parametrize("resize", ["lanczos", "bicubic", "adm", "square_lanczos"])
 def test_pictures_may_be_enlarged_four_times_and_no_more(resize):
     preprocessing = Preprocessing(18, resize, 18, -1.0, 1.0)
     assert preprocess(_noise(5, 40), preprocessing).shape == (18, 18, 3)

@@ -101,9 +101,9 @@ def test_facts(case, facts):
     [
         ("uvit_h_2_256", 256, "adm", 0.18215),
         ("uvit_h_4_512", 512, "adm", 0.18215),
-        ("uvit_s_2_t2i", 256, "lanczos", 0.2301),
-        ("uvit_s_2_deep_t2i", 256, "lanczos", 0.2301),
-        ("uvit_s_2_uncond", 256, "lanczos", 0.18215),
+        ("uvit_s_2_t2i", 256, "square_lanczos", 0.2301),
+        ("uvit_s_2_deep_t2i", 256, "square_lanczos", 0.2301),
+        ("uvit_s_2_uncond", 256, "square_lanczos", 0.18215),
     ],
 )
 def test_released_facts(name, size, resize, scale):
