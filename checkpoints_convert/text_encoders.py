@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
-from typing import Any
 
 import jax.numpy as jnp
 from jax.typing import DTypeLike
@@ -14,10 +12,11 @@ from checkpoints_convert.clip_text import as_transformers, infer_config, is_text
 from checkpoints_convert.mapping import convert
 from checkpoints_convert.pipeline import Converted
 from checkpoints_convert.reading import read, sha256, unwrap
+from checkpoints_convert.special_tokens import pad_piece, read_object
 from jaxaudit.checkpoint.parameters import cast
 from jaxaudit.configs import to_dict
-from jaxaudit.data.byte_pairs import END, read_vocabulary
-from jaxaudit.errors import InputError, reason
+from jaxaudit.data.byte_pairs import read_vocabulary
+from jaxaudit.errors import InputError
 from jaxaudit.families import get_family
 from jaxaudit.families.captions import TEXT_ENCODER, check_vocabulary
 
@@ -36,8 +35,8 @@ def add_text_encoder(
     Args:
       converted: a model of captions.
       path: CLIP's text encoder or all of CLIP: a file, with config.json beside it, or the folder of both.
-      vocabulary: the folder of vocab.json and merges.txt, and of tokenizer_config.json, which may say what
-        fills captions up; default that of the text encoder.
+      vocabulary: the folder of vocab.json and merges.txt, and of tokenizer_config.json and
+        special_tokens_map.json, which may say what fills captions up; default that of the text encoder.
       dtype: of its floating parameters.
 
     Raises:
@@ -57,10 +56,10 @@ def add_text_encoder(
     words = read_vocabulary(folder)
     found = infer_config(
         state,
-        _settings(file.parent / "config.json"),
+        read_object(file.parent / "config.json"),
         words,
         context_shape=target.context_shape,
-        pad_piece=_pad_piece(folder),
+        pad_piece=pad_piece(folder),
     )
     config = {**converted.config, TEXT_ENCODER: to_dict(found)}
     check_vocabulary(config, words)
@@ -88,22 +87,3 @@ def _weights(folder: Path) -> Path:
         if (folder / name).is_file():
             return folder / name
     raise InputError(f"{folder} holds no text encoder: neither {' nor '.join(_WEIGHTS)}.")
-
-
-def _settings(path: Path) -> dict[str, Any] | None:
-    """What a JSON file says, None if it is not there."""
-    if not path.is_file():
-        return None
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} cannot be read as JSON: {reason(error)}.") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{path} holds no JSON object.")
-    return found
-
-
-def _pad_piece(folder: Path) -> str:
-    """The piece behind the end of a caption."""
-    piece = (_settings(folder / "tokenizer_config.json") or {}).get("pad_token") or END
-    return piece["content"] if isinstance(piece, dict) else piece

@@ -3,7 +3,8 @@
     DIR/model_index.json                         {"_class_name": ..., COMPONENT: [library, class], ...}
     DIR/COMPONENT/config.json                    settings of a network
     DIR/scheduler/scheduler_config.json          settings of the scheduler
-    DIR/tokenizer/tokenizer_config.json          of what turns captions into tokens, beside its vocabulary
+    DIR/tokenizer/tokenizer_config.json          of what turns captions into tokens, beside its vocabulary and
+                                                 what `checkpoints_convert.special_tokens` reads
     DIR/COMPONENT/*.safetensors                  weights (`checkpoints_convert.diffusers.weights`)
 
 Entries of the index that are no pair of names are no components, [null, null] is one that is absent.

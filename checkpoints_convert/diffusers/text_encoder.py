@@ -15,6 +15,7 @@ from checkpoints_convert.diffusers.networks import Network
 from checkpoints_convert.diffusers.settings import Settings
 from checkpoints_convert.mapping import Table
 from checkpoints_convert.records import StateDict
+from checkpoints_convert.special_tokens import pad_piece
 from jaxaudit.configs import to_dict
 from jaxaudit.data.byte_pairs import END, read_vocabulary
 from jaxaudit.errors import InputError
@@ -73,11 +74,12 @@ def tokens(folder: Folder) -> dict[str, int]:
       InputError: if a file is missing or damaged, or there is no such id.
     """
     ids = read_vocabulary(folder.path / "tokenizer").ids
-    settings = folder.settings("tokenizer")
-    told = settings.values.get("pad_token") or END
-    piece = told["content"] if isinstance(told, dict) else told
+    folder.settings("tokenizer")  # without this file, nothing says what stands there
+    piece = pad_piece(folder.path / "tokenizer")
     if piece not in ids:
-        raise InputError(f"{settings.path} has pad_token={piece!r}, a piece that vocab.json has no id for.")
+        raise InputError(
+            f"{folder.path / 'tokenizer'} has pad_token={piece!r}, a piece that vocab.json has no id for."
+        )
     return {"end_token": ids[END], "pad_token": ids[piece]}
 
 

@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 from checkpoints_convert.clip_text import as_transformers, infer_config, is_text_encoder, table
 from checkpoints_convert.mapping import convert
 from checkpoints_convert.pipeline import Converted, matching_variant
+from checkpoints_convert.special_tokens import pad_piece
 from checkpoints_convert.text_encoders import add_text_encoder
 from jaxaudit.checkpoint import load_target, save_target
 from jaxaudit.data.byte_pairs import END, START, Vocabulary
@@ -187,6 +188,38 @@ def test_what_is_no_text_encoder(folder, tmp_path, model, path, message):
         given = converted(config=tiny.VAR_CONFIG, target=tiny.var_target)
     with pytest.raises(InputError, match=message):
         add_text_encoder(given, tmp_path / path)
+
+
+@pytest.mark.parametrize(
+    ("config", "special", "piece"),
+    [
+        (None, None, END),
+        ({"pad_token": "!"}, None, "!"),
+        ({"pad_token": {"content": "!"}}, {"bos_token": START}, "!"),
+        ({"pad_token": END}, {"pad_token": "!"}, "!"),
+        (None, {"pad_token": {"content": "!", "lstrip": False}}, "!"),
+        ({"pad_token": END, "added_tokens_decoder": {}}, {"pad_token": "!"}, END),
+    ],
+)
+def test_what_fills_captions_up(tmp_path, config, special, piece):
+    for name, content in (("tokenizer_config.json", config), ("special_tokens_map.json", special)):
+        if content is not None:
+            (tmp_path / name).write_text(json.dumps(content))
+    assert pad_piece(tmp_path) == piece
+
+
+def test_a_special_token_of_the_folder_fills_captions_up(folder):
+    (folder / "tokenizer_config.json").write_text(json.dumps({"pad_token": END}))
+    assert add_text_encoder(converted(), folder).config["text_encoder"]["pad_token"] == vocabulary.SIZE - 1
+    (folder / "special_tokens_map.json").write_text(json.dumps({"pad_token": "!"}))
+    assert add_text_encoder(converted(), folder).config["text_encoder"]["pad_token"] == 0
+
+
+@pytest.mark.parametrize("told", [3, ["!"], {"id": 0}])
+def test_what_is_no_piece(tmp_path, told):
+    (tmp_path / "special_tokens_map.json").write_text(json.dumps({"pad_token": told}))
+    with pytest.raises(InputError, match=r"special_tokens_map\.json has pad_token=.*, which is no piece of text"):
+        pad_piece(tmp_path)
 
 
 def test_a_config_that_is_no_json(folder):

@@ -273,6 +273,12 @@ def test_tokens_that_the_vocabulary_has_not(second, tmp_path):
         (folder / "tokenizer" / path.name).write_text(path.read_text())
     edit(folder / "tokenizer" / "tokenizer_config.json", pad_token={"content": "!"})
     assert convert_folder(folder).config["text_encoder"]["pad_token"] == 0
+    special = folder / "tokenizer" / "special_tokens_map.json"
+    edit(folder / "tokenizer" / "tokenizer_config.json", pad_token="<|endoftext|>")
+    assert convert_folder(folder).config["text_encoder"]["pad_token"] == 529
+    special.write_text('{"pad_token": "!"}')  # as in 2.x, where the other file says the end
+    assert convert_folder(folder).config["text_encoder"]["pad_token"] == 0
+    special.unlink()
     edit(folder / "tokenizer" / "tokenizer_config.json", pad_token="<pad>")
     with pytest.raises(InputError, match="has pad_token='<pad>', a piece that vocab.json has no id for"):
         convert_folder(folder)
