@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from checkpoints_convert import unet, vq_autoencoder
-from checkpoints_convert.mapping import Table, keep
+from checkpoints_convert.mapping import Table, drop, keep
 from checkpoints_convert.records import Conversion, Part, StateDict
 from jaxaudit.configs import to_dict
 from jaxaudit.data.preprocessing import Preprocessing
@@ -18,8 +18,9 @@ from jaxaudit.families import ldm
 from jaxaudit.families.ldm import VARIANTS
 
 GENERATOR: Table = (
-    *unet.table(reads_one_token=True),
+    *unet.table(reads_one_token=True, process=ldm.PROCESS),
     (r"cond_stage_model\.embedding\.weight", "class_embed/embedding", keep),
+    (r"scale_factor", None, drop),  # that of `infer_config`
 )
 
 
@@ -31,8 +32,10 @@ def infer_config(states: Mapping[str, StateDict], *, variant: str | None = None)
       variant: the released model that the files are said to be.
 
     Raises:
-      InputError: as `unet.infer_config`, or if a tensor that tells the tokenizer's shape is missing.
+      InputError: as `unet.infer_config`, if a tensor that tells the tokenizer's shape is missing, or the latents
+        are scaled.
     """
+    unet.check_latent_scale(states["generator"], only=1.0)
     config = unet.infer_config(
         states["generator"], VARIANTS, variant=variant, title="class-conditional latent-diffusion U-Net"
     )

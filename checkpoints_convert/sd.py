@@ -17,7 +17,11 @@ from jaxaudit.errors import InputError
 from jaxaudit.families import sd
 from jaxaudit.families.sd import VARIANTS
 
-GENERATOR: Table = (*unet.table(reads_one_token=False), (r"cond_stage_model\..+", None, drop))
+GENERATOR: Table = (
+    *unet.table(reads_one_token=False, process=sd.PROCESS),
+    (r"cond_stage_model\..+", None, drop),
+    (r"scale_factor", None, drop),  # it is in the config
+)
 
 
 def infer_config(states: Mapping[str, StateDict], *, variant: str | None = None) -> dict[str, Any]:
@@ -28,14 +32,16 @@ def infer_config(states: Mapping[str, StateDict], *, variant: str | None = None)
       variant: the released model that the files are said to be.
 
     Raises:
-      InputError: as `unet.infer_config`, if a tensor that tells the tokenizer's shape is missing, or the
-        U-Net reads classes.
+      InputError: as `unet.infer_config` and `unet.latent_scale`, if a tensor that tells the tokenizer's shape
+        is missing, or the U-Net reads classes.
     """
     if unet.CLASSES in states["generator"]:
         raise InputError("The U-Net reads classes, not captions; convert it with --family=ldm.")
     config = unet.infer_config(states["generator"], VARIANTS, variant=variant, title="Stable Diffusion U-Net")
     tokenizer = kl_autoencoder.infer_config(
-        states["tokenizer"], scale=sd.LATENT_SCALE, latent_size=config["generator"]["latent_size"]
+        states["tokenizer"],
+        scale=unet.latent_scale(states["generator"], default=sd.LATENT_SCALE),
+        latent_size=config["generator"]["latent_size"],
     )
     return {**config, "tokenizer": to_dict(tokenizer)}
 

@@ -1,7 +1,8 @@
 """Latent diffusion's U-Net in the files of CompVis: its table of names, its two sets of weights, its shape.
 
 A training checkpoint holds the U-Net under `model.diffusion_model.`, the autoencoder under
-`first_stage_model.`, what reads the condition under `cond_stage_model.`, and buffers of the process. Where it
+`first_stage_model.`, what reads the condition under `cond_stage_model.`, and buffers of the process, which must
+be the one that is assumed. Where training measured the scale of the latents it is `scale_factor`. Where a file
 keeps a moving average, that of `model.diffusion_model.a.b` is `model_ema.diffusion_modelab`: without dots.
 """
 
@@ -10,18 +11,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from checkpoints_convert.mapping import Table, conv, drop, keep, linear, linear_halves, norm
+import jax
+import numpy as np
+
+from checkpoints_convert.mapping import (
+    Table,
+    conv,
+    drop,
+    drop_if_close,
+    is_close,
+    keep,
+    linear,
+    linear_halves,
+    norm,
+)
 from checkpoints_convert.records import StateDict, count, shape
 from jaxaudit.errors import InputError
 from jaxaudit.families.contract import Variant
+from jaxaudit_kernels.processes import declared
 
 _UNET = r"model\.diffusion_model\."
 _AVERAGE = "model_ema."
 _AVERAGE_FACTS = ("model_ema.decay", "model_ema.num_updates")
 _BUFFERS = (
-    r"betas|alphas_cumprod(_prev)?|sqrt_alphas_cumprod|(sqrt|log)_one_minus_alphas_cumprod"
+    r"alphas_cumprod_prev|sqrt_alphas_cumprod|(sqrt|log)_one_minus_alphas_cumprod"
     r"|sqrt_recipm?1?_alphas_cumprod|posterior_(variance|log_variance_clipped|mean_coef[12])"
-    r"|scale_factor|logvar|model_ema\.(decay|num_updates)"
+    r"|logvar|model_ema\.(decay|num_updates)"
 )
 
 LANDMARK = "model.diffusion_model.middle_block.1.transformer_blocks.0.attn2.to_v.weight"
@@ -31,12 +46,17 @@ CLASSES = "cond_stage_model.embedding.weight"
 """The embedding of classes, for a U-Net that reads them."""
 
 
-def table(*, reads_one_token: bool) -> Table:
-    """The rows of a whole file, but for what reads the condition.
+_SCALE = "scale_factor"
+
+
+def table(*, reads_one_token: bool, process: Mapping[str, Any]) -> Table:
+    """The rows of a whole file, but for what reads the condition and the scale of the latents.
 
     Args:
       reads_one_token: whether the context is one token, so that half of the attention to it does nothing.
+      process: declaration of the one that the file must hold, in so far as it holds one.
     """
+    level = declared(process).alphas_cumprod
     return (
         *linear(rf"{_UNET}time_embed\.([02])", r"time_embed/mlp_\1"),
         *conv(rf"{_UNET}input_blocks\.0\.0", "conv_in"),
@@ -52,7 +72,30 @@ def table(*, reads_one_token: bool) -> Table:
         *conv(rf"{_UNET}out\.2", "conv_out"),
         (r"first_stage_model\..+", None, drop),  # the tokenizer's part
         (_BUFFERS, None, drop),
+        (r"alphas_cumprod", None, drop_if_close(level)),
+        (r"betas", None, drop_if_close(1.0 - level / np.append(1.0, level[:-1]))),
     )
+
+
+def latent_scale(state: StateDict, *, default: float) -> float:
+    """What a file says that its latents are multiplied with; `default` where it says nothing or just that.
+
+    Raises:
+      InputError: if it is no finite, positive number.
+    """
+    stored = state.get(_SCALE)
+    if stored is None or isinstance(stored, jax.ShapeDtypeStruct) or is_close(stored, default):
+        return default
+    found = np.asarray(stored, np.float32)
+    if found.size != 1 or not 0 < (scale := found.item()) < np.inf:
+        raise InputError(f"The file has {_SCALE}={found}; latents are multiplied with a positive number.")
+    return float(str(np.float32(scale)))  # the shortest decimal of a float32
+
+
+def check_latent_scale(state: StateDict, *, only: float) -> None:
+    """Raises InputError if a file says that its latents are multiplied with another number."""
+    if (scale := latent_scale(state, default=only)) != only:
+        raise InputError(f"The file has {_SCALE}={scale:g}; latents of such a model are multiplied with {only:g}.")
 
 
 def _res_block(pattern: str, path: str) -> Table:

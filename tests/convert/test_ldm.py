@@ -2,7 +2,9 @@
 
 import dataclasses
 import functools
+import itertools
 import json
+import operator
 from pathlib import Path
 
 import jax
@@ -93,6 +95,14 @@ def test_moving_averages_are_named_without_dots():
         unet.moving_average(state)
 
 
+def schedule(family):
+    """The buffers of the process as the official code makes them: √β in equal steps, products one by one."""
+    first, last = {"ldm": (0.0015, 0.0195), "sd": (0.00085, 0.012)}[family]
+    betas = [(first**0.5 + i / 999 * (last**0.5 - first**0.5)) ** 2 for i in range(1000)]
+    level = list(itertools.accumulate((1 - beta for beta in betas), operator.mul))
+    return {"betas": np.array(betas, np.float32), "alphas_cumprod": np.array(level, np.float32)}
+
+
 @functools.cache
 def content(case):
     """A file as the official code writes it: U-Net, first stage, schedule, all under state_dict."""
@@ -110,7 +120,7 @@ def content(case):
             f"first_stage_model.{key}": value
             for key, value in weights.state_dict(*weights.load(stage)).items()
         }
-    state = state_dict(case, recorded, io) | first | {"betas": np.zeros(1000, np.float32)}
+    state = state_dict(case, recorded, io) | first | schedule("sd" if case == "sd_unet" else "ldm")
     return {key: torch.from_numpy(np.asarray(value)) for key, value in state.items()}
 
 
@@ -126,9 +136,10 @@ def small(monkeypatch):
         monkeypatch.setattr(module, "VARIANTS", variants)
 
 
-def saved(tmp_path, case):
+def saved(tmp_path, case, **changes):
     path = tmp_path / f"{case}.ckpt"
-    torch.save({"state_dict": content(case), "global_step": 178000}, path)
+    state = content(case) | {key: torch.from_numpy(np.asarray(value)) for key, value in changes.items()}
+    torch.save({"state_dict": state, "global_step": 178000}, path)
     return {"generator": path, "tokenizer": path}
 
 
@@ -168,6 +179,35 @@ def test_a_file_of_captions(tmp_path):
 def test_mistakes(tmp_path, family, case, options, message):
     with pytest.raises(InputError, match=message):
         convert_files(family, saved(tmp_path, case), **options)
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize(("stored", "scale"), [(0.9, 0.9), (0.18215, 0.18215), (0.182153, 0.18215)])
+def test_the_scale_of_latents_is_that_of_the_file(tmp_path, stored, scale):
+    files = saved(tmp_path, "sd_unet", scale_factor=np.float32(stored))
+    assert convert_files("sd", files).config["tokenizer"]["scale"] == scale
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize(
+    ("family", "case", "changes", "message"),
+    [
+        ("ldm", "ldm8_unet", {"scale_factor": np.float32(0.9)}, "scale_factor=0.9; latents .* with 1"),
+        ("sd", "sd_unet", {"scale_factor": np.float32(np.nan)}, "scale_factor=nan; latents are multiplied"),
+        ("sd", "sd_unet", {"betas": np.full(1000, 0.5, np.float32)}, r"betas \[1000\]: 0.5 to 0.5"),
+        ("sd", "sd_unet", schedule("ldm"), "2 buffers with other values than those of the model"),
+        ("ldm", "ldm8_unet", {"alphas_cumprod": np.ones(10, np.float32)}, r"alphas_cumprod \[10\]"),
+    ],
+)
+def test_other_scales_and_processes_are_refused(tmp_path, family, case, changes, message):
+    with pytest.raises(InputError, match=message):
+        convert_files(family, saved(tmp_path, case, **changes))
+
+
+def test_a_schedule_in_half_precision_is_the_same():
+    rows = dict((pattern, transform) for pattern, _, transform in sd.GENERATOR)
+    for name, values in schedule("sd").items():
+        assert rows[name](values.astype(np.float16)) is None
 
 
 def test_weights_are_asked_for_where_there_is_a_choice(tmp_path):
