@@ -6,7 +6,10 @@ OpenAI         `transformer.resblocks.0.attn.in_proj_weight`: q, k and v in one 
                transposed; `as_transformers` renames
 
 Shapes tell neither the heads nor the activation function: `config.json` beside the file does, or else they
-are those of the released encoder with these shapes.
+are those of the released encoder with these shapes. Two things are the generator's and not the file's: the
+activation function of the feature (`jaxaudit.models.clip_text.FEATURE_ACTIVATION`), and that Stable
+Diffusion 2.x reads OpenCLIP's ViT-H/14 without its last block, filled up with 0 (`FrozenOpenCLIPEmbedder` of
+https://github.com/Stability-AI/stablediffusion, layer "penultimate"). Folders of 2.x lack that block.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from checkpoints_convert.records import StateDict, count, shape
 from checkpoints_convert.stored import StoredArray
 from jaxaudit.data.byte_pairs import END, Vocabulary
 from jaxaudit.errors import InputError
-from jaxaudit.models.clip_text import VARIANTS, CLIPTextConfig
+from jaxaudit.models.clip_text import FEATURE_ACTIVATION, VARIANTS, CLIPTextConfig
 
 _TOP, _LAYER, _LAYER_PATH = r"(?:text_model\.)?", r"(?:text_model\.)?encoder\.layers\.(\d+)", r"layers_\1"
 
@@ -76,6 +79,7 @@ def as_transformers(state: StateDict) -> StateDict:
 
 _PACKED = re.compile(r"transformer\.resblocks\.(\d+)\.attn\.in_proj_(weight|bias)")
 _RESBLOCK = r"transformer\.resblocks\.(\d+)"
+_BLOCK = re.compile(r"(?:text_model\.)?encoder\.layers\.(\d+)\..+")
 _OPENAI = (
     (r"token_embedding\.weight", "embeddings.token_embedding.weight"),
     (r"positional_embedding", "embeddings.position_embedding.weight"),
@@ -145,24 +149,48 @@ def infer_config(
         end_token=vocabulary.ids[END],
         pad_token=vocabulary.ids[pad_piece],
     )
+    config = _without_last(config)
     if settings is None:
         return _as_released(config)
     said = settings.get("text_config", settings)
+    if not isinstance(said, Mapping):
+        raise InputError(f"The text encoder's config.json has text_config={said!r}, which is no object.")
     if (eps := said.get("layer_norm_eps", 1e-5)) != 1e-5:
         raise InputError(f"The text encoder's config.json has layer_norm_eps={eps}; only 1e-05 is known.")
-    return dataclasses.replace(
+    config = dataclasses.replace(
         config,
         num_heads=said.get("num_attention_heads", 8),  # what transformers takes where nothing is said
         activation=said.get("hidden_act", "quick_gelu"),
     )
+    if config.feature_dim is not None:
+        return dataclasses.replace(config, activation=FEATURE_ACTIVATION)
+    return config
+
+
+def read_blocks(state: StateDict, config: CLIPTextConfig) -> StateDict:
+    """The tensors in the transformers layout without the blocks behind the last that a generator reads."""
+    return {
+        key: tensor
+        for key, tensor in state.items()
+        if (block := _BLOCK.fullmatch(key)) is None or int(block[1]) < config.depth
+    }
+
+
+def _without_last(config: CLIPTextConfig) -> CLIPTextConfig:
+    """The shape without the last block, with Stable Diffusion's token, if it is that of all of ViT-H/14."""
+    read = VARIANTS["clip_h_hidden"].config
+    facts = {name: getattr(config, name) for name in ("num_heads", "activation", "pad_token")}
+    if config != dataclasses.replace(read, depth=read.depth + 1, **facts):
+        return config
+    return dataclasses.replace(config, depth=read.depth, pad_token=read.pad_token)
 
 
 def _as_released(config: CLIPTextConfig) -> CLIPTextConfig:
     for variant in VARIANTS.values():
-        facts = {name: getattr(variant.config, name) for name in ("num_heads", "activation")}
-        told = dataclasses.replace(config, **facts)
-        if told == dataclasses.replace(variant.config, pad_token=config.pad_token):
-            return told
+        known = dataclasses.replace(variant.config, pad_token=config.pad_token)
+        facts = {name: getattr(config, name) for name in ("num_heads", "activation")}
+        if config == dataclasses.replace(known, **facts):
+            return known
     raise InputError(
         "The shapes of a text encoder do not tell its attention heads and activation function, and they are "
         "those of no released one; its config.json must lie beside it."

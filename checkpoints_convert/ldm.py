@@ -32,8 +32,8 @@ def infer_config(states: Mapping[str, StateDict], *, variant: str | None = None)
       variant: the released model that the files are said to be.
 
     Raises:
-      InputError: as `unet.infer_config`, if a tensor that tells the tokenizer's shape is missing, or the latents
-        are scaled.
+      InputError: as `unet.infer_config`, if a tensor that tells the tokenizer's shape is missing, or the
+        latents are scaled.
     """
     unet.check_latent_scale(states["generator"], only=1.0)
     config = unet.infer_config(

@@ -3,8 +3,8 @@
     tokenizer_config.json     {"pad_token": PIECE, ...}
     special_tokens_map.json   {"pad_token": PIECE, ...}, which is right where the two differ
 
-PIECE is a string, or {"content": string, ...}. Stable Diffusion 2.x fills up with "!" by the second file alone.
-transformers reads it unless the first file lists `added_tokens_decoder`, and so it is here.
+PIECE is a string, or {"content": string, ...}. Stable Diffusion 2.x fills up with "!" by the second file
+alone. transformers reads it unless the first file lists `added_tokens_decoder`, and so it is here.
 Source: https://github.com/huggingface/transformers, tokenization_utils_base.py, `_from_pretrained` of
 4.57 and 5.24.
 """

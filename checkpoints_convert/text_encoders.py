@@ -8,7 +8,13 @@ from pathlib import Path
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from checkpoints_convert.clip_text import as_transformers, infer_config, is_text_encoder, table
+from checkpoints_convert.clip_text import (
+    as_transformers,
+    infer_config,
+    is_text_encoder,
+    read_blocks,
+    table,
+)
 from checkpoints_convert.mapping import convert
 from checkpoints_convert.pipeline import Converted
 from checkpoints_convert.reading import read, sha256, unwrap
@@ -65,7 +71,7 @@ def add_text_encoder(
     check_vocabulary(config, words)
     abstract = cast(home.abstract_params(config)[TEXT_ENCODER], jnp.dtype(dtype))
     params = convert(
-        state,
+        read_blocks(state, found),
         table(feature=found.feature_dim is not None),
         abstract,
         source=f"{file}, read as a CLIP text encoder,",

@@ -1,9 +1,10 @@
 """Latent diffusion's U-Net in the files of CompVis: its table of names, its two sets of weights, its shape.
 
 A training checkpoint holds the U-Net under `model.diffusion_model.`, the autoencoder under
-`first_stage_model.`, what reads the condition under `cond_stage_model.`, and buffers of the process, which must
-be the one that is assumed. Where training measured the scale of the latents it is `scale_factor`. Where a file
-keeps a moving average, that of `model.diffusion_model.a.b` is `model_ema.diffusion_modelab`: without dots.
+`first_stage_model.`, what reads the condition under `cond_stage_model.`, and buffers of the process, which
+must be the one that is assumed. Where training measured the scale of the latents, it is `scale_factor`. Where
+a file keeps a moving average, that of `model.diffusion_model.a.b` is `model_ema.diffusion_modelab`: without
+dots.
 """
 
 from __future__ import annotations
@@ -95,7 +96,9 @@ def latent_scale(state: StateDict, *, default: float) -> float:
 def check_latent_scale(state: StateDict, *, only: float) -> None:
     """Raises InputError if a file says that its latents are multiplied with another number."""
     if (scale := latent_scale(state, default=only)) != only:
-        raise InputError(f"The file has {_SCALE}={scale:g}; latents of such a model are multiplied with {only:g}.")
+        raise InputError(
+            f"The file has {_SCALE}={scale:g}; latents of such a model are multiplied with {only:g}."
+        )
 
 
 def _res_block(pattern: str, path: str) -> Table:

@@ -91,7 +91,7 @@ def infer_config(
 
 
 def preprocessing(config: Mapping[str, Any]) -> Preprocessing:
-    """U-ViT's own, [-1, 1]: ADM's centre crop for models with labels, the central square and Lanczos for others."""
+    """U-ViT's own, [-1, 1]: ADM's centre crop for models with labels, Lanczos of the square for others."""
     size = from_dict(KLAutoencoderConfig, config["tokenizer"]).image_size
     filter_ = resize(from_dict(UViTConfig, config["generator"]))
     return Preprocessing(image_size=size, resize=filter_, short_side=size, low=-1.0, high=1.0)

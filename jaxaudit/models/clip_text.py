@@ -8,8 +8,8 @@ With E the token table, P the position table and ids n₁ … n_T,
     h = norm(x)                                                                                         (4)
     f = W h_e / ‖W h_e‖,  e the first end token                                                         (5)
 
-Stable Diffusion and U-ViT are conditioned on h, all tokens of it; VAR-CLIP on f. h depends on the token that
-fills a caption up behind its end, f does not.
+Stable Diffusion and U-ViT are conditioned on h, all tokens of it (2.x without the last block); VAR-CLIP on f,
+with the exact GELU. h depends on the token that fills a caption up behind its end, f does not.
 Source: Radford et al., "Learning transferable visual models from natural language supervision", ICML 2021
 (arXiv 2103.00020), §2.4.
 
@@ -19,6 +19,7 @@ Axes: B captions, T tokens, C width, D channels of what a generator is told, S i
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -173,17 +174,34 @@ class CLIPText(nn.Module):
         return self.text_projection(self.pooled(ids))
 
 
-def _released(num_params: int, **fields) -> ModelVariant:
-    return ModelVariant(
-        config=CLIPTextConfig(**fields),
-        num_params=num_params,
-        source="https://huggingface.co/openai/clip-vit-large-patch14/resolve/main/model.safetensors",
-        licence="MIT",
-    )
+FEATURE_ACTIVATION = "gelu"
+"""φ of the feature that VAR-CLIP was trained on, though the weights were trained with "quick_gelu": its code
+loads them by a path into open_clip's ViT-L-14, which has the exact GELU.
+
+Source: https://github.com/daixiangzi/VAR-CLIP, models/clip.py (`clip_vit_l14`);
+https://github.com/mlfoundations/open_clip, model_configs/ViT-L-14.json and factory.py (`create_model`).
+"""
+
+_L = "https://huggingface.co/openai/clip-vit-large-patch14/resolve/main/model.safetensors"
+
+
+def _released(num_params: int, source: str = _L, **fields: Any) -> ModelVariant:
+    return ModelVariant(config=CLIPTextConfig(**fields), num_params=num_params, source=source, licence="MIT")
 
 
 VARIANTS: dict[str, ModelVariant] = {
     "clip_l_hidden": _released(123_060_480),
-    "clip_l_feature": _released(123_650_304, feature_dim=768, pad_token=0),
+    "clip_l_feature": _released(123_650_304, feature_dim=768, pad_token=0, activation=FEATURE_ACTIVATION),
+    "clip_h_hidden": _released(
+        340_387_840,
+        "https://huggingface.co/laion/CLIP-ViT-H-14-laion2B-s32B-b79K/resolve/main/model.safetensors",
+        width=1024,
+        depth=23,
+        num_heads=16,
+        mlp_width=4096,
+        activation="gelu",
+        pad_token=0,
+    ),
 }
-"""The text encoder of ViT-L/14, as Stable Diffusion 1.x and U-ViT read it, and as VAR-CLIP does."""
+"""The text encoder of ViT-L/14, as Stable Diffusion 1.x and U-ViT read it, and as VAR-CLIP does; that of
+ViT-H/14 as Stable Diffusion 2.x reads it: all but the last of its 24 blocks."""

@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from checkpoints_convert.clip_text import as_transformers, infer_config, is_text_encoder, table
+from checkpoints_convert.clip_text import (
+    as_transformers,
+    infer_config,
+    is_text_encoder,
+    read_blocks,
+    table,
+)
 from checkpoints_convert.mapping import convert
 from checkpoints_convert.pipeline import Converted, matching_variant
 from checkpoints_convert.special_tokens import pad_piece
@@ -55,7 +61,7 @@ def test_every_layout_is_the_same_encoder(layout):
     assert is_text_encoder(LAYOUTS[layout]())
     state = as_transformers(LAYOUTS[layout]())
     config = infer_config(state, SETTINGS, words, context_shape=(1, 40))
-    assert config == CLIPTextConfig(64, 16, 48, 3, 4, 192, "quick_gelu", 40, 63, 63)
+    assert config == CLIPTextConfig(64, 16, 48, 3, 4, 192, "gelu", 40, 63, 63)
     abstract = jax.eval_shape(CLIPText(config).init, jax.random.key(0), np.zeros((1, 16), np.int32))["params"]
     params = convert(state, table(feature=True), abstract)
     expected = convert(golden(), table(feature=True), abstract)
@@ -88,12 +94,50 @@ def test_released_files_fit_without_remainder(name, variant, context_shape, pad)
     assert sum(leaf.size for leaf in jax.tree.leaves(abstract)) == number == VARIANTS[variant].num_params
 
 
+def test_the_feature_is_that_of_the_exact_gelu_whatever_the_file_says():
+    """VAR-CLIP's code loads the weights into a network with the exact GELU; hidden states are the file's."""
+    words = Vocabulary({START: 62, END: 63}, {})
+    assert infer_config(golden(), SETTINGS, words, context_shape=(1, 40)).activation == "gelu"
+    assert infer_config(golden(), SETTINGS, words, context_shape=(16, 48)).activation == "quick_gelu"
+    state, _ = manifest("clip-vit-large-patch14_text")
+    assert infer_config(state, None, RELEASED_WORDS, context_shape=(1, 768)).activation == "gelu"
+
+
+def vit_h(depth):
+    """Shapes of the text encoder of OpenCLIP's ViT-H/14 (24 blocks), or of a folder of 2.x (23)."""
+    top = {"embeddings.token_embedding.weight": (49408, 1024), "final_layer_norm.bias": (1024,)}
+    top |= {"embeddings.position_embedding.weight": (77, 1024), "final_layer_norm.weight": (1024,)}
+    layer = {f"self_attn.{name}_proj.weight": (1024, 1024) for name in ("q", "k", "v", "out")}
+    layer |= {f"self_attn.{name}_proj.bias": (1024,) for name in ("q", "k", "v", "out")}
+    layer |= {f"layer_norm{i}.{name}": (1024,) for i in (1, 2) for name in ("weight", "bias")}
+    layer |= {"mlp.fc1.weight": (4096, 1024), "mlp.fc1.bias": (4096,)}
+    layer |= {"mlp.fc2.weight": (1024, 4096), "mlp.fc2.bias": (1024,)}
+    for i in range(depth):
+        top |= {f"encoder.layers.{i}.{name}": shape for name, shape in layer.items()}
+    return {f"text_model.{key}": jax.ShapeDtypeStruct(shape, np.float32) for key, shape in top.items()}
+
+
+@pytest.mark.parametrize("settings", [None, {"num_attention_heads": 16, "hidden_act": "gelu"}])
+@pytest.mark.parametrize(("depth", "pad"), [(23, "!"), (24, "!"), (24, END)])
+def test_the_last_block_of_vit_h_is_not_read(settings, depth, pad):
+    """A file of all 24 blocks is the same text encoder as the 23 of a folder of Stable Diffusion 2.x."""
+    state, released = vit_h(depth), VARIANTS["clip_h_hidden"]
+    config = infer_config(state, settings, RELEASED_WORDS, context_shape=(77, 1024), pad_piece=pad)
+    assert config == released.config
+    assert config.depth == 23
+    ids = jax.ShapeDtypeStruct((1, 77), np.int32)
+    abstract = jax.eval_shape(CLIPText(config).init, jax.random.key(0), ids)["params"]
+    assert convert(read_blocks(state, config), table(feature=False), abstract) == abstract
+    assert sum(leaf.size for leaf in jax.tree.leaves(abstract)) == released.num_params
+
+
 @pytest.mark.parametrize(
     ("settings", "pad", "message"),
     [
         (None, END, "config.json must lie beside it"),
         ({"text_config": {"hidden_act": "gelu_new"}}, END, "Unknown activation function 'gelu_new'"),
         ({"layer_norm_eps": 1e-6}, END, "layer_norm_eps=1e-06"),
+        ({"text_config": 3}, END, "text_config=3, which is no object"),
         (SETTINGS, "!", "has no id for '!'"),
     ],
 )
@@ -218,7 +262,9 @@ def test_a_special_token_of_the_folder_fills_captions_up(folder):
 @pytest.mark.parametrize("told", [3, ["!"], {"id": 0}])
 def test_what_is_no_piece(tmp_path, told):
     (tmp_path / "special_tokens_map.json").write_text(json.dumps({"pad_token": told}))
-    with pytest.raises(InputError, match=r"special_tokens_map\.json has pad_token=.*, which is no piece of text"):
+    with pytest.raises(
+        InputError, match=r"special_tokens_map\.json has pad_token=.*, which is no piece of text"
+    ):
         pad_piece(tmp_path)
 
 

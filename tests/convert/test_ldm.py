@@ -205,7 +205,7 @@ def test_other_scales_and_processes_are_refused(tmp_path, family, case, changes,
 
 
 def test_a_schedule_in_half_precision_is_the_same():
-    rows = dict((pattern, transform) for pattern, _, transform in sd.GENERATOR)
+    rows = {pattern: transform for pattern, _, transform in sd.GENERATOR}
     for name, values in schedule("sd").items():
         assert rows[name](values.astype(np.float16)) is None
 
