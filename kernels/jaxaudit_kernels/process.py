@@ -74,8 +74,8 @@ class Process:
       predicts: (2).
 
     Raises:
-      ValueError: for less than 2 levels, tables of unequal length, levels that do not go from clean to noise,
-        or predictions that do not tell the noise (4).
+      ValueError: for less than 2 levels, tables of unequal length, a signal or spread that is negative or not
+        finite, levels that do not go from clean to noise, or predictions that do not tell the noise (4).
     """
 
     signal: Float64[np.ndarray, " T"]
@@ -91,6 +91,13 @@ class Process:
                 f"{len(self.signal)} signals, {len(self.spread)} spreads and {len(self.times)} times: "
                 "each level needs one of each."
             )
+        for name, table in (("signal", self.signal), ("spread", self.spread)):
+            if wrong := np.flatnonzero(~(np.isfinite(table) & (table >= 0))).tolist():
+                raise ValueError(
+                    f"Level {wrong[0]} has {name}={table[wrong[0]]}; it must be 0 or more and finite."
+                )
+        if wrong := np.flatnonzero((self.signal == 0) & (self.spread == 0)).tolist():
+            raise ValueError(f"Level {wrong[0]} has neither signal nor noise.")
         if wrong := np.flatnonzero(np.diff(self.alphas_cumprod) >= 0).tolist():
             raise ValueError(f"Level {wrong[0] + 1} has no more noise than the one before.")
         told = np.abs(self.determinant) > 1e-9 * self.scale * np.hypot(*self.predicts)

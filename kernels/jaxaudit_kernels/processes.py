@@ -45,8 +45,12 @@ def from_betas(
     With `ends_in_noise`, s is shifted and stretched so that the first level stays and the last has no signal.
 
     Raises:
-      ValueError: for an unknown prediction, and as `Process` does.
+      ValueError: for a β that is not in (0, 1], an unknown prediction, and as `Process` does.
     """
+    if betas.ndim != 1 or not np.isrealobj(betas):
+        raise ValueError("β must be a real number for each level.")
+    if wrong := np.flatnonzero(~((betas > 0) & (betas <= 1))).tolist():
+        raise ValueError(f"β={betas[wrong[0]]:g} at level {wrong[0]} is not in (0, 1].")
     level = np.cumprod(1.0 - betas)
     if ends_in_noise:
         root = np.sqrt(level)
@@ -106,10 +110,13 @@ def linear_flow(
         noise as for DiT.
 
     Raises:
-      ValueError: if a level has less noise than the data end, for another `time_of`, and as `Process` does.
+      ValueError: if a level has less noise than the data end or no signal, for another `time_of`, and as
+        `Process` does.
     """
     base = linear_beta()
     ratio = base.spread / base.signal if noise_to_signal is None else np.asarray(noise_to_signal, np.float64)
+    if not np.all(np.isfinite(ratio)):
+        raise ValueError(f"noise_to_signal={ratio[~np.isfinite(ratio)][0]:g} is not finite.")
     u = (ratio - least_spread) / (1.0 + ratio - least_spread)
     if np.any(u < 0):
         raise ValueError(f"noise_to_signal={ratio.min():g} is less than least_spread={least_spread:g}.")

@@ -213,6 +213,10 @@ def test_a_respaced_model_has_its_timesteps_where_the_noise_is_the_same():
         ({"signal": np.ones(1), "spread": np.ones(1), "times": np.ones(1)}, "at least 2 levels, not 1"),
         ({"times": np.arange(4)}, "3 signals, 3 spreads and 4 times"),
         ({"spread": np.array([0.5, 0.4, 0.6])}, "Level 1 has no more noise than the one before"),
+        ({"spread": np.array([0.5, 0.9, np.nan])}, "Level 2 has spread=nan; it must be 0 or more and finite"),
+        ({"spread": np.array([0.5, 0.9, np.inf])}, "Level 2 has spread=inf"),
+        ({"signal": np.array([0.6, 0.6, -0.6])}, "Level 2 has signal=-0.6"),
+        ({"signal": np.array([0, 0.6, 0.5]), "spread": np.array([0, 0.9, 1])}, "neither signal nor noise"),
         (
             {"predicts": Prediction(np.array([0.0, 0.6, 0.0]), np.array([1.0, 0.9, 1.0]))},
             "predicted at level 1",
