@@ -482,6 +482,27 @@ def test_records_of_something_else(copy, changes, reason):
         load_target(copy)
 
 
+@pytest.mark.parametrize("name", ["/etc/passwd", "../other", "params-00000000/../../other", "C:\\other"])
+@pytest.mark.parametrize("field", ["files", "params", "vocabulary"])
+def test_names_of_files_elsewhere(copy, field, name):
+    """Whoever can write a record can seal it."""
+    edit(copy, **{field: {name: {"bytes": 1, "sha256": "0" * 64}} if field == "files" else name})
+    with pytest.raises(InputError, match=r"target\.json names '.*', which is not in its directory"):
+        load_target(copy)
+
+
+def test_a_target_in_a_bucket_writes_nothing_elsewhere(saved, bucket, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    record = json.loads((saved / "target.json").read_text())
+    record["files"] |= {str(elsewhere): {"bytes": 1, "sha256": "0" * 64}}
+    (bucket / "small" / "target.json").write_text(json.dumps(seal(record)))
+    place = bucket / "small" / str(elsewhere)
+    place.fs.pipe_file(place.path, b"x")
+    with pytest.raises(InputError, match=f"names '{elsewhere}', which is not in its directory"):
+        load_target(bucket / "small")
+    assert not elsewhere.exists()
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 2}', '{"format": 2, "files": 3}'])
 def test_damaged_records(copy, text):
     (copy / "target.json").write_text(text)

@@ -6,7 +6,7 @@ import json
 import os
 import uuid
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import msgspec
@@ -47,7 +47,8 @@ def read_sealed(directory: Place) -> dict[str, Any]:
     """What the `target.json` of a directory holds.
 
     Raises:
-      InputError: if it is damaged, of another format, or changed since it was written.
+      InputError: if it is damaged, of another format, changed since it was written, or names a file that is
+        not in the directory.
     """
     path = directory / RECORD
     try:
@@ -70,7 +71,16 @@ def read_sealed(directory: Place) -> dict[str, Any]:
             f"{path} has been changed since it was written: it does not match its {SEAL}. Convert or copy "
             "the target again."
         )
+    for name in (record["params"], record.get("vocabulary") or "", *record["files"]):
+        _check_inside(path, name)
     return record
+
+
+def _check_inside(path: Place, name: str) -> None:
+    """Raises InputError if a file that a record names may be elsewhere: its seal is no signature."""
+    for place in (PurePosixPath(name), PureWindowsPath(name)):
+        if place.anchor or ".." in place.parts:
+            raise InputError(f"{path} names {name!r}, which is not in its directory; nothing of it is read.")
 
 
 def put_in_place(directory: Path, record: Mapping[str, Any]) -> None:
