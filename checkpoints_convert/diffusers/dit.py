@@ -67,6 +67,7 @@ def config(settings: Settings, _: Mapping[str, Any]) -> dict[str, Any]:
         only={
             "norm_type": "ada_norm_zero",
             "activation_fn": "gelu-approximate",
+            "attention_type": "default",
             "attention_bias": True,
             "norm_elementwise_affine": False,
         },

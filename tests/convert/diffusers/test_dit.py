@@ -69,6 +69,11 @@ def test_a_folder_gives_the_official_outputs(folder, variant):
         close(target.decode(latents), np.clip(io["vae_decoded"], -1, 1))
 
 
+def test_what_older_versions_wrote_is_the_default():
+    said = Settings("config.json", RELEASED | {"attention_type": "default"})
+    assert dit.NETWORK.config(said, {}) == to_dict(VARIANTS["dit_xl_2_256"].config)
+
+
 def test_what_is_converted(folder):
     converted = convert_folder(folder, family="dit")
     assert set(converted.config) == {"generator", "tokenizer"}  # DiT's process goes without saying
@@ -122,6 +127,7 @@ def test_copies_that_differ_and_layers_that_do_not_fit_together():
         ({"out_channels": 6}, "out_channels=6; expected in_channels=4, or twice as many"),
         ({"num_layers": None}, "does not say num_layers"),
         ({"num_layers": "28"}, "num_layers='28'; expected a value of type int"),
+        ({"attention_type": "gated"}, "attention_type='gated'; only 'default' is known"),
         ({"caption_channels": 4096}, "caption_channels=4096, a setting that is not known here"),
     ],
 )
