@@ -59,7 +59,9 @@ with cli.flag_group("What is converted"):
     _LORA = flags.DEFINE_string(
         "lora", None, "LoRA file of kohya's or diffusers' layout, merged into the folder's weights."
     )
-    _LORA_SCALE = flags.DEFINE_float("lora_scale", 1.0, "What the changes of --lora are multiplied with.")
+    _LORA_SCALE = flags.DEFINE_float(
+        "lora_scale", None, "What the changes of --lora are multiplied with; default 1."
+    )
     _TEXT_ENCODER = flags.DEFINE_string(
         "text_encoder",
         None,
@@ -85,14 +87,19 @@ with cli.flag_group("What is converted"):
         "context_length",
         None,
         "Tokens of a caption, where the shapes do not tell and they are not CLIP's 77.",
+        lower_bound=1,
     )
     _NUM_HEADS = flags.DEFINE_integer(
-        "num_heads", None, "Attention heads, where the shapes do not tell and are those of no released model."
+        "num_heads",
+        None,
+        "Attention heads, where the shapes do not tell and are those of no released model.",
+        lower_bound=1,
     )
     _IMAGE_SIZE = flags.DEFINE_integer(
         "image_size",
         None,
         "Pixels per side of a picture, where the shapes do not tell; default that of the --variant.",
+        lower_bound=1,
     )
 with cli.flag_group("Output"):
     _OUT = flags.DEFINE_string(
@@ -109,7 +116,7 @@ with cli.flag_group("Output"):
 
 _NEEDED = {"folder": ("diffusers",), "target": ("generator", "tokenizer"), "extractor": ("weights",)}
 _TAKEN = {
-    "folder": ("family", "diffusers_variant", "lora"),
+    "folder": ("family", "diffusers_variant", "lora", "lora_scale"),
     "target": (
         *("family", "weights", "text_encoder", "vocabulary"),
         *("variant", "num_heads", "image_size", "context_length"),
@@ -140,6 +147,8 @@ def _check_files(values: Mapping[str, Any]) -> bool:
         raise flags.ValidationError(f"Flag --weights has no meaning for {what}, unless it is ema or raw.")
     if values["vocabulary"] is not None and values["text_encoder"] is None:
         raise flags.ValidationError("Flag --vocabulary needs the --text_encoder that it belongs to.")
+    if values["lora_scale"] is not None and values["lora"] is None:
+        raise flags.ValidationError("Flag --lora_scale needs the --lora that it belongs to.")
     return True
 
 
@@ -195,7 +204,7 @@ def _converted_folder(folder: str) -> Converted:
         family=_FAMILY.value,
         variant=_DIFFUSERS_VARIANT.value,
         lora=_LORA.value,
-        lora_scale=_LORA_SCALE.value,
+        lora_scale=1.0 if _LORA_SCALE.value is None else _LORA_SCALE.value,
         dtype=_DTYPE.value,
     )
 

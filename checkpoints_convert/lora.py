@@ -44,7 +44,8 @@ def merge_lora(
 
     Raises:
       InputError: if the file cannot be read, holds no changes or asks for others than (1); for unknown keys
-        and layers, halves without the other and wrong shapes, all of them in one message.
+        and layers, layers that are named twice, halves without the other and wrong shapes, all of them in one
+        message.
     """
     if not math.isfinite(scale):
         raise InputError(f"A LoRA cannot be scaled by {scale}; give a finite number.")
@@ -64,8 +65,11 @@ def merge_lora(
         component = _TEXT_ENCODER if found and found.text else denoiser
         if found is None or (component, found.layer) not in layers:
             problems["tensors of no layer of the model"].append((key, str(list(tensor.shape))))
-        else:
-            changes[component, layers[component, found.layer]][found.half] = tensor
+            continue
+        halves = changes[component, layers[component, found.layer]]
+        if found.half in halves:
+            problems["tensors of a layer that is named twice"].append((key, str(list(tensor.shape))))
+        halves[found.half] = tensor
     for (component, key), halves in changes.items():
         weight = merged[component][key]
         if not {"down", "up"} <= set(halves):

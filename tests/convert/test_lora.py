@@ -128,6 +128,17 @@ def test_all_that_does_not_fit_is_said_at_once(tmp_path):
     assert "[[2, 5], [6, 2]], not of [6, 4]" in message
 
 
+@pytest.mark.parametrize("other", ["diffusers", "an adapter"])
+def test_a_layer_that_is_named_twice(tmp_path, other):
+    tensors = {}
+    for layout in ("kohya" if other == "diffusers" else "diffusers", other):
+        prefix, down, up = LAYOUTS[layout]
+        tensors |= {f"{prefix}.{down}": DOWN, f"{prefix}.{up}": UP}
+    with pytest.raises(InputError, match="twice.safetensors does not fit") as error:
+        merge_lora(STATES, saved(tmp_path / "twice.safetensors", tensors), denoiser="unet")
+    assert "2 tensors of a layer that is named twice" in str(error.value)
+
+
 def test_files_that_are_no_lora_of_that_kind(tmp_path):
     tensors = {f"unet.{ATTENTION}.to_q.lora_A.weight": DOWN, f"unet.{ATTENTION}.to_q.lora_B.weight": UP}
     for said, message in (

@@ -158,6 +158,12 @@ def test_a_diffusers_folder_with_a_lora(tmp_path, monkeypatch, capfd):
             ["--family=var", "--generator=a", "--tokenizer=b", "--lora=c"],
             "--lora has no meaning for --family=var",
         ),
+        (["--diffusers={here}", "--lora_scale=0.5"], "--lora_scale needs the --lora that it belongs to"),
+        (["--family=dit", "--generator=a", "--tokenizer=b", "--lora_scale=1"], "--lora_scale has no meaning"),
+        (["--family=dit", "--generator=a", "--tokenizer=b", "--num_heads=0"], "=0: 0 is not a positive"),
+        (["--family=dit", "--generator=a", "--tokenizer=b", "--num_heads=-4"], "-4 is not a positive"),
+        (["--family=uvit", "--generator=a", "--tokenizer=b", "--context_length=0"], "context_length"),
+        (["--family=llamagen", "--generator=a", "--tokenizer=b", "--image_size=0"], "image_size"),
         ([], "--family must have a value, or --diffusers"),
     ],
 )
