@@ -160,7 +160,7 @@ def infer_config(
     config = dataclasses.replace(
         config,
         num_heads=said.get("num_attention_heads", 8),  # what transformers takes where nothing is said
-        activation=said.get("hidden_act", "quick_gelu"),
+        activation=str(said.get("hidden_act", "quick_gelu")),
     )
     if config.feature_dim is not None:
         return dataclasses.replace(config, activation=FEATURE_ACTIVATION)

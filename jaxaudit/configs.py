@@ -4,7 +4,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from jaxaudit.errors import unknown_name
+import numpy as np
+
+from jaxaudit.errors import InputError, unknown_name
 
 Config = TypeVar("Config")
 
@@ -26,3 +28,13 @@ def to_dict(config: Any) -> dict[str, Any]:
     """The field values of a config dataclass, tuples as lists."""
     values = dataclasses.asdict(config)
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def check_sizes(config: Any, *names: str, least: int = 1) -> None:
+    """Raises InputError if a field, or an entry of a tuple, is no whole number or less than `least`."""
+    for name in names:
+        value = getattr(config, name)
+        sizes = value if isinstance(value, tuple) else (value,)
+        if not sizes or not all(isinstance(size, int | np.integer) and size >= least for size in sizes):
+            what = "whole numbers" if isinstance(value, tuple) else "a whole number"
+            raise InputError(f"{name}={value!r} must be {what} of {least} or more.")

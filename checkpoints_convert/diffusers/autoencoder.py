@@ -15,10 +15,10 @@ from jaxaudit.tokenizers.kl_autoencoder import KLAutoencoderConfig
 
 def config(settings: Settings, parts: Mapping[str, Any]) -> dict[str, Any]:
     """The config of `jaxaudit.tokenizers.kl_autoencoder.KLAutoencoder`, for the latents of the generator."""
-    levels = len(settings.values.get("block_out_channels") or ())
+    levels = len(settings.value("block_out_channels", list[int]))
     said = settings.take(
         {
-            "block_out_channels": list,
+            "block_out_channels": list[int],
             "layers_per_block": 1,
             "latent_channels": 4,
             "norm_num_groups": 32,
@@ -37,7 +37,8 @@ def config(settings: Settings, parts: Mapping[str, Any]) -> dict[str, Any]:
         },
         whatever={"sample_size", "force_upcast"},
     )
-    channels = said["block_out_channels"]
+    channels, groups = said["block_out_channels"], said["norm_num_groups"]
+    settings.check_groups(groups, channels)
     return to_dict(
         KLAutoencoderConfig(
             latent_channels=said["latent_channels"],
@@ -48,7 +49,7 @@ def config(settings: Settings, parts: Mapping[str, Any]) -> dict[str, Any]:
             scale=said["scaling_factor"],
             image_size=parts["generator"]["latent_size"] * 2 ** (levels - 1),
             shift=said["shift_factor"],
-            num_groups=said["norm_num_groups"],
+            num_groups=groups,
             mid_attention=said["mid_block_add_attention"],
             quant_conv=said["use_quant_conv"],
             post_quant_conv=said["use_post_quant_conv"],

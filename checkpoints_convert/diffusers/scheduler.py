@@ -21,13 +21,13 @@ def process(settings: Settings) -> dict[str, Any]:
     """The declaration (`jaxaudit_kernels.processes`) of a scheduler's process, without what is default there.
 
     Raises:
-      InputError: for betas or predictions that are not known.
+      InputError: for betas or predictions that are not known, and values of another type.
     """
-    values = settings.values
-    levels = values.get("num_train_timesteps", 1000)
+    values, levels = settings.values, settings.value("num_train_timesteps", 1000)
     if "FlowMatch" in str(values.get("_class_name")):
         return {"name": "linear_flow", "largest_time": float(levels)}
-    schedule, prediction = values.get("beta_schedule", "linear"), values.get("prediction_type", "epsilon")
+    schedule = settings.value("beta_schedule", "linear")
+    prediction = settings.value("prediction_type", "epsilon")
     for name, value, known in (
         ("beta_schedule", schedule, _SCHEDULES),
         ("prediction_type", prediction, _PREDICTIONS),
@@ -36,15 +36,16 @@ def process(settings: Settings) -> dict[str, Any]:
             raise InputError(f"{settings.path} has {name}={value!r}; known are {', '.join(known)}.")
     options = {
         "predicts": _PREDICTIONS[prediction],
-        "ends_in_noise": values.get("rescale_betas_zero_snr", False),
+        "ends_in_noise": settings.value("rescale_betas_zero_snr", False),
     }
     if values.get("trained_betas") is not None:
-        return _declaration(settings, "listed_betas", betas=values["trained_betas"], **options)
-    if "beta_start" not in values:
+        betas = settings.value("trained_betas", list[float])
+        return _declaration(settings, "listed_betas", betas=betas, **options)
+    if values.get("beta_start") is None:
         raise InputError(f"{settings.path}, of a {values.get('_class_name')}, does not say its beta_start.")
     options["num_levels"] = levels
     if schedule != "squaredcos_cap_v2":
-        options |= {"first": values["beta_start"], "last": values.get("beta_end", 0.02)}
+        options |= {"first": settings.value("beta_start", float), "last": settings.value("beta_end", 0.02)}
     return _declaration(settings, _SCHEDULES[schedule], **options)
 
 

@@ -44,12 +44,11 @@ _WHATEVER = ("use_linear_projection", "upcast_attention", "dropout", "addition_e
 
 def config(settings: Settings, parts: Mapping[str, Any]) -> dict[str, Any]:
     """The config of `jaxaudit.models.unet.UNet`; captions have the length of the text encoder's."""
-    told = settings.values
-    downs = told.get("down_block_types") or ()
+    downs = settings.value("down_block_types", list[str])
     attention = [level for level, kind in enumerate(downs) if kind == "CrossAttnDownBlock2D"]
     said = settings.take(
         {
-            "block_out_channels": list,
+            "block_out_channels": list[int],
             "layers_per_block": 2,
             "cross_attention_dim": int,
             "sample_size": int,
@@ -58,17 +57,21 @@ def config(settings: Settings, parts: Mapping[str, Any]) -> dict[str, Any]:
         },
         only=_ONLY
         | {
-            "out_channels": told.get("in_channels", 4),
+            "out_channels": settings.value("in_channels", 4),
             "down_block_types": _blocks("Down", len(downs), attention),
             "up_block_types": _blocks("Up", len(downs), attention)[::-1],
         },
         whatever={*_WHATEVER, "attention_head_dim", "num_attention_heads"},
     )
-    channels = said["block_out_channels"]
+    channels, groups = said["block_out_channels"], said["norm_num_groups"]
+    settings.check_groups(groups, channels)
     if odd := [n for n in channels if n % channels[0]]:
         raise InputError(f"{settings.path} has a level of {odd[0]} channels, no multiple of {channels[0]}.")
     # What is called their width is the number of heads.
-    heads = told.get("num_attention_heads") or told.get("attention_head_dim", 8)
+    levels = len(channels)
+    heads = settings.per_level("num_attention_heads", levels) or (
+        settings.per_level("attention_head_dim", levels) or (8,) * levels
+    )
     return to_dict(
         UNetConfig(
             num_classes=0,
@@ -78,10 +81,10 @@ def config(settings: Settings, parts: Mapping[str, Any]) -> dict[str, Any]:
             ch_mult=tuple(n // channels[0] for n in channels),
             num_res_blocks=said["layers_per_block"],
             attention_levels=tuple(attention),
-            heads=tuple(heads) if isinstance(heads, list) else (heads,) * len(channels),
+            heads=heads,
             latent_size=said["sample_size"],
             latent_channels=said["in_channels"],
-            num_groups=said["norm_num_groups"],
+            num_groups=groups,
         )
     )
 

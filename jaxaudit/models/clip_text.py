@@ -26,6 +26,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+from jaxaudit.configs import check_sizes
 from jaxaudit.errors import InputError, unknown_name
 from jaxaudit.models.attention import attention, causal, merge_heads
 from jaxaudit.models.layers import Dense, affine_norm
@@ -62,8 +63,8 @@ class CLIPTextConfig:
       pad_token: the id behind the end.
 
     Raises:
-      InputError: if the heads do not divide the width, there is no such activation function, or a token is
-        not in the table.
+      InputError: if a size is none, the heads do not divide the width, there is no such activation function,
+        or a token is not in the table.
     """
 
     vocab_size: int = 49408
@@ -78,6 +79,10 @@ class CLIPTextConfig:
     pad_token: int = 49407
 
     def __post_init__(self):
+        check_sizes(self, "vocab_size", "length", "width", "num_heads", "mlp_width")
+        check_sizes(self, "depth", "end_token", "pad_token", least=0)
+        if self.feature_dim is not None:
+            check_sizes(self, "feature_dim")
         if self.width % self.num_heads:
             raise InputError(f"num_heads={self.num_heads} does not divide width={self.width}.")
         if self.activation not in _ACTIVATIONS:

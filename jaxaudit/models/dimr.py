@@ -37,6 +37,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Num
 
+from jaxaudit.configs import check_sizes
 from jaxaudit.errors import InputError
 from jaxaudit.models.attention import SelfAttention
 from jaxaudit.models.attention_backend import AttentionBackend
@@ -68,8 +69,8 @@ class DiMRConfig:
       latent_channels: c.
 
     Raises:
-      InputError: if something does not divide what it should, is even or odd where it should not be, or there
-        are no classes.
+      InputError: if a size is none, something does not divide what it should, is even or odd where it should
+        not be, or there are no classes.
     """
 
     num_classes: int = 1000
@@ -84,6 +85,8 @@ class DiMRConfig:
     latent_channels: int = 4
 
     def __post_init__(self):
+        check_sizes(self, "depth", "width", "num_heads", "fine_depth", "fine_width", "kernel_size")
+        check_sizes(self, "latent_size", "latent_channels")
         if self.num_classes < 1:
             raise InputError(f"num_classes={self.num_classes}: a DiMR needs at least one class.")
         if self.width % self.num_heads:

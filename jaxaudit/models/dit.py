@@ -27,6 +27,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Num
 
+from jaxaudit.configs import check_sizes
 from jaxaudit.errors import InputError
 from jaxaudit.models.adaptive import (
     XAVIER,
@@ -60,7 +61,7 @@ class DiTConfig:
       learned_variance: whether v of (5) is there.
 
     Raises:
-      InputError: if something does not divide what it should, or there are no classes.
+      InputError: if a size is none, something does not divide what it should, or there are no classes.
     """
 
     num_classes: int = 1000
@@ -74,6 +75,7 @@ class DiTConfig:
     learned_variance: bool = True
 
     def __post_init__(self):
+        check_sizes(self, "depth", "width", "num_heads", "latent_size", "latent_channels", "patch_size")
         if self.num_classes < 1:
             raise InputError(f"num_classes={self.num_classes}: a DiT needs at least one class.")
         if self.width % self.num_heads:

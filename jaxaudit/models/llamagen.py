@@ -31,6 +31,7 @@ import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float, Int
 
+from jaxaudit.configs import check_sizes
 from jaxaudit.errors import InputError
 from jaxaudit.models.attention import Cache, KeysValues, causal_attention, merge_heads, split_heads
 from jaxaudit.models.attention_backend import AttentionBackend
@@ -56,7 +57,7 @@ class LlamaGenConfig:
       num_tokens: N, tokens of a picture, a square.
 
     Raises:
-      InputError: if the heads do not divide the width so, or the tokens are no square.
+      InputError: if a size is none, the heads do not divide the width so, or the tokens are no square.
     """
 
     num_classes: int = 1000
@@ -68,6 +69,7 @@ class LlamaGenConfig:
     num_tokens: int = 256
 
     def __post_init__(self):
+        check_sizes(self, "depth", "width", "num_heads", "mlp_width", "vocab_size", "num_tokens")
         if self.width % (4 * self.num_heads):
             raise InputError(
                 f"num_heads={self.num_heads} does not divide width={self.width} into heads of a multiple of "

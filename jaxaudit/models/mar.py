@@ -26,6 +26,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxaudit.configs import check_sizes
 from jaxaudit.errors import InputError
 from jaxaudit.models.attention import SelfAttention
 from jaxaudit.models.attention_backend import AttentionBackend
@@ -61,7 +62,7 @@ class MARConfig:
       head_width: width of the diffusion head.
 
     Raises:
-      InputError: if the heads do not divide the width.
+      InputError: if a size is none, or the heads do not divide the width.
     """
 
     num_classes: int = 1000
@@ -78,6 +79,7 @@ class MARConfig:
     decoder_depth: int = 0
 
     def __post_init__(self):
+        check_sizes(self, "depth", "width", "num_heads", "side", "latent_channels", "patch_size")
         if self.width % self.num_heads:
             raise InputError(f"num_heads={self.num_heads} does not divide width={self.width}.")
 

@@ -37,6 +37,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Num
 
+from jaxaudit.configs import check_sizes
 from jaxaudit.errors import InputError
 from jaxaudit.models.adaptive import (
     XAVIER,
@@ -76,8 +77,8 @@ class MDTConfig:
       learned_variance: whether v of (5) is there.
 
     Raises:
-      InputError: if something does not divide what it should, there are no classes, or no tokens would be
-        hidden, or none seen.
+      InputError: if a size is none, something does not divide what it should, there are no classes, or no
+        tokens would be hidden, or none seen.
     """
 
     num_classes: int = 1000
@@ -94,6 +95,7 @@ class MDTConfig:
     learned_variance: bool = True
 
     def __post_init__(self):
+        check_sizes(self, "width", "num_heads", "latent_size", "latent_channels", "patch_size")
         if self.num_classes < 1:
             raise InputError(f"num_classes={self.num_classes}: an MDT needs at least one class.")
         if not 0 < self.decoder_depth < self.depth:

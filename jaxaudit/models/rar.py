@@ -30,6 +30,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float, Int
 
+from jaxaudit.configs import check_sizes
 from jaxaudit.errors import InputError
 from jaxaudit.models.attention import Cache, KeysValues, causal_attention, merge_heads, split_heads
 from jaxaudit.models.attention_backend import AttentionBackend
@@ -58,7 +59,7 @@ class RARConfig:
       num_tokens: N, tokens of a picture.
 
     Raises:
-      InputError: if the heads do not divide the width.
+      InputError: if a size is none, or the heads do not divide the width.
     """
 
     num_classes: int = 1000
@@ -70,6 +71,7 @@ class RARConfig:
     num_tokens: int = 256
 
     def __post_init__(self):
+        check_sizes(self, "depth", "width", "num_heads", "mlp_width", "vocab_size", "num_tokens")
         if self.width % self.num_heads:
             raise InputError(f"num_heads={self.num_heads} does not divide width={self.width}.")
 

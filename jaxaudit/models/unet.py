@@ -26,6 +26,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Num
 
+from jaxaudit.configs import check_sizes
 from jaxaudit.errors import InputError
 from jaxaudit.models.attention_backend import AttentionBackend
 from jaxaudit.models.layers import TimeEmbedding
@@ -53,8 +54,8 @@ class UNetConfig:
       num_groups: of channels that are normalised together.
 
     Raises:
-      InputError: if something does not divide what it should, or labels and captions are both asked for, or
-        neither.
+      InputError: if a size is none, something does not divide what it should, or labels and captions are both
+        asked for, or neither.
     """
 
     num_classes: int = 1000
@@ -71,6 +72,9 @@ class UNetConfig:
     num_groups: int = 32
 
     def __post_init__(self):
+        check_sizes(self, "context_dim", "width", "ch_mult", "num_res_blocks", "heads")
+        check_sizes(self, "latent_size", "latent_channels", "num_groups")
+        check_sizes(self, "num_classes", "context_length", least=0)
         if (self.num_classes > 0) == (self.context_length > 0):
             raise InputError(
                 f"num_classes={self.num_classes} and context_length={self.context_length}: "

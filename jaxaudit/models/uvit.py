@@ -28,6 +28,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+from jaxaudit.configs import check_sizes
 from jaxaudit.errors import InputError
 from jaxaudit.models.attention import SelfAttention
 from jaxaudit.models.attention_backend import AttentionBackend
@@ -59,7 +60,8 @@ class UViTConfig:
       final_conv: the convolution of (4).
 
     Raises:
-      InputError: if something does not divide what it should, or labels and captions are both asked for.
+      InputError: if a size is none, something does not divide what it should, or labels and captions are both
+        asked for.
     """
 
     num_classes: int = 1000
@@ -75,6 +77,8 @@ class UViTConfig:
     final_conv: bool = False
 
     def __post_init__(self):
+        check_sizes(self, "width", "num_heads", "latent_size", "latent_channels", "patch_size")
+        check_sizes(self, "num_classes", "context_length", "context_dim", "depth", least=0)
         if self.width % self.num_heads:
             raise InputError(f"num_heads={self.num_heads} does not divide width={self.width}.")
         for name in ("width", "depth"):

@@ -36,6 +36,7 @@ from jax.nn.initializers import Initializer
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+from jaxaudit.configs import check_sizes
 from jaxaudit.errors import InputError
 from jaxaudit.models.attention import Cache, KeysValues, block_causal_attention, merge_heads, split_heads
 from jaxaudit.models.attention_backend import AttentionBackend
@@ -68,7 +69,8 @@ class VARConfig:
       attn_l2_norm: cosine attention, see (4).
 
     Raises:
-      InputError: if the heads do not divide the width, or there are labels and captions, or neither.
+      InputError: if a size is none, the heads do not divide the width, or there are labels and captions, or
+        neither.
     """
 
     num_classes: int = 1000
@@ -84,6 +86,8 @@ class VARConfig:
     attn_l2_norm: bool = True
 
     def __post_init__(self):
+        check_sizes(self, "depth", "width", "num_heads", "vocab_size", "token_dim", "patch_nums")
+        check_sizes(self, "num_classes", "context_dim", least=0)
         if self.width % self.num_heads:
             raise InputError(f"num_heads={self.num_heads} does not divide width={self.width}.")
         if bool(self.num_classes) == bool(self.context_dim):

@@ -15,6 +15,7 @@ M = 2 C numbers of a posterior. NHWC.
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import flax.linen as nn
 import jax
@@ -22,6 +23,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
+from jaxaudit.configs import check_sizes
+from jaxaudit.errors import InputError
 from jaxaudit.models.spatial import Conv
 from jaxaudit.models.variant import ModelVariant
 from jaxaudit.tokenizers.layers import Decoder, Encoder
@@ -43,6 +46,9 @@ class KLAutoencoderConfig:
       num_groups: of channels that are normalised together.
       mid_attention: whether the middles have self-attention.
       quant_conv, post_quant_conv: whether (1) and (3) have a convolution.
+
+    Raises:
+      InputError: if a size is none, or scale and shift are.
     """
 
     latent_channels: int = 16
@@ -57,6 +63,11 @@ class KLAutoencoderConfig:
     mid_attention: bool = True
     quant_conv: bool = True
     post_quant_conv: bool = True
+
+    def __post_init__(self):
+        check_sizes(self, "latent_channels", "ch", "num_res_blocks", "image_size", "num_groups")
+        if self.scale == 0 or not math.isfinite(self.scale) or not math.isfinite(self.shift):
+            raise InputError(f"Latents cannot be scaled by {self.scale} and shifted by {self.shift}.")
 
     @property
     def latent_size(self) -> int:

@@ -137,10 +137,14 @@ def test_the_last_block_of_vit_h_is_not_read(settings, depth, pad):
         (None, END, "config.json must lie beside it"),
         ({"text_config": {"hidden_act": "gelu_new"}}, END, "Unknown activation function 'gelu_new'"),
         ({"layer_norm_eps": 1e-6}, END, "layer_norm_eps=1e-06"),
+        (SETTINGS | {"hidden_act": ["gelu"]}, END, "Unknown activation function"),
+        (SETTINGS | {"num_attention_heads": 0}, END, "num_heads=0 must be a whole number of 1 or more"),
+        (SETTINGS | {"num_attention_heads": "4"}, END, "num_heads='4' must be a whole number"),
         ({"text_config": 3}, END, "text_config=3, which is no object"),
         (SETTINGS, "!", "has no id for '!'"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_what_shapes_do_not_tell(settings, pad, message):
     words = Vocabulary({START: 62, END: 63}, {})
     with pytest.raises(InputError, match=message):

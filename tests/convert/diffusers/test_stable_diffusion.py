@@ -255,11 +255,42 @@ def test_the_released_layout_fits_without_remainder(part, module, name, settings
         ({"up_block_types": ["UpBlock2D"] * 4}, "up_block_types="),
         ({"transformer_layers_per_block": [1, 2, 10]}, "transformer_layers_per_block"),
         ({"block_out_channels": [320, 480, 1280, 1280]}, "a level of 480 channels, no multiple of 320"),
+        ({"block_out_channels": []}, r"block_out_channels=\[\]; expected one or more whole numbers of 1"),
+        ({"block_out_channels": [0]}, r"block_out_channels=\[0\]; expected one or more whole numbers"),
+        ({"block_out_channels": [None]}, r"block_out_channels=\[None\]; expected one or more"),
+        ({"down_block_types": 3}, "down_block_types=3; expected one or more names"),
+        ({"attention_head_dim": 0}, "attention_head_dim=0; expected one or more whole numbers of 1 or more"),
+        ({"attention_head_dim": "x"}, "attention_head_dim='x'; expected one or more whole numbers"),
+        ({"attention_head_dim": {}}, "attention_head_dim={}; expected"),
+        ({"attention_head_dim": [5, 10]}, "must say how many for each of 4 levels"),
+        ({"num_attention_heads": [8, 8, 8, "x"]}, "num_attention_heads=.*; expected one or more"),
+        ({"norm_num_groups": 0}, "norm_num_groups=0, which does not divide 320"),
+        ({"norm_num_groups": 7}, "norm_num_groups=7, which does not divide 320"),
+        ({"layers_per_block": -1}, "num_res_blocks=-1 must be a whole number of 1 or more"),
     ],
 )
 def test_settings_that_are_not_understood(setting, message):
     with pytest.raises(InputError, match=message):
         unet.config(Settings("config.json", UNET | setting), {})
+
+
+@pytest.mark.parametrize(
+    ("module", "settings", "message"),
+    [
+        (autoencoder, VAE | {"block_out_channels": 128}, "block_out_channels=128; expected one or more"),
+        (autoencoder, VAE | {"norm_num_groups": 5}, "norm_num_groups=5, which does not divide 128"),
+        (autoencoder, VAE | {"scaling_factor": float("nan")}, "cannot be scaled by nan"),
+        (autoencoder, VAE | {"scaling_factor": 0.0}, "cannot be scaled by 0.0 and shifted by 0.0"),
+        (text_encoder, TEXT_ENCODER | {"num_attention_heads": 0}, "num_heads=0 must be a whole number of 1"),
+        (text_encoder, TEXT_ENCODER | {"num_attention_heads": -4}, "num_heads=-4 must be"),
+        (text_encoder, TEXT_ENCODER | {"vocab_size": 0}, "vocab_size=0 must be a whole number of 1 or more"),
+    ],
+)
+def test_sizes_that_are_none(module, settings, message):
+    told = {"vocabulary": {"end_token": 49407, "pad_token": 49407}}
+    told["generator"] = sd.VARIANTS["sd_1_4"].config["generator"]
+    with pytest.raises(InputError, match=message):
+        module.config(Settings("config.json", settings), told)
 
 
 def test_tokens_that_the_vocabulary_has_not(second, tmp_path):
