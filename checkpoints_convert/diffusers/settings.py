@@ -59,8 +59,8 @@ class Settings:
 
         Args:
           name: of it.
-          default: taken where it is not there or null, and the type of its value; or, where it must be there, a
-            type, `list[int]` (each positive), `list[float]` or `list[str]` (of one or more).
+          default: taken where it is not there or null, and the type of its value; or, where it must be there,
+            a type, `list[int]` (each positive), `list[float]` or `list[str]` (of one or more).
 
         Raises:
           InputError: if it is missing, or has another type.
