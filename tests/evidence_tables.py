@@ -26,6 +26,7 @@ def make_evidence(
     names = [f"{view}/{name}" for name in NAMES]
     white = [name for name in names if "gradient_masking" in name]
     request = {
+        "target": {"family": "dit", "fingerprint": target, "num_params": 1, "num_classes": 10},
         **{side: {**PICTURES, "source": source} for side, source in zip(SPLITS, sources, strict=True)},
         "scores": names,
         "score_info": {

@@ -13,6 +13,7 @@ from jaxaudit.audits.collect import CollectConfig, prepare
 from jaxaudit.audits.plan import check_plan, planned, read_plan, remark, write_plan
 from jaxaudit.data import open_source
 from jaxaudit.errors import InputError
+from jaxaudit.evidence import SPLITS
 from jaxaudit.results import Planned, replace
 from jaxaudit.runtime.placement import Placement
 from tests.results.round_trip import assert_round_trips
@@ -106,7 +107,9 @@ def test_results_name_the_plan_and_their_seed_follows_from_it(evidence, plan):
 def test_evidence_that_was_begun_without_the_plan_is_not_planned(evidence, plan):
     again = planned(replace(plan, fingerprint="e" * 64), evidence, RULES.named())
     assert not again.beforehand
-    assert RULES.seeded(evidence, again) == RULES.seeded(evidence) != RULES.seeded(evidence, unread(plan))
+    sides = [evidence.read(split) for split in SPLITS]
+    without = RULES.seeded(evidence, sides)
+    assert RULES.seeded(evidence, sides, again) == without != RULES.seeded(evidence, sides, unread(plan))
     assert remark(again, seed=None) == (
         f"Not planned beforehand: scoring was begun without the plan {'e' * 16}, which does not count."
     )
@@ -114,7 +117,7 @@ def test_evidence_that_was_begun_without_the_plan_is_not_planned(evidence, plan)
 
 def test_a_seed_that_was_chosen_is_named(evidence, plan):
     chosen = dataclasses.replace(RULES, seed=7)
-    assert chosen.seeded(evidence, unread(plan)) == chosen
+    assert chosen.seeded(evidence, [], unread(plan)) == chosen
     assert remark(None, seed=7) == "Not planned beforehand. Seed 7 of the tests was chosen by hand."
 
 
