@@ -33,7 +33,12 @@ with cli.flag_group("How the target is sampled"):
     _GUIDANCE = flags.DEFINE_float(
         "guidance", 1.0, "Weight of the condition at the last step, 1 for none; VAR's cfg is this minus 1."
     )
-    _POWER = flags.DEFINE_float("guidance_power", 1.0, "Of RAR's cosine by which guidance grows.")
+    _POWER = flags.DEFINE_float(
+        "guidance_power",
+        1.0,
+        "Of RAR's cosine by which guidance grows; models without one refuse it.",
+        lower_bound=1e-3,
+    )
 with cli.flag_group("What counts"):
     _TRIES = flags.DEFINE_integer(
         "most_tries", 1_000_000, "Within which an image comes back with a chance of a half.", lower_bound=1

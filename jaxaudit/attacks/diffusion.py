@@ -26,7 +26,7 @@ In (5) z_t is kept outside M, and ε − z_t is what was put in its place: the p
 at time t knows how to read. (5) and (6) need the network's gradient (white-box).
 
 The path of a flow is x = (1 − u) z + u ε, its velocity v = ±(ε − z), and v − v̂ = ±(ε − f) / (1 − u): where
-there is as much noise, (9) is (4) in other units. It is there for its even steps along the path, over which
+there is as much noise, (10) is (4) in other units. It is there for its even steps along the path, over which
 the gap between members and others was found to be a bell; even timesteps leave the first quarter out.
 
 `_ref` scores are the negatives of the 26 features of the code published with Dubiński et al. 2025. They
@@ -75,7 +75,7 @@ TIMESTEPS = tuple(range(0, 1000, 100))
 """t of (4), (5) and (7)."""
 
 PERCENTS = tuple(range(10, 100, 10))
-"""u of (9), in percent."""
+"""u of (10), in percent."""
 
 _LOSS_TIMESTEP = 100
 _PUBLISHED_MAGNITUDE = math.sqrt(math.pi / 2)

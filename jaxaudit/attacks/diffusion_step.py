@@ -144,7 +144,7 @@ class DiffusionStep(Step):
             setting=setting,
             denoise=functools.partial(functions.denoise, params),
             denoise_masked=None if masked is None else functools.partial(masked, params, key=keys),
-            denoise_by=lambda weights, *inputs: functions.denoise({"generator": weights}, *inputs),
+            denoise_by=lambda weights, *inputs: functions.denoise({**params, "generator": weights}, *inputs),
             weights=params["generator"],
             encode=functools.partial(functions.encode, params),
             decode=functools.partial(functions.decode, params),
@@ -195,7 +195,7 @@ class DiffusionStep(Step):
 
         def weight_gradient(params: Any, z: Any, condition: Any) -> Any:
             def total(weights: Any) -> Array:
-                return jnp.sum(forward({"generator": weights}, z, condition).eps)
+                return jnp.sum(forward({**params, "generator": weights}, z, condition).eps)
 
             return jax.grad(total)(params["generator"])
 

@@ -8,8 +8,9 @@ step of an optimiser on the image's own denoising loss L, at t = 100 and under R
 
 with the same noises before and after, so that no chance lies in between. Of a member, on which the model was
 trained already, one more step teaches less. What log l* says is read off densities of known images
-(`jaxaudit.stats.likelihood_ratio`). No model is stored: the step is mapped over the images of a batch, and
-every image has the same A.
+(`jaxaudit.stats.likelihood_ratio`). The step is mapped over the images of a batch, and every image has the
+same A at first. No model is stored: x (W + A B) is computed as x W + (x A) B, so of each image there are the
+factors, their gradients and what Adam makes of them.
 
 The published text leaves open rank, step size and noises; rank, scale of A and step size are those of
 diffusers' training script.
@@ -30,9 +31,11 @@ import jax
 import jax.numpy as jnp
 import optax
 from einops import rearrange
+from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Array, Float, Key
 
 from jaxaudit.attacks.step import Rows
+from jaxaudit.models.layers import LOW_RANK
 from jaxaudit.runtime.rows import map_rows
 from jaxaudit.targets import DiffusionFunctions, DiffusionTarget, Params
 from jaxaudit_kernels import draws
@@ -126,13 +129,12 @@ def initial_factors(params: Params, key: Key[Array, ""]) -> Factors:
 
 
 def with_factors(params: Params, factors: Factors) -> Params:
-    """The parameters with A B added to the kernels of these paths."""
-
-    def changed(path: Any, leaf: Array) -> Array:
-        name = "/".join(entry.key for entry in path)
-        return leaf + jnp.matmul(*factors[name]) if name in factors else leaf
-
-    return {**params, "generator": jax.tree_util.tree_map_with_path(changed, params["generator"])}
+    """The parameters with A and B beside the kernels of these paths, where `Dense` adds them."""
+    flat = flatten_dict(params["generator"], sep="/")
+    for path, pair in factors.items():
+        layer = path.removesuffix("kernel")
+        flat |= {layer + name: factor for name, factor in zip(LOW_RANK, pair, strict=True)}
+    return {**params, "generator": unflatten_dict(flat, sep="/")}
 
 
 def _is_attention(part: str) -> bool:

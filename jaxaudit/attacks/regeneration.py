@@ -46,7 +46,7 @@ class Sampling:
     Attributes:
       sampler: temperature, top-k and top-p.
       guidance: at the last step, 1 for none; how it grows is the model's `guidance_schedule`.
-      guidance_power: of a schedule that is a cosine.
+      guidance_power: of a schedule that is a cosine, > 0; 1 for other schedules.
     """
 
     sampler: Sampler = dataclasses.field(default_factory=Sampler)
@@ -110,7 +110,8 @@ class RegenerationAttack:
       parallelism: "jit" or "pmap".
 
     Raises:
-      InputError: if the target has no likelihood of tokens, or guidance has nothing to be guided away from.
+      InputError: if the target has no likelihood of tokens, guidance has nothing to be guided away from, or
+        its power is not positive or not 1 where guidance grows by no cosine.
     """
 
     def __init__(
@@ -129,6 +130,7 @@ class RegenerationAttack:
         guides = sampling.guidance != 1
         if guides and target.context_shape and target.null_context is None:
             raise InputError(f"--guidance={sampling.guidance:g}: {no_null_context(target)}.")
+        _check_power(target, sampling.guidance_power)
         self.target, self.sampling, self.mesh = target, sampling, mesh or mesh_of(target.params)
         steps = len(target.tokens_per_step)
         scales = guidance_scales(
@@ -163,6 +165,17 @@ class RegenerationAttack:
         """
         told = condition_arrays(self.target, condition, len(images))
         return self._run(self._params, {"images": np.asarray(images, np.float32), **told}, padded_size)
+
+
+def _check_power(target: DiscreteTarget, power: float) -> None:
+    """Raises InputError unless guidance may grow with it."""
+    if not power > 0:
+        raise InputError(f"--guidance_power={power:g} is not positive.")
+    if power != 1 and target.guidance_schedule != "cosine":
+        raise InputError(
+            f"--guidance_power={power:g} is for guidance that grows by a cosine; that of {target.name} is "
+            f"{target.guidance_schedule}."
+        )
 
 
 def log_probabilities(

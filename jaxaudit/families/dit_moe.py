@@ -29,7 +29,7 @@ _FAMILY = DenoiserFamily(
     network=dit_moe.DiTMoE,
     partition=PARTITION,
     process=PROCESS,
-    first="moe/shared_experts/gate_proj",
+    first="moe/shared_experts/up_proj",
 )
 
 build_target = _FAMILY.build_target

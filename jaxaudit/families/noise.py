@@ -5,9 +5,10 @@
                         evaluation of this mitigation (Kowalczuk et al. 2025)
     diffusion           the noise that is predicted, f(z_t, t) + σ ε
 
-ε follows from the question (`jaxaudit_kernels.output_noise`), or from the key the question came with. σ and
-the seed are constants of the functions (`OutputNoise`), or stand among the parameters (`NOISE_OF_PARAMS`):
-then models with different noise share their compiled programs.
+ε follows from the question (`jaxaudit_kernels.output_noise`; that of a diffusion model continuously, so that
+rounding of z_t changes nothing), or from the key the question came with. σ and the seed are constants of the
+functions (`OutputNoise`), or stand among the parameters (`NOISE_OF_PARAMS`): then models with different noise
+share their compiled programs.
 
 Logits are linear in the hidden states, h W + b, and stay so with noise: [h, σ ε] [W; I] + b. Whatever reads
 `hidden` and `head` sees the noisy logits without knowing; it costs V more channels.
@@ -41,7 +42,7 @@ from jaxaudit.targets import (
     Params,
     Target,
 )
-from jaxaudit_kernels.output_noise import context_words, keyed_normal, latent_words, noise_words
+from jaxaudit_kernels.output_noise import context_words, keyed_normal, latent_noise, noise_words
 from jaxaudit_kernels.process import Denoised
 
 AnyTarget = TypeVar("AnyTarget", bound=Target)
@@ -220,9 +221,7 @@ def noisy_predictions(
 
     def denoise(params: Params, z_t: Float[Array, "B h w c"], level: Any, condition: Condition) -> Denoised:
         seen, (std, seed) = functions.denoise(params, z_t, level, condition), noise.read(params)
-        words = latent_words(z_t, jnp.asarray(level), condition, seed=seed)
-        drawn = keyed_normal(words, math.prod(z_t.shape[1:])).reshape(z_t.shape)
-        return seen._replace(eps=seen.eps + std * drawn)
+        return seen._replace(eps=seen.eps + std * latent_noise(z_t, jnp.asarray(level), condition, seed=seed))
 
     return dataclasses.replace(functions, denoise=denoise, denoise_masked=None)
 

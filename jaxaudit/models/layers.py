@@ -15,6 +15,8 @@ from jaxtyping import Array, Float, Num
 from jaxaudit_kernels.precision import matmul_precision
 from jaxaudit_kernels.time_embedding import timestep_embedding
 
+LOW_RANK = ("down", "up")
+"""Names of the factors A [C,r] and B [r,F] that may stand beside a `Dense` layer's kernel."""
 _TIME_CHANNELS = 256
 
 
@@ -30,6 +32,8 @@ def matmul(x: Float[Array, "... C"], matrix: Float[Array, "C F"], dtype: DTypeLi
 
 class Dense(nn.Module):
     """x W + b with operands in `dtype` and the sum, hence the result, in float32.
+
+    Where its parameters also hold the factors `LOW_RANK`, x W + (x A) B + b.
 
     Attributes:
       features: F.
@@ -48,6 +52,9 @@ class Dense(nn.Module):
         """The affine map of x [...,C], float32 [...,F]."""
         kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features), jnp.float32)
         y = matmul(x, kernel, self.dtype)
+        if self.has_variable("params", LOW_RANK[0]):
+            down, up = (self.get_variable("params", name) for name in LOW_RANK)
+            y = y + matmul(matmul(x, down, self.dtype), up, self.dtype)
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
             y = y + bias.astype(jnp.float32).reshape((1,) * (y.ndim - 1) + (-1,))

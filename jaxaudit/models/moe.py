@@ -11,8 +11,8 @@ Only the chosen experts work, in static shapes: tokens are sorted by expert and 
 each, the last of each expert filled up with zeros, so that N tokens need no more than (k N + E (b − 1)) / b
 blocks of b tokens. A block is multiplied with the kernel of its expert (`grouped_matmul`).
 
-The hidden units silu(W_gate x) of the shared expert, the ones that see every token, are sown as those of
-`jaxaudit.models.mlp` are.
+The hidden units silu(W_gate x) · W_up x of the shared expert, the ones that see every token, are sown as
+those of a gated layer of `jaxaudit.models.mlp` are.
 Sources: Dai et al., "DeepSeekMoE", ACL 2024 (arXiv 2401.06066), §3; (1): Shazeer, "GLU variants improve
 transformer", 2020 (arXiv 2002.05202).
 
@@ -86,10 +86,11 @@ class Expert(nn.Module):
     def __call__(self, x: Float[Array, "B L C"]) -> Float[Array, "B L C"]:
         """(1), float32; sows the hidden units [B,L,F]."""
         kernels = self.kernels()
-        hidden = nn.silu(matmul(x, kernels.gate, self.dtype)).astype(self.dtype)
+        hidden = nn.silu(matmul(x, kernels.gate, self.dtype)) * matmul(x, kernels.up, self.dtype)
+        hidden = hidden.astype(self.dtype)
         if not self.is_initializing():
             self.sow("activations", "hidden", hidden)
-        return matmul(hidden * matmul(x, kernels.up, self.dtype), kernels.down, self.dtype)
+        return matmul(hidden, kernels.down, self.dtype)
 
 
 class SparseMoE(nn.Module):

@@ -91,7 +91,8 @@ class DefendedTarget(Record, frozen=True):
     Attributes:
       defence: what was done. quality: how good it is.
       levels: A0, A1, A2.
-      by_queries: fresh noise: of an attacker of level A2 who averages no more than so many answers.
+      by_queries: noise that can be averaged: of an attacker of level A2 who averages no more than so many
+        answers.
       difference: TPR of the defended model's scores less the undefended one's, for whoever has both; None for
         the undefended model.
     """

@@ -69,8 +69,13 @@ def guidance_scales(
       schedule: how it grows.
       last: g.
       steps: S.
-      power: of the cosine.
+      power: of the cosine, > 0.
+
+    Raises:
+      ValueError: if the power is not positive.
     """
+    if not power > 0:
+        raise ValueError(f"power={power} of the guidance is not positive.")
     share = np.arange(steps) / (steps if schedule == "cosine" else max(steps - 1, 1))
     shapes = {"constant": np.ones(steps), "linear": share, "cosine": (1 - np.cos(np.pi * share**power)) / 2}
     return 1 + (last - 1) * shapes[schedule]

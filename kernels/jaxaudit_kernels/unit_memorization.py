@@ -8,7 +8,7 @@ With h_u(x, n) the value of unit u after its activation function at token n of i
     (3)  μ_rest(u)  = (Σ_x μ_u(x) − μ_max(u)) / (N − 1)
     (4)  UnitMem(u) = (μ_max(u) − μ_rest(u)) / (μ_max(u) + μ_rest(u))
 
-UnitMem is in [0, 1): 0 if all images activate the unit alike, near 1 if one alone does. With class means in
+UnitMem is in [0, 1]: 0 if all images activate the unit alike, 1 if one alone does. With class means in
 place of images, (2) to (4) are ClassMem. Source: Wang et al., "Localizing memorization in SSL vision
 encoders", NeurIPS 2024 (arXiv 2409.19069), §4; |·| and (1) per scale of a VAR: Kasliwal et al., arXiv
 2509.00488.
@@ -157,7 +157,7 @@ def selectivity(
       floor: φ, of every unit or of all, not negative.
 
     Returns:
-      [*units] float32, in [0, 1).
+      [*units] float32, in [0, 1].
 
     Raises:
       ValueError: if there are fewer than two items.

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jaxaudit
 from jaxaudit.attacks.low_rank import (
     LEARNING_RATE,
     RANK,
@@ -16,6 +17,7 @@ from jaxaudit.attacks.low_rank import (
     why_no_low_rank,
     with_factors,
 )
+from jaxaudit.models.layers import Dense
 from jaxaudit_kernels import draws
 from tests import tiny_diffusion
 
@@ -27,8 +29,19 @@ def network(params, z, time, condition):
     """tanh(z QKV + z OUT + z MLP + b_condition), no attention but its names."""
     del time
     block = params["generator"]["block"]
-    kernels = block["attn"]["qkv"]["kernel"] + block["attn2"]["to_out"]["kernel"] + block["mlp"]["kernel"]
-    return jnp.tanh(z @ kernels + 0.1 * condition[:, None, None, None])
+    dense = Dense(3, use_bias=False)
+    maps = (dense.apply({"params": part}, z) for part in (block["attn"]["qkv"], block["attn2"]["to_out"]))
+    return jnp.tanh(sum(maps) + z @ block["mlp"]["kernel"] + 0.1 * condition[:, None, None, None])
+
+
+def merged(params, factors):
+    """The parameters with A B added to the kernels."""
+    block = dict(params["generator"]["block"])
+    for path, (down, up) in factors.items():
+        _, attention, layer, _ = path.split("/")
+        kernel = block[attention][layer]["kernel"] + down @ up
+        block[attention] = {layer: block[attention][layer] | {"kernel": kernel}}
+    return {"generator": {"block": block}}
 
 
 def target():
@@ -47,13 +60,12 @@ def test_kernels_of_attention_get_factors_and_nothing_else():
         assert (down.shape, up.shape) == ((3, RANK), (RANK, 3))
         assert not up.any()
     added = {path: (down, jnp.ones_like(up)) for path, (down, up) in factors.items()}
-    changed = with_factors(params, added)
-    for path, kernel in attention_kernels(params).items():
-        np.testing.assert_allclose(
-            attention_kernels(changed)[path], kernel + added[path][0] @ added[path][1], atol=1e-6
-        )
-    same = jax.tree.map(lambda a, b: bool((a == b).all()), params, changed)
-    assert jax.tree.leaves(same).count(False) == 2
+    z, labels = jax.random.normal(KEY, (2, 4, 4, 3)), jnp.zeros(2)
+    found = network(with_factors(params, added), z, None, labels)
+    np.testing.assert_allclose(found, network(merged(params, added), z, None, labels), atol=1e-5)
+    assert not np.allclose(found, network(params, z, None, labels))
+    unchanged = network(with_factors(params, factors), z, None, labels)
+    np.testing.assert_array_equal(unchanged, network(params, z, None, labels))
 
 
 def test_a_picture_is_trained_on_alone_and_measured_under_the_same_noise():
@@ -73,7 +85,7 @@ def test_a_picture_is_trained_on_alone_and_measured_under_the_same_noise():
         z_t = np.sqrt(share) * latents[row] + np.sqrt(1 - share) * noises[:, row]
 
         def loss(ups, z_t=z_t, noise=noises[:, row], label=labels[[row, row]]):
-            params = with_factors(audited.params, {p: (factors[p][0], up) for p, up in ups.items()})
+            params = merged(audited.params, {p: (factors[p][0], up) for p, up in ups.items()})
             return jnp.mean((noise - network(params, jnp.asarray(z_t, jnp.float32), None, label)) ** 2)
 
         before, slope = jax.value_and_grad(loss)({path: up for path, (_, up) in factors.items()})
@@ -81,6 +93,24 @@ def test_a_picture_is_trained_on_alone_and_measured_under_the_same_noise():
         expected = np.log(float(loss(stepped))) - np.log(float(before))
         assert expected < 0
         assert found[row] == pytest.approx(expected, rel=0.01, abs=5e-7)
+
+
+def test_no_kernel_is_stored_image_by_image():
+    """Nor its gradient: of 5 images nothing has the shape of 5 kernels, at any depth of the program."""
+    size, audited = 5, jaxaudit.load_target("digits_dit")
+    kernels = {kernel.shape for kernel in attention_kernels(audited.params).values()}
+    step = LowRankStep(audited.functions, audited.process, audited.latent_shape, 1, None)
+    batch = {
+        "images": jnp.zeros((size, *[audited.preprocessing.image_size] * 2, 3)),
+        "condition": jnp.zeros(size, jnp.int32),
+        "ids": jnp.zeros(size, jnp.uint32),
+    }
+    program = str(jax.make_jaxpr(step)((audited.params, KEY), batch))
+    assert len(kernels) > 1
+    for inputs, outputs in kernels:
+        assert f"f32[{inputs},{outputs}]" in program
+        assert f"f32[{size},{inputs},{outputs}]" not in program
+        assert f"f32[{size},{outputs},{inputs}]" not in program
 
 
 def test_says_why_there_is_no_step():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 import zlib
 
 import jax
@@ -10,8 +11,10 @@ import numpy as np
 import pytest
 
 import jaxaudit
+from jaxaudit.attacks import diffusion
 from jaxaudit.attacks.discrepancy import CLID_TIMESTEPS
 from jaxaudit.attacks.fluctuation import FLUCTUATION_TIMESTEPS, SHARES
+from jaxaudit.attacks.mitigation import add_output_noise, add_told_noise
 from jaxaudit.attacks.predicted_noise import SIMA_TIMESTEPS
 from jaxaudit.attacks.runner import Scorer
 from jaxaudit.attacks.step_by_kind import make_step
@@ -183,6 +186,16 @@ def test_gradients_by_the_weights():
         )
 
 
+def test_gradients_by_the_weights_of_a_target_whose_noise_stands_in_its_parameters():
+    constant, told = (
+        Scorer(add(target(), 0.4, seed=3), ["gsa1"]) for add in (add_output_noise, add_told_noise)
+    )
+    expected = constant.submit(IMAGES, LABELS, ids=IDS).result()
+    for name, values in told.submit(IMAGES, LABELS, ids=IDS).result().items():
+        np.testing.assert_allclose(values, expected[name], rtol=1e-5, err_msg=name)
+    assert told.flops_per_image() == constant.flops_per_image()
+
+
 def test_coordinates_that_the_decoder_stretches():
     def kept(image):
         seen, noise = image.see(image.noised(100, image.noises[0]), 100), image.noises[0]
@@ -235,6 +248,11 @@ def test_passes():
     assert make_step(target(), "pfami").evaluations()["planned"].encodings == 10
     products = 2  # forward, and the gradient by the matrix
     assert Scorer(target(), "gsa1").flops_per_image() == 20 * products * (2 * 16 * 3 * 6)
+
+
+def test_the_velocity_loss_is_cited_by_its_number():
+    (number,) = re.findall(r"\((\d+)\) +velocity_loss_u", diffusion.__doc__)
+    assert f"there is as much noise, ({number}) is (4) in other units" in diffusion.__doc__
 
 
 def test_a_velocity_curve_is_that_of_the_velocity_losses():

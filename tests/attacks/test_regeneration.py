@@ -39,6 +39,8 @@ def law(target, tokens, labels, sampling):
 @pytest.mark.parametrize("sampling", [Sampling(), Sampling(Sampler(0.7, 12, 0.9), 1.8, 2.0)])
 def test_is_the_product_of_the_law(family, sampling):
     target = TARGETS[family]()
+    if target.guidance_schedule != "cosine":
+        sampling = dataclasses.replace(sampling, guidance_power=1.0)
     images = pictures(3)
     tokens = np.asarray(target.encode(images))
     each = np.take_along_axis(law(target, tokens, LABELS, sampling), tokens[..., None], -1)[..., 0]
@@ -92,3 +94,16 @@ def test_refuses_what_has_no_likelihood_of_tokens():
     captioned = dataclasses.replace(tiny.var_clip_target(), null_path=None)
     with pytest.raises(InputError, match="guidance=2: .* reads captions, and null_context"):
         RegenerationAttack(captioned, Sampling(guidance=2.0))
+
+
+@pytest.mark.parametrize(
+    ("family", "power", "words"),
+    [
+        ("var", 2.0, "--guidance_power=2 is for guidance that grows by a cosine; that of .* is linear"),
+        ("rar", 0.0, "--guidance_power=0 is not positive"),
+        ("rar", float("nan"), "--guidance_power=nan is not positive"),
+    ],
+)
+def test_refuses_a_power_that_guidance_does_not_have(family, power, words):
+    with pytest.raises(InputError, match=words):
+        RegenerationAttack(TARGETS[family](), Sampling(guidance=2.0, guidance_power=power))

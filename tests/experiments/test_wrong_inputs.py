@@ -268,6 +268,7 @@ NUMBERS = [
     ("extract", {"reference_size": 1}, "--reference_size"),
     ("regenerate", {"guidance": "nan"}, "--guidance=nan is no finite number"),
     ("regenerate", {"sampler_top_p": 0}, "--sampler_top_p"),
+    ("regenerate", {"guidance_power": 0}, "--guidance_power"),
     ("regenerate", {"most_tries": 0}, "--most_tries"),
     ("regenerate", {"prefixes": "1,x"}, "is not a list of numbers: 'x'"),
     ("match_sets", {"margin": "nan"}, "--margin=nan is no finite number"),

@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -5,6 +7,7 @@ import pytest
 
 from jaxaudit import checkpoint
 from jaxaudit.attacks.mitigation import add_output_noise, add_told_noise, noisy_config
+from jaxaudit.attacks.runner import Scorer
 from jaxaudit.errors import InputError
 from jaxaudit.families import get_family
 from jaxaudit.families.noise import OutputNoise, noisy_latents
@@ -173,8 +176,32 @@ def test_predicted_noise_has_noise_that_follows_from_latents_level_and_label():
     assert abs(first.std() / STD - 1) < 0.05
     np.testing.assert_array_equal(first, drawn(z_t, 100, labels))
     np.testing.assert_allclose(first[5:9], drawn(z_t[5:9], np.full(4, 100), labels[5:9]), atol=1e-6)
-    for other in (drawn(z_t, 101, labels), drawn(z_t, 100, (labels + 1) % 5), drawn(z_t + 1e-3, 100, labels)):
+    np.testing.assert_allclose(first, drawn(np.nextafter(z_t, np.float32(9)), 100, labels), atol=1e-4)
+    far = z_t + np.random.default_rng(3).standard_normal(z_t.shape, np.float32)
+    for other in (drawn(z_t, 101, labels), drawn(z_t, 100, (labels + 1) % 5), drawn(far, 100, labels)):
         assert abs(np.corrcoef(first.ravel(), other.ravel())[0, 1]) < 4 / np.sqrt(first.size)
+
+
+def test_scores_of_noisy_predictions_depend_on_neither_the_batch_nor_other_scores():
+    """PIA asks a question that was itself an answer: programs that differ round it differently."""
+    noisy = add_output_noise(dataclasses.replace(tiny_diffusion.target(), platform="gpu"), STD)
+    images = np.random.default_rng(0).uniform(-1, 1, (6, 8, 8, 3)).astype(np.float32)
+    labels, ids = np.arange(6) % 5, [str(i) for i in range(6)]
+
+    def scored(names, size):
+        scorer = Scorer(noisy, names)
+        return np.concatenate(
+            [
+                scorer.submit(images[a : a + size], labels[a : a + size], ids=ids[a : a + size]).result()[
+                    "pia"
+                ]
+                for a in range(0, 6, size)
+            ]
+        )
+
+    whole = scored(["pia", "denoising_loss"], 6)
+    for other in (scored(["pia", "denoising_loss"], 1), scored(["pia"], 6)):
+        np.testing.assert_allclose(other, whole, rtol=1e-4)
 
 
 def test_the_mean_of_r_fresh_answers_has_noise_of_a_root_of_r_and_that_of_keyed_answers_has_all():

@@ -78,4 +78,6 @@ def test_guidance_grows_as_the_samplers_have_it():
     np.testing.assert_allclose(guidance_scales("constant", 2.0, 3), [2, 2, 2])
     cosine = guidance_scales("cosine", 16.0, 256, power=2.75)
     assert (cosine[0], np.argmax(cosine)) == (1, 255)
+    with pytest.raises(ValueError, match="power=-1.0 of the guidance"):
+        guidance_scales("cosine", 16.0, 256, power=-1.0)
     assert cosine[128] == pytest.approx(1 + 15 * (1 - np.cos(np.pi * 0.5**2.75)) / 2)

@@ -3,6 +3,7 @@
 import functools
 import re
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -36,18 +37,29 @@ def close(actual, expected, **options):
 
 @functools.cache
 def compiled(case):
-    """(params, x, t, labels) -> output and everything captured."""
+    """(params, x, t, labels) -> output, everything captured, and what the shared experts are given."""
     model = DiTMoE(CONFIGS[case])
 
     def run(params, x, t, labels):
-        return model.apply(
-            {"params": params},
-            x,
-            t,
-            labels,
-            capture_intermediates=lambda module, _: isinstance(module, MoEBlock) or module.name in CAPTURED,
-            mutable=["intermediates", "activations"],
-        )
+        given = {}
+
+        def note(call, args, kwargs, context):
+            if context.module.name == "shared_experts" and context.method_name == "__call__":
+                given[context.module.path[0]] = args[0]
+            return call(*args, **kwargs)
+
+        with nn.intercept_methods(note):
+            out, captured = model.apply(
+                {"params": params},
+                x,
+                t,
+                labels,
+                capture_intermediates=lambda module, _: (
+                    isinstance(module, MoEBlock) or module.name in CAPTURED
+                ),
+                mutable=["intermediates", "activations"],
+            )
+        return out, captured, given
 
     return jax.jit(run)
 
@@ -71,13 +83,13 @@ def golden(case):
 def official(case):
     """Output and what was captured on the recorded inputs."""
     params, inputs, _ = golden(case)
-    out, captured = compiled(case)(params, *(inputs[name] for name in ("x", "t", "y")))
-    return out, captured["intermediates"], captured["activations"]
+    out, captured, given = compiled(case)(params, *(inputs[name] for name in ("x", "t", "y")))
+    return out, captured["intermediates"], captured["activations"], given
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_official_outputs(case):
-    (params, inputs, io), (out, seen, hidden) = golden(case), official(case)
+    (params, inputs, io), (out, seen, hidden, given) = golden(case), official(case)
     close(out, nhwc(io["out"]))
     nulls = np.full(4, 10, np.int32)
     close(compiled(case)(params, inputs["x"], inputs["t"], nulls)[0], nhwc(io["out_null"]))
@@ -91,8 +103,11 @@ def test_official_outputs(case):
         close(block["__call__"][0], io[f"block{i}_out"])
         close(block["moe"]["__call__"][0][..., ::stride], io[f"block{i}_moe_out"])
         close(block["moe"]["shared_experts"]["__call__"][0][..., ::stride], io[f"block{i}_shared_out"])
+        expert = params[f"blocks_{i}"]["moe"]["shared_experts"]
+        gate, up = (given[f"blocks_{i}"] @ expert[f"{part}_proj"]["kernel"] for part in ("gate", "up"))
+        close(nn.silu(gate)[..., ::4], io[f"block{i}_shared_silu"])
         units = hidden[f"blocks_{i}"]["moe"]["shared_experts"]["hidden"][0]
-        close(units[..., ::4], io[f"block{i}_shared_silu"])
+        close(units[..., ::4], io[f"block{i}_shared_silu"] * up[..., ::4])
 
 
 @pytest.mark.parametrize("case", CASES)

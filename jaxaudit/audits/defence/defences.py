@@ -1,13 +1,16 @@
 """What is done to a target against leakage, and the ways in which attackers ask it then.
 
     fresh_noise   N(0, σ²) on every answer, new each time: the mean of r answers has σ / √r             (1)
-    keyed_noise   the same, but following from the question: asking again changes nothing
+    keyed_noise   the same, but following from the question: asking again changes nothing. Where questions are
+                  no mere tokens and classes, similar ones have other noise, so (1) holds up to what the
+                  answers themselves differ by
     unit_mem, gradient, random   some hidden units are scaled down; but the weights show which: those of the
                   smallest norm are scaled up again                                                        (2)
     variant       another training: fewer steps, without duplicates, with noisy gradients
 
 An attacker of levels A0 and A1 asks `AS_EVER`; one of level A2 also as (1) and (2) say. (1) holds in law, so
-the mean of r answers is asked of a target with noise σ / √r, in one pass.
+the mean of r answers is asked of a target with noise σ / √r, in one pass: of keyed noise that is as if
+similar questions had the same answer but for the noise, the most that an attacker can hope for.
 """
 
 from __future__ import annotations
@@ -103,7 +106,7 @@ def ways_of_asking(
         return {AS_EVER: (f"variant-{defence.variant.name}-{defence.strength:g}", defence.variant.target)}
     if kind in _NOISES:
         ways = {}
-        for count in queries if kind == "fresh_noise" else (1,):
+        for count in queries if can_be_averaged(target, defence) else (1,):
             std = defence.strength / math.sqrt(count)
             name = AS_EVER if count == 1 else averaging(count)
             ways[name] = (f"noise-{std:g}-seed{seed}", add_told_noise(target, std, seed=seed))
@@ -116,6 +119,15 @@ def ways_of_asking(
     back = scale_units(scaled, lightest_units(scaled, defence.strength), 1 / factor)
     name = f"{kind}-{defence.strength:g}-seed{seed}"
     return {AS_EVER: (name, scaled), RESTORED: (f"{name}-restored", back)}
+
+
+def can_be_averaged(target: Target, defence: Defence) -> bool:
+    """Whether more answers have other noise: to the same question, or to one that is a little different.
+
+    Noised latents and embeddings of captions can be changed a little.
+    """
+    similar = target.kind == "diffusion" or target.context_shape is not None
+    return defence.kind == "fresh_noise" or (defence.kind == "keyed_noise" and similar)
 
 
 def averaging(count: int) -> str:

@@ -17,7 +17,7 @@ from jaxaudit.attacks.unit_gradients import LOSS, gap_gradients
 from jaxaudit.audits.collect import CollectConfig, Preparation, prepare
 from jaxaudit.audits.defence.asking import Told, drawn_features, log_p, told, view
 from jaxaudit.audits.defence.config import SCORES, DefendConfig
-from jaxaudit.audits.defence.defences import AS_EVER, Defence, ways_of_asking
+from jaxaudit.audits.defence.defences import AS_EVER, Defence, can_be_averaged, ways_of_asking
 from jaxaudit.audits.defence.leakage import Said, by_queries, difference, levels, points
 from jaxaudit.audits.localization import LocalizeConfig, localize
 from jaxaudit.audits.request import measurement_request
@@ -93,7 +93,7 @@ def compare_defences(
             progress=tell,
         )
         loss = -plain.nonmembers[LOSS[target.kind]][split.test[1]]
-        averaged = defence.kind == "fresh_noise"
+        averaged = can_be_averaged(target, defence)
         measured.append(
             DefendedTarget(
                 defence=defence.facts,

@@ -36,8 +36,9 @@ _LEVELS = (
     ),
     (
         "A2",
-        "knows the defence as well: averages answers against fresh noise, scales the lightest units up "
-        "again, and samples instead of completing greedily",
+        "knows the defence as well: averages answers against noise, to the same question if it is fresh and "
+        "to similar ones if it is keyed, scales the lightest units up again, and samples instead of "
+        "completing greedily",
     ),
 )
 
@@ -99,8 +100,9 @@ def _limits() -> Html:
                 "upper limit, as differential privacy has one.",
                 "Whoever still has the undefended target attacks that one. What the difference of both tells "
                 "is in the table of attacks.",
-                "Keyed noise cannot be averaged by asking again; it may be by asking similar questions, "
-                "which is not tried.",
+                "Keyed noise cannot be averaged by asking again. Where questions are noised latents or "
+                "embeddings, A2 averages over similar ones, as if they had the same answer but for the "
+                "noise; tokens and classes have no similar ones.",
                 "Intervals are of one point each; of many some miss.",
             ]
         ),

@@ -23,6 +23,9 @@ CONFIG = DefendConfig(
 TOKENS = dataclasses.replace(CONFIG, scores=("cond/loss", "diff/loss"))
 
 
+NOISES = ("fresh_noise", "keyed_noise")
+
+
 class Killed(Exception):
     """In the place of kill -9."""
 
@@ -32,7 +35,7 @@ def image_target():
 
 
 def noises(std):
-    return [Defence("fresh_noise", std), Defence("keyed_noise", std)]
+    return [Defence(kind, std) for kind in NOISES]
 
 
 def another(target):
@@ -92,7 +95,8 @@ def test_every_defence_is_measured_at_every_level(compared):
         assert (one.difference is None) == (one.defence.kind == "undefended")
     before, fresh, keyed, _ = results.measured
     assert [step.queries for step in fresh.by_queries] == [1, 4]
-    assert fresh.levels[:2] == keyed.levels[:2]
+    assert fresh.by_queries == keyed.by_queries
+    assert fresh.levels == keyed.levels
     assert fresh.quality == keyed.quality
     assert fresh.quality.heldout_loss.low > before.quality.heldout_loss.high
     assert results.measured_on == (40, 45)
@@ -139,6 +143,14 @@ def test_answers_that_are_averaged_have_noise_of_a_root_less():
     stds = [float(answering.params["output_noise"]["std"]) for _, answering in fresh.values()]
     assert stds == [2.0, 1.0, 0.5]
     assert list(ways_of_asking(target, Defence("keyed_noise", 2.0), **ask)) == [AS_EVER]
+    for asked_alike in (image_target(), tiny_diffusion.target("captions")):
+        every = [ways_of_asking(asked_alike, Defence(kind, 2.0), **ask) for kind in NOISES]
+        assert [*every[0]] == [*every[1]] == [*fresh]
+        assert {way: folder for way, (folder, _) in every[0].items()} == {
+            way: folder for way, (folder, _) in every[1].items()
+        }
+    captioned = dataclasses.replace(target, context_shape=(2, 3))
+    assert list(ways_of_asking(captioned, Defence("keyed_noise", 2.0), **ask)) == [*fresh]
     weaker = ways_of_asking(target, Defence("fresh_noise", 1.0), **ask)
     assert weaker[AS_EVER][0] == fresh["mean of 4 answers"][0]  # and is not asked twice
 
