@@ -34,6 +34,7 @@ from jaxaudit.evidence import UnitAxis, UnitMap, top_units
 from jaxaudit.families.noise import AnyTarget, OutputNoise, with_noise_params, with_output_noise
 from jaxaudit.targets import HiddenLayers, Params, Target
 
+_NOISE_LAW = 2  # continuous in the question; the first was keyed by its bits
 CRITERIA = ("unit_mem", "activation", "random")
 """By what units can be chosen."""
 
@@ -155,7 +156,7 @@ def add_output_noise(target: AnyTarget, std: float, *, seed: int = 0) -> AnyTarg
     """
     noise = OutputNoise(float(std), seed)
     functions = with_output_noise(target, noise).functions
-    return _mitigated(target, {"output_noise": dataclasses.asdict(noise)}, functions=functions)
+    return _mitigated(target, _noise_facts(target, noise), functions=functions)
 
 
 def add_told_noise(target: AnyTarget, std: float, *, seed: int = 0) -> AnyTarget:
@@ -168,13 +169,18 @@ def add_told_noise(target: AnyTarget, std: float, *, seed: int = 0) -> AnyTarget
     """
     noise = OutputNoise(float(std), seed)
     noisy = with_noise_params(target, noise)
-    facts = {"output_noise": dataclasses.asdict(noise)}
-    return _mitigated(target, facts, functions=noisy.functions, params=noisy.params)
+    return _mitigated(target, _noise_facts(target, noise), functions=noisy.functions, params=noisy.params)
 
 
 def noisy_config(config: Mapping[str, Any], std: float, *, seed: int = 0) -> dict[str, Any]:
     """The config under which a target is saved so that it answers with noise when it is loaded."""
     return {**config, "output_noise": dataclasses.asdict(OutputNoise(float(std), seed))}
+
+
+def _noise_facts(target: AnyTarget, noise: OutputNoise) -> dict[str, Any]:
+    """What tells it from the target without noise, and from one whose noise follows another law."""
+    law = {"law": _NOISE_LAW} if target.kind == "diffusion" else {}
+    return {"output_noise": {**dataclasses.asdict(noise), **law}}
 
 
 def _mitigated(target: AnyTarget, facts: Mapping[str, Any], **changes: Any) -> AnyTarget:
