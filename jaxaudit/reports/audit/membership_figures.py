@@ -107,8 +107,8 @@ def _roc_title(results: AuditResults) -> str:
     metrics = results.membership.per_score[results.membership.selected]
     if fprs := wording.reported_fprs(results.membership):
         found = formats.percent(formats.center(metrics.tpr_at_fpr[fprs[0]]))
-        return f"At {formats.level(fprs[0])} false positives the best score finds {found} of members"
-    return f"The best score reaches an AUC of {formats.area(formats.center(metrics.auc))}"
+        return f"At {formats.level(fprs[0])} false positives the chosen score finds {found} of members"
+    return f"The chosen score reaches an AUC of {formats.area(formats.center(metrics.auc))}"
 
 
 def _roc_subtitle(results: AuditResults) -> str:
