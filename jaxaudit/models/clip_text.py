@@ -80,7 +80,7 @@ class CLIPTextConfig:
 
     def __post_init__(self):
         check_sizes(self, "vocab_size", "length", "width", "num_heads", "mlp_width")
-        check_sizes(self, "depth", "end_token", "pad_token", least=0)
+        check_sizes(self, "depth", least=0)
         if self.feature_dim is not None:
             check_sizes(self, "feature_dim")
         if self.width % self.num_heads:
@@ -88,7 +88,7 @@ class CLIPTextConfig:
         if self.activation not in _ACTIVATIONS:
             raise unknown_name("activation function", self.activation, _ACTIVATIONS)
         for name in ("end_token", "pad_token"):
-            if not 0 <= getattr(self, name) < self.vocab_size:
+            if getattr(self, name) not in range(self.vocab_size):
                 raise InputError(f"{name}={getattr(self, name)} is not in 0..{self.vocab_size - 1}.")
 
     @property
