@@ -81,13 +81,16 @@ class AssessConfig:
 
     def seeded(self, evidence: Evidence, sides: Sequence[Table], plan: Planned | None = None) -> AssessConfig:
         """This with a seed: as given, else the first 32 bits of the fingerprint of the plan that the evidence
-        was collected under, else of the sha256 of what was asked: the model, the scores, and the pictures of
-        both sides with their classes, in no order. What changes none of these changes no seed.
+        was collected under, else of the sha256 of what is tested: the model, the scores that enter dataset
+        inference, and the pictures of both sides with their classes, in no order. What changes none of these
+        changes no seed.
         """
         if self.seed is not None:
             return self
         pictures = [sorted(zip(side.digests.tolist(), side.labels.tolist(), strict=True)) for side in sides]
-        asked = [evidence.request["target"], sorted(evidence.request["scores"]), pictures]
+        sets = evidence.request["feature_sets"].values()
+        scores = sorted({name for views in sets for names in views.values() for name in names})
+        asked = [evidence.request["target"], scores, pictures]
         whole = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
         fixed = plan.fingerprint if plan and plan.beforehand else whole
         return dataclasses.replace(self, seed=int(fixed[:8], 16))

@@ -121,10 +121,15 @@ def test_a_score_is_fitted_as_its_evidence_says():
 
 
 def test_no_flag_that_changes_no_score_changes_the_seed(tmp_path):
-    """Neither the cut into files, nor how the pictures are named, nor their order."""
+    """Neither the cut into files, nor how the pictures are named, nor their order, nor a score beside."""
     seeds = set()
-    for spec, shard_size, step in (("[:32]", 8, 1), ("[0:32]", 9, 1), ("[:32]", 8, -1)):
-        config = CollectConfig(scores=("cond/loss",), placement=Placement(32), shard_size=shard_size)
+    more = ("cond/loss", "cond/unified_loss")
+    for spec, shard_size, step, scores in (
+        ("[:32]", 8, 1, more[:1]),
+        ("[0:32]", 9, 1, more[:1]),
+        ("[:32]", 8, -1, more),
+    ):
+        config = CollectConfig(scores=scores, placement=Placement(32), shard_size=shard_size)
         members = open_source(f"digits:members{spec}").take(range(32)[::step])
         out = tmp_path / f"{shard_size}{step}"
         found = collect_evidence(var_target(), members, open_source("digits:nonmembers[:32]"), out, config)
