@@ -177,7 +177,7 @@ def noisy_config(config: Mapping[str, Any], std: float, *, seed: int = 0) -> dic
     return {**config, "output_noise": dataclasses.asdict(OutputNoise(float(std), seed))}
 
 
-def _noise_facts(target: AnyTarget, noise: OutputNoise) -> dict[str, Any]:
+def _noise_facts(target: Target, noise: OutputNoise) -> dict[str, Any]:
     """What tells it from the target without noise, and from one whose noise follows another law."""
     law = {"law": _NOISE_LAW} if target.kind == "diffusion" else {}
     return {"output_noise": {**dataclasses.asdict(noise), **law}}
