@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import jax
 import numpy as np
@@ -110,7 +110,7 @@ def measure(
     skipped = {name: dict(each.looked.skipped) for name, each in pictures.items()}
     if independent:
         progress(0, 0, "Looking for near-duplicates")
-        pictures = {name: _counted(each, asked, reference, skipped[name]) for name, each in pictures.items()}
+        pictures = _independent(pictures, skipped)
     scorer = None
     if member_score is not None:
         scorer = Scorer(
@@ -146,18 +146,24 @@ def measure(
     return {name: _read(folder, name, skipped[name]) for name in pictures}
 
 
-def _counted(
-    pictures: Pictures, asked: Sequence[Pictures], reference: Pictures, skipped: dict[str, str]
-) -> Pictures:
+def _independent(
+    pictures: Mapping[str, Pictures], skipped: Mapping[str, dict[str, str]]
+) -> dict[str, Pictures]:
     """Those that count; what does not is listed in `skipped`, with what it hangs together with."""
-    left = set(range(len(pictures.source)))
-    for other in asked if pictures is reference else [reference]:
-        clusters, _ = find_clusters(pictures.seen, other.seen)
-        for row in left - set(clusters.independent):
-            of = clusters.copy_of[row] or clusters.firsts[row]
-            skipped[pictures.source.ids[row]] = f"it is a copy of {of}, or belongs to it"
-        left &= set(clusters.independent)
-    return dataclasses.replace(pictures, source=pictures.source.take(sorted(left)))
+    *asked, reference = pictures
+    left = {name: set(range(len(each.source))) for name, each in pictures.items()}
+    for name in asked:
+        found = find_clusters(pictures[name].seen, pictures[reference].seen)
+        for side, clusters in zip((name, reference), found, strict=True):
+            independent = set(clusters.independent)
+            for row in left[side] - independent:
+                of = clusters.copy_of[row] or clusters.firsts[row]
+                skipped[side][pictures[side].source.ids[row]] = f"it is a copy of {of}, or belongs to it"
+            left[side] &= independent
+    return {
+        name: dataclasses.replace(each, source=each.source.take(sorted(left[name])))
+        for name, each in pictures.items()
+    }
 
 
 class _Both:
